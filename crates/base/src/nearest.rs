@@ -1,0 +1,40 @@
+//! "Did you mean ...": the closest of a list of names.
+
+/// The candidate within two edits of `found` (case ignored), if there is one.
+pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let found = found.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&found, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_typo_and_a_wrong_case_but_not_a_stranger() {
+        let names = ["AWS_REGION", "AWS_ENDPOINT"];
+        assert_eq!(nearest("AWS_REGOIN", names), Some("AWS_REGION"));
+        assert_eq!(nearest("aws_endpoint", names), Some("AWS_ENDPOINT"));
+        assert_eq!(nearest("COLOUR", names), None);
+    }
+}

@@ -1,0 +1,39 @@
+//! What a catalog call can fail with.
+
+use lakeport_base::Retry;
+use thiserror::Error;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("{what} {name:?} does not exist")]
+    NotFound { what: &'static str, name: String },
+    #[error("{what} {name:?} already exists")]
+    Exists { what: &'static str, name: String },
+    /// Another transaction changed the row first.
+    #[error("{what} {name:?} was changed by another transaction")]
+    Conflict { what: &'static str, name: String },
+    /// The store is locked by another process or too many writers.
+    #[error("the catalog is busy")]
+    Busy(#[source] sqlx::Error),
+    /// A stored row cannot be decoded or unsealed.
+    #[error("corrupt catalog row in {what}: {detail}")]
+    Corrupt { what: &'static str, detail: String },
+    /// The store cannot be read or written.
+    #[error("the catalog store failed")]
+    Store(#[source] sqlx::Error),
+    /// The master key cannot be read, or does not open this catalog.
+    #[error("master key: {0}")]
+    MasterKey(String),
+}
+
+impl Error {
+    /// Whether trying again may help.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Conflict { .. } | Error::Busy(_) => Retry::Later,
+            _ => Retry::Never,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The catalog: what exists, who owns it, who may use it, which jobs run.
+//!
+//! [`Catalog`] hands out transactions; [`Tx`] reads and writes rows. Reads inside one `Tx` see one
+//! state. The store behind it is SQLite ([`sqlite`]); `conformance` is the suite that any other
+//! store must pass. Secrets are sealed on the way in and unsealed on the way out ([`seal`]), so a
+//! store only ever holds ciphertext.
+
+pub mod error;
+pub mod model;
+
+use async_trait::async_trait;
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+
+pub use error::{Error, Result};
+use model::*;
+
+/// A store of catalog rows.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// A transaction that only reads. Never waits for a writer.
+    async fn read(&self) -> Result<Box<dyn Tx>>;
+
+    /// A transaction that may write. Writers take turns; the write is durable when
+    /// [`Tx::commit`] returns.
+    async fn write(&self) -> Result<Box<dyn Tx>>;
+
+    /// A number that grows with every committed change of a connection, role, grant or setting, so that
+    /// callers know when what they remember of them is stale. Cheap: no I/O.
+    fn generation(&self) -> u64;
+}
+
+/// One transaction. Dropping it without [`commit`](Tx::commit) undoes it.
+///
+/// `find_*` answer `None` for what is missing; `insert_*` fail with [`Error::Exists`], `update_*` and
+/// `delete_*` with [`Error::NotFound`].
+#[async_trait]
+pub trait Tx: Send {
+    /// Makes the changes durable.
+    async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// The next id of databases, schemas, tables and connections. Starts at 100.
+    async fn next_id(&mut self) -> Result<i64>;
+
+    async fn databases(&mut self) -> Result<Vec<Database>>;
+    async fn find_database(&mut self, name: &str) -> Result<Option<Database>>;
+    async fn insert_database(&mut self, database: &Database) -> Result<()>;
+    async fn update_database(&mut self, database: &Database) -> Result<()>;
+    async fn delete_database(&mut self, id: DatabaseId) -> Result<()>;
+
+    async fn schemas(&mut self, database: DatabaseId) -> Result<Vec<Schema>>;
+    async fn find_schema(&mut self, database: DatabaseId, name: &str) -> Result<Option<Schema>>;
+    async fn insert_schema(&mut self, schema: &Schema) -> Result<()>;
+    async fn delete_schema(&mut self, id: SchemaId) -> Result<()>;
+
+    /// Tables of a database, by schema and name.
+    async fn tables(&mut self, database: DatabaseId) -> Result<Vec<Table>>;
+    async fn find_table(&mut self, schema: SchemaId, name: &str) -> Result<Option<Table>>;
+    async fn table(&mut self, id: TableId) -> Result<Option<Table>>;
+    async fn insert_table(&mut self, table: &Table) -> Result<()>;
+    async fn update_table(&mut self, table: &Table) -> Result<()>;
+    async fn delete_table(&mut self, id: TableId) -> Result<()>;
+
+    /// Connections by name.
+    async fn connections(&mut self) -> Result<Vec<Connection>>;
+    async fn find_connection(&mut self, name: &str) -> Result<Option<Connection>>;
+    async fn insert_connection(&mut self, connection: &Connection) -> Result<()>;
+    /// Replaces a connection if its stored version is `connection.version - 1`, else [`Error::Conflict`].
+    async fn update_connection(&mut self, connection: &Connection) -> Result<()>;
+    /// Records the outcome of a check; changes no version.
+    async fn record_check(&mut self, id: ConnectionId, check: &Check) -> Result<()>;
+    async fn delete_connection(&mut self, id: ConnectionId) -> Result<()>;
+
+    /// Roles by name.
+    async fn roles(&mut self) -> Result<Vec<Role>>;
+    async fn find_role(&mut self, name: &str) -> Result<Option<Role>>;
+    async fn insert_role(&mut self, role: &Role) -> Result<()>;
+    async fn update_role(&mut self, role: &Role) -> Result<()>;
+    /// Removes the role and its memberships. Its grants must be gone.
+    async fn delete_role(&mut self, name: &str) -> Result<()>;
+    async fn memberships(&mut self) -> Result<Vec<Membership>>;
+    async fn put_membership(&mut self, membership: &Membership) -> Result<()>;
+    async fn delete_membership(&mut self, role: &str, member: &str) -> Result<()>;
+
+    /// Every grant, by object, grantee, privilege.
+    async fn grants(&mut self) -> Result<Vec<Grant>>;
+    /// The grants on one object.
+    async fn grants_on(&mut self, object: Object) -> Result<Vec<Grant>>;
+    async fn put_grant(&mut self, grant: &Grant) -> Result<()>;
+    async fn delete_grant(&mut self, object: Object, grantee: &str, privilege: &str) -> Result<()>;
+    async fn delete_grants_on(&mut self, object: Object) -> Result<()>;
+
+    async fn settings(&mut self) -> Result<Vec<(String, String)>>;
+    async fn put_setting(&mut self, name: &str, value: &str) -> Result<()>;
+    async fn delete_setting(&mut self, name: &str) -> Result<()>;
+
+    /// Jobs, newest first.
+    async fn jobs(&mut self) -> Result<Vec<Job>>;
+    async fn job(&mut self, id: JobId) -> Result<Option<Job>>;
+    async fn insert_job(&mut self, job: &Job) -> Result<()>;
+    async fn update_job(&mut self, job: &Job) -> Result<()>;
+    /// Takes or renews the lease of a job for `node` until `until` (microseconds). Answers whether `node` holds it now:
+    /// another node's lease that has not run out at `now` stands.
+    async fn lease_job(&mut self, id: JobId, node: i64, now: i64, until: i64) -> Result<bool>;
+    async fn release_job(&mut self, id: JobId, node: i64) -> Result<()>;
+
+    async fn insert_event(&mut self, event: &AuditEvent) -> Result<()>;
+    /// The newest events, newest first.
+    async fn events(&mut self, limit: i64) -> Result<Vec<AuditEvent>>;
+}

@@ -1,0 +1,225 @@
+//! The rows of the catalog as plain structs. Times are microseconds since the Unix epoch, UTC.
+//! How they are stored, and the version of each stored shape, is the store's affair.
+
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::{Secret, SqlType};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Database {
+    pub id: DatabaseId,
+    pub name: String,
+    pub owner: String,
+    /// Where its tables lie instead of the warehouse: an `external://` URI.
+    pub location: Option<String>,
+    pub comment: Option<String>,
+    pub created: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schema {
+    pub id: SchemaId,
+    pub database: DatabaseId,
+    pub name: String,
+    pub owner: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub id: TableId,
+    pub schema: SchemaId,
+    pub database: DatabaseId,
+    pub name: String,
+    pub owner: String,
+    pub columns: Vec<Column>,
+    /// Names of the primary key's columns, in key order; empty without a key.
+    pub primary_key: Vec<String>,
+    pub comment: Option<String>,
+    pub created: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub name: String,
+    /// The column's name in the Delta files; differs from `name` after a rename.
+    pub stored_name: String,
+    pub ty: SqlType,
+    pub nullable: bool,
+    /// SQL expression for rows that give no value.
+    pub default: Option<String>,
+    pub comment: Option<String>,
+}
+
+/// Which dialect a connection was written in; `SHOW CREATE` answers in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Cockroach,
+    Databend,
+    Materialize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    pub id: ConnectionId,
+    pub name: String,
+    /// Name of the kind in the registry of kinds, such as `s3`.
+    pub kind: String,
+    pub dialect: Dialect,
+    /// The definition exactly as written in its dialect (a URI, or an option list). Sealed at rest; the additional
+    /// authenticated data are the id and the version.
+    pub definition: Secret<String>,
+    /// The definition with every secret replaced; what SHOW prints.
+    pub redacted: String,
+    pub owner: String,
+    /// Starts at 1; grows by one with every ALTER.
+    pub version: i64,
+    pub created: i64,
+    pub updated: i64,
+    pub last_check: Option<Check>,
+}
+
+/// The outcome of the last check of a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub at: i64,
+    /// `None` when it passed.
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    pub name: String,
+    pub login: bool,
+    /// SCRAM-SHA-256 verifier in PostgreSQL's text form; `None` refuses every password.
+    pub verifier: Option<Secret<String>>,
+    pub valid_until: Option<i64>,
+    /// Role options other than LOGIN and PASSWORD, upper case, sorted: `CREATEROLE`, `CREATEDB`, ...
+    pub options: Vec<String>,
+    /// Session variable defaults (`ALTER ROLE ... SET`).
+    pub defaults: Vec<(String, String)>,
+}
+
+/// `member` has the privileges of `role`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Membership {
+    pub role: String,
+    pub member: String,
+    pub admin_option: bool,
+}
+
+/// What a privilege is granted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Object {
+    System,
+    Connection(ConnectionId),
+    Database(DatabaseId),
+    Schema(SchemaId),
+    Table(TableId),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    pub object: Object,
+    pub grantee: String,
+    /// Upper case, `ALL` for all.
+    pub privilege: String,
+    pub grant_option: bool,
+}
+
+/// The state of a job; the text form is what SHOW JOBS prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    Pending,
+    Running,
+    PauseRequested,
+    Paused,
+    CancelRequested,
+    Reverting,
+    Succeeded,
+    Failed,
+    Canceled,
+}
+
+impl JobState {
+    /// Every state, for parsing and tests.
+    pub const ALL: [JobState; 9] = [
+        JobState::Pending,
+        JobState::Running,
+        JobState::PauseRequested,
+        JobState::Paused,
+        JobState::CancelRequested,
+        JobState::Reverting,
+        JobState::Succeeded,
+        JobState::Failed,
+        JobState::Canceled,
+    ];
+
+    /// The documented spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Pending => "pending",
+            JobState::Running => "running",
+            JobState::PauseRequested => "pause-requested",
+            JobState::Paused => "paused",
+            JobState::CancelRequested => "cancel-requested",
+            JobState::Reverting => "reverting",
+            JobState::Succeeded => "succeeded",
+            JobState::Failed => "failed",
+            JobState::Canceled => "canceled",
+        }
+    }
+
+    /// Whether the job will never run again.
+    pub fn is_final(self) -> bool {
+        matches!(self, JobState::Succeeded | JobState::Failed | JobState::Canceled)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub id: JobId,
+    /// `IMPORT`, `BACKUP`, ...
+    pub ty: String,
+    pub state: JobState,
+    pub owner: String,
+    /// The statement with secrets redacted.
+    pub description: String,
+    /// What to do: JSON with a version, written by core's `job/payload.rs`.
+    pub payload: String,
+    /// How far it got: JSON with a version; `None` before the first durable point.
+    pub checkpoint: Option<String>,
+    /// 0 to 1.
+    pub fraction: f64,
+    pub running_status: Option<String>,
+    /// Why it failed or was paused.
+    pub error: Option<String>,
+    /// SQLSTATE of `error`.
+    pub error_code: Option<String>,
+    /// JSON result of a succeeded job (rows, bytes).
+    pub result: Option<String>,
+    pub created: i64,
+    pub started: Option<i64>,
+    pub finished: Option<i64>,
+    pub modified: i64,
+    pub lease: Option<Lease>,
+    /// Ids of the connections the job uses.
+    pub connections: Vec<ConnectionId>,
+}
+
+/// Which node runs a job, until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub node: i64,
+    pub until: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEvent {
+    pub at: i64,
+    pub user: String,
+    /// Such as `create_external_connection`.
+    pub event: String,
+    /// The object's name.
+    pub object: String,
+    /// Never holds a secret.
+    pub detail: String,
+}

@@ -1,0 +1,28 @@
+//! Why a text is no statement.
+
+use thiserror::Error;
+
+/// A syntax error with its place.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// Such as `at or near "FORM": syntax error: expected FROM`.
+    pub message: String,
+    /// Character offset into the whole text, from 1, as the wire protocol counts.
+    pub position: usize,
+    pub hint: Option<String>,
+    pub kind: SyntaxErrorKind,
+}
+
+/// What sort of mistake it is; decides the SQLSTATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyntaxErrorKind {
+    /// 42601
+    Syntax,
+    /// 0A000: understood, and not supported.
+    Unsupported,
+    /// 54001: too long or nested too deeply.
+    TooComplex,
+    /// 42602 or 42622: a name that is empty, too long or holds NUL.
+    Name,
+}

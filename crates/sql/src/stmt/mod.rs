@@ -1,0 +1,92 @@
+//! Every statement, by topic. A topic is one file here (structs, grammar, printing) and one file of the same name in
+//! core's `stmt` (behaviour).
+
+pub mod connection;
+pub mod copy;
+pub mod database;
+pub mod export;
+pub mod grant;
+pub mod import;
+pub mod job;
+pub mod query;
+pub mod role;
+pub mod session;
+pub mod table;
+
+/// One parsed statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    CreateConnection(connection::CreateConnection),
+    AlterConnection(connection::AlterConnection),
+    DropConnection(connection::DropConnection),
+    ShowConnections(connection::ShowConnections),
+    ShowCreateConnection(connection::ShowCreateConnection),
+    CheckConnection(connection::CheckConnection),
+    Grant(grant::Grant),
+    Revoke(grant::Revoke),
+    GrantRole(grant::GrantRole),
+    RevokeRole(grant::RevokeRole),
+    ShowGrants(grant::ShowGrants),
+    ShowSystemGrants(grant::ShowSystemGrants),
+    CreateRole(role::CreateRole),
+    AlterRole(role::AlterRole),
+    AlterRoleSet(role::AlterRoleSet),
+    DropRole(role::DropRole),
+    ShowRoles(role::ShowRoles),
+    ShowJobs(job::ShowJobs),
+    ShowJob(job::ShowJob),
+    ControlJob(job::ControlJob),
+    Import(import::Import),
+    Export(export::Export),
+    CreateDatabase(database::CreateDatabase),
+    DropDatabase(database::DropDatabase),
+    RenameDatabase(database::RenameDatabase),
+    CreateSchema(database::CreateSchema),
+    DropSchema(database::DropSchema),
+    ShowDatabases,
+    ShowSchemas(database::ShowSchemas),
+    CreateTable(table::CreateTable),
+    DropTable(table::DropTable),
+    AlterTable(table::AlterTable),
+    Truncate(table::Truncate),
+    Comment(table::Comment),
+    ShowTables(table::ShowTables),
+    ShowColumns(table::ShowColumns),
+    ShowCreateTable(table::ShowCreateTable),
+    Insert(query::Insert),
+    Update(query::Update),
+    Delete(query::Delete),
+    /// SELECT, VALUES, WITH, TABLE, EXPLAIN.
+    Query(query::Query),
+    Copy(copy::Copy),
+    Transaction(session::Transaction),
+    Set(session::Set),
+    Show(session::Show),
+    Reset(session::Reset),
+    SetClusterSetting(session::SetClusterSetting),
+    ShowClusterSetting(session::ShowClusterSetting),
+    Discard,
+    Prepare(session::Prepare),
+    Execute(session::Execute),
+    Deallocate(session::Deallocate),
+    /// CHECKPOINT-like statements that tools send and that need nothing done, with their tag.
+    Nothing(&'static str),
+}
+
+/// A string written as a literal, a bare word or `$n` (`string_or_placeholder`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    Literal(String),
+    /// From 1.
+    Placeholder(usize),
+}
+
+/// One item of a `WITH` list: `name`, `name = value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvOption {
+    /// Lower case unless it was quoted.
+    pub name: String,
+    pub value: Option<Text>,
+    /// Character offset in the statement's text, from 1.
+    pub position: usize,
+}
