@@ -1,1 +1,28 @@
+//! Connections: the kinds, their option tables, and the storage they open.
+//!
+//! Everything storage is an [`object_store::ObjectStore`]; what this crate adds are wrappers of that trait. Reading
+//! order: [`option`], [`kind`], [`target`], [`cx`], then one file of `kind/`.
 
+pub mod cx;
+pub mod dialect;
+pub mod error;
+pub mod glob;
+pub mod kind;
+pub mod layer;
+pub mod local;
+pub mod option;
+mod path;
+pub mod probe;
+pub mod target;
+pub mod transfer;
+
+pub use cx::{OpenCx, OutboundPolicy, Timeouts};
+pub use dialect::{parse_databend, parse_materialize, render};
+pub use error::{Error, Result};
+pub use glob::expand;
+pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_named, kind_of_scheme};
+pub use local::LocalStore;
+pub use option::{Dialect, OptionSpec, OptionType, Options};
+pub use probe::probe;
+pub use target::{ExternalRef, Target, redact};
+pub use transfer::{Transfer, transfer_test};

@@ -1,0 +1,303 @@
+//! Everything that can go wrong with a connection. No text holds a secret or a whole URL.
+
+use std::error::Error as StdError;
+
+use lakeport_base::{Retry, Sqlstate};
+use object_store::client::{HttpError, HttpErrorKind};
+use thiserror::Error as ThisError;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What happened, in words for the client, and how to remedy it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Lower case unless a documented text says otherwise.
+    pub message: String,
+    /// The remedy.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Detail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A failure, classified by what its reader can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum Error {
+    /// The URI, an option or a path is wrong.
+    #[error("{0}")]
+    Invalid(Detail),
+    /// The file, bucket or folder is not there.
+    #[error("{0}")]
+    NotFound(Detail),
+    /// The file exists already, or changed under a conditional write.
+    #[error("{0}")]
+    Conflict(Detail),
+    /// The far side refused the credentials, or they may not do this.
+    #[error("{0}")]
+    Denied(Detail),
+    /// The operator of this server does not allow it.
+    #[error("{0}")]
+    Forbidden(Detail),
+    /// The far side asks for fewer requests.
+    #[error("{0}")]
+    Throttled(Detail),
+    /// No connection to the far side.
+    #[error("{0}")]
+    Unreachable(Detail),
+    /// Not done within the time limit.
+    #[error("{0}")]
+    Timeout(Detail),
+    /// This kind cannot do it.
+    #[error("{0}")]
+    Unsupported(Detail),
+    /// The connection has another role.
+    #[error("{0}")]
+    WrongRole(Detail),
+    /// The files are more or larger than a limit.
+    #[error("{0}")]
+    Limit(Detail),
+    /// Another failure of a disk or a far side.
+    #[error("{0}")]
+    Io(Detail),
+    /// The statement or job was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $variant:ident;)*) => {
+        impl Error {
+            $($(#[$doc])* pub fn $name(message: impl Into<String>) -> Error {
+                Error::$variant(Detail { message: message.into(), hint: None })
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// A wrong URI, option or path.
+    invalid => Invalid;
+    /// Something that is not there.
+    not_found => NotFound;
+    /// Something that exists already.
+    conflict => Conflict;
+    /// Refused credentials.
+    denied => Denied;
+    /// Refused by the operator of this server.
+    forbidden => Forbidden;
+    /// Too many requests.
+    throttled => Throttled;
+    /// No connection.
+    unreachable => Unreachable;
+    /// Over the time limit.
+    timeout => Timeout;
+    /// Not possible with this kind.
+    unsupported => Unsupported;
+    /// A connection of another role.
+    wrong_role => WrongRole;
+    /// Over a limit.
+    limit => Limit;
+    /// A failure of a disk or a far side.
+    io => Io;
+}
+
+impl Error {
+    /// Adds a remedy.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
+        if let Some(detail) = self.detail_mut() {
+            detail.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Puts what was being done in front of the message.
+    #[must_use]
+    pub fn context(mut self, doing: impl std::fmt::Display) -> Error {
+        if let Some(detail) = self.detail_mut() {
+            detail.message = format!("{doing}: {}", detail.message);
+        }
+        self
+    }
+
+    /// The remedy, when there is a known one.
+    pub fn hint(&self) -> Option<&str> {
+        self.detail().and_then(|detail| detail.hint.as_deref())
+    }
+
+    /// The code a client sees.
+    pub fn sqlstate(&self) -> Sqlstate {
+        match self {
+            Error::Invalid(_) => Sqlstate::INVALID_PARAMETER_VALUE,
+            Error::NotFound(_) => Sqlstate::UNDEFINED_FILE,
+            Error::Conflict(_) => Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::Denied(_) => Sqlstate::INVALID_AUTHORIZATION,
+            Error::Forbidden(_) => Sqlstate::INSUFFICIENT_PRIVILEGE,
+            Error::Throttled(_) => Sqlstate::INSUFFICIENT_RESOURCES,
+            Error::Unreachable(_) => Sqlstate::CANNOT_CONNECT,
+            Error::Timeout(_) => Sqlstate::CONNECTION_FAILURE,
+            Error::Unsupported(_) => Sqlstate::FEATURE_NOT_SUPPORTED,
+            Error::WrongRole(_) => Sqlstate::WRONG_OBJECT_TYPE,
+            Error::Limit(_) => Sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            Error::Io(_) => Sqlstate::IO_ERROR,
+            Error::Cancelled => Sqlstate::QUERY_CANCELED,
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Throttled(_) | Error::Unreachable(_) | Error::Timeout(_) | Error::Io(_) => Retry::Later,
+            _ => Retry::Never,
+        }
+    }
+
+    fn detail(&self) -> Option<&Detail> {
+        match self {
+            Error::Invalid(d) | Error::NotFound(d) | Error::Conflict(d) | Error::Denied(d) | Error::Forbidden(d) => {
+                Some(d)
+            }
+            Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::Io(d) => Some(d),
+            Error::Cancelled => None,
+        }
+    }
+
+    fn detail_mut(&mut self) -> Option<&mut Detail> {
+        match self {
+            Error::Invalid(d) | Error::NotFound(d) | Error::Conflict(d) | Error::Denied(d) | Error::Forbidden(d) => {
+                Some(d)
+            }
+            Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::Io(d) => Some(d),
+            Error::Cancelled => None,
+        }
+    }
+}
+
+impl From<lakeport_base::uri::UriError> for Error {
+    fn from(error: lakeport_base::uri::UriError) -> Error {
+        Error::invalid(error.to_string())
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Error {
+        use object_store::Error as Store;
+        match &error {
+            Store::NotFound { path, .. } => Error::not_found(format!("file {path:?} does not exist")),
+            Store::AlreadyExists { path, .. } => Error::conflict(format!("file {path:?} exists already")),
+            Store::Precondition { path, .. } => Error::conflict(format!("file {path:?} changed meanwhile")),
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(&error)),
+            Store::NotSupported { .. } | Store::NotImplemented { .. } => Error::unsupported(scrub(&root_text(&error))),
+            Store::InvalidPath { source } => Error::invalid(format!("invalid path: {source}")),
+            _ => from_generic(&error),
+        }
+    }
+}
+
+/// Classifies a failure that the storage client did not: by its transport error or its HTTP status.
+fn from_generic(error: &(dyn StdError + 'static)) -> Error {
+    if let Some(own) = chain(error).find_map(|e| e.downcast_ref::<Error>()) {
+        return own.clone();
+    }
+    let cause = root_cause(error);
+    match chain(error).find_map(|e| e.downcast_ref::<HttpError>()).map(HttpError::kind) {
+        Some(HttpErrorKind::Timeout) => return Error::timeout(cause),
+        Some(HttpErrorKind::Connect) => return Error::unreachable(cause),
+        _ => {}
+    }
+    match status_in(error) {
+        Some(401 | 403) => Error::denied(cause),
+        Some(404) => Error::not_found(cause),
+        Some(429 | 503) => Error::throttled(cause),
+        Some(400) => Error::invalid(cause),
+        _ => Error::io(cause),
+    }
+}
+
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The innermost text of an error.
+fn root_text(error: &(dyn StdError + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What the far side said: the code and message of its answer, else the innermost error.
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    chain(error).map(ToString::to_string).find_map(|text| s3_answer(&text)).unwrap_or_else(|| scrub(&root_text(error)))
+}
+
+/// `Code: Message` of an S3 or STS error document; the rest of it may hold signatures.
+fn s3_answer(text: &str) -> Option<String> {
+    let code = element(text, "Code")?;
+    let message = element(text, "Message").unwrap_or_default();
+    Some(if message.is_empty() { code.to_string() } else { format!("{code}: {}", scrub(message)) })
+}
+
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let start = text.find(&format!("<{name}>"))? + name.len() + 2;
+    let length = text[start..].find(&format!("</{name}>"))?;
+    Some(&text[start..start + length])
+}
+
+fn status_in(error: &(dyn StdError + 'static)) -> Option<u16> {
+    const MARK: &str = "status code: ";
+    chain(error).map(ToString::to_string).find_map(|text| {
+        let start = text.find(MARK)? + MARK.len();
+        text.get(start..start + 3)?.parse().ok()
+    })
+}
+
+/// The text without the query string and user information of any URL in it, and bounded in length.
+pub fn scrub(text: &str) -> String {
+    const CHARS_MAX: usize = 500;
+    let words: Vec<String> = text.split_whitespace().map(scrub_word).collect();
+    words.join(" ").chars().take(CHARS_MAX).collect()
+}
+
+fn scrub_word(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_string() };
+    let (rest, tail) = match rest.find('?') {
+        Some(question) => {
+            (&rest[..question], rest.rfind([')', ']', '"', ',', ';']).map_or("", |end| &rest[end.max(question)..]))
+        }
+        None => (rest, ""),
+    };
+    let tail = tail.trim_start_matches('?');
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let authority_start = rest[..authority_end].rfind('@').map_or(0, |at| at + 1);
+    let tail = if tail.chars().all(|c| !c.is_alphanumeric()) { tail } else { "" };
+    format!("{scheme}://{}{tail}", &rest[authority_start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrubs_queries_and_user_information() {
+        let text = "error sending request for url (https://u:pw@h.example/b/k?X-Amz-Signature=abc): refused";
+        assert_eq!(scrub(text), "error sending request for url (https://h.example/b/k): refused");
+        assert_eq!(scrub("plain words"), "plain words");
+    }
+
+    #[test]
+    fn an_s3_answer_is_code_and_message_only() {
+        let body = "403: <Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message><StringToSign>x</StringToSign></Error>";
+        assert_eq!(s3_answer(body).as_deref(), Some("SignatureDoesNotMatch: no match"));
+    }
+
+    #[test]
+    fn context_and_hint_keep_the_class() {
+        let error = Error::denied("wrong key").context("failed to write").with_hint("check the key");
+        assert_eq!(error.to_string(), "failed to write: wrong key");
+        assert_eq!((error.hint(), error.sqlstate()), (Some("check the key"), Sqlstate::INVALID_AUTHORIZATION));
+    }
+}

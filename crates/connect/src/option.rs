@@ -1,0 +1,247 @@
+//! The option table of a kind: one row per option carries its three spellings, its type and whether it is secret.
+
+use lakeport_base::nearest::nearest;
+use lakeport_base::{Secret, units};
+
+use crate::error::{Error, Result};
+
+/// A surface syntax in which a connection can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `scheme://host/path?KEY=value`
+    Cockroach,
+    /// `STORAGE_TYPE = 's3' KEY = 'value'`
+    Databend,
+    /// `TO AWS (OPTION NAME = 'value')`
+    Materialize,
+}
+
+/// What an option's value must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionType {
+    /// Any text.
+    Text,
+    /// `true` or `false`, as Go's `strconv.ParseBool` reads them.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A length of time such as `10s`.
+    Duration,
+    /// Standard base64 with padding.
+    Base64,
+    /// One of these words; the text says how to refuse another, `{}` standing for it.
+    Choice(&'static [&'static str], &'static str),
+}
+
+/// Whether an option must be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// May be left out.
+    Optional,
+    /// Must be written and not be empty.
+    Required,
+}
+
+/// One row of an option table. Everything is secret unless its row says public.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The CockroachDB parameter.
+    pub name: &'static str,
+    /// The Databend keyword.
+    pub databend: Option<&'static str>,
+    /// The Databend keyword means the opposite of `name`.
+    pub databend_negated: bool,
+    /// The Materialize option words.
+    pub materialize: Option<&'static str>,
+    /// What the value must look like.
+    pub ty: OptionType,
+    /// May be shown to anyone who may see the connection.
+    pub public: bool,
+    /// Whether it must be written.
+    pub need: Need,
+    /// An empty value is allowed and means the option is not set.
+    pub may_be_empty: bool,
+    /// The value when it is not written.
+    pub default: Option<&'static str>,
+    /// ALTER may change it.
+    pub alterable: bool,
+    /// One sentence for the manual.
+    pub help: &'static str,
+}
+
+impl OptionSpec {
+    /// A secret, optional, alterable row without a default.
+    pub const fn new(name: &'static str, ty: OptionType, help: &'static str) -> OptionSpec {
+        OptionSpec {
+            name,
+            databend: None,
+            databend_negated: false,
+            materialize: None,
+            ty,
+            public: false,
+            need: Need::Optional,
+            may_be_empty: false,
+            default: None,
+            alterable: true,
+            help,
+        }
+    }
+
+    /// Allows the value to be shown.
+    pub const fn public(mut self) -> OptionSpec {
+        self.public = true;
+        self
+    }
+
+    /// Sets the value used when none is written.
+    pub const fn default(mut self, value: &'static str) -> OptionSpec {
+        self.default = Some(value);
+        self
+    }
+
+    /// Takes an empty value for none.
+    pub const fn may_be_empty(mut self) -> OptionSpec {
+        self.may_be_empty = true;
+        self
+    }
+
+    /// Names the Databend keyword.
+    pub const fn databend(mut self, keyword: &'static str) -> OptionSpec {
+        self.databend = Some(keyword);
+        self
+    }
+
+    /// Names a Databend keyword of the opposite meaning.
+    pub const fn databend_not(mut self, keyword: &'static str) -> OptionSpec {
+        self.databend = Some(keyword);
+        self.databend_negated = true;
+        self
+    }
+
+    /// Names the Materialize option.
+    pub const fn materialize(mut self, words: &'static str) -> OptionSpec {
+        self.materialize = Some(words);
+        self
+    }
+
+    /// How the option is called in a dialect, if it is known there.
+    pub fn name_in(&self, dialect: Dialect) -> Option<&'static str> {
+        match dialect {
+            Dialect::Cockroach => Some(self.name),
+            Dialect::Databend => self.databend,
+            Dialect::Materialize => self.materialize,
+        }
+    }
+
+    fn check(&self, value: &str) -> Result<()> {
+        if value.is_empty() && !self.may_be_empty {
+            return Err(Error::invalid(format!("parameter {} must not be empty", self.name))
+                .with_hint("leave the parameter out to use its default"));
+        }
+        match self.ty {
+            OptionType::Choice(words, refusal) if !words.contains(&value) && !value.is_empty() => {
+                Err(Error::invalid(refusal.replace("{}", value)).with_hint(format!("use one of: {}", words.join(", "))))
+            }
+            OptionType::Bool if parse_bool(value).is_none() => {
+                Err(Error::invalid(format!("cannot parse {} as bool: {value:?} is neither true nor false", self.name)))
+            }
+            OptionType::Int if value.parse::<i64>().is_err() => {
+                Err(Error::invalid(format!("cannot parse {} as a whole number", self.name)))
+            }
+            OptionType::Duration if units::parse_duration(value).is_none() => {
+                Err(Error::invalid(format!("cannot parse {} as a duration such as 10s", self.name)))
+            }
+            OptionType::Base64 => decode_base64(self.name, value).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The values of a target's options. `Debug` shows names only.
+#[derive(Clone, Default)]
+pub struct Options {
+    values: Vec<(&'static OptionSpec, Secret<String>)>,
+}
+
+impl Options {
+    /// Checks each pair against the table.
+    ///
+    /// # Errors
+    /// An unknown, repeated, empty or badly typed parameter. `label` is how the documented text calls the kind.
+    pub fn parse(label: &str, table: &'static [OptionSpec], params: &[(String, String)]) -> Result<Options> {
+        let mut options = Options::default();
+        let unknown: Vec<&str> = params
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .filter(|key| !table.iter().any(|row| row.name == *key))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(unknown_parameters(label, table, &unknown));
+        }
+        for (key, value) in params {
+            let Some(spec) = table.iter().find(|row| row.name == key) else { continue };
+            if options.get(spec.name).is_some() {
+                return Err(Error::invalid(format!("parameter {key} is given more than once")));
+            }
+            spec.check(value)?;
+            options.values.push((spec, Secret::new(value.clone())));
+        }
+        if let Some(missing) = table.iter().find(|row| row.need == Need::Required && options.get(row.name).is_none()) {
+            return Err(Error::invalid(format!("parameter {} is required", missing.name)).with_hint(missing.help));
+        }
+        Ok(options.with_defaults(table))
+    }
+
+    fn with_defaults(mut self, table: &'static [OptionSpec]) -> Options {
+        self.values.retain(|(_, value)| !value.expose().is_empty());
+        for row in table {
+            if let (Some(default), None) = (row.default, self.get(row.name)) {
+                self.values.push((row, Secret::new(default.to_string())));
+            }
+        }
+        self
+    }
+
+    /// The value of an option or its default.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(spec, _)| spec.name == name).map(|(_, value)| value.expose().as_str())
+    }
+
+    /// The value of a Bool option; false when it is not set.
+    pub fn flag(&self, name: &str) -> bool {
+        self.get(name).and_then(parse_bool).unwrap_or(false)
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.values.iter().map(|(spec, _)| spec.name)).finish()
+    }
+}
+
+/// The spellings Go's `strconv.ParseBool` takes.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn decode_base64(name: &str, value: &str) -> Result<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD
+        .decode(value)
+        .map_err(|_| Error::invalid(format!("param {name} must be base 64 encoded")))
+}
+
+fn unknown_parameters(label: &str, table: &[OptionSpec], unknown: &[&str]) -> Error {
+    let error = Error::invalid(format!("unknown {label} query parameters: {}", unknown.join(", ")));
+    let known = nearest(unknown[0], table.iter().map(|row| row.name));
+    match known {
+        Some(name) => error.with_hint(format!("did you mean {name}? parameter names are case-sensitive")),
+        None if table.is_empty() => error.with_hint("this kind takes no parameters"),
+        None => error
+            .with_hint(format!("known parameters: {}", table.iter().map(|r| r.name).collect::<Vec<_>>().join(", "))),
+    }
+}

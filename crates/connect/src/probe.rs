@@ -1,0 +1,64 @@
+//! The check a connection must pass when it is created or altered.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// The marker file; it stays behind.
+const MARKER: &str = "crdb_external_storage_location";
+/// What it holds.
+const MARKER_TEXT: &str = "a CockroachDB cluster has been configured to read and write to this location";
+/// Entries looked at while searching for the marker in a listing.
+const LISTED_MAX: usize = 10_000;
+
+/// Runs the check of the target's kind, all within `limit`.
+///
+/// # Errors
+/// Names the step that failed, the address and the cause; never a secret.
+pub async fn probe(target: &Target, cx: &OpenCx, limit: Duration) -> Result<()> {
+    match tokio::time::timeout(limit, target.kind().probe(target, cx)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let message = format!("no answer from {} within {} s", target.address(), limit.as_secs_f64());
+            Err(Error::timeout(message)
+                .with_hint("check the address and the network, or raise connection.check_timeout"))
+        }
+    }
+}
+
+/// Writes a marker file, finds it in a listing and reads it back.
+pub(crate) async fn marker_file(store: &dyn ObjectStore) -> Result<()> {
+    let path = Path::from(MARKER);
+    let written = store.put(&path, MARKER_TEXT.into()).await;
+    written.map_err(|error| Error::from(error).context("failed to write a sentinel ExternalStorage file"))?;
+    let listed = find_marker(store).await;
+    if !listed.map_err(|error| error.context("failed to list sentinel ExternalStorage file"))? {
+        return Err(Error::not_found(format!("failed to find sentinel ExternalStorage file '{MARKER}'")));
+    }
+    let found =
+        read(store, &path).await.map_err(|error| error.context("failed to read sentinel ExternalStorage file"))?;
+    if found != MARKER_TEXT {
+        let found: String = found.chars().take(200).collect();
+        return Err(Error::conflict(format!("content mismatch, expected: {MARKER_TEXT} but found: {found}")));
+    }
+    Ok(())
+}
+
+async fn find_marker(store: &dyn ObjectStore) -> Result<bool> {
+    // The folder of the marker may hold millions of other files; listing starts just before it.
+    let before = Path::from(&MARKER[..MARKER.len() - 1]);
+    let entries = store.list_with_offset(None, &before).take(LISTED_MAX);
+    let is_marker = |meta: object_store::ObjectMeta| async move { meta.location.filename() == Some(MARKER) };
+    Ok(entries.try_any(is_marker).await?)
+}
+
+async fn read(store: &dyn ObjectStore, path: &Path) -> Result<String> {
+    let bytes = store.get(path).await?.bytes().await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

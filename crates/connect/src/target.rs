@@ -1,0 +1,289 @@
+//! A place a URI names: its kind, its checked options and its path. Also `external://` references.
+
+use std::sync::Arc;
+
+use lakeport_base::Uri;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::kind::{Access, Host, Kind, KindSpec, Role, Rule, Unknown, kind_of_scheme};
+use crate::option::Options;
+use crate::path::{self, Joined};
+
+/// Which copy of a backup a URI holds; read by BACKUP and RESTORE only, allowed on every storage URI.
+pub const LOCALITY_PARAM: &str = "COCKROACH_LOCALITY";
+
+/// A checked URI of a known kind. `Debug` shows scheme and host only.
+#[derive(Clone)]
+pub struct Target {
+    kind: &'static dyn Kind,
+    uri: Uri,
+    options: Options,
+}
+
+impl Target {
+    /// Parses and checks a URI. Does no I/O.
+    ///
+    /// # Errors
+    /// An unknown scheme, a wrong parameter, or whatever the kind refuses.
+    pub fn parse(text: &str) -> Result<Target> {
+        Self::from_uri(Uri::parse(text)?)
+    }
+
+    /// Checks a parsed URI.
+    ///
+    /// # Errors
+    /// As [`Target::parse`].
+    pub fn from_uri(uri: Uri) -> Result<Target> {
+        let target = Self::without_bucket(uri)?;
+        target.require_bucket()?;
+        Ok(target)
+    }
+
+    /// As [`Target::from_uri`], for a connection whose bucket comes with each use.
+    pub(crate) fn without_bucket(uri: Uri) -> Result<Target> {
+        let kind = kind_of_scheme(&uri.scheme).ok_or_else(|| unsupported_scheme(&uri.scheme))?;
+        let spec = kind.spec();
+        let target = Target { kind, options: parse_options(spec, &uri)?, uri };
+        for rule in spec.rules {
+            check_rule(rule, &target.options)?;
+        }
+        kind.check(&target)?;
+        Ok(target)
+    }
+
+    /// The kind of the target.
+    pub fn kind(&self) -> &'static dyn Kind {
+        self.kind
+    }
+
+    /// The description of its kind.
+    pub fn spec(&self) -> &'static KindSpec {
+        self.kind.spec()
+    }
+
+    /// What it is for.
+    pub fn role(&self) -> Role {
+        self.spec().role
+    }
+
+    /// Whose credentials it uses.
+    pub fn access(&self) -> Access {
+        self.kind.access(self)
+    }
+
+    /// The checked options, defaults included.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Scheme and host, or the endpoint written in the options: where requests go.
+    pub fn address(&self) -> String {
+        let endpoint = self.spec().endpoint.and_then(|name| self.options.get(name));
+        endpoint.map_or_else(|| format!("{}://{}", self.uri.scheme, self.uri.host), crate::error::scrub)
+    }
+
+    /// The URI as parsed.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The value of COCKROACH_LOCALITY.
+    pub fn locality(&self) -> Option<&str> {
+        self.uri.values(LOCALITY_PARAM).next()
+    }
+
+    /// The URI with every secret, for the owner's SHOW CREATE.
+    pub fn to_text(&self) -> String {
+        self.uri.to_text()
+    }
+
+    /// The URI with its parameters sorted, secrets and unknown values replaced by `redacted`.
+    pub fn redacted(&self) -> String {
+        let mut uri = self.uri.clone();
+        uri.password = uri.password.map(|_| REDACTED.to_string());
+        uri.params = uri.params.into_iter().map(|(key, value)| redact_param(self.spec(), key, value)).collect();
+        uri.params.sort();
+        uri.params.dedup();
+        uri.to_text()
+    }
+
+    /// The target of a path below this one.
+    ///
+    /// # Errors
+    /// A path that escapes this target, or none where its first segment is the bucket.
+    pub fn join(&self, sub_path: &str) -> Result<Target> {
+        let mut uri = self.uri.clone();
+        if self.lacks_bucket() {
+            let joined = path::join("", sub_path)?;
+            let (bucket, rest) =
+                joined.trim_start_matches('/').split_once('/').unwrap_or((joined.trim_start_matches('/'), ""));
+            uri.host = bucket.to_string();
+            uri.path = if rest.is_empty() { String::new() } else { format!("/{rest}") };
+        } else {
+            uri.path = path::join(&uri.path, sub_path)?;
+        }
+        Target::from_uri(uri)
+    }
+
+    /// The folder above the first segment that holds a wildcard or, without one, above the last segment; and the rest
+    /// of the path, a pattern relative to that folder.
+    ///
+    /// # Errors
+    /// A target that names no file.
+    pub fn split_pattern(&self) -> Result<(Target, String)> {
+        let Joined { folder, pattern } = path::split_pattern(&self.uri.path);
+        if pattern.is_empty() {
+            return Err(Error::invalid(format!("{} names no file", self.redacted())));
+        }
+        let mut uri = self.uri.clone();
+        uri.path = folder;
+        Ok((Target { uri, ..self.clone() }, pattern))
+    }
+
+    /// The path as a key prefix of the store that the host names.
+    pub(crate) fn prefix(&self) -> Result<Path> {
+        let joined = path::join("", &self.uri.path)?;
+        Path::parse(joined).map_err(|error| Error::invalid(format!("invalid path: {error}")))
+    }
+
+    /// Opens the target as a store rooted at its path.
+    ///
+    /// # Errors
+    /// What the operator forbids, or what the far side answers.
+    pub async fn open(&self, cx: &OpenCx) -> Result<Arc<dyn ObjectStore>> {
+        if self.role() != Role::Storage {
+            return Err(Error::wrong_role(format!("STORAGE cannot use object of type {}", self.role())));
+        }
+        self.require_bucket()?;
+        self.kind.open(self, cx).await
+    }
+
+    fn lacks_bucket(&self) -> bool {
+        self.spec().host == Host::Bucket && self.uri.host.is_empty()
+    }
+
+    fn require_bucket(&self) -> Result<()> {
+        if !self.lacks_bucket() {
+            return Ok(());
+        }
+        let scheme = &self.uri.scheme;
+        Err(Error::invalid(format!("empty host component; {scheme} URI must specify a target bucket"))
+            .with_hint(format!("write the bucket after {scheme}://, as in {scheme}://bucket/path")))
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.uri.fmt(f)
+    }
+}
+
+/// Stands for a secret in whatever is shown.
+const REDACTED: &str = "redacted";
+
+fn redact_param(spec: &KindSpec, key: String, value: String) -> (String, String) {
+    match spec.options.iter().find(|row| row.name == key) {
+        Some(row) if row.public => (key, value),
+        Some(_) => (key, REDACTED.to_string()),
+        None if key == LOCALITY_PARAM => (key, value),
+        None => (REDACTED.to_string(), REDACTED.to_string()),
+    }
+}
+
+/// Any text that may be a URI, fit to be shown: what is not understood is cut, not guessed at.
+pub fn redact(text: &str) -> String {
+    let Ok(uri) = Uri::parse(text) else { return REDACTED.to_string() };
+    if uri.scheme == ExternalRef::SCHEME {
+        let shown = Uri { user: None, password: None, params: Vec::new(), ..uri };
+        return shown.to_text();
+    }
+    let scheme = uri.scheme.clone();
+    Target::without_bucket(uri).map_or_else(|_| format!("{scheme}://{REDACTED}"), |target| target.redacted())
+}
+
+fn unsupported_scheme(scheme: &str) -> Error {
+    Error::unsupported(format!(
+        "unsupported storage scheme: {scheme:?} - refer to docs to find supported storage schemes"
+    ))
+}
+
+fn parse_options(spec: &'static KindSpec, uri: &Uri) -> Result<Options> {
+    let in_table = |key: &str| spec.options.iter().any(|row| row.name == key);
+    let params: Vec<(String, String)> = uri
+        .params
+        .iter()
+        .filter(|(key, _)| !(spec.role == Role::Storage && key == LOCALITY_PARAM))
+        .filter(|(key, _)| spec.unknown != Unknown::PassedOn || in_table(key))
+        .cloned()
+        .collect();
+    let label = match spec.unknown {
+        Unknown::Refused { label } => label,
+        Unknown::PassedOn => spec.name,
+    };
+    Options::parse(label, spec.options, &params)
+}
+
+fn check_rule(rule: &Rule, options: &Options) -> Result<()> {
+    let set = |names: &[&'static str]| names.iter().filter(|name| options.get(name).is_some()).count();
+    match rule {
+        Rule::Together(names) if (1..names.len()).contains(&set(names)) => {
+            Err(Error::invalid(format!("parameters {} must be given together", names.join(", "))))
+        }
+        Rule::Exclusive(names) if set(names) > 1 => {
+            Err(Error::invalid(format!("only one of the parameters {} may be given", names.join(", "))))
+        }
+        Rule::Needs { option, value, needs, refusal }
+            if options.get(option) == Some(value) && options.get(needs).is_none() =>
+        {
+            Err(Error::invalid(*refusal))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A store rooted at a prefix of another.
+pub(crate) fn rooted(store: impl ObjectStore, prefix: Path) -> Arc<dyn ObjectStore> {
+    if prefix.is_root() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
+}
+
+/// `external://name/sub/path`: a use of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalRef {
+    /// The connection.
+    pub name: String,
+    /// Below what the connection names; empty or starting with `/`.
+    pub path: String,
+    /// Parameters written on the reference; the operation decides which it takes.
+    pub params: Vec<(String, String)>,
+}
+
+impl ExternalRef {
+    /// The scheme of references.
+    pub const SCHEME: &str = "external";
+
+    /// The reference a text is, or `None` when it has another scheme.
+    ///
+    /// # Errors
+    /// A text that is no URI, or a reference without a name.
+    pub fn parse(text: &str) -> Result<Option<ExternalRef>> {
+        let uri = Uri::parse(text)?;
+        if uri.scheme != Self::SCHEME {
+            return Ok(None);
+        }
+        if uri.host.is_empty() {
+            return Err(Error::invalid(format!(
+                "host component of an external URI must refer to an existing External Connection object: external://{}",
+                uri.path
+            ))
+            .with_hint("write the name of a connection, as in external://name/path"));
+        }
+        Ok(Some(ExternalRef { name: uri.host, path: uri.path, params: uri.params }))
+    }
+}
+
+#[cfg(test)]
+mod tests;
