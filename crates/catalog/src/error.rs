@@ -1,5 +1,7 @@
 //! What a catalog call can fail with.
 
+use std::path::PathBuf;
+
 use lakeport_base::Retry;
 use thiserror::Error;
 
@@ -23,6 +25,14 @@ pub enum Error {
     /// The store cannot be read or written.
     #[error("the catalog store failed")]
     Store(#[source] sqlx::Error),
+    /// A file of the store cannot be made, read or locked.
+    #[error("cannot open {path:?}: {reason}")]
+    Open {
+        path: PathBuf,
+        reason: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
     /// The master key cannot be read, or does not open this catalog.
     #[error("master key: {0}")]
     MasterKey(String),

@@ -7,12 +7,17 @@
 
 pub mod error;
 pub mod model;
+pub mod seal;
+pub mod sqlite;
+mod stored;
 
 use async_trait::async_trait;
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
 
 pub use error::{Error, Result};
 use model::*;
+pub use seal::MasterKey;
+pub use sqlite::SqliteCatalog;
 
 /// A store of catalog rows.
 #[async_trait]
@@ -97,6 +102,7 @@ pub trait Tx: Send {
     async fn jobs(&mut self) -> Result<Vec<Job>>;
     async fn job(&mut self, id: JobId) -> Result<Option<Job>>;
     async fn insert_job(&mut self, job: &Job) -> Result<()>;
+    /// Replaces a job except its lease, so that a worker with an old copy cannot give away or prolong one.
     async fn update_job(&mut self, job: &Job) -> Result<()>;
     /// Takes or renews the lease of a job for `node` until `until` (microseconds). Answers whether `node` holds it now:
     /// another node's lease that has not run out at `now` stands.

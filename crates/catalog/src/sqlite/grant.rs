@@ -1,0 +1,80 @@
+//! Grants.
+
+use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, query};
+
+use super::row::{all, change, decode, field};
+use crate::error::{Error, Result};
+use crate::model::{Grant, Object};
+
+fn grant(row: &SqliteRow) -> Result<Grant> {
+    let kind: String = field(row, "grant", "object_kind")?;
+    let id: i64 = field(row, "grant", "object_id")?;
+    let object = object(&kind, id)?;
+    decode!(row, "grant" => Grant { grantee, privilege, grant_option; object })
+}
+
+fn object(kind: &str, id: i64) -> Result<Object> {
+    Ok(match kind {
+        "system" => Object::System,
+        "connection" => Object::Connection(ConnectionId(id)),
+        "database" => Object::Database(DatabaseId(id)),
+        "schema" => Object::Schema(SchemaId(id)),
+        "table" => Object::Table(TableId(id)),
+        _ => return Err(Error::Corrupt { what: "grant", detail: format!("unknown object kind {kind:?}") }),
+    })
+}
+
+/// An object as stored: its kind and its id.
+fn columns(object: Object) -> (&'static str, i64) {
+    match object {
+        Object::System => ("system", 0),
+        Object::Connection(id) => ("connection", id.0),
+        Object::Database(id) => ("database", id.0),
+        Object::Schema(id) => ("schema", id.0),
+        Object::Table(id) => ("table", id.0),
+    }
+}
+
+pub(super) async fn list(db: &mut SqliteConnection) -> Result<Vec<Grant>> {
+    all(db, query("SELECT * FROM grants ORDER BY object_kind, object_id, grantee, privilege"), grant).await
+}
+
+pub(super) async fn list_on(db: &mut SqliteConnection, object: Object) -> Result<Vec<Grant>> {
+    let (kind, id) = columns(object);
+    let list = query("SELECT * FROM grants WHERE object_kind = ? AND object_id = ? ORDER BY grantee, privilege");
+    all(db, list.bind(kind).bind(id), grant).await
+}
+
+pub(super) async fn put(db: &mut SqliteConnection, row: &Grant) -> Result<()> {
+    let (kind, id) = columns(row.object);
+    let put = query(
+        "INSERT INTO grants (object_kind, object_id, grantee, privilege, grant_option) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (object_kind, object_id, grantee, privilege)
+         DO UPDATE SET grant_option = excluded.grant_option",
+    )
+    .bind(kind)
+    .bind(id)
+    .bind(&row.grantee)
+    .bind(&row.privilege)
+    .bind(row.grant_option);
+    change(db, put, "grant", &row.privilege).await
+}
+
+pub(super) async fn delete(db: &mut SqliteConnection, object: Object, grantee: &str, privilege: &str) -> Result<()> {
+    let (kind, id) = columns(object);
+    let delete = query("DELETE FROM grants WHERE object_kind = ? AND object_id = ? AND grantee = ? AND privilege = ?")
+        .bind(kind)
+        .bind(id)
+        .bind(grantee)
+        .bind(privilege);
+    change(db, delete, "grant", privilege).await
+}
+
+pub(super) async fn delete_on(db: &mut SqliteConnection, object: Object) -> Result<()> {
+    let (kind, id) = columns(object);
+    let delete = query("DELETE FROM grants WHERE object_kind = ? AND object_id = ?").bind(kind).bind(id);
+    delete.execute(db).await?;
+    Ok(())
+}

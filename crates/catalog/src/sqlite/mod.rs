@@ -1,0 +1,125 @@
+//! The SQLite store: one file in WAL mode, synced at every commit.
+//!
+//! One connection writes, several read. `tx` maps the trait onto one file per topic; `row` decodes rows; `open` makes
+//! and locks the files and their first rows.
+
+mod connection;
+mod database;
+mod event;
+mod grant;
+mod job;
+mod open;
+mod role;
+mod row;
+mod setting;
+mod table;
+mod tx;
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lakeport_base::Env;
+use sqlx::SqlitePool;
+
+use crate::error::{Error, Result};
+use crate::seal::{DataKey, MasterKey};
+use crate::{Catalog, Tx};
+use tx::SqliteTx;
+
+/// How long a transaction waits for its turn before it fails with [`Error::Busy`].
+const TURN_WAIT: Duration = Duration::from_secs(30);
+/// Read transactions that may be open at once; more wait for a turn.
+const READERS_MAX: u32 = 16;
+
+/// A catalog in one SQLite file.
+pub struct SqliteCatalog {
+    /// One connection, so that writers take turns.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    shared: Arc<Shared>,
+    /// Keeps other processes out while it is open.
+    _lock: File,
+}
+
+/// What the transactions of one catalog share.
+struct Shared {
+    key: DataKey,
+    generation: AtomicU64,
+    env: Env,
+}
+
+impl SqliteCatalog {
+    /// Opens a catalog, making it if it is missing. `location` is a path, or a URL `sqlite:PATH`.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the file cannot be made or another process has it open, [`Error::MasterKey`] when it was
+    /// sealed with another key, [`Error::Store`] when it is no catalog or one of a newer version.
+    pub async fn open(location: &str, master: &MasterKey, env: Env) -> Result<SqliteCatalog> {
+        let path = open::path_of(location)?;
+        let lock = open::make_and_lock(&path)?;
+        let writer = open::writer_pool(&path).await?;
+        open::migrate(&writer).await?;
+        let key = open::data_key(&writer, master, &env).await?;
+        let readers = open::reader_pool(&path).await?;
+        let shared = Arc::new(Shared { key, generation: AtomicU64::new(0), env });
+        Ok(SqliteCatalog { writer, readers, shared, _lock: lock })
+    }
+
+    /// Wraps the data key under a new master key; from then on only the new one opens this catalog.
+    ///
+    /// # Errors
+    /// [`Error::Store`] or [`Error::Busy`]; the old master key stays valid then.
+    pub async fn rewrap(&self, master: &MasterKey) -> Result<()> {
+        let wrapped = self.shared.key.wrap(master, &self.shared.env);
+        let mut transaction = self.writer.begin_with(open::BEGIN_WRITE).await?;
+        sqlx::query("UPDATE data_key SET wrapped = ?").bind(wrapped).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Waits for open transactions to end and closes the files.
+    pub async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn read(&self) -> Result<Box<dyn Tx>> {
+        let mut transaction = self.readers.begin().await?;
+        // SQLite chooses the state a transaction sees at its first read.
+        sqlx::query("SELECT next FROM sequence").execute(&mut *transaction).await?;
+        Ok(Box::new(SqliteTx::new(transaction, Arc::clone(&self.shared))))
+    }
+
+    async fn write(&self) -> Result<Box<dyn Tx>> {
+        let transaction = self.writer.begin_with(open::BEGIN_WRITE).await?;
+        Ok(Box::new(SqliteTx::new(transaction, Arc::clone(&self.shared))))
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Error {
+        /// `SQLITE_BUSY` and `SQLITE_LOCKED`, the low byte of the extended codes.
+        const BUSY: [u32; 2] = [5, 6];
+        let busy = match &error {
+            sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(database) => database
+                .code()
+                .and_then(|code| code.parse::<u32>().ok())
+                .is_some_and(|code| BUSY.contains(&(code & 0xff))),
+            _ => false,
+        };
+        if busy { Error::Busy(error) } else { Error::Store(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {}

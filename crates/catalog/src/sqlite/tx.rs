@@ -1,0 +1,251 @@
+//! [`Tx`] over one SQLite transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use sqlx::sqlite::Sqlite;
+use sqlx::{Row, SqliteConnection, Transaction};
+
+use super::{Shared, connection, database, event, grant, job, role, setting, table};
+use crate::Tx;
+use crate::error::{Error, Result};
+use crate::model::{AuditEvent, Check, Connection, Database, Grant, Job, Membership, Object, Role, Schema, Table};
+
+/// An open transaction; rolled back when dropped.
+pub(super) struct SqliteTx {
+    transaction: Transaction<'static, Sqlite>,
+    shared: Arc<Shared>,
+    /// Whether a commit makes what callers remember stale.
+    stales: bool,
+}
+
+impl SqliteTx {
+    pub(super) fn new(transaction: Transaction<'static, Sqlite>, shared: Arc<Shared>) -> SqliteTx {
+        SqliteTx { transaction, shared, stales: false }
+    }
+
+    /// Commits and then counts the change.
+    async fn finish(self) -> Result<()> {
+        self.transaction.commit().await?;
+        if self.stales {
+            self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// The connection, for reads and for changes that nobody remembers.
+    fn db(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// The connection, for changes of what callers remember.
+    fn changing(&mut self) -> &mut SqliteConnection {
+        self.stales = true;
+        &mut self.transaction
+    }
+}
+
+/// Takes the next id of objects.
+pub(super) async fn next_id(db: &mut SqliteConnection) -> Result<i64> {
+    let taken = sqlx::query("UPDATE sequence SET next = next + 1 RETURNING next - 1 AS id").fetch_one(db).await?;
+    Ok(taken.try_get("id")?)
+}
+
+#[async_trait]
+impl Tx for SqliteTx {
+    async fn commit(self: Box<Self>) -> Result<()> {
+        // A task of its own, so that a caller who stops waiting cannot part the commit from its generation.
+        let committed = tokio::spawn(self.finish()).await;
+        committed.unwrap_or_else(|_| Err(Error::Store(sqlx::Error::WorkerCrashed)))
+    }
+
+    async fn next_id(&mut self) -> Result<i64> {
+        next_id(self.db()).await
+    }
+
+    async fn databases(&mut self) -> Result<Vec<Database>> {
+        database::list(self.db()).await
+    }
+
+    async fn find_database(&mut self, name: &str) -> Result<Option<Database>> {
+        database::find(self.db(), name).await
+    }
+
+    async fn insert_database(&mut self, database: &Database) -> Result<()> {
+        database::insert(self.changing(), database).await
+    }
+
+    async fn update_database(&mut self, database: &Database) -> Result<()> {
+        database::update(self.changing(), database).await
+    }
+
+    async fn delete_database(&mut self, id: DatabaseId) -> Result<()> {
+        database::delete(self.changing(), id).await
+    }
+
+    async fn schemas(&mut self, database: DatabaseId) -> Result<Vec<Schema>> {
+        database::list_schemas(self.db(), database).await
+    }
+
+    async fn find_schema(&mut self, database: DatabaseId, name: &str) -> Result<Option<Schema>> {
+        database::find_schema(self.db(), database, name).await
+    }
+
+    async fn insert_schema(&mut self, schema: &Schema) -> Result<()> {
+        database::insert_schema(self.changing(), schema).await
+    }
+
+    async fn delete_schema(&mut self, id: SchemaId) -> Result<()> {
+        database::delete_schema(self.changing(), id).await
+    }
+
+    async fn tables(&mut self, database: DatabaseId) -> Result<Vec<Table>> {
+        table::list(self.db(), database).await
+    }
+
+    async fn find_table(&mut self, schema: SchemaId, name: &str) -> Result<Option<Table>> {
+        table::find(self.db(), schema, name).await
+    }
+
+    async fn table(&mut self, id: TableId) -> Result<Option<Table>> {
+        table::get(self.db(), id).await
+    }
+
+    async fn insert_table(&mut self, table: &Table) -> Result<()> {
+        table::insert(self.changing(), table).await
+    }
+
+    async fn update_table(&mut self, table: &Table) -> Result<()> {
+        table::update(self.changing(), table).await
+    }
+
+    async fn delete_table(&mut self, id: TableId) -> Result<()> {
+        table::delete(self.changing(), id).await
+    }
+
+    async fn connections(&mut self) -> Result<Vec<Connection>> {
+        connection::list(&mut self.transaction, &self.shared.key).await
+    }
+
+    async fn find_connection(&mut self, name: &str) -> Result<Option<Connection>> {
+        connection::find(&mut self.transaction, &self.shared.key, name).await
+    }
+
+    async fn insert_connection(&mut self, connection: &Connection) -> Result<()> {
+        self.stales = true;
+        connection::insert(&mut self.transaction, &self.shared.key, &self.shared.env, connection).await
+    }
+
+    async fn update_connection(&mut self, connection: &Connection) -> Result<()> {
+        self.stales = true;
+        connection::update(&mut self.transaction, &self.shared.key, &self.shared.env, connection).await
+    }
+
+    async fn record_check(&mut self, id: ConnectionId, check: &Check) -> Result<()> {
+        connection::record_check(self.changing(), id, check).await
+    }
+
+    async fn delete_connection(&mut self, id: ConnectionId) -> Result<()> {
+        connection::delete(self.changing(), id).await
+    }
+
+    async fn roles(&mut self) -> Result<Vec<Role>> {
+        role::list(&mut self.transaction, &self.shared.key).await
+    }
+
+    async fn find_role(&mut self, name: &str) -> Result<Option<Role>> {
+        role::find(&mut self.transaction, &self.shared.key, name).await
+    }
+
+    async fn insert_role(&mut self, role: &Role) -> Result<()> {
+        self.stales = true;
+        role::insert(&mut self.transaction, &self.shared.key, &self.shared.env, role).await
+    }
+
+    async fn update_role(&mut self, role: &Role) -> Result<()> {
+        self.stales = true;
+        role::update(&mut self.transaction, &self.shared.key, &self.shared.env, role).await
+    }
+
+    async fn delete_role(&mut self, name: &str) -> Result<()> {
+        role::delete(self.changing(), name).await
+    }
+
+    async fn memberships(&mut self) -> Result<Vec<Membership>> {
+        role::list_memberships(self.db()).await
+    }
+
+    async fn put_membership(&mut self, membership: &Membership) -> Result<()> {
+        role::put_membership(self.changing(), membership).await
+    }
+
+    async fn delete_membership(&mut self, role: &str, member: &str) -> Result<()> {
+        role::delete_membership(self.changing(), role, member).await
+    }
+
+    async fn grants(&mut self) -> Result<Vec<Grant>> {
+        grant::list(self.db()).await
+    }
+
+    async fn grants_on(&mut self, object: Object) -> Result<Vec<Grant>> {
+        grant::list_on(self.db(), object).await
+    }
+
+    async fn put_grant(&mut self, grant: &Grant) -> Result<()> {
+        grant::put(self.changing(), grant).await
+    }
+
+    async fn delete_grant(&mut self, object: Object, grantee: &str, privilege: &str) -> Result<()> {
+        grant::delete(self.changing(), object, grantee, privilege).await
+    }
+
+    async fn delete_grants_on(&mut self, object: Object) -> Result<()> {
+        grant::delete_on(self.changing(), object).await
+    }
+
+    async fn settings(&mut self) -> Result<Vec<(String, String)>> {
+        setting::list(self.db()).await
+    }
+
+    async fn put_setting(&mut self, name: &str, value: &str) -> Result<()> {
+        setting::put(self.changing(), name, value).await
+    }
+
+    async fn delete_setting(&mut self, name: &str) -> Result<()> {
+        setting::delete(self.changing(), name).await
+    }
+
+    async fn jobs(&mut self) -> Result<Vec<Job>> {
+        job::list(self.db()).await
+    }
+
+    async fn job(&mut self, id: JobId) -> Result<Option<Job>> {
+        job::get(self.db(), id).await
+    }
+
+    async fn insert_job(&mut self, job: &Job) -> Result<()> {
+        job::insert(self.db(), job).await
+    }
+
+    async fn update_job(&mut self, job: &Job) -> Result<()> {
+        job::update(self.db(), job).await
+    }
+
+    async fn lease_job(&mut self, id: JobId, node: i64, now: i64, until: i64) -> Result<bool> {
+        job::lease(self.db(), id, node, now, until).await
+    }
+
+    async fn release_job(&mut self, id: JobId, node: i64) -> Result<()> {
+        job::release(self.db(), id, node).await
+    }
+
+    async fn insert_event(&mut self, event: &AuditEvent) -> Result<()> {
+        event::insert(self.db(), event).await
+    }
+
+    async fn events(&mut self, limit: i64) -> Result<Vec<AuditEvent>> {
+        event::newest(self.db(), limit).await
+    }
+}

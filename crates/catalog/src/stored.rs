@@ -1,0 +1,149 @@
+//! Nested shapes as stored: JSON that names its version. A change of a shape is a new version with its own frozen
+//! sample in `samples/`; old versions stay readable for ever.
+
+use lakeport_base::SqlType;
+use lakeport_base::id::ConnectionId;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::Column;
+
+/// A value of the model that is stored as JSON in one column.
+pub(crate) trait Shape: Sized {
+    /// What it is part of, for errors.
+    const WHAT: &'static str;
+    /// Every stored version of it.
+    type Stored: Serialize + DeserializeOwned;
+
+    /// The value in the newest version.
+    fn to_stored(&self) -> Self::Stored;
+
+    /// The value of any version, or why there is none.
+    fn from_stored(stored: Self::Stored) -> std::result::Result<Self, String>;
+
+    fn encode(&self) -> Result<String> {
+        serde_json::to_string(&self.to_stored()).map_err(|error| corrupt::<Self>(error.to_string()))
+    }
+
+    fn decode(text: &str) -> Result<Self> {
+        let stored = serde_json::from_str(text).map_err(|error| corrupt::<Self>(error.to_string()))?;
+        Self::from_stored(stored).map_err(corrupt::<Self>)
+    }
+}
+
+fn corrupt<S: Shape>(detail: String) -> Error {
+    Error::Corrupt { what: S::WHAT, detail }
+}
+
+/// Columns and primary key of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TableShape {
+    pub columns: Vec<Column>,
+    pub primary_key: Vec<String>,
+}
+
+/// What a role has besides its plain columns.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RoleProfile {
+    pub options: Vec<String>,
+    pub defaults: Vec<(String, String)>,
+}
+
+/// The connections a job uses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JobConnections(pub Vec<ConnectionId>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredTable {
+    #[serde(rename = "1")]
+    V1 { columns: Vec<StoredColumn>, primary_key: Vec<String> },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredColumn {
+    name: String,
+    stored_name: String,
+    /// SQL spelling of the type.
+    ty: String,
+    nullable: bool,
+    default: Option<String>,
+    comment: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredRole {
+    #[serde(rename = "1")]
+    V1 { options: Vec<String>, defaults: Vec<(String, String)> },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredJobConnections {
+    #[serde(rename = "1")]
+    V1 { ids: Vec<i64> },
+}
+
+impl Shape for TableShape {
+    const WHAT: &'static str = "table";
+    type Stored = StoredTable;
+
+    fn to_stored(&self) -> StoredTable {
+        let columns = self.columns.iter().map(StoredColumn::from).collect();
+        StoredTable::V1 { columns, primary_key: self.primary_key.clone() }
+    }
+
+    fn from_stored(StoredTable::V1 { columns, primary_key }: StoredTable) -> std::result::Result<Self, String> {
+        let columns = columns.into_iter().map(Column::try_from).collect::<std::result::Result<_, _>>()?;
+        Ok(TableShape { columns, primary_key })
+    }
+}
+
+impl From<&Column> for StoredColumn {
+    fn from(column: &Column) -> Self {
+        let Column { name, stored_name, ty, nullable, default, comment } = column.clone();
+        StoredColumn { name, stored_name, ty: ty.to_string(), nullable, default, comment }
+    }
+}
+
+impl TryFrom<StoredColumn> for Column {
+    type Error = String;
+
+    fn try_from(column: StoredColumn) -> std::result::Result<Self, String> {
+        let StoredColumn { name, stored_name, ty, nullable, default, comment } = column;
+        let ty = SqlType::parse(&ty).ok_or_else(|| format!("column {name:?} has the unknown type {ty:?}"))?;
+        Ok(Column { name, stored_name, ty, nullable, default, comment })
+    }
+}
+
+impl Shape for RoleProfile {
+    const WHAT: &'static str = "role";
+    type Stored = StoredRole;
+
+    fn to_stored(&self) -> StoredRole {
+        let RoleProfile { options, defaults } = self.clone();
+        StoredRole::V1 { options, defaults }
+    }
+
+    fn from_stored(StoredRole::V1 { options, defaults }: StoredRole) -> std::result::Result<Self, String> {
+        Ok(RoleProfile { options, defaults })
+    }
+}
+
+impl Shape for JobConnections {
+    const WHAT: &'static str = "job";
+    type Stored = StoredJobConnections;
+
+    fn to_stored(&self) -> StoredJobConnections {
+        StoredJobConnections::V1 { ids: self.0.iter().map(|id| id.0).collect() }
+    }
+
+    fn from_stored(StoredJobConnections::V1 { ids }: StoredJobConnections) -> std::result::Result<Self, String> {
+        Ok(JobConnections(ids.into_iter().map(ConnectionId).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {}
