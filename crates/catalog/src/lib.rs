@@ -5,6 +5,8 @@
 //! store must pass. Secrets are sealed on the way in and unsealed on the way out ([`seal`]), so a
 //! store only ever holds ciphertext.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod error;
 pub mod model;
 pub mod seal;

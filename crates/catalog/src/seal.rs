@@ -134,4 +134,4 @@ impl Key {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -146,4 +146,4 @@ impl Shape for JobConnections {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -122,4 +122,4 @@ impl From<sqlx::Error> for Error {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

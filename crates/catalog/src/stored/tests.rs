@@ -1,0 +1,60 @@
+//! Frozen samples: what earlier versions stored must decode for ever. Add samples, never change one.
+
+use lakeport_base::SqlType;
+use lakeport_base::id::ConnectionId;
+
+use super::*;
+
+fn column(name: &str, ty: SqlType) -> Column {
+    Column { name: name.into(), stored_name: name.into(), ty, nullable: true, default: None, comment: None }
+}
+
+fn every_type() -> Vec<SqlType> {
+    use SqlType::*;
+    let plain = vec![Bool, Int2, Int4, Int8, Float4, Float8, Decimal(10, 2), Text, Varchar(20), Bytes, Date];
+    let rest = vec![Timestamp, TimestampTz, Uuid, Jsonb, Array(Box::new(Int8))];
+    plain.into_iter().chain(rest).collect()
+}
+
+/// The value as the newest version writes it is the sample, and the sample decodes to the value.
+fn assert_frozen<S: Shape + PartialEq + std::fmt::Debug>(value: S, sample: &str) {
+    assert_eq!(S::decode(sample).unwrap(), value);
+    assert_eq!(value.encode().unwrap(), sample.trim_end());
+}
+
+#[test]
+fn table_1() {
+    let mut columns =
+        every_type().into_iter().enumerate().map(|(i, ty)| column(&format!("c{i}"), ty)).collect::<Vec<_>>();
+    columns[0].nullable = false;
+    columns[0].stored_name = "c0_old".into();
+    columns[1].default = Some("1 + 1".into());
+    columns[1].comment = Some("a \"quoted\" comment".into());
+    let shape = TableShape { columns, primary_key: vec!["c0".into(), "c3".into()] };
+    assert_frozen(shape, include_str!("../samples/table_1.json"));
+}
+
+#[test]
+fn role_1() {
+    let profile = RoleProfile {
+        options: vec!["CREATEDB".into(), "CREATEROLE".into()],
+        defaults: vec![("timezone".into(), "UTC".into())],
+    };
+    assert_frozen(profile, include_str!("../samples/role_1.json"));
+}
+
+#[test]
+fn job_connections_1() {
+    let connections = JobConnections(vec![ConnectionId(101), ConnectionId(7)]);
+    assert_frozen(connections, include_str!("../samples/job_connections_1.json"));
+}
+
+#[test]
+fn an_unknown_version_or_type_is_corrupt() {
+    for text in ["", "{}", r#"{"version":"2","columns":[],"primary_key":[]}"#] {
+        assert!(matches!(TableShape::decode(text), Err(Error::Corrupt { what: "table", .. })), "{text}");
+    }
+    let unknown = include_str!("../samples/table_1.json").replace("UUID", "UID");
+    let error = TableShape::decode(&unknown).unwrap_err();
+    assert!(error.to_string().contains("UID"), "{error}");
+}
