@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use lakeport_base::Retry;
 use thiserror::Error;
 
+/// The outcome of a catalog call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why a catalog call failed.
 #[derive(Debug, Error)]
 pub enum Error {
     #[error("{what} {name:?} does not exist")]
@@ -45,5 +47,23 @@ impl Error {
             Error::Conflict { .. } | Error::Busy(_) => Retry::Later,
             _ => Retry::Never,
         }
+    }
+}
+
+/// Primary result codes of SQLite for a lock that was not had in time: `SQLITE_BUSY` and `SQLITE_LOCKED`.
+const SQLITE_LOCK_CODES: [u32; 2] = [5, 6];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Error {
+        let busy = match &error {
+            sqlx::Error::PoolTimedOut => true,
+            // The low byte of an extended code is its primary code.
+            sqlx::Error::Database(failure) => failure
+                .code()
+                .and_then(|code| code.parse::<u32>().ok())
+                .is_some_and(|code| SQLITE_LOCK_CODES.contains(&(code & 0xff))),
+            _ => false,
+        };
+        if busy { Error::Busy(error) } else { Error::Store(error) }
     }
 }

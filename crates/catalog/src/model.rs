@@ -4,6 +4,7 @@
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
 use lakeport_base::{Secret, SqlType};
 
+/// A database: a namespace of schemas, and a folder of the warehouse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Database {
     pub id: DatabaseId,
@@ -15,6 +16,7 @@ pub struct Database {
     pub created: i64,
 }
 
+/// A schema: a namespace of tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
     pub id: SchemaId,
@@ -23,6 +25,7 @@ pub struct Schema {
     pub owner: String,
 }
 
+/// A table. Its rows lie in the warehouse; the catalog knows its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     pub id: TableId,
@@ -37,6 +40,7 @@ pub struct Table {
     pub created: i64,
 }
 
+/// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub name: String,
@@ -57,6 +61,7 @@ pub enum Dialect {
     Materialize,
 }
 
+/// An external connection: a named way to something outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
     pub id: ConnectionId,
@@ -85,6 +90,7 @@ pub struct Check {
     pub error: Option<String>,
 }
 
+/// A role: a user, or a group of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Role {
     pub name: String,
@@ -116,6 +122,7 @@ pub enum Object {
     Table(TableId),
 }
 
+/// A privilege that a role has on an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     pub object: Object,
@@ -174,6 +181,7 @@ impl JobState {
     }
 }
 
+/// A long-running statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub id: JobId,
@@ -212,6 +220,7 @@ pub struct Lease {
     pub until: i64,
 }
 
+/// Who did what to which object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
     pub at: i64,

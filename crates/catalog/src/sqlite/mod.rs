@@ -24,12 +24,12 @@ use async_trait::async_trait;
 use lakeport_base::Env;
 use sqlx::SqlitePool;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::seal::{DataKey, MasterKey};
 use crate::{Catalog, Tx};
 use tx::SqliteTx;
 
-/// How long a transaction waits for its turn before it fails with [`Error::Busy`].
+/// How long a transaction waits for its turn before it fails with [`Error::Busy`](crate::Error::Busy).
 const TURN_WAIT: Duration = Duration::from_secs(30);
 /// Read transactions that may be open at once; more wait for a turn.
 const READERS_MAX: u32 = 16;
@@ -55,8 +55,8 @@ impl SqliteCatalog {
     /// Opens a catalog, making it if it is missing. `location` is a path, or a URL `sqlite:PATH`.
     ///
     /// # Errors
-    /// [`Error::Open`] when the file cannot be made or another process has it open, [`Error::MasterKey`] when it was
-    /// sealed with another key, [`Error::Store`] when it is no catalog or one of a newer version.
+    /// [`Open`](crate::Error::Open) when the file cannot be made or another process has it open, [`MasterKey`](crate::Error::MasterKey) when it was
+    /// sealed with another key, [`Store`](crate::Error::Store) when it is no catalog or one of a newer version.
     pub async fn open(location: &str, master: &MasterKey, env: Env) -> Result<SqliteCatalog> {
         let path = open::path_of(location)?;
         let lock = open::make_and_lock(&path)?;
@@ -71,7 +71,7 @@ impl SqliteCatalog {
     /// Wraps the data key under a new master key; from then on only the new one opens this catalog.
     ///
     /// # Errors
-    /// [`Error::Store`] or [`Error::Busy`]; the old master key stays valid then.
+    /// [`Store`](crate::Error::Store) or [`Busy`](crate::Error::Busy); the old master key stays valid then.
     pub async fn rewrap(&self, master: &MasterKey) -> Result<()> {
         let wrapped = self.shared.key.wrap(master, &self.shared.env);
         let mut transaction = self.writer.begin_with(open::BEGIN_WRITE).await?;
@@ -102,22 +102,6 @@ impl Catalog for SqliteCatalog {
 
     fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Error {
-        /// `SQLITE_BUSY` and `SQLITE_LOCKED`, the low byte of the extended codes.
-        const BUSY: [u32; 2] = [5, 6];
-        let busy = match &error {
-            sqlx::Error::PoolTimedOut => true,
-            sqlx::Error::Database(database) => database
-                .code()
-                .and_then(|code| code.parse::<u32>().ok())
-                .is_some_and(|code| BUSY.contains(&(code & 0xff))),
-            _ => false,
-        };
-        if busy { Error::Busy(error) } else { Error::Store(error) }
     }
 }
 

@@ -28,6 +28,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "catalog", include_str
 /// The absolute path that a path or `sqlite:` URL names.
 pub(super) fn path_of(location: &str) -> Result<PathBuf> {
     let path = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(location);
+    if path.contains("://") {
+        return Err(cannot_open(Path::new(location), "only paths and sqlite: URLs name a catalog")(
+            std::io::ErrorKind::Unsupported.into(),
+        ));
+    }
     std::path::absolute(path).map_err(cannot_open(Path::new(location), "it is no path"))
 }
 

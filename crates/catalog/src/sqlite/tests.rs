@@ -10,8 +10,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row};
 
 use super::*;
-use crate::conformance;
 use crate::model::{Connection, Dialect};
+use crate::{Error, conformance};
 
 fn master() -> MasterKey {
     MasterKey::from_bytes(&[9; 32]).unwrap()
@@ -78,6 +78,8 @@ async fn urls_name_the_same_file() {
     let catalog = SqliteCatalog::open(&format!("sqlite://{}", path.display()), &master(), Env::system()).await;
     catalog.unwrap().close().await;
     assert!(path.exists());
+    let foreign = SqliteCatalog::open("postgres://host/db", &master(), Env::system()).await;
+    assert!(foreign.err().unwrap().to_string().contains("only paths and sqlite: URLs"));
 }
 
 #[tokio::test]
