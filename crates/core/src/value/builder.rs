@@ -1,0 +1,160 @@
+//! Arrow columns from texts.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::builder::{ArrayBuilder, BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
+use lakeport_base::{SqlType, Sqlstate};
+
+use super::array::ArrayColumn;
+use super::{ValueError, datetime, parse};
+use crate::rows::arrow_type;
+
+/// Bytes set aside per text value before its length is known.
+const TEXT_BYTES_GUESS: usize = 16;
+
+/// Builds one column of a given type from texts in PostgreSQL's input form.
+///
+/// A refused value leaves the column as it was, so that the caller may append NULL in its place and go on.
+pub struct ColumnBuilder {
+    ty: SqlType,
+    values: Values,
+    /// Reused for values that are rewritten on their way in.
+    scratch: Vec<u8>,
+}
+
+/// The growing Arrow column by its physical type.
+enum Values {
+    Bool(BooleanBuilder),
+    Int2(PrimitiveBuilder<Int16Type>),
+    Int4(PrimitiveBuilder<Int32Type>),
+    Int8(PrimitiveBuilder<Int64Type>),
+    Float4(PrimitiveBuilder<Float32Type>),
+    Float8(PrimitiveBuilder<Float64Type>),
+    Decimal(PrimitiveBuilder<Decimal128Type>),
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    Date(PrimitiveBuilder<Date32Type>),
+    Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
+    Array(Box<ArrayColumn>),
+}
+
+/// Calls a method of whichever Arrow builder it is.
+macro_rules! each_builder {
+    ($values:expr, $builder:ident => $call:expr) => {
+        match $values {
+            Values::Bool($builder) => $call,
+            Values::Int2($builder) => $call,
+            Values::Int4($builder) => $call,
+            Values::Int8($builder) => $call,
+            Values::Float4($builder) => $call,
+            Values::Float8($builder) => $call,
+            Values::Decimal($builder) => $call,
+            Values::Text($builder) => $call,
+            Values::Bytes($builder) => $call,
+            Values::Date($builder) => $call,
+            Values::Timestamp($builder) => $call,
+            Values::Array($builder) => $call,
+        }
+    };
+}
+
+impl ColumnBuilder {
+    /// An empty column with room for `capacity` values.
+    pub fn new(ty: &SqlType, capacity: usize) -> ColumnBuilder {
+        let values = match ty {
+            SqlType::Bool => Values::Bool(BooleanBuilder::with_capacity(capacity)),
+            SqlType::Int2 => Values::Int2(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Int4 => Values::Int4(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Int8 => Values::Int8(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Float4 => Values::Float4(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Float8 => Values::Float8(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Decimal(..) => {
+                Values::Decimal(PrimitiveBuilder::with_capacity(capacity).with_data_type(arrow_type(ty)))
+            }
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid | SqlType::Jsonb => {
+                Values::Text(StringBuilder::with_capacity(capacity, capacity * TEXT_BYTES_GUESS))
+            }
+            SqlType::Bytes => Values::Bytes(BinaryBuilder::with_capacity(capacity, capacity * TEXT_BYTES_GUESS)),
+            SqlType::Date => Values::Date(PrimitiveBuilder::with_capacity(capacity)),
+            SqlType::Timestamp | SqlType::TimestampTz => {
+                Values::Timestamp(PrimitiveBuilder::with_capacity(capacity).with_data_type(arrow_type(ty)))
+            }
+            SqlType::Array(element) => Values::Array(Box::new(ArrayColumn::new(element, capacity))),
+        };
+        ColumnBuilder { ty: ty.clone(), values, scratch: Vec::new() }
+    }
+
+    /// The type of the column.
+    pub fn sql_type(&self) -> &SqlType {
+        &self.ty
+    }
+
+    /// Values so far, NULLs included.
+    pub fn len(&self) -> usize {
+        each_builder!(&self.values, builder => builder.len())
+    }
+
+    /// Whether there is no value yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends NULL.
+    pub fn append_null(&mut self) {
+        each_builder!(&mut self.values, builder => builder.append_null());
+    }
+
+    /// Appends the value that a text stands for.
+    ///
+    /// # Errors
+    /// The text has not the type's form, or its value is beyond the type's range.
+    pub fn append_text(&mut self, text: &str) -> Result<(), ValueError> {
+        let ty = &self.ty;
+        match &mut self.values {
+            Values::Bool(builder) => builder.append_value(parse::boolean(text, ty)?),
+            Values::Int2(builder) => builder.append_value(parse::integer(text, ty)?),
+            Values::Int4(builder) => builder.append_value(parse::integer(text, ty)?),
+            Values::Int8(builder) => builder.append_value(parse::integer(text, ty)?),
+            Values::Float4(builder) => builder.append_value(parse::float4(text, ty)?),
+            Values::Float8(builder) => builder.append_value(parse::float8(text, ty)?),
+            Values::Decimal(builder) => builder.append_value(parse::decimal(text, ty)?),
+            Values::Text(builder) => append_string(builder, &mut self.scratch, text, ty)?,
+            Values::Bytes(builder) => {
+                parse::bytes(text, ty, &mut self.scratch)?;
+                builder.append_value(&self.scratch);
+            }
+            Values::Date(builder) => builder.append_value(datetime::parse_date(text, ty)?),
+            Values::Timestamp(builder) => builder.append_value(datetime::parse_timestamp(text, ty)?),
+            Values::Array(column) => column.append_text(text, ty)?,
+        }
+        Ok(())
+    }
+
+    /// The column; the builder is empty afterwards.
+    pub fn finish(&mut self) -> ArrayRef {
+        each_builder!(&mut self.values, builder => Arc::new(builder.finish()))
+    }
+}
+
+/// Text, VARCHAR, UUID and JSONB share a physical type and differ in what they take.
+fn append_string(
+    builder: &mut StringBuilder,
+    scratch: &mut Vec<u8>,
+    text: &str,
+    ty: &SqlType,
+) -> Result<(), ValueError> {
+    match ty {
+        SqlType::Varchar(length) if text.len() > *length as usize && text.chars().count() > *length as usize => {
+            let message = format!("value too long for type {}", super::type_name(ty));
+            return Err(ValueError::new(Sqlstate::STRING_DATA_RIGHT_TRUNCATION, message));
+        }
+        SqlType::Uuid => builder.append_value(parse::uuid(text, ty)?.as_str()),
+        SqlType::Jsonb => builder.append_value(parse::json(text, ty, scratch)?),
+        _ => builder.append_value(text),
+    }
+    Ok(())
+}

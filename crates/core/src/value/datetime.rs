@@ -1,0 +1,323 @@
+//! Dates and times: days and microseconds since 1970-01-01, proleptic Gregorian calendar, UTC.
+
+use std::fmt::{self, Write};
+
+use lakeport_base::{SqlType, Sqlstate};
+
+use super::ValueError;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+/// Days from 0000-03-01 to 1970-01-01.
+const EPOCH_DAYS: i64 = 719_468;
+/// Days of 400 years.
+const ERA_DAYS: i64 = 146_097;
+/// Beyond it microseconds do not fit 64 bits.
+const YEAR_MAX: i64 = 294_276;
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+/// Days since the epoch of a date.
+pub(super) fn parse_date(text: &str, ty: &SqlType) -> Result<i32, ValueError> {
+    let moment = Moment::parse(text, ty)?;
+    i32::try_from(moment.days).map_err(|_| field_overflow(text, ty))
+}
+
+/// Microseconds since the epoch of a timestamp. An offset counts for TIMESTAMPTZ and is passed over for TIMESTAMP.
+pub(super) fn parse_timestamp(text: &str, ty: &SqlType) -> Result<i64, ValueError> {
+    let moment = Moment::parse(text, ty)?;
+    let offset = if *ty == SqlType::TimestampTz { moment.offset_seconds * MICROS_PER_SECOND } else { 0 };
+    let midnight = moment.days.checked_mul(MICROS_PER_DAY);
+    midnight
+        .and_then(|midnight| midnight.checked_add(moment.micros - offset))
+        .ok_or_else(|| field_overflow(text, ty))
+}
+
+fn field_overflow(text: &str, ty: &SqlType) -> ValueError {
+    ValueError::unparsable(Sqlstate::DATETIME_FIELD_OVERFLOW, text, ty)
+}
+
+/// A date with a time of day and an offset east of UTC.
+struct Moment {
+    days: i64,
+    micros: i64,
+    offset_seconds: i64,
+}
+
+/// Why a text is no moment.
+enum Refusal {
+    Form,
+    /// A field beyond its range, such as a 30th of February.
+    Field,
+}
+
+impl Moment {
+    fn parse(text: &str, ty: &SqlType) -> Result<Moment, ValueError> {
+        let trimmed = text.trim();
+        match trimmed.to_ascii_lowercase().as_str() {
+            "epoch" => return Ok(Moment { days: 0, micros: 0, offset_seconds: 0 }),
+            "infinity" | "+infinity" | "-infinity" => {
+                let message = format!("infinite values of type {} are not supported", super::type_name(ty));
+                return Err(ValueError::new(Sqlstate::FEATURE_NOT_SUPPORTED, message));
+            }
+            _ => {}
+        }
+        Moment::read(trimmed).map_err(|refusal| match refusal {
+            Refusal::Form => ValueError::unparsable(Sqlstate::INVALID_DATETIME_FORMAT, text, ty),
+            Refusal::Field => field_overflow(text, ty),
+        })
+    }
+
+    fn read(text: &str) -> Result<Moment, Refusal> {
+        let (text, before_christ) = match text.strip_suffix(" BC").or_else(|| text.strip_suffix(" bc")) {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let mut scan = Scan { rest: text.as_bytes() };
+        let (year, month, day) = scan.date()?;
+        let year = if before_christ { 1 - year } else { year };
+        if year > YEAR_MAX || !(1..=12).contains(&month) || day < 1 || day > days_of_month(year, month) {
+            return Err(Refusal::Field);
+        }
+        let micros = scan.time_of_day()?;
+        let offset_seconds = scan.offset()?;
+        if scan.rest.is_empty() {
+            Ok(Moment { days: days_from_civil(year, month, day), micros, offset_seconds })
+        } else {
+            Err(Refusal::Form)
+        }
+    }
+}
+
+/// Reads a moment from its text, piece by piece.
+struct Scan<'a> {
+    rest: &'a [u8],
+}
+
+impl Scan<'_> {
+    /// `2024-01-02`, `2024/1/2`, `20240102`, `1/2/2024` (month first), `Jan 2, 2024`, `2 Jan 2024`.
+    fn date(&mut self) -> Result<(i64, i64, i64), Refusal> {
+        if let Some(month) = self.month_name() {
+            self.skip(b" ");
+            let day = self.number()?.0;
+            self.skip(b", ");
+            return Ok((self.number()?.0, month, day));
+        }
+        let (first, digits) = self.number()?;
+        if digits == 8 {
+            return Ok((first / 10_000, first / 100 % 100, first % 100));
+        }
+        let separator = self.take_any(b"-/ ").ok_or(Refusal::Form)?;
+        if let Some(month) = self.month_name() {
+            self.skip(b"-/ ,");
+            let (last, _) = self.number()?;
+            return Ok(if digits > 2 { (first, month, last) } else { (last, month, first) });
+        }
+        let (second, _) = self.number()?;
+        self.take_any(&[separator]).ok_or(Refusal::Form)?;
+        let (third, _) = self.number()?;
+        match digits {
+            1 | 2 => Ok((third, first, second)),
+            _ => Ok((first, second, third)),
+        }
+    }
+
+    /// Microseconds of `[T]hh:mm[:ss[.ffffff]][ AM| PM]`, 0 when there is none.
+    fn time_of_day(&mut self) -> Result<i64, Refusal> {
+        let before = self.rest;
+        self.skip(b" Tt");
+        if !self.rest.first().is_some_and(u8::is_ascii_digit) {
+            self.rest = before;
+            return Ok(0);
+        }
+        let mut hour = self.number()?.0;
+        self.take_any(b":").ok_or(Refusal::Form)?;
+        let minute = self.number()?.0;
+        let (mut second, mut fraction) = (0, 0);
+        if self.take_any(b":").is_some() {
+            second = self.number()?.0;
+            fraction = if self.take_any(b".,").is_some() { self.fraction_micros() } else { 0 };
+        }
+        hour = self.half_of_day(hour)?;
+        let within_day = hour < 24 || (hour == 24 && minute == 0 && second == 0 && fraction == 0);
+        if !within_day || minute > 59 || second > 60 {
+            return Err(Refusal::Field);
+        }
+        Ok((hour * 3600 + minute * 60 + second) * MICROS_PER_SECOND + fraction)
+    }
+
+    /// The hour of 24 when `AM` or `PM` follows.
+    fn half_of_day(&mut self, hour: i64) -> Result<i64, Refusal> {
+        let noon = match self.word_after_space() {
+            Some(word) if word.eq_ignore_ascii_case(b"am") => 0,
+            Some(word) if word.eq_ignore_ascii_case(b"pm") => 12,
+            _ => return Ok(hour),
+        };
+        self.skip(b" ");
+        self.rest = &self.rest[2..];
+        if (1..=12).contains(&hour) { Ok(hour % 12 + noon) } else { Err(Refusal::Field) }
+    }
+
+    /// Seconds east of UTC of `Z`, `UTC`, `GMT` or `{+|-}hh[[:]mm[:ss]]`, 0 when there is none.
+    fn offset(&mut self) -> Result<i64, Refusal> {
+        self.skip(b" ");
+        for name in [&b"utc"[..], b"gmt", b"zulu", b"z"] {
+            if self.rest.eq_ignore_ascii_case(name) {
+                self.rest = &[];
+                return Ok(0);
+            }
+        }
+        let Some(sign) = self.take_any(b"+-") else { return Ok(0) };
+        let (number, digits) = self.number()?;
+        let (hours, mut minutes) = if digits > 2 { (number / 100, number % 100) } else { (number, 0) };
+        let mut seconds = 0;
+        if self.take_any(b":").is_some() {
+            minutes = self.number()?.0;
+            seconds = if self.take_any(b":").is_some() { self.number()?.0 } else { 0 };
+        }
+        if hours > 15 || minutes > 59 || seconds > 59 {
+            return Err(Refusal::Field);
+        }
+        let east = hours * 3600 + minutes * 60 + seconds;
+        Ok(if sign == b'-' { -east } else { east })
+    }
+
+    /// The number of a month that is written as its name, of three letters or in full.
+    fn month_name(&mut self) -> Option<i64> {
+        let letters = self.rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let (name, rest) = self.rest.split_at(letters);
+        let start = name.get(..3)?;
+        let at = MONTHS.iter().position(|month| start.eq_ignore_ascii_case(month.as_bytes()))?;
+        self.rest = rest;
+        Some(at as i64 + 1)
+    }
+
+    /// The letters after the spaces, left in place.
+    fn word_after_space(&self) -> Option<&[u8]> {
+        let word = self.rest.trim_ascii_start();
+        let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        (letters > 0).then_some(&word[..letters])
+    }
+
+    /// A number of at most eight digits, and how many it had.
+    fn number(&mut self) -> Result<(i64, usize), Refusal> {
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=8).contains(&digits) {
+            return Err(Refusal::Form);
+        }
+        let (number, rest) = self.rest.split_at(digits);
+        self.rest = rest;
+        Ok((number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), digits))
+    }
+
+    /// Microseconds of the digits after the point; a seventh digit rounds.
+    fn fraction_micros(&mut self) -> i64 {
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (fraction, rest) = self.rest.split_at(digits);
+        self.rest = rest;
+        let digit = |at: usize| fraction.get(at).map_or(0, |digit| i64::from(digit - b'0'));
+        (0..6).fold(0, |micros, at| micros * 10 + digit(at)) + i64::from(digit(6) >= 5)
+    }
+
+    fn take_any(&mut self, wanted: &[u8]) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        wanted.contains(first).then(|| self.rest = rest)?;
+        Some(*first)
+    }
+
+    fn skip(&mut self, unwanted: &[u8]) {
+        while self.take_any(unwanted).is_some() {}
+    }
+}
+
+/// Writes a date as `2024-01-02`.
+pub(super) fn write_date(days: i64, out: &mut impl Write) -> fmt::Result {
+    let (year, month, day) = civil_from_days(days);
+    write_year(year, out)?;
+    write!(out, "-{month:02}-{day:02}")?;
+    write_era(year, out)
+}
+
+/// Writes a timestamp as `2024-01-02 03:04:05.123`, with `+00` when it is a moment in UTC.
+pub(super) fn write_timestamp(micros: i64, zoned: bool, out: &mut impl Write) -> fmt::Result {
+    let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
+    write_year(year, out)?;
+    write!(out, "-{month:02}-{day:02} ")?;
+    write_clock(micros.rem_euclid(MICROS_PER_DAY), out)?;
+    if zoned {
+        out.write_str("+00")?;
+    }
+    write_era(year, out)
+}
+
+/// Writes microseconds of at least 0 as `03:04:05.123`.
+pub(super) fn write_clock(micros: i64, out: &mut impl Write) -> fmt::Result {
+    let seconds = micros / MICROS_PER_SECOND;
+    write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    let mut fraction = micros % MICROS_PER_SECOND;
+    if fraction == 0 {
+        return Ok(());
+    }
+    let mut width = 6;
+    while fraction % 10 == 0 {
+        (fraction, width) = (fraction / 10, width - 1);
+    }
+    write!(out, ".{fraction:0width$}")
+}
+
+/// Writes an interval as PostgreSQL does: `1 year 2 mons 3 days 04:05:06`.
+pub(super) fn write_interval(months: i64, days: i64, micros: i64, out: &mut impl Write) -> fmt::Result {
+    let mut first = true;
+    for (count, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
+        if count != 0 {
+            let space = if first { "" } else { " " };
+            let plural = if count == 1 { "" } else { "s" };
+            write!(out, "{space}{count} {unit}{plural}")?;
+            first = false;
+        }
+    }
+    if micros == 0 && !first {
+        return Ok(());
+    }
+    out.write_str(if first { "" } else { " " })?;
+    out.write_str(if micros < 0 { "-" } else { "" })?;
+    write_clock(micros.unsigned_abs() as i64, out)
+}
+
+fn write_year(year: i64, out: &mut impl Write) -> fmt::Result {
+    write!(out, "{:04}", if year > 0 { year } else { 1 - year })
+}
+
+fn write_era(year: i64, out: &mut impl Write) -> fmt::Result {
+    out.write_str(if year > 0 { "" } else { " BC" })
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days since the epoch of a date. The year is counted from March, so that the leap day comes last.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * ERA_DAYS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH_DAYS
+}
+
+/// The year (0 is 1 BC), month and day of so many days since the epoch.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH_DAYS;
+    let era = days.div_euclid(ERA_DAYS);
+    let day_of_era = days.rem_euclid(ERA_DAYS);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}

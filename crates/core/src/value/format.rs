@@ -1,0 +1,329 @@
+//! Arrow columns to texts, as PostgreSQL prints them.
+
+use std::fmt::{self, Write};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNanoType, TimestampMicrosecondType, UInt64Type,
+};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray,
+    PrimitiveArray, StringArray, StringViewArray, StructArray,
+};
+use arrow_cast::cast;
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use lakeport_base::SqlType;
+
+use super::datetime;
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+const NANOS_PER_MICRO: i64 = 1000;
+
+/// One column ready to be printed row by row.
+pub struct TextColumn {
+    array: ArrayRef,
+    values: Values,
+}
+
+/// The values by their physical type; rarer types are cast to one of these beforehand.
+enum Values {
+    Null,
+    Bool(BooleanArray),
+    Int2(PrimitiveArray<Int16Type>),
+    Int4(PrimitiveArray<Int32Type>),
+    Int8(PrimitiveArray<Int64Type>),
+    Unsigned(PrimitiveArray<UInt64Type>),
+    Float4(PrimitiveArray<Float32Type>),
+    Float8(PrimitiveArray<Float64Type>),
+    Decimal { values: PrimitiveArray<Decimal128Type>, scale: usize },
+    Text(StringArray),
+    LargeText(LargeStringArray),
+    TextView(StringViewArray),
+    Bytes(BinaryArray),
+    LargeBytes(LargeBinaryArray),
+    BytesView(BinaryViewArray),
+    Date(PrimitiveArray<Date32Type>),
+    Timestamp { values: PrimitiveArray<TimestampMicrosecondType>, zoned: bool },
+    Duration(PrimitiveArray<DurationMicrosecondType>),
+    Interval(PrimitiveArray<IntervalMonthDayNanoType>),
+    List { lists: ListArray, elements: Box<TextColumn> },
+    Struct(Vec<(String, TextColumn)>),
+    /// Printed by arrow.
+    Other,
+}
+
+impl TextColumn {
+    /// Prepares a column; its type decides where the Arrow type alone does not tell.
+    pub fn new(array: &ArrayRef, ty: &SqlType) -> TextColumn {
+        let array = simplified(array);
+        let values = Values::of(&array, ty);
+        TextColumn { array, values }
+    }
+
+    /// Whether the row's value is NULL.
+    pub fn is_null(&self, row: usize) -> bool {
+        self.array.is_null(row) || matches!(self.values, Values::Null)
+    }
+
+    /// Writes the text of a value that is not NULL.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, row: usize, out: &mut impl Write) -> fmt::Result {
+        match &self.values {
+            Values::Null => Ok(()),
+            Values::Bool(values) => out.write_str(if values.value(row) { "t" } else { "f" }),
+            Values::Int2(values) => write!(out, "{}", values.value(row)),
+            Values::Int4(values) => write!(out, "{}", values.value(row)),
+            Values::Int8(values) => write!(out, "{}", values.value(row)),
+            Values::Unsigned(values) => write!(out, "{}", values.value(row)),
+            Values::Float4(values) => write_float4(values.value(row), out),
+            Values::Float8(values) => write_float8(values.value(row), out),
+            Values::Decimal { values, scale } => write_decimal(values.value(row), *scale, out),
+            Values::Text(values) => out.write_str(values.value(row)),
+            Values::LargeText(values) => out.write_str(values.value(row)),
+            Values::TextView(values) => out.write_str(values.value(row)),
+            Values::Bytes(values) => write_hex(values.value(row), out),
+            Values::LargeBytes(values) => write_hex(values.value(row), out),
+            Values::BytesView(values) => write_hex(values.value(row), out),
+            Values::Date(values) => datetime::write_date(i64::from(values.value(row)), out),
+            Values::Timestamp { values, zoned } => datetime::write_timestamp(values.value(row), *zoned, out),
+            Values::Duration(values) => {
+                let micros = values.value(row);
+                datetime::write_interval(0, micros / MICROS_PER_DAY, micros % MICROS_PER_DAY, out)
+            }
+            Values::Interval(values) => {
+                let value = values.value(row);
+                let micros = value.nanoseconds / NANOS_PER_MICRO;
+                datetime::write_interval(i64::from(value.months), i64::from(value.days), micros, out)
+            }
+            Values::List { lists, elements } => write_list(lists, elements, row, out),
+            Values::Struct(fields) => write_struct(fields, row, out),
+            Values::Other => write_other(&self.array, row, out),
+        }
+    }
+
+    /// Whether JSON writes the values bare.
+    fn is_json_bare(&self) -> bool {
+        use Values::{Decimal, Float4, Float8, Int2, Int4, Int8, Struct, Unsigned};
+        matches!(self.values, Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_))
+    }
+}
+
+/// Writes the text of one value; nothing for NULL.
+///
+/// # Errors
+/// Those of `out`.
+pub fn format_value(array: &ArrayRef, row: usize, ty: &SqlType, out: &mut impl Write) -> fmt::Result {
+    let column = TextColumn::new(&array.slice(row, 1), ty);
+    if column.is_null(0) { Ok(()) } else { column.write(0, out) }
+}
+
+/// The same values in a physical type that [`Values`] knows, where there is one.
+fn simplified(array: &ArrayRef) -> ArrayRef {
+    let target = match array.data_type() {
+        DataType::Dictionary(_, value) => value.as_ref().clone(),
+        DataType::RunEndEncoded(_, values) => values.data_type().clone(),
+        DataType::Int8 | DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
+        DataType::Date64 => DataType::Date32,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => return array.clone(),
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        DataType::Duration(unit) if *unit != TimeUnit::Microsecond => DataType::Duration(TimeUnit::Microsecond),
+        DataType::Interval(unit) if *unit != IntervalUnit::MonthDayNano => DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::LargeList(field) | DataType::FixedSizeList(field, _) | DataType::ListView(field) => {
+            DataType::List(field.clone())
+        }
+        _ => return array.clone(),
+    };
+    cast(array, &target).map_or_else(|_| array.clone(), |array| simplified_again(array, &target))
+}
+
+/// The value of a dictionary may itself be a rarer type.
+fn simplified_again(array: ArrayRef, target: &DataType) -> ArrayRef {
+    if array.data_type() == target { array } else { simplified(&array) }
+}
+
+impl Values {
+    fn of(array: &ArrayRef, ty: &SqlType) -> Values {
+        match array.data_type() {
+            DataType::Null => Values::Null,
+            DataType::Boolean => Values::Bool(array.as_boolean().clone()),
+            DataType::Int16 => Values::Int2(array.as_primitive().clone()),
+            DataType::Int32 => Values::Int4(array.as_primitive().clone()),
+            DataType::Int64 => Values::Int8(array.as_primitive().clone()),
+            DataType::UInt64 => Values::Unsigned(array.as_primitive().clone()),
+            DataType::Float32 => Values::Float4(array.as_primitive().clone()),
+            DataType::Float64 => Values::Float8(array.as_primitive().clone()),
+            DataType::Decimal128(_, scale) if *scale >= 0 => {
+                Values::Decimal { values: array.as_primitive().clone(), scale: *scale as usize }
+            }
+            DataType::Utf8 => Values::Text(array.as_string().clone()),
+            DataType::LargeUtf8 => Values::LargeText(array.as_string().clone()),
+            DataType::Utf8View => Values::TextView(array.as_string_view().clone()),
+            DataType::Binary => Values::Bytes(array.as_binary().clone()),
+            DataType::LargeBinary => Values::LargeBytes(array.as_binary().clone()),
+            DataType::BinaryView => Values::BytesView(array.as_binary_view().clone()),
+            DataType::Date32 => Values::Date(array.as_primitive().clone()),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                Values::Timestamp { values: array.as_primitive().clone(), zoned: zone.is_some() }
+            }
+            DataType::Duration(TimeUnit::Microsecond) => Values::Duration(array.as_primitive().clone()),
+            DataType::Interval(IntervalUnit::MonthDayNano) => Values::Interval(array.as_primitive().clone()),
+            DataType::List(_) => Values::of_list(array.as_list(), ty),
+            DataType::Struct(_) => Values::of_struct(array.as_struct()),
+            _ => Values::Other,
+        }
+    }
+
+    fn of_list(lists: &ListArray, ty: &SqlType) -> Values {
+        let element = match ty {
+            SqlType::Array(element) => element,
+            _ => &SqlType::Text,
+        };
+        Values::List { lists: lists.clone(), elements: Box::new(TextColumn::new(lists.values(), element)) }
+    }
+
+    fn of_struct(array: &StructArray) -> Values {
+        let columns = array.fields().iter().zip(array.columns());
+        Values::Struct(
+            columns
+                .map(|(field, column)| (field.name().clone(), TextColumn::new(column, &crate::rows::sql_type(field))))
+                .collect(),
+        )
+    }
+}
+
+/// Shortest text that reads back as the same number; an exponent where PostgreSQL shows one.
+fn write_float8(value: f64, out: &mut impl Write) -> fmt::Result {
+    match value.abs() {
+        magnitude if magnitude == 0.0 || (1e-4..1e15).contains(&magnitude) => write!(out, "{value}"),
+        _ => write_extreme(value, format_args!("{value:e}"), out),
+    }
+}
+
+/// As [`write_float8`], with the digits of single precision.
+fn write_float4(value: f32, out: &mut impl Write) -> fmt::Result {
+    match value.abs() {
+        magnitude if magnitude == 0.0 || (1e-4..1e6).contains(&magnitude) => write!(out, "{value}"),
+        _ => write_extreme(f64::from(value), format_args!("{value:e}"), out),
+    }
+}
+
+/// `NaN`, `Infinity`, or digits with a signed exponent of two digits or more, such as `1e+20`.
+fn write_extreme(value: f64, scientific: fmt::Arguments<'_>, out: &mut impl Write) -> fmt::Result {
+    if value.is_nan() {
+        return out.write_str("NaN");
+    }
+    if value.is_infinite() {
+        return out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+    }
+    let text = scientific.to_string();
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.strip_prefix('-') {
+        Some(exponent) => write!(out, "{digits}e-{exponent:0>2}"),
+        None => write!(out, "{digits}e+{exponent:0>2}"),
+    }
+}
+
+fn write_decimal(value: i128, scale: usize, out: &mut impl Write) -> fmt::Result {
+    if value < 0 {
+        out.write_char('-')?;
+    }
+    let units = value.unsigned_abs();
+    // Division of 128 bits is many times slower than of 64.
+    match (u64::try_from(units), u32::try_from(scale)) {
+        (_, Ok(0)) => write!(out, "{units}"),
+        (Ok(units), Ok(digits)) if digits < 20 => {
+            let one = 10u64.pow(digits);
+            write!(out, "{}.{:0scale$}", units / one, units % one)
+        }
+        _ => {
+            let one = 10u128.pow(scale.min(38) as u32);
+            write!(out, "{}.{:0scale$}", units / one, units % one)
+        }
+    }
+}
+
+fn write_hex(bytes: &[u8], out: &mut impl Write) -> fmt::Result {
+    out.write_str("\\x")?;
+    for byte in bytes {
+        out.write_char(char::from(HEX_DIGITS[usize::from(byte >> 4)]))?;
+        out.write_char(char::from(HEX_DIGITS[usize::from(byte & 15)]))?;
+    }
+    Ok(())
+}
+
+/// `{1,NULL,"a b"}`
+fn write_list(lists: &ListArray, elements: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
+    let offsets = lists.value_offsets();
+    let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+    let mut text = String::new();
+    out.write_char('{')?;
+    for element in start..end {
+        if element > start {
+            out.write_char(',')?;
+        }
+        if elements.is_null(element) {
+            out.write_str("NULL")?;
+            continue;
+        }
+        text.clear();
+        elements.write(element, &mut text)?;
+        let nested = matches!(elements.values, Values::List { .. });
+        if !nested && needs_quotes(&text) { write_quoted(&text, out)? } else { out.write_str(&text)? }
+    }
+    out.write_char('}')
+}
+
+/// Whether an element would read as something else without quotes.
+fn needs_quotes(text: &str) -> bool {
+    let special = |byte: u8| matches!(byte, b'{' | b'}' | b',' | b'"' | b'\\') || byte.is_ascii_whitespace() || byte == 11;
+    text.is_empty() || text.eq_ignore_ascii_case("null") || text.bytes().any(special)
+}
+
+fn write_quoted(text: &str, out: &mut impl Write) -> fmt::Result {
+    out.write_char('"')?;
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            out.write_char('\\')?;
+        }
+        out.write_char(character)?;
+    }
+    out.write_char('"')
+}
+
+/// A JSON object; what JSON has no type for is a string.
+fn write_struct(fields: &[(String, TextColumn)], row: usize, out: &mut impl Write) -> fmt::Result {
+    out.write_char('{')?;
+    for (position, (name, column)) in fields.iter().enumerate() {
+        out.write_str(if position > 0 { ", " } else { "" })?;
+        write!(out, "{}: ", serde_json::Value::from(name.as_str()))?;
+        match &column.values {
+            _ if column.is_null(row) => out.write_str("null")?,
+            Values::Bool(values) => write!(out, "{}", values.value(row))?,
+            _ if column.is_json_bare() => column.write(row, out)?,
+            _ => {
+                let mut text = String::new();
+                column.write(row, &mut text)?;
+                write!(out, "{}", serde_json::Value::from(text))?;
+            }
+        }
+    }
+    out.write_char('}')
+}
+
+fn write_other(array: &ArrayRef, row: usize, out: &mut impl Write) -> fmt::Result {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(array.as_ref(), &options).map_err(|_| fmt::Error)?;
+    write!(out, "{}", formatter.value(row))
+}

@@ -1,0 +1,79 @@
+//! Values as PostgreSQL writes them: text to Arrow columns ([`ColumnBuilder`]) and back ([`TextColumn`]).
+//!
+//! Both directions work column by column and allocate nothing per value in the common cases: EXPORT, IMPORT and COPY
+//! push millions of values through them. Times are UTC.
+
+mod array;
+mod builder;
+mod datetime;
+mod format;
+mod parse;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use lakeport_base::{Sqlstate, SqlType};
+
+pub use builder::ColumnBuilder;
+pub use format::{TextColumn, format_value};
+
+/// Longest part of a refused value that an error message repeats, in characters.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// Why a text is no value of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    pub message: String,
+    pub code: Sqlstate,
+}
+
+impl ValueError {
+    /// An error with its message and code.
+    pub fn new(code: Sqlstate, message: impl Into<String>) -> ValueError {
+        ValueError { message: message.into(), code }
+    }
+
+    /// 22P02: the text has not the form of the type.
+    pub(crate) fn form(text: &str, ty: &SqlType) -> ValueError {
+        ValueError::unparsable(Sqlstate::INVALID_TEXT_REPRESENTATION, text, ty)
+    }
+
+    /// `could not parse "b" as type int8` under a given code.
+    pub(crate) fn unparsable(code: Sqlstate, text: &str, ty: &SqlType) -> ValueError {
+        ValueError::new(code, format!("could not parse {:?} as type {}", shown(text), type_name(ty)))
+    }
+
+    /// 22003: a number beyond the type's range.
+    pub(crate) fn range(text: &str, ty: &SqlType) -> ValueError {
+        let message = format!("value {:?} is out of range for type {}", shown(text), type_name(ty));
+        ValueError::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message)
+    }
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+impl From<ValueError> for crate::error::Error {
+    fn from(error: ValueError) -> Self {
+        Self::new(error.code, error.message)
+    }
+}
+
+fn type_name(ty: &SqlType) -> String {
+    ty.to_string().to_ascii_lowercase()
+}
+
+/// The text, or its beginning with dots when it is long.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
+}
