@@ -1,0 +1,70 @@
+//! The command line: which command runs, and what a failed one says.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Config, StartArgs};
+use crate::demo::DemoArgs;
+use crate::userfile::UserfileArgs;
+use crate::{config_file, demo, node, userfile};
+
+/// A SQL lakehouse server built around named external connections.
+#[derive(Parser)]
+#[command(name = "lakeport", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a server.
+    Start(Box<StartArgs>),
+    /// Runs a server on a temporary store with a sample database and shows what it can do.
+    Demo(DemoArgs),
+    /// Puts files into your area of a server, lists, fetches and deletes them.
+    Userfile(UserfileArgs),
+}
+
+/// Bytes of stack of a worker thread: plans of deeply nested queries recurse.
+const WORKER_STACK_BYTES: usize = 8 << 20;
+
+/// Runs the command of the process's arguments.
+pub fn run() -> ExitCode {
+    match parse().and_then(execute) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lakeport: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Flags win over the environment, the environment over `--config`, that over the defaults.
+fn parse() -> Result<Command> {
+    let matches = Cli::command().get_matches();
+    let file = matches.subcommand_matches("start").and_then(|start| config_file::path(start));
+    let cli = match file {
+        None => Cli::from_arg_matches(&matches)?,
+        Some(path) => {
+            let command = config_file::with_defaults(Cli::command(), "start", &path)?;
+            Cli::from_arg_matches(&command.get_matches())?
+        }
+    };
+    Ok(cli.command)
+}
+
+fn execute(command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .build()
+        .context("start the runtime")?;
+    match command {
+        Command::Start(args) => runtime.block_on(node::run(Config::check(*args)?)),
+        Command::Demo(args) => runtime.block_on(demo::run(args)),
+        Command::Userfile(args) => runtime.block_on(userfile::run(args)),
+    }
+}

@@ -1,0 +1,74 @@
+//! `lakeport demo`: a server on a temporary store, the sample database, and a tour of it.
+
+mod answer;
+mod sample;
+mod tour;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::node::{self, Node};
+
+/// The flags of `lakeport demo`.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Exit after the tour instead of serving until stopped
+    #[arg(long, env = "LAKEPORT_ONCE", value_parser = clap::builder::BoolishValueParser::new())]
+    once: bool,
+
+    /// What is logged: error, warn, info, debug or trace
+    #[arg(long, env = "LAKEPORT_LOG", value_name = "FILTER", default_value = "warn")]
+    log: String,
+}
+
+/// The ports `lakeport start` takes by default.
+const PG_PORT: u16 = 5437;
+const HTTP_PORT: u16 = 8437;
+
+/// Runs the demo. The store is deleted at its end.
+///
+/// # Errors
+/// The server not starting, or a statement of the tour failing that should not.
+pub async fn run(args: DemoArgs) -> Result<()> {
+    let store = tempfile::Builder::new().prefix("lakeport-demo-").tempdir().context("make a temporary store")?;
+    let (pg, http) = (usual_or_free(PG_PORT).await, usual_or_free(HTTP_PORT).await);
+    let node = Node::start(Config::throwaway(store.path().to_path_buf(), pg, http, args.log)).await?;
+    let shown = tokio::select! {
+        shown = show(node.pg_addr()) => shown,
+        signal = node::stop_signal() => signal,
+    };
+    if shown.is_ok() && !args.once {
+        println!("{}", invitation(&node));
+        node::stop_signal().await?;
+    }
+    node.stop().await?;
+    shown
+}
+
+async fn show(addr: SocketAddr) -> Result<()> {
+    sample::load(addr).await.context("load the sample database")?;
+    tour::run(addr).await
+}
+
+fn invitation(node: &Node) -> String {
+    format!(
+        "The server keeps running; everything it holds is deleted when it stops (Ctrl-C).\n\n\
+         \x20   psql 'postgresql://root@{}/movr'\n\
+         \x20   curl http://{}/metrics\n",
+        node.pg_addr(),
+        node.http_addr()
+    )
+}
+
+/// The usual address, or one with a free port when another program has it.
+async fn usual_or_free(port: u16) -> SocketAddr {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match TcpListener::bind(usual).await {
+        Ok(_) => usual,
+        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    }
+}

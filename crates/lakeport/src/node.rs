@@ -1,0 +1,193 @@
+//! One running server: stores opened, listeners bound, jobs running; and how it stops.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use lakeport_base::Env;
+use lakeport_catalog::Catalog;
+use lakeport_catalog::seal::MasterKey;
+use lakeport_catalog::sqlite::SqliteCatalog;
+use lakeport_connect::LocalStore;
+use lakeport_core::{Server, ServerConfig};
+use lakeport_engine::DataFusionEngine;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::{self, Pages};
+use crate::{log, password, tls};
+
+/// `lakeport start`: serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps the server from starting or from stopping cleanly.
+pub async fn run(config: Config) -> Result<()> {
+    let node = Node::start(config).await?;
+    println!("lakeport: ready pg={} http={}", node.pg_addr, node.http_addr);
+    stop_signal().await?;
+    node.stop().await
+}
+
+/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once.
+///
+/// # Errors
+/// The operating system refusing a handler.
+pub async fn stop_signal() -> Result<()> {
+    wait_for_signal().await?;
+    tokio::spawn(async {
+        if wait_for_signal().await.is_ok() {
+            tracing::warn!("second signal: leaving at once");
+            std::process::exit(EXIT_INTERRUPTED);
+        }
+    });
+    Ok(())
+}
+
+/// Exit code after a second signal, as shells have it for SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("handle SIGINT")?;
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(signal = name, "stopping");
+    Ok(())
+}
+
+/// A server that takes connections.
+pub struct Node {
+    pg_addr: SocketAddr,
+    http_addr: SocketAddr,
+    ready: Arc<AtomicBool>,
+    config: Config,
+    sessions: Part,
+    jobs: Part,
+    pages: Part,
+}
+
+/// A task that ends soon after it is told to.
+struct Part {
+    stop: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Part {
+    fn start<F>(run: impl FnOnce(CancellationToken) -> F) -> Part
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(stop.clone()));
+        Part { stop, task }
+    }
+
+    async fn end(self) -> Result<()> {
+        self.stop.cancel();
+        self.task.await.context("join")?
+    }
+}
+
+impl Node {
+    /// Opens the stores, binds the listeners, starts the jobs.
+    ///
+    /// # Errors
+    /// Names the folder, file or address that cannot be had.
+    pub async fn start(config: Config) -> Result<Node> {
+        log::init(config.log_format, &config.log_filter)?;
+        forbid_core_dumps()?;
+        tls::install_provider();
+        let tls = config.certs_dir.as_deref().map(tls::server_config).transpose()?;
+        let server = open_server(&config).await?;
+        let pg = bind("--listen-addr", config.listen_addr).await?;
+        let http = bind("--http-addr", config.http_addr).await?;
+        let (pg_addr, http_addr) = (pg.local_addr()?, http.local_addr()?);
+        let ready = Arc::new(AtomicBool::new(false));
+        let pages = Pages { server: server.clone(), ready: ready.clone() };
+        let node = Node {
+            pg_addr,
+            http_addr,
+            pages: Part::start(|stop| async { http::serve(http, pages, stop).await.context("serve http") }),
+            jobs: Part::start(|stop| serve_jobs(server.clone(), stop)),
+            sessions: Part::start(|stop| serve_sessions(pg, server, tls, stop, config.shutdown_grace)),
+            ready,
+            config,
+        };
+        node.ready.store(true, Ordering::Release);
+        tracing::info!(pg = %pg_addr, http = %http_addr, insecure = node.config.insecure, "ready");
+        Ok(node)
+    }
+
+    /// Where clients of the PostgreSQL protocol connect.
+    pub fn pg_addr(&self) -> SocketAddr {
+        self.pg_addr
+    }
+
+    /// Where `/health` and `/metrics` are.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Stops: no new sessions, statements get the grace, jobs are handed back, then the HTTP pages go.
+    ///
+    /// # Errors
+    /// The first of what went wrong; the rest is stopped all the same.
+    pub async fn stop(self) -> Result<()> {
+        self.ready.store(false, Ordering::Release);
+        let sessions = self.sessions.end().await.context("stop sessions");
+        let jobs = self.jobs.end().await.context("stop jobs");
+        let pages = self.pages.end().await.context("stop http");
+        tracing::info!("stopped");
+        sessions.and(jobs).and(pages)
+    }
+}
+
+async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("{flag}: listen on {addr}"))
+}
+
+async fn open_server(config: &Config) -> Result<Arc<Server>> {
+    let env = Env::system();
+    make_private_folder(&config.store)?;
+    let master = MasterKey::load_or_create(&config.master_key, &env)?;
+    let location = config.catalog.to_str().context("--catalog: the path is not UTF-8")?;
+    let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(location, &master, env.clone()).await?);
+    if !config.insecure {
+        password::ensure_root_password(catalog.as_ref(), &env, &config.store.join("root.password")).await?;
+    }
+    make_private_folder(&config.warehouse)?;
+    if let Some(dir) = &config.external_io_dir {
+        make_private_folder(dir)?;
+    }
+    Ok(Server::new(ServerConfig {
+        catalog,
+        engine: Arc::new(DataFusionEngine::new(env.clone())?),
+        env,
+        warehouse: Arc::new(LocalStore::new_with_prefix(&config.warehouse).context("--warehouse")?),
+        node_id: config.node_id,
+        external_io_dir: config.external_io_dir.clone(),
+        external_io_http_disabled: config.external_io_http_disabled,
+        external_io_implicit_disabled: config.external_io_implicit_disabled,
+        insecure: config.insecure,
+        listen_addr: Some(config.listen_addr),
+    }))
+}
+
+/// Makes a folder that only its owner can enter, unless it exists.
+fn make_private_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("make {}", path.display()))
+}
+
+/// A core dump would hold secrets in clear.
+fn forbid_core_dumps() -> Result<()> {
+    rlimit::setrlimit(rlimit::Resource::CORE, 0, 0).context("forbid core dumps")
+}

@@ -1,0 +1,169 @@
+//! `lakeport userfile`: a user's own files on a server, over the PostgreSQL protocol.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand};
+use futures::TryStreamExt;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_postgres::Config;
+use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
+use tokio_postgres::types::Type;
+
+use crate::client::{Connection, described};
+
+/// Bytes of a file sent as one row of the copy.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The flags of `lakeport userfile`.
+#[derive(Args)]
+pub struct UserfileArgs {
+    /// Server, user and database
+    #[arg(long, global = true, env = "LAKEPORT_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(default_value = "postgresql://root@127.0.0.1:5437/defaultdb")]
+    url: String,
+
+    #[command(subcommand)]
+    command: FileCommand,
+}
+
+#[derive(Subcommand)]
+enum FileCommand {
+    /// Copies a local file to the server
+    Upload {
+        /// Local file
+        source: PathBuf,
+        /// Path in your area [default: the file's name]
+        destination: Option<String>,
+    },
+    /// Lists your files
+    List {
+        /// Only paths that match, such as 'logs/*.csv'
+        pattern: Option<String>,
+    },
+    /// Copies a file from the server
+    Get {
+        /// Path in your area
+        source: String,
+        /// Local file [default: the path's last part]
+        destination: Option<PathBuf>,
+    },
+    /// Deletes a file
+    Delete {
+        /// Path in your area
+        path: String,
+    },
+}
+
+/// Runs one file command.
+///
+/// # Errors
+/// The server's or the local disk's.
+pub async fn run(args: UserfileArgs) -> Result<()> {
+    let config: Config = args.url.parse().context("--url: expected postgresql://USER[:PASSWORD]@HOST:PORT/DATABASE")?;
+    let user = config.get_user().context("--url: names no user")?;
+    let area = format!("userfile://defaultdb.public.userfiles_{user}");
+    let connection = Connection::open(&config).await?;
+    match args.command {
+        FileCommand::Upload { source, destination } => upload(&connection, &area, &source, destination).await,
+        FileCommand::List { pattern } => list(&connection, &area, pattern).await,
+        FileCommand::Get { source, destination } => download(&connection, &source, destination).await,
+        FileCommand::Delete { path } => delete(&connection, &path).await,
+    }
+}
+
+async fn upload(connection: &Connection, area: &str, source: &Path, destination: Option<String>) -> Result<()> {
+    let path = match destination {
+        Some(path) => path,
+        None => file_name(source)?,
+    };
+    let mut file = File::open(source).await.with_context(|| format!("open {}", source.display()))?;
+    let statement = format!("COPY USERFILE {} FROM STDIN WITH (FORMAT binary)", literal(&path));
+    let sink = connection.client.copy_in(&statement).await.map_err(described)?;
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA]));
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let mut limited = (&mut file).take(CHUNK_BYTES as u64);
+        let read = limited.read_to_end(&mut chunk).await.with_context(|| format!("read {}", source.display()))?;
+        if read == 0 {
+            break;
+        }
+        writer.as_mut().write(&[&chunk]).await.map_err(described)?;
+    }
+    writer.finish().await.map_err(described)?;
+    println!("successfully uploaded to {area}/{}", path.trim_start_matches('/'));
+    Ok(())
+}
+
+async fn list(connection: &Connection, area: &str, pattern: Option<String>) -> Result<()> {
+    let statement = match pattern {
+        None => "SHOW USERFILES".to_string(),
+        Some(pattern) => format!("SHOW USERFILES {}", literal(&pattern)),
+    };
+    for row in connection.client.query(&statement, &[]).await.map_err(described)? {
+        println!("{area}/{}", row.try_get::<_, &str>("path")?);
+    }
+    Ok(())
+}
+
+async fn download(connection: &Connection, source: &str, destination: Option<PathBuf>) -> Result<()> {
+    let target = match destination {
+        Some(target) => target,
+        None => PathBuf::from(file_name(Path::new(source))?),
+    };
+    ensure!(!target.exists(), "{} already exists", target.display());
+    let statement = format!("COPY USERFILE {} TO STDOUT WITH (FORMAT binary)", literal(source));
+    let stream = connection.client.copy_out(&statement).await.map_err(described)?;
+    let written = write_rows(BinaryCopyOutStream::new(stream, &[Type::BYTEA]), &target).await;
+    if written.is_err() {
+        // Half a file is worse than none.
+        let _ = tokio::fs::remove_file(&target).await;
+    }
+    println!("downloaded {source} to {} ({} bytes)", target.display(), written?);
+    Ok(())
+}
+
+/// Writes the chunks to a new file; answers their bytes.
+async fn write_rows(rows: BinaryCopyOutStream, target: &Path) -> Result<usize> {
+    let mut rows = pin!(rows);
+    let mut file = File::create_new(target).await.with_context(|| format!("create {}", target.display()))?;
+    let mut bytes = 0;
+    while let Some(row) = rows.try_next().await.map_err(described)? {
+        let chunk: &[u8] = row.try_get(0).map_err(described)?;
+        file.write_all(chunk).await.with_context(|| format!("write {}", target.display()))?;
+        bytes += chunk.len();
+    }
+    file.sync_all().await.with_context(|| format!("write {}", target.display()))?;
+    Ok(bytes)
+}
+
+async fn delete(connection: &Connection, path: &str) -> Result<()> {
+    let statement = format!("DROP USERFILE {}", literal(path));
+    connection.client.execute(&statement, &[]).await.map_err(described)?;
+    println!("successfully deleted {path}");
+    Ok(())
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(name.with_context(|| format!("{} has no file name", path.display()))?.to_string())
+}
+
+/// A text as an SQL literal.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_literals() {
+        assert_eq!(literal("it's.csv"), "'it''s.csv'");
+        assert_eq!(file_name(Path::new("/data/a.csv")).unwrap(), "a.csv");
+        assert!(file_name(Path::new("/data/..")).is_err());
+    }
+}
