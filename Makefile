@@ -1,0 +1,38 @@
+# What a newcomer, a developer and CI run. Each target installs what it needs and says so.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where the test peers live: a strict S3 server, an S3 and STS simulator, SQL clients, independent readers.
+export PEERS_DIR ?= $(CURDIR)/.peers
+
+.PHONY: help demo test lint fmt peers clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## build the server and take the tour; ARGS=--once stops after it
+	@echo "Lakeport demo: builds the server in the dev profile. A first build takes about 8 minutes on 2 idle cores, a later one seconds."
+	tests/install build
+	cargo build --package lakeport
+	cargo run --quiet --package lakeport -- demo $(ARGS)
+
+test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
+	@echo "Lakeport tests: about 25 minutes on 2 idle cores from nothing, a few once it is built."
+	tests/install build peers
+	$(MAKE) --no-print-directory lint
+	tests/run
+
+lint: ## format and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+
+fmt: ## format all code
+	cargo fmt --all
+
+peers: ## install the test peers only
+	tests/install peers
+
+clean: ## remove build output and test peers
+	cargo clean
+	rm -rf .peers

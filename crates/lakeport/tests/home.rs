@@ -1,0 +1,30 @@
+//! Where things lie in the repository and on the machine.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+}
+
+/// A program of a Python environment that `tests/install peers` has made; `None` when it has not.
+pub fn peer_program(environment: &str, program: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("PEERS_DIR").map_or_else(|| repository().join(".peers"), PathBuf::from);
+    let path = home.join(environment).join("bin").join(program);
+    path.exists().then_some(path)
+}
+
+/// Every file below `folder` whose name ends in `suffix`, by path.
+pub fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            found.extend(files(&path, suffix));
+        } else if path.to_string_lossy().ends_with(suffix) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
