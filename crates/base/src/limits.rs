@@ -8,6 +8,10 @@ pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
 pub const URI_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of parentheses in one statement, so that recursion stays on the stack.
 pub const NESTING_DEPTH_MAX: usize = 64;
+/// Most tokens in one expression, counted between commas: `1 + 1 + ...` becomes a tree as deep as it is long.
+pub const CHAIN_TOKENS_MAX: usize = 4096;
+/// Most `UNION`, `INTERSECT` and `EXCEPT` in one query, for the same reason.
+pub const SET_OPERATIONS_MAX: usize = 256;
 /// Rows in one Arrow batch between operators.
 pub const BATCH_ROWS: usize = 8192;
 /// Longest row of an imported text file, in bytes.

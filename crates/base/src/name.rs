@@ -50,12 +50,17 @@ const RESERVED: &[&str] = &[
     "union", "unique", "user", "using", "variadic", "when", "where", "window", "with",
 ];
 
+/// Whether a lower-case word must be quoted to be a name.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// The identifier as SQL source, quoted only where it must be.
 pub fn quote_ident(name: &str) -> String {
     let mut bytes = name.bytes();
     let plain = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !RESERVED.contains(&name);
+        && !is_reserved(name);
     if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 

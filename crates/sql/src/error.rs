@@ -26,3 +26,17 @@ pub enum SyntaxErrorKind {
     /// 42602 or 42622: a name that is empty, too long or holds NUL.
     Name,
 }
+
+impl SyntaxError {
+    pub(crate) fn syntax(message: impl Into<String>, position: usize) -> Self {
+        Self { message: message.into(), position, hint: None, kind: SyntaxErrorKind::Syntax }
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>, position: usize) -> Self {
+        Self { kind: SyntaxErrorKind::Unsupported, ..Self::syntax(message, position) }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}

@@ -1,9 +1,15 @@
 //! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION`.
 
-use super::{KvOption, Text};
+use std::fmt;
+
+use sqlparser::tokenizer::Token;
+
+use super::{KvOption, Statement, Text};
+use crate::cursor::{Cursor, Result};
+use crate::print;
 
 /// `CREATE EXTERNAL CONNECTION [IF NOT EXISTS] name AS uri`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct CreateConnection {
     pub name: Text,
     pub if_not_exists: bool,
@@ -13,7 +19,7 @@ pub struct CreateConnection {
 }
 
 /// `ALTER EXTERNAL CONNECTION [IF EXISTS] name AS uri`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct AlterConnection {
     pub name: Text,
     pub if_exists: bool,
@@ -45,4 +51,136 @@ pub struct ShowCreateConnection {
 pub struct CheckConnection {
     pub uri: Text,
     pub options: Vec<KvOption>,
+}
+
+/// After `CREATE EXTERNAL CONNECTION`.
+pub(super) fn create(c: &mut Cursor) -> Result<Statement> {
+    let if_not_exists = c.keywords("IF NOT EXISTS");
+    let name = c.text_name()?;
+    c.expect("AS")?;
+    let uri = c.text_value()?;
+    Ok(Statement::CreateConnection(CreateConnection { name, if_not_exists, uri, validate: validate(c)? }))
+}
+
+/// After `ALTER EXTERNAL CONNECTION`.
+pub(super) fn alter(c: &mut Cursor) -> Result<Statement> {
+    let if_exists = c.keywords("IF EXISTS");
+    let name = c.text_name()?;
+    c.expect("AS")?;
+    let uri = c.text_value()?;
+    Ok(Statement::AlterConnection(AlterConnection { name, if_exists, uri, validate: validate(c)? }))
+}
+
+/// `[WITH (VALIDATE = bool)]`
+fn validate(c: &mut Cursor) -> Result<bool> {
+    if !c.keywords("WITH") {
+        return Ok(true);
+    }
+    c.parenthesised(|c| {
+        c.expect("VALIDATE")?;
+        c.symbol(&Token::Eq);
+        match c.one_of(&["TRUE", "FALSE"]) {
+            Some(word) => Ok(word == "TRUE"),
+            None => Err(c.error()),
+        }
+    })
+}
+
+/// After `DROP EXTERNAL CONNECTION`.
+pub(super) fn drop(c: &mut Cursor) -> Result<Statement> {
+    if c.is_next("IF EXISTS") {
+        return Err(c.expected("a string").with_hint("dropping a connection that does not exist is no error"));
+    }
+    let name = c.text_name()?;
+    let cascade = c.one_of(&["CASCADE", "RESTRICT"]) == Some("CASCADE");
+    Ok(Statement::DropConnection(DropConnection { name, cascade }))
+}
+
+/// After `SHOW EXTERNAL CONNECTION`.
+pub(super) fn show(c: &mut Cursor) -> Result<Statement> {
+    Ok(Statement::ShowConnections(ShowConnections { name: Some(c.text_name()?) }))
+}
+
+/// After `SHOW CREATE EXTERNAL CONNECTION`.
+pub(super) fn show_create(c: &mut Cursor) -> Result<Statement> {
+    Ok(Statement::ShowCreateConnection(ShowCreateConnection { name: Some(c.text_name()?) }))
+}
+
+/// After `CHECK EXTERNAL CONNECTION`.
+pub(super) fn check(c: &mut Cursor) -> Result<Statement> {
+    Ok(Statement::CheckConnection(CheckConnection { uri: c.text_value()?, options: c.options()? }))
+}
+
+impl CreateConnection {
+    /// The statement with its URI hidden.
+    pub fn redacted(&self) -> Self {
+        Self { uri: Text::hidden(), ..self.clone() }
+    }
+}
+
+impl AlterConnection {
+    /// The statement with its URI hidden.
+    pub fn redacted(&self) -> Self {
+        Self { uri: Text::hidden(), ..self.clone() }
+    }
+}
+
+/// Hides the URI.
+impl fmt::Debug for CreateConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CreateConnection({})", self.redacted())
+    }
+}
+
+/// Hides the URI.
+impl fmt::Debug for AlterConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlterConnection({})", self.redacted())
+    }
+}
+
+impl fmt::Display for CreateConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = print::when(self.if_not_exists, "IF NOT EXISTS ");
+        let validate = print::when(!self.validate, " WITH (VALIDATE = false)");
+        write!(f, "CREATE EXTERNAL CONNECTION {condition}{} AS {}{validate}", self.name, self.uri)
+    }
+}
+
+impl fmt::Display for AlterConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = print::when(self.if_exists, "IF EXISTS ");
+        let validate = print::when(!self.validate, " WITH (VALIDATE = false)");
+        write!(f, "ALTER EXTERNAL CONNECTION {condition}{} AS {}{validate}", self.name, self.uri)
+    }
+}
+
+impl fmt::Display for DropConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DROP EXTERNAL CONNECTION {}{}", self.name, print::when(self.cascade, " CASCADE"))
+    }
+}
+
+impl fmt::Display for ShowConnections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "SHOW EXTERNAL CONNECTION {name}"),
+            None => f.write_str("SHOW EXTERNAL CONNECTIONS"),
+        }
+    }
+}
+
+impl fmt::Display for ShowCreateConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "SHOW CREATE EXTERNAL CONNECTION {name}"),
+            None => f.write_str("SHOW CREATE ALL EXTERNAL CONNECTIONS"),
+        }
+    }
+}
+
+impl fmt::Display for CheckConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CHECK EXTERNAL CONNECTION {}{}", self.uri, print::options(&self.options))
+    }
 }

@@ -1,6 +1,13 @@
 //! `GRANT`, `REVOKE`, `SHOW GRANTS`, `SHOW SYSTEM GRANTS`.
 
+use std::fmt;
+
 use lakeport_base::QualifiedName;
+use sqlparser::tokenizer::Token;
+
+use super::{Statement, role};
+use crate::cursor::{Cursor, Result};
+use crate::print;
 
 /// What privileges are granted on.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,4 +67,221 @@ pub struct ShowGrants {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShowSystemGrants {
     pub grantees: Vec<String>,
+}
+
+/// After `GRANT`.
+pub(super) fn grant(c: &mut Cursor) -> Result<Statement> {
+    let Granted { items, target } = granted(c)?;
+    c.expect("TO")?;
+    let to = c.comma_list(role::name)?;
+    Ok(match target {
+        Some(target) => {
+            let grant_option = c.keywords("WITH GRANT OPTION");
+            Statement::Grant(Grant { privileges: privileges(items), target, grantees: to, grant_option })
+        }
+        None => {
+            let admin_option = c.keywords("WITH ADMIN OPTION");
+            Statement::GrantRole(GrantRole { roles: roles(items), members: to, admin_option })
+        }
+    })
+}
+
+/// After `REVOKE`.
+pub(super) fn revoke(c: &mut Cursor) -> Result<Statement> {
+    let grant_option_only = c.keywords("GRANT OPTION FOR");
+    let admin_option_only = !grant_option_only && c.keywords("ADMIN OPTION FOR");
+    let Granted { items, target } = granted(c)?;
+    c.expect("FROM")?;
+    let from = c.comma_list(role::name)?;
+    match target {
+        Some(_) if admin_option_only => Err(c.expected("roles after ADMIN OPTION FOR")),
+        None if grant_option_only => Err(c.expected("ON and a target after GRANT OPTION FOR")),
+        Some(target) => {
+            let privileges = privileges(items);
+            Ok(Statement::Revoke(Revoke { privileges, target, grantees: from, grant_option_only }))
+        }
+        None => Ok(Statement::RevokeRole(RevokeRole { roles: roles(items), members: from, admin_option_only })),
+    }
+}
+
+/// Words that are privileges of `target`, or roles when there is none.
+struct Granted {
+    items: Vec<Item>,
+    target: Option<Target>,
+}
+
+/// A word that is a privilege or a role.
+struct Item {
+    /// Upper case.
+    privilege: String,
+    /// Case-folded.
+    role: String,
+}
+
+/// `SYSTEM privileges`, `privileges ON target` or `roles`.
+fn granted(c: &mut Cursor) -> Result<Granted> {
+    let is_role = ["SYSTEM TO", "SYSTEM FROM"].iter().any(|phrase| c.is_next(phrase));
+    if !is_role && c.keywords("SYSTEM") {
+        return Ok(Granted { items: items(c)?, target: Some(Target::System) });
+    }
+    let items = items(c)?;
+    let target = if c.keywords("ON") { Some(target(c)?) } else { None };
+    Ok(Granted { items, target })
+}
+
+fn items(c: &mut Cursor) -> Result<Vec<Item>> {
+    if c.keywords("ALL") {
+        c.keywords("PRIVILEGES");
+        return Ok(vec![Item { privilege: "ALL".into(), role: "all".into() }]);
+    }
+    c.comma_list(|c| {
+        let word = if ["SELECT", "CREATE", "GRANT"].iter().any(|word| c.is_next(word)) {
+            c.any_word()?
+        } else {
+            role::name(c)?
+        };
+        Ok(Item { privilege: word.to_uppercase(), role: word })
+    })
+}
+
+fn privileges(items: Vec<Item>) -> Vec<String> {
+    items.into_iter().map(|item| item.privilege).collect()
+}
+
+fn roles(items: Vec<Item>) -> Vec<String> {
+    items.into_iter().map(|item| item.role).collect()
+}
+
+/// After `ON`.
+fn target(c: &mut Cursor) -> Result<Target> {
+    if c.keywords("EXTERNAL CONNECTION") {
+        return Ok(Target::Connections(c.comma_list(Cursor::ident)?));
+    }
+    if c.keywords("DATABASE") {
+        return Ok(Target::Databases(c.comma_list(Cursor::ident)?));
+    }
+    if c.keywords("SCHEMA") {
+        return Ok(Target::Schemas(c.comma_list(Cursor::name)?));
+    }
+    if c.keywords("ALL TABLES IN SCHEMA") {
+        return Ok(Target::AllTablesInSchemas(c.comma_list(Cursor::name)?));
+    }
+    c.keywords("TABLE");
+    tables(c)
+}
+
+/// Tables, or `schema.*` patterns; not both in one list.
+fn tables(c: &mut Cursor) -> Result<Target> {
+    let patterns = c.comma_list(table_pattern)?;
+    let (all, names): (Vec<_>, Vec<_>) = patterns.into_iter().unzip();
+    if all.iter().all(|all| *all) {
+        return Ok(Target::AllTablesInSchemas(names));
+    }
+    if all.iter().any(|all| *all) {
+        return Err(c.unsupported("tables and schema.* patterns in one statement are not supported"));
+    }
+    Ok(Target::Tables(names))
+}
+
+/// `name` or `name.*`, which gives true.
+fn table_pattern(c: &mut Cursor) -> Result<(bool, QualifiedName)> {
+    let mut parts = vec![c.ident()?];
+    while parts.len() < 3 && c.symbol(&Token::Period) {
+        if c.symbol(&Token::Mul) {
+            return Ok((true, QualifiedName { parts }));
+        }
+        parts.push(c.ident()?);
+    }
+    Ok((false, QualifiedName { parts }))
+}
+
+/// After `SHOW GRANTS`.
+pub(super) fn show_grants(c: &mut Cursor) -> Result<Statement> {
+    if c.keywords("ON ROLE") {
+        return Err(c.unsupported("SHOW GRANTS ON ROLE is not supported").with_hint("use SHOW ROLES"));
+    }
+    let target = match c.keywords("ON") {
+        true if c.keywords("SYSTEM") => Some(Target::System),
+        true => Some(target(c)?),
+        false => None,
+    };
+    Ok(Statement::ShowGrants(ShowGrants { target, grantees: for_roles(c)? }))
+}
+
+/// After `SHOW SYSTEM GRANTS`.
+pub(super) fn show_system_grants(c: &mut Cursor) -> Result<Statement> {
+    Ok(Statement::ShowSystemGrants(ShowSystemGrants { grantees: for_roles(c)? }))
+}
+
+/// `[FOR roles]`
+fn for_roles(c: &mut Cursor) -> Result<Vec<String>> {
+    if c.keywords("FOR") { c.comma_list(role::name) } else { Ok(Vec::new()) }
+}
+
+/// As after `ON`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::System => f.write_str("SYSTEM"),
+            Target::Connections(names) => write!(f, "EXTERNAL CONNECTION {}", print::idents(names)),
+            Target::Databases(names) => write!(f, "DATABASE {}", print::idents(names)),
+            Target::Schemas(names) => write!(f, "SCHEMA {}", print::list(names)),
+            Target::Tables(names) => write!(f, "TABLE {}", print::list(names)),
+            Target::AllTablesInSchemas(names) => write!(f, "ALL TABLES IN SCHEMA {}", print::list(names)),
+        }
+    }
+}
+
+/// `SYSTEM privileges` or `privileges ON target`.
+fn granted_text(privileges: &[String], target: &Target) -> String {
+    match target {
+        Target::System => format!("SYSTEM {}", privileges.join(", ")),
+        target => format!("{} ON {target}", privileges.join(", ")),
+    }
+}
+
+/// ` FOR a, b`, or nothing.
+fn for_text(grantees: &[String]) -> String {
+    if grantees.is_empty() { String::new() } else { format!(" FOR {}", print::idents(grantees)) }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (granted, grantees) = (granted_text(&self.privileges, &self.target), print::idents(&self.grantees));
+        write!(f, "GRANT {granted} TO {grantees}{}", print::when(self.grant_option, " WITH GRANT OPTION"))
+    }
+}
+
+impl fmt::Display for Revoke {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (granted, grantees) = (granted_text(&self.privileges, &self.target), print::idents(&self.grantees));
+        write!(f, "REVOKE {}{granted} FROM {grantees}", print::when(self.grant_option_only, "GRANT OPTION FOR "))
+    }
+}
+
+impl fmt::Display for GrantRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (roles, members) = (print::idents(&self.roles), print::idents(&self.members));
+        write!(f, "GRANT {roles} TO {members}{}", print::when(self.admin_option, " WITH ADMIN OPTION"))
+    }
+}
+
+impl fmt::Display for RevokeRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (roles, members) = (print::idents(&self.roles), print::idents(&self.members));
+        write!(f, "REVOKE {}{roles} FROM {members}", print::when(self.admin_option_only, "ADMIN OPTION FOR "))
+    }
+}
+
+impl fmt::Display for ShowGrants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = print::optional(" ON ", self.target.as_ref());
+        write!(f, "SHOW GRANTS{target}{}", for_text(&self.grantees))
+    }
+}
+
+impl fmt::Display for ShowSystemGrants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHOW SYSTEM GRANTS{}", for_text(&self.grantees))
+    }
 }

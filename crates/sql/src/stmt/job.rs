@@ -1,7 +1,11 @@
 //! `SHOW JOBS`, `SHOW JOB`, `PAUSE | RESUME | CANCEL JOB`.
 
-use super::Text;
-use super::query::Query;
+use std::fmt;
+
+use super::query::{self, Query};
+use super::{Statement, Text};
+use crate::cursor::{Cursor, Result};
+use crate::print;
 
 /// Which jobs a statement speaks of.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,4 +46,90 @@ pub struct ControlJob {
     pub control: Control,
     pub jobs: Jobs,
     pub reason: Option<Text>,
+}
+
+/// Types that `ALL type JOBS` may name.
+const JOB_TYPES: &[&str] = &["BACKUP", "CHANGEFEED", "RESTORE", "IMPORT"];
+
+/// After `SHOW JOBS` or `SHOW AUTOMATIC JOBS`.
+pub(super) fn show_jobs(c: &mut Cursor) -> Result<Statement> {
+    let when_complete = c.keywords("WHEN COMPLETE");
+    let jobs = if c.is_at_end() && !when_complete { None } else { Some(jobs(c)?) };
+    Ok(Statement::ShowJobs(ShowJobs { jobs, when_complete }))
+}
+
+/// After `SHOW JOB`.
+pub(super) fn show_job(c: &mut Cursor) -> Result<Statement> {
+    let when_complete = c.keywords("WHEN COMPLETE");
+    Ok(Statement::ShowJob(ShowJob { id: c.scalar()?, when_complete }))
+}
+
+/// After `PAUSE`, `RESUME` or `CANCEL`.
+pub(super) fn control(control: Control, c: &mut Cursor) -> Result<Statement> {
+    let jobs = match c.one_of(&["JOBS", "JOB", "ALL"]) {
+        Some("JOBS") => jobs(c)?,
+        Some("JOB") => Jobs::Ids(vec![c.scalar()?]),
+        Some(_) => {
+            let job_type = c.one_of(JOB_TYPES).ok_or_else(|| c.error())?;
+            c.expect("JOBS")?;
+            Jobs::AllOfType(job_type.into())
+        }
+        None => return Err(c.error()),
+    };
+    let reason = if c.keywords("WITH REASON") { Some(reason(c)?) } else { None };
+    Ok(Statement::ControlJob(ControlJob { control, jobs, reason }))
+}
+
+fn reason(c: &mut Cursor) -> Result<Text> {
+    c.expect_symbol(&sqlparser::tokenizer::Token::Eq)?;
+    c.text_value()
+}
+
+/// A list of ids, or a query up to `WITH REASON`.
+fn jobs(c: &mut Cursor) -> Result<Jobs> {
+    if ["SELECT", "VALUES", "WITH", "TABLE"].iter().any(|word| c.is_next(word)) || c.is_open() {
+        return Ok(Jobs::Select(Box::new(query::until(c, "WITH REASON")?)));
+    }
+    Ok(Jobs::Ids(c.comma_list(Cursor::scalar)?))
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Jobs::Ids(ids) => f.write_str(&print::list(ids)),
+            Jobs::Select(query) => query.fmt(f),
+            Jobs::AllOfType(job_type) => write!(f, "ALL {job_type} JOBS"),
+        }
+    }
+}
+
+impl fmt::Display for ShowJobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let when_complete = print::when(self.when_complete, " WHEN COMPLETE");
+        write!(f, "SHOW JOBS{when_complete}{}", print::optional(" ", self.jobs.as_ref()))
+    }
+}
+
+impl fmt::Display for ShowJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHOW JOB {}{}", print::when(self.when_complete, "WHEN COMPLETE "), self.id)
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Control::Pause => "PAUSE",
+            Control::Resume => "RESUME",
+            Control::Cancel => "CANCEL",
+        })
+    }
+}
+
+impl fmt::Display for ControlJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs = print::when(!matches!(self.jobs, Jobs::AllOfType(_)), "JOBS ");
+        let reason = print::optional(" WITH REASON = ", self.reason.as_ref());
+        write!(f, "{} {jobs}{}{reason}", self.control, self.jobs)
+    }
 }

@@ -13,6 +13,11 @@ pub mod role;
 pub mod session;
 pub mod table;
 
+mod dispatch;
+mod print;
+
+use crate::cursor::{Cursor, Result};
+
 /// One parsed statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
@@ -82,11 +87,32 @@ pub enum Text {
 }
 
 /// One item of a `WITH` list: `name`, `name = value`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct KvOption {
     /// Lower case unless it was quoted.
     pub name: String,
     pub value: Option<Text>,
     /// Character offset in the statement's text, from 1.
     pub position: usize,
+}
+
+/// Where it was written does not make an option another one.
+impl PartialEq for KvOption {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.value) == (&other.name, &other.value)
+    }
+}
+
+impl Text {
+    /// Stands for a value that must not be shown.
+    pub(crate) fn hidden() -> Self {
+        Text::Literal("*****".into())
+    }
+}
+
+/// Reads one statement up to the cursor's end.
+pub(crate) fn statement(c: &mut Cursor) -> Result<Statement> {
+    let statement = dispatch::statement(c)?;
+    c.expect_end()?;
+    Ok(statement)
 }

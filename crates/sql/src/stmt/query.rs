@@ -1,8 +1,21 @@
 //! SELECT and DML: text for the engine, with what the rest of the server must know of it.
 
-use lakeport_base::QualifiedName;
+mod bridge;
+mod dml;
+mod print;
+mod reads;
+mod rewrite;
 
+use lakeport_base::QualifiedName;
+use sqlparser::ast;
+use sqlparser::tokenizer::Token;
+
+pub(super) use self::bridge::expression;
+use self::rewrite::Rewritten;
 use super::Statement;
+use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
+use crate::token::Lexeme;
 
 /// `SELECT`, `VALUES`, `WITH`, `TABLE`, `EXPLAIN [ANALYZE]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,4 +90,113 @@ pub struct Delete {
     pub returning: Option<String>,
     pub reads: Vec<QualifiedName>,
     pub placeholder_count: usize,
+}
+
+/// Words that begin a statement for sqlparser's grammar.
+pub(super) const LEADING: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPSERT", "UPDATE", "DELETE"];
+
+/// A query or DML statement up to the end.
+pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
+    let is_upsert = c.is_next("UPSERT");
+    let start = c.position();
+    let rewritten = rewrite::rewrite(c)?;
+    c.advance(c.rest().len());
+    let statement = match bridge::statement(c, &rewritten.lexemes)? {
+        ast::Statement::Query(query) => return classify_query(*query, rewritten, start),
+        ast::Statement::Insert(insert) => dml::insert(insert, is_upsert, rewritten, start),
+        ast::Statement::Update(update) => dml::update(update, &rewritten, start),
+        ast::Statement::Delete(delete) => dml::delete(delete, &rewritten, start),
+        _ => Err(SyntaxError::unsupported("this statement is not supported", start)),
+    };
+    statement
+}
+
+/// A query, or `WITH ... INSERT`, which is an INSERT whose query has the WITH.
+fn classify_query(mut query: ast::Query, rewritten: Rewritten, start: usize) -> Result<Statement> {
+    let with = match query.body.as_mut() {
+        ast::SetExpr::Insert(_) => query.with.take(),
+        _ => return Ok(Statement::Query(Query::new(&query, rewritten, start)?)),
+    };
+    match *query.body {
+        ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
+            match insert.source.as_mut() {
+                Some(source) if source.with.is_none() => source.with = with,
+                _ => return Err(SyntaxError::unsupported("this WITH before INSERT is not supported", start)),
+            }
+            dml::insert(insert, false, rewritten, start)
+        }
+        _ => Err(SyntaxError::unsupported("this statement is not supported", start)),
+    }
+}
+
+/// The query that makes up all that is left.
+pub(super) fn rest(c: &mut Cursor) -> Result<Query> {
+    let end = c.at() + c.rest().len();
+    up_to(c, end)
+}
+
+/// The query up to the parenthesis that closes, which stays.
+pub(super) fn in_parentheses(c: &mut Cursor) -> Result<Query> {
+    let close = c.closing(c.at() - 1);
+    up_to(c, close)
+}
+
+/// The query up to the phrase outside all brackets, or to the end.
+pub(super) fn until(c: &mut Cursor, phrase: &str) -> Result<Query> {
+    let mut ahead = c.slice(0..c.at() + c.rest().len());
+    ahead.advance(c.at());
+    while !ahead.is_at_end() && !ahead.is_next(phrase) {
+        let past = (ahead.closing(ahead.at()) + 1).min(ahead.at() + ahead.rest().len());
+        ahead.advance(past - ahead.at());
+    }
+    up_to(c, ahead.at())
+}
+
+fn up_to(c: &mut Cursor, end: usize) -> Result<Query> {
+    let part = c.slice(c.at()..end);
+    let start = c.position();
+    if part.is_at_end() {
+        return Err(c.expected("a query"));
+    }
+    let rewritten = rewrite::rewrite(&part)?;
+    let query = bridge::query(&part, &rewritten.lexemes)?;
+    c.advance(end - c.at());
+    Query::new(&query, rewritten, start)
+}
+
+/// After `EXPLAIN`.
+pub(super) fn explain(c: &mut Cursor) -> Result<Statement> {
+    let (mut analyze, mut verbose) = (false, false);
+    if c.is_open() && !c.rest().get(1).is_some_and(|next| is_query_start(next)) {
+        c.parenthesised(|c| {
+            c.comma_list(|c| {
+                let option = c.one_of(&["ANALYZE", "VERBOSE"]).ok_or_else(|| c.error())?;
+                let on = c.one_of(&["TRUE", "FALSE", "ON", "OFF"]).is_none_or(|word| matches!(word, "TRUE" | "ON"));
+                if option == "ANALYZE" { analyze = on } else { verbose = on }
+                Ok(())
+            })
+        })?;
+    } else {
+        analyze = c.keywords("ANALYZE");
+        verbose = c.keywords("VERBOSE");
+    }
+    if ["INSERT", "UPSERT", "UPDATE", "DELETE"].iter().any(|word| c.is_next(word)) {
+        return Err(c.unsupported("EXPLAIN of a statement that writes is not supported"));
+    }
+    let query = rest(c)?;
+    let prefix = ["EXPLAIN ", if analyze { "ANALYZE " } else { "" }, if verbose { "VERBOSE " } else { "" }].concat();
+    Ok(Statement::Query(Query { text: format!("{prefix}{}", query.text), ..query }))
+}
+
+fn is_query_start(lexeme: &Lexeme) -> bool {
+    lexeme.token == Token::LParen || ["SELECT", "VALUES", "WITH", "TABLE"].iter().any(|word| lexeme.is_word(word))
+}
+
+impl Query {
+    /// The query as sqlparser prints it, with what was cut out of it.
+    fn new(query: &ast::Query, rewritten: Rewritten, start: usize) -> Result<Self> {
+        let reads = reads::of_query(query, &rewritten.shows, start)?;
+        let Rewritten { as_of, shows, placeholder_count, .. } = rewritten;
+        Ok(Query { text: query.to_string(), reads, as_of, shows, placeholder_count })
+    }
 }

@@ -1,9 +1,16 @@
 //! `CREATE | ALTER | DROP {ROLE | USER}`, `SHOW ROLES | USERS`.
 
-use super::Text;
+use std::fmt;
+
+use lakeport_base::name::{quote_ident, quote_literal};
+use sqlparser::tokenizer::Token;
+
+use super::{Statement, Text, session};
+use crate::cursor::{Cursor, Result};
+use crate::print;
 
 /// An option of a role.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum RoleOption {
     /// Upper case without the `NO`, such as `LOGIN` or `CREATEDB`.
     Flag { name: String, on: bool },
@@ -53,3 +60,197 @@ pub struct DropRole {
 /// `SHOW ROLES | USERS`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShowRoles;
+
+/// Options that are switched on by their name and off by `NO` before it.
+const FLAGS: &[&str] = &[
+    "BYPASSRLS",
+    "CANCELQUERY",
+    "CONTROLCHANGEFEED",
+    "CONTROLJOB",
+    "CREATEDB",
+    "CREATELOGIN",
+    "CREATEROLE",
+    "LOGIN",
+    "MODIFYCLUSTERSETTING",
+    "REPLICATION",
+    "SQLLOGIN",
+    "VIEWACTIVITY",
+    "VIEWACTIVITYREDACTED",
+    "VIEWCLUSTERSETTING",
+];
+
+/// After `CREATE ROLE` or `CREATE USER`.
+pub(super) fn create(is_user: bool, c: &mut Cursor) -> Result<Statement> {
+    let if_not_exists = c.keywords("IF NOT EXISTS");
+    let name = name(c)?;
+    c.keywords("WITH");
+    Ok(Statement::CreateRole(CreateRole { name, if_not_exists, is_user, options: options(c)? }))
+}
+
+/// After `ALTER ROLE` or `ALTER USER`.
+pub(super) fn alter(c: &mut Cursor) -> Result<Statement> {
+    if c.keywords("ALL") {
+        return alter_set(None, c);
+    }
+    let if_exists = c.keywords("IF EXISTS");
+    let name = name(c)?;
+    if !if_exists && ["IN DATABASE", "SET", "RESET"].iter().any(|phrase| c.is_next(phrase)) {
+        return alter_set(Some(name), c);
+    }
+    c.keywords("WITH");
+    let options = options(c)?;
+    if options.is_empty() { Err(c.error()) } else { Ok(Statement::AlterRole(AlterRole { name, if_exists, options })) }
+}
+
+/// `[IN DATABASE db] {SET v {= | TO} x | RESET v | RESET ALL}`
+fn alter_set(name: Option<String>, c: &mut Cursor) -> Result<Statement> {
+    let database = if c.keywords("IN DATABASE") { Some(c.ident()?) } else { None };
+    let (variable, value) = if c.keywords("SET") {
+        let set = session::assignment(c)?;
+        (Some(set.name), set.value)
+    } else {
+        c.expect("RESET")?;
+        (if c.keywords("ALL") { None } else { Some(session::variable(c)?) }, None)
+    };
+    Ok(Statement::AlterRoleSet(AlterRoleSet { name, database, variable, value }))
+}
+
+/// After `DROP ROLE` or `DROP USER`.
+pub(super) fn drop(c: &mut Cursor) -> Result<Statement> {
+    let if_exists = c.keywords("IF EXISTS");
+    Ok(Statement::DropRole(DropRole { names: c.comma_list(name)?, if_exists }))
+}
+
+/// A role's name: an identifier or a string.
+pub(super) fn name(c: &mut Cursor) -> Result<String> {
+    if c.peek().is_some_and(|next| matches!(next.token, Token::SingleQuotedString(_))) {
+        let position = c.position();
+        let name = c.literal()?;
+        crate::cursor::check_name(&name, position)?;
+        return Ok(name);
+    }
+    c.ident()
+}
+
+fn options(c: &mut Cursor) -> Result<Vec<RoleOption>> {
+    let mut options = Vec::new();
+    while !c.is_at_end() {
+        options.push(option(c)?);
+    }
+    Ok(options)
+}
+
+fn option(c: &mut Cursor) -> Result<RoleOption> {
+    if c.keywords("PASSWORD") || c.keywords("ENCRYPTED PASSWORD") {
+        return Ok(RoleOption::Password(nullable(c)?));
+    }
+    if c.keywords("VALID UNTIL") {
+        return Ok(RoleOption::ValidUntil(nullable(c)?));
+    }
+    if let Some(flag) = c.one_of(FLAGS) {
+        return Ok(RoleOption::Flag { name: flag.into(), on: true });
+    }
+    match FLAGS.iter().find(|flag| c.is_next(&format!("NO{flag}"))) {
+        Some(flag) => {
+            c.advance(1);
+            Ok(RoleOption::Flag { name: (*flag).into(), on: false })
+        }
+        None => Err(c.error()),
+    }
+}
+
+/// `{'text' | $n | NULL}`
+fn nullable(c: &mut Cursor) -> Result<Option<Text>> {
+    if c.keywords("NULL") { Ok(None) } else { c.text_value().map(Some) }
+}
+
+impl RoleOption {
+    /// The option with a password hidden.
+    pub fn redacted(&self) -> Self {
+        match self {
+            RoleOption::Password(Some(_)) => RoleOption::Password(Some(Text::hidden())),
+            other => other.clone(),
+        }
+    }
+}
+
+impl CreateRole {
+    /// The statement with its password hidden.
+    pub fn redacted(&self) -> Self {
+        Self { options: self.options.iter().map(RoleOption::redacted).collect(), ..self.clone() }
+    }
+}
+
+impl AlterRole {
+    /// The statement with its password hidden.
+    pub fn redacted(&self) -> Self {
+        Self { options: self.options.iter().map(RoleOption::redacted).collect(), ..self.clone() }
+    }
+}
+
+/// Hides a password.
+impl fmt::Debug for RoleOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoleOption({})", self.redacted())
+    }
+}
+
+impl fmt::Display for RoleOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RoleOption::Flag { name, on } => write!(f, "{}{name}", print::when(!on, "NO")),
+            RoleOption::Password(Some(password)) => write!(f, "PASSWORD {password}"),
+            RoleOption::Password(None) => f.write_str("PASSWORD NULL"),
+            RoleOption::ValidUntil(Some(time)) => write!(f, "VALID UNTIL {time}"),
+            RoleOption::ValidUntil(None) => f.write_str("VALID UNTIL NULL"),
+        }
+    }
+}
+
+/// ` WITH a b`, or nothing for no options.
+fn with(options: &[RoleOption]) -> String {
+    let words: Vec<_> = options.iter().map(|option| format!(" {option}")).collect();
+    if words.is_empty() { String::new() } else { format!(" WITH{}", words.concat()) }
+}
+
+impl fmt::Display for CreateRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = if self.is_user { "USER" } else { "ROLE" };
+        let condition = print::when(self.if_not_exists, "IF NOT EXISTS ");
+        write!(f, "CREATE {object} {condition}{}{}", quote_ident(&self.name), with(&self.options))
+    }
+}
+
+impl fmt::Display for AlterRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = print::when(self.if_exists, "IF EXISTS ");
+        write!(f, "ALTER ROLE {condition}{}{}", quote_ident(&self.name), with(&self.options))
+    }
+}
+
+impl fmt::Display for AlterRoleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().map_or_else(|| "ALL".into(), quote_ident);
+        let database = self.database.as_deref().map(quote_ident);
+        write!(f, "ALTER ROLE {name}{}", print::optional(" IN DATABASE ", database.as_ref()))?;
+        match (&self.variable, &self.value) {
+            (None, _) => f.write_str(" RESET ALL"),
+            (Some(variable), None) => write!(f, " RESET {}", session::quoted(variable)),
+            (Some(variable), Some(value)) => {
+                write!(f, " SET {} = {}", session::quoted(variable), quote_literal(value))
+            }
+        }
+    }
+}
+
+impl fmt::Display for DropRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DROP ROLE {}{}", print::when(self.if_exists, "IF EXISTS "), print::idents(&self.names))
+    }
+}
+
+impl fmt::Display for ShowRoles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SHOW ROLES")
+    }
+}

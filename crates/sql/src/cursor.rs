@@ -1,0 +1,392 @@
+//! A place among a statement's lexemes and the few readers every grammar is made of.
+//!
+//! A reader that returns `bool` or `Option` consumes on success only and notes what it looked for, so that
+//! [`Cursor::error`] can say what was expected.
+
+use std::ops::Range;
+
+use lakeport_base::limits::NAME_BYTES_MAX;
+use lakeport_base::name::is_reserved;
+use lakeport_base::{QualifiedName, nearest};
+use sqlparser::tokenizer::{Token, Word};
+
+use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::stmt::{KvOption, Text};
+use crate::token::Lexeme;
+
+pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
+
+/// Alternatives listed in an error; more would not be read.
+const EXPECTED_MAX: usize = 6;
+
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    lexemes: &'a [Lexeme],
+    at: usize,
+    /// Position of the first character of the outermost statement.
+    origin: usize,
+    /// Position reported for an error at the end.
+    end: usize,
+    /// What was looked for at `at` and not found.
+    expected: Vec<&'static str>,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor over the lexemes of one statement of the text.
+    pub fn new(text: &'a str, lexemes: &'a [Lexeme]) -> Self {
+        let origin = lexemes.first().map_or(1, |first| first.position);
+        let end = lexemes.last().map_or(1, |last| last.position + text[last.start..last.end].chars().count());
+        Self { text, lexemes, at: 0, origin, end, expected: Vec::new() }
+    }
+
+    /// A cursor over some of the lexemes, with the same origin.
+    pub fn slice(&self, range: Range<usize>) -> Cursor<'a> {
+        Cursor { origin: self.origin, ..Cursor::new(self.text, &self.lexemes[range]) }
+    }
+
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Index of the next lexeme.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    pub fn advance(&mut self, count: usize) {
+        self.at += count;
+        self.expected.clear();
+    }
+
+    pub fn peek(&self) -> Option<&'a Lexeme> {
+        self.lexemes.get(self.at)
+    }
+
+    /// The lexemes not yet read.
+    pub fn rest(&self) -> &'a [Lexeme] {
+        &self.lexemes[self.at..]
+    }
+
+    pub fn is_at_end(&self) -> bool {
+        self.at == self.lexemes.len()
+    }
+
+    /// Position of the next lexeme in the whole text.
+    pub fn position(&self) -> usize {
+        self.peek().map_or(self.end, |next| next.position)
+    }
+
+    /// Position just after the last lexeme.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The source from a lexeme up to the next one, without the space around it.
+    pub fn source_since(&self, from: usize) -> &'a str {
+        match (self.lexemes.get(from), self.at.checked_sub(1).and_then(|last| self.lexemes.get(last))) {
+            (Some(first), Some(last)) if first.start <= last.end => &self.text[first.start..last.end],
+            _ => "",
+        }
+    }
+
+    /// Index of the lexeme that closes the bracket at `open`, or of the end.
+    pub fn closing(&self, open: usize) -> usize {
+        let mut depth = 0_usize;
+        for (i, lexeme) in self.lexemes.iter().enumerate().skip(open) {
+            match lexeme.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return i;
+            }
+        }
+        self.lexemes.len()
+    }
+}
+
+/// Words and signs.
+impl Cursor<'_> {
+    /// Whether the phrase comes next, without reading it.
+    pub fn is_next(&self, phrase: &str) -> bool {
+        let mut rest = self.rest().iter();
+        phrase.split(' ').all(|word| rest.next().is_some_and(|lexeme| lexeme.is_word(word)))
+    }
+
+    /// Reads the phrase, one or more words, if it comes next.
+    pub fn keywords(&mut self, phrase: &'static str) -> bool {
+        let found = self.is_next(phrase);
+        if found {
+            self.advance(phrase.split(' ').count());
+        } else if !self.expected.contains(&phrase) {
+            self.expected.push(phrase);
+        }
+        found
+    }
+
+    /// Reads the phrase or fails.
+    pub fn expect(&mut self, phrase: &'static str) -> Result<()> {
+        if self.keywords(phrase) { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// Reads the first of the phrases that comes next.
+    pub fn one_of(&mut self, phrases: &[&'static str]) -> Option<&'static str> {
+        phrases.iter().copied().find(|phrase| self.keywords(phrase))
+    }
+
+    pub fn is_symbol(&self, symbol: &Token) -> bool {
+        self.peek().is_some_and(|next| next.token == *symbol)
+    }
+
+    /// Whether a parenthesis opens next.
+    pub fn is_open(&self) -> bool {
+        self.is_symbol(&Token::LParen)
+    }
+
+    /// Reads the sign if it comes next.
+    pub fn symbol(&mut self, symbol: &Token) -> bool {
+        let found = self.is_symbol(symbol);
+        if found {
+            self.advance(1);
+        } else {
+            self.expected.push(spelling(symbol));
+        }
+        found
+    }
+
+    pub fn expect_symbol(&mut self, symbol: &Token) -> Result<()> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// Reads any unquoted word, reserved or not, in upper case.
+    pub fn any_word(&mut self) -> Result<String> {
+        match self.peek().map(|next| &next.token) {
+            Some(Token::Word(word)) if word.quote_style.is_none() => {
+                let word = word.value.to_ascii_uppercase();
+                self.advance(1);
+                Ok(word)
+            }
+            _ => Err(self.expected("a word")),
+        }
+    }
+
+    /// Fails unless everything was read.
+    pub fn expect_end(&mut self) -> Result<()> {
+        if self.is_at_end() { Ok(()) } else { Err(self.error()) }
+    }
+}
+
+/// Names, strings and lists.
+impl Cursor<'_> {
+    /// An identifier: unquoted ones fold to lower case.
+    pub fn ident(&mut self) -> Result<String> {
+        let position = self.position();
+        let Some(Token::Word(word)) = self.peek().map(|next| &next.token) else {
+            return Err(self.expected("a name"));
+        };
+        let name = folded(word);
+        if word.quote_style.is_none() && is_reserved(&name) {
+            return Err(self.expected("a name"));
+        }
+        check_name(&name, position)?;
+        self.advance(1);
+        Ok(name)
+    }
+
+    /// A name of up to three parts.
+    pub fn name(&mut self) -> Result<QualifiedName> {
+        let mut parts = vec![self.ident()?];
+        while parts.len() < 3 && self.symbol(&Token::Period) {
+            parts.push(self.ident()?);
+        }
+        Ok(QualifiedName { parts })
+    }
+
+    /// A string literal, a bare word or `$n`: `string_or_placeholder`.
+    pub fn text_value(&mut self) -> Result<Text> {
+        let Some(next) = self.peek() else { return Err(self.expected("a string")) };
+        let value = match (&next.token, next.placeholder()) {
+            (_, Some(n)) => Text::Placeholder(n),
+            (Token::Word(word), _) if word.quote_style.is_none() && is_reserved(&folded(word)) => {
+                return Err(self.expected("a string"));
+            }
+            (Token::Word(word), _) => Text::Literal(folded(word)),
+            (token, _) => Text::Literal(literal(token).ok_or_else(|| self.expected("a string"))?),
+        };
+        self.advance(1);
+        Ok(value)
+    }
+
+    /// A string literal only.
+    pub fn literal(&mut self) -> Result<String> {
+        match self.peek().and_then(|next| literal(&next.token)) {
+            Some(text) => {
+                self.advance(1);
+                Ok(text)
+            }
+            None => Err(self.expected("a string")),
+        }
+    }
+
+    /// A [`text_value`](Self::text_value) that names an object.
+    pub fn text_name(&mut self) -> Result<Text> {
+        let position = self.position();
+        let name = self.text_value()?;
+        if let Text::Literal(name) = &name {
+            check_name(name, position)?;
+        }
+        Ok(name)
+    }
+
+    /// A setting's or an option's value: a string, `$n`, a number or any word.
+    pub fn scalar(&mut self) -> Result<Text> {
+        let negative = self.is_symbol(&Token::Minus);
+        let offset = usize::from(negative);
+        if let Some(Token::Number(digits, _)) = self.rest().get(offset).map(|next| &next.token) {
+            let value = format!("{}{digits}", if negative { "-" } else { "" });
+            self.advance(1 + offset);
+            return Ok(Text::Literal(value));
+        }
+        match self.peek().map(|next| &next.token) {
+            Some(Token::Word(word)) => {
+                let value = folded(word);
+                self.advance(1);
+                Ok(Text::Literal(value))
+            }
+            _ => self.text_value().map_err(|_| self.expected("a value")),
+        }
+    }
+
+    /// One or more items with commas between.
+    pub fn comma_list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut items = vec![item(self)?];
+        while self.symbol(&Token::Comma) {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// `( inside )`
+    pub fn parenthesised<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.expect_symbol(&Token::LParen)?;
+        let value = inside(self)?;
+        self.expect_symbol(&Token::RParen)?;
+        Ok(value)
+    }
+
+    /// `[(name, ...)]`
+    pub fn column_list(&mut self) -> Result<Vec<String>> {
+        if !self.is_symbol(&Token::LParen) {
+            return Ok(Vec::new());
+        }
+        self.parenthesised(|c| c.comma_list(Cursor::ident))
+    }
+
+    /// `[WITH option, ... | WITH OPTIONS (option, ...)]`
+    pub fn options(&mut self) -> Result<Vec<KvOption>> {
+        if self.keywords("WITH OPTIONS") {
+            return self.parenthesised(|c| c.comma_list(Cursor::option));
+        }
+        if self.keywords("WITH") { self.comma_list(Cursor::option) } else { Ok(Vec::new()) }
+    }
+
+    /// `name [= value]`, the name a word or a string.
+    fn option(&mut self) -> Result<KvOption> {
+        let position = self.position() + 1 - self.origin;
+        let name = match self.peek().map(|next| &next.token) {
+            Some(Token::Word(word)) => folded(word),
+            Some(token) => literal(token).ok_or_else(|| self.expected("an option"))?,
+            None => return Err(self.expected("an option")),
+        };
+        self.advance(1);
+        let value = if self.symbol(&Token::Eq) { Some(self.scalar()?) } else { None };
+        Ok(KvOption { name, value, position })
+    }
+}
+
+/// Errors.
+impl Cursor<'_> {
+    /// The error at the next lexeme, naming what was looked for there.
+    pub fn error(&self) -> SyntaxError {
+        let found = self.peek().map_or_else(|| "EOF".to_string(), |next| next.shown(self.text));
+        let mut message = format!("at or near \"{found}\": syntax error");
+        if !self.expected.is_empty() && self.expected.len() <= EXPECTED_MAX {
+            message += &format!(": expected {}", alternatives(&self.expected));
+        }
+        let error = SyntaxError::syntax(message, self.position());
+        match nearest::nearest(&found, self.expected.iter().flat_map(|phrase| phrase.split(' ').next())) {
+            Some(word) if !word.eq_ignore_ascii_case(&found) => error.with_hint(format!("did you mean {word}?")),
+            _ => error,
+        }
+    }
+
+    /// The error at the next lexeme when one of some words should have come.
+    pub fn expected_one_of(&mut self, words: &[&'static str]) -> SyntaxError {
+        self.expected = words.to_vec();
+        self.error()
+    }
+
+    /// The error at the next lexeme when only one thing could have come.
+    pub fn expected(&self, what: &'static str) -> SyntaxError {
+        let found = self.peek().map_or_else(|| "EOF".to_string(), |next| next.shown(self.text));
+        SyntaxError::syntax(format!("at or near \"{found}\": syntax error: expected {what}"), self.position())
+    }
+
+    /// Something understood and not supported, at the next lexeme.
+    pub fn unsupported(&self, message: impl Into<String>) -> SyntaxError {
+        SyntaxError::unsupported(message, self.position())
+    }
+}
+
+/// `A`, `A or B`, `A, B or C`
+fn alternatives(items: &[&str]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => (*one).to_string(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    }
+}
+
+fn spelling(symbol: &Token) -> &'static str {
+    match symbol {
+        Token::LParen => "(",
+        Token::RParen => ")",
+        Token::Comma => ",",
+        Token::Eq => "=",
+        Token::Period => ".",
+        _ => "a sign",
+    }
+}
+
+/// The name a word stands for: lower case unless it is quoted.
+pub(crate) fn folded(word: &Word) -> String {
+    match word.quote_style {
+        Some(quote) => word.value.replace(&format!("{quote}{quote}"), &quote.to_string()),
+        None => word.value.to_lowercase(),
+    }
+}
+
+/// The text of a string literal.
+fn literal(token: &Token) -> Option<String> {
+    match token {
+        Token::SingleQuotedString(text) | Token::NationalStringLiteral(text) => Some(text.replace("''", "'")),
+        Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => Some(text.clone()),
+        Token::DollarQuotedString(text) => Some(text.value.clone()),
+        _ => None,
+    }
+}
+
+/// Checks the name of an object.
+///
+/// # Errors
+/// A name that is empty, too long or holds NUL.
+pub(crate) fn check_name(name: &str, position: usize) -> Result<()> {
+    let fault = match name {
+        "" => "name must not be empty".to_string(),
+        name if name.len() > NAME_BYTES_MAX => format!("name is longer than {NAME_BYTES_MAX} bytes"),
+        name if name.contains('\0') => "name must not hold NUL".to_string(),
+        _ => return Ok(()),
+    };
+    Err(SyntaxError { kind: SyntaxErrorKind::Name, ..SyntaxError::syntax(fault, position) })
+}

@@ -1,0 +1,196 @@
+//! Leading words to grammar.
+
+use super::{Statement, connection, copy, database, export, grant, import, job, query, role, session, table};
+use crate::cursor::{Cursor, Result};
+
+/// Reads what follows the leading words.
+type Grammar = fn(&mut Cursor) -> Result<Statement>;
+
+/// Every statement of ours; the first row whose words come next wins, so longer ones stand first.
+const STATEMENTS: &[(&str, Grammar)] = &[
+    ("ABORT", session::rollback),
+    ("ALTER DATABASE", database::rename_database),
+    ("ALTER EXTERNAL CONNECTION", connection::alter),
+    ("ALTER ROLE", role::alter),
+    ("ALTER TABLE", table::alter),
+    ("ALTER USER", role::alter),
+    ("ANALYSE", |c| session::nothing("ANALYZE", c)),
+    ("ANALYZE", |c| session::nothing("ANALYZE", c)),
+    ("BEGIN", session::begin),
+    ("CANCEL", |c| job::control(job::Control::Cancel, c)),
+    ("CHECK EXTERNAL CONNECTION", connection::check),
+    ("CHECKPOINT", |c| session::nothing("CHECKPOINT", c)),
+    ("COMMENT ON", table::comment),
+    ("COMMIT", session::commit),
+    ("COPY", copy::copy),
+    ("CREATE DATABASE", database::create_database),
+    ("CREATE EXTERNAL CONNECTION", connection::create),
+    ("CREATE ROLE", |c| role::create(false, c)),
+    ("CREATE SCHEMA", database::create_schema),
+    ("CREATE TABLE", table::create),
+    ("CREATE USER", |c| role::create(true, c)),
+    ("DEALLOCATE", session::deallocate),
+    ("DISCARD", session::discard),
+    ("DROP DATABASE", database::drop_database),
+    ("DROP EXTERNAL CONNECTION", connection::drop),
+    ("DROP ROLE", role::drop),
+    ("DROP SCHEMA", database::drop_schema),
+    ("DROP TABLE", table::drop),
+    ("DROP USER", role::drop),
+    ("END", session::commit),
+    ("EXECUTE", session::execute),
+    ("EXPLAIN", query::explain),
+    ("EXPORT INTO", export::export),
+    ("GRANT", grant::grant),
+    ("IMPORT INTO", import::import),
+    ("LISTEN", |c| session::nothing("LISTEN", c)),
+    ("NOTIFY", |c| session::nothing("NOTIFY", c)),
+    ("PAUSE", |c| job::control(job::Control::Pause, c)),
+    ("PREPARE", session::prepare),
+    ("RELEASE", session::release),
+    ("RESET CLUSTER SETTING", session::reset_cluster_setting),
+    ("RESET", session::reset),
+    ("RESUME", |c| job::control(job::Control::Resume, c)),
+    ("REVOKE", grant::revoke),
+    ("ROLLBACK", session::rollback),
+    ("SAVEPOINT", session::savepoint),
+    ("SET CLUSTER SETTING", session::set_cluster_setting),
+    ("SET SESSION CHARACTERISTICS AS TRANSACTION", session::characteristics),
+    ("SET TRANSACTION", session::characteristics),
+    ("SET", session::set),
+    ("SHOW ALL CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
+    ("SHOW AUTOMATIC JOBS", job::show_jobs),
+    ("SHOW CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
+    ("SHOW CLUSTER SETTING", session::show_cluster_setting),
+    ("SHOW COLUMNS", table::show_columns),
+    ("SHOW CREATE ALL EXTERNAL CONNECTIONS", |_| Ok(ALL_CREATE_CONNECTIONS)),
+    ("SHOW CREATE EXTERNAL CONNECTION", connection::show_create),
+    ("SHOW CREATE", table::show_create),
+    ("SHOW DATABASES", |_| Ok(Statement::ShowDatabases)),
+    ("SHOW EXTERNAL CONNECTIONS", |_| Ok(ALL_CONNECTIONS)),
+    ("SHOW EXTERNAL CONNECTION", connection::show),
+    ("SHOW GRANTS", grant::show_grants),
+    ("SHOW JOBS", job::show_jobs),
+    ("SHOW JOB", job::show_job),
+    ("SHOW PUBLIC CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
+    ("SHOW ROLES", |_| Ok(Statement::ShowRoles(role::ShowRoles))),
+    ("SHOW SCHEMAS", database::show_schemas),
+    ("SHOW SYSTEM GRANTS", grant::show_system_grants),
+    ("SHOW TABLES", table::show_tables),
+    ("SHOW USERS", |_| Ok(Statement::ShowRoles(role::ShowRoles))),
+    ("SHOW", session::show),
+    ("START TRANSACTION", session::begin),
+    ("TRUNCATE", table::truncate),
+    ("UNLISTEN", |c| session::nothing("UNLISTEN", c)),
+    ("USE", session::use_database),
+    ("VACUUM", |c| session::nothing("VACUUM", c)),
+];
+
+const ALL_CONNECTIONS: Statement = Statement::ShowConnections(connection::ShowConnections { name: None });
+const ALL_CREATE_CONNECTIONS: Statement =
+    Statement::ShowCreateConnection(connection::ShowCreateConnection { name: None });
+const ALL_CLUSTER_SETTINGS: Statement = Statement::ShowClusterSetting(session::ShowClusterSetting { name: None });
+
+/// Leading words of statements that other servers of the family have and this one does not.
+const UNSUPPORTED: &[&str] = &[
+    "ALTER BACKUP",
+    "ALTER CHANGEFEED",
+    "ALTER DEFAULT PRIVILEGES",
+    "ALTER FUNCTION",
+    "ALTER INDEX",
+    "ALTER JOB",
+    "ALTER SCHEMA",
+    "ALTER SEQUENCE",
+    "ALTER TYPE",
+    "ALTER VIEW",
+    "ALTER VIRTUAL CLUSTER",
+    "BACKUP",
+    "CALL",
+    "CANCEL QUERIES",
+    "CANCEL QUERY",
+    "CANCEL SESSION",
+    "CLOSE",
+    "CREATE CHANGEFEED",
+    "CREATE EXTENSION",
+    "CREATE FUNCTION",
+    "CREATE INDEX",
+    "CREATE MATERIALIZED VIEW",
+    "CREATE OR REPLACE",
+    "CREATE PROCEDURE",
+    "CREATE SCHEDULE",
+    "CREATE SEQUENCE",
+    "CREATE STATISTICS",
+    "CREATE TEMP",
+    "CREATE TEMPORARY",
+    "CREATE TRIGGER",
+    "CREATE TYPE",
+    "CREATE UNIQUE INDEX",
+    "CREATE UNLOGGED",
+    "CREATE VIEW",
+    "CREATE VIRTUAL CLUSTER",
+    "DECLARE",
+    "DO",
+    "DROP EXTENSION",
+    "DROP FUNCTION",
+    "DROP INDEX",
+    "DROP MATERIALIZED VIEW",
+    "DROP OWNED",
+    "DROP SEQUENCE",
+    "DROP TYPE",
+    "DROP VIEW",
+    "DROP VIRTUAL CLUSTER",
+    "FETCH",
+    "LOCK",
+    "MERGE",
+    "REASSIGN OWNED",
+    "REFRESH MATERIALIZED VIEW",
+    "REINDEX",
+    "RESTORE",
+    "SHOW BACKUP",
+    "SHOW BACKUPS",
+    "SHOW CHANGEFEED",
+    "SHOW INDEXES",
+    "SHOW SCHEDULES",
+    "SHOW VIRTUAL CLUSTER",
+];
+
+/// Reads one statement; what is left over is the caller's to refuse.
+pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
+    if c.is_open() || query::LEADING.iter().any(|word| c.is_next(word)) {
+        return query::statement(c);
+    }
+    if let Some(words) = UNSUPPORTED.iter().find(|words| c.is_next(words)) {
+        return Err(c.unsupported(format!("this statement is not supported: {words}")));
+    }
+    match STATEMENTS.iter().find(|(words, _)| c.is_next(words)) {
+        Some((words, grammar)) => {
+            c.advance(words.split(' ').count());
+            grammar(c)
+        }
+        None => Err(unknown(c)),
+    }
+}
+
+/// The error for leading words of no statement, at the first word that leads nowhere.
+fn unknown(c: &mut Cursor) -> crate::error::SyntaxError {
+    let (words, count) = continuations(c);
+    c.advance(count);
+    c.expected_one_of(&words)
+}
+
+/// The words that may follow the longest known beginning, and how many words that beginning has.
+fn continuations(c: &Cursor) -> (Vec<&'static str>, usize) {
+    let phrases = STATEMENTS.iter().map(|(words, _)| *words).chain(query::LEADING.iter().copied());
+    let mut longest = (Vec::new(), 0);
+    for phrase in phrases {
+        let words: Vec<_> = phrase.split(' ').collect();
+        let known = c.rest().iter().zip(&words).take_while(|(lexeme, word)| lexeme.is_word(word)).count();
+        if known > longest.1 {
+            longest = (Vec::new(), known);
+        }
+        if known == longest.1 && !longest.0.contains(&words[known]) {
+            longest.0.push(words[known]);
+        }
+    }
+    longest
+}

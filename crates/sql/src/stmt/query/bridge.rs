@@ -1,0 +1,117 @@
+//! sqlparser's parser over our lexemes, and its errors as ours.
+
+use lakeport_base::nearest;
+use sqlparser::ast;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+use crate::cursor::{Cursor, Result};
+use crate::error::{SyntaxError, SyntaxErrorKind};
+use crate::token::Lexeme;
+
+/// Levels of recursion the parser may use: a level of brackets takes up to three.
+const RECURSION_LIMIT: usize = 256;
+
+/// Words a misspelt one is compared with.
+const CLAUSES: &[&str] = &[
+    "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "UNION", "JOIN", "VALUES", "SET", "INTO", "SELECT",
+    "RETURNING", "BETWEEN", "LIKE", "USING", "CONFLICT",
+];
+
+/// Reads all lexemes as one statement.
+pub(super) fn statement(c: &Cursor, lexemes: &[Lexeme]) -> Result<ast::Statement> {
+    whole(c, lexemes, |parser| parser.parse_statement())
+}
+
+/// Reads all lexemes as one query.
+pub(super) fn query(c: &Cursor, lexemes: &[Lexeme]) -> Result<ast::Query> {
+    whole(c, lexemes, |parser| parser.parse_query().map(|query| *query))
+}
+
+/// An expression, as far as it goes, as normalised text.
+pub(in crate::stmt) fn expression(c: &mut Cursor) -> Result<String> {
+    let lexemes = &c.rest()[..item_length(c.rest())];
+    let (expression, length) = run(c, lexemes, |parser| parser.parse_expr())?;
+    c.advance(length);
+    Ok(expression.to_string())
+}
+
+/// Lexemes before the comma or closing bracket that ends an item of a list.
+fn item_length(lexemes: &[Lexeme]) -> usize {
+    let mut depth = 0_usize;
+    for (i, lexeme) in lexemes.iter().enumerate() {
+        match lexeme.token {
+            Token::LParen | Token::LBracket => depth += 1,
+            Token::RParen | Token::RBracket if depth == 0 => return i,
+            Token::RParen | Token::RBracket => depth -= 1,
+            Token::Comma if depth == 0 => return i,
+            _ => {}
+        }
+    }
+    lexemes.len()
+}
+
+fn whole<T>(
+    c: &Cursor,
+    lexemes: &[Lexeme],
+    parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
+) -> Result<T> {
+    match run(c, lexemes, parse)? {
+        (value, length) if length == lexemes.len() => Ok(value),
+        (_, length) => Err(near(c, lexemes.get(length), None)),
+    }
+}
+
+/// The value and how many lexemes it took.
+fn run<T>(
+    c: &Cursor,
+    lexemes: &[Lexeme],
+    parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
+) -> Result<(T, usize)> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = lexemes.iter().map(Lexeme::for_parser).collect();
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
+    let value = parse(&mut parser).map_err(|error| translate(c, lexemes, &error))?;
+    let length = match parser.peek_token_ref() {
+        next if next.token == Token::EOF => lexemes.len(),
+        next => index_at(lexemes, next.span.start.column),
+    };
+    Ok((value, length))
+}
+
+/// Index of the lexeme at a position.
+fn index_at(lexemes: &[Lexeme], position: u64) -> usize {
+    lexemes.partition_point(|lexeme| (lexeme.position as u64) < position)
+}
+
+/// Our error for sqlparser's. Of its text only what was expected is kept: the rest quotes the statement, which may
+/// hold secrets.
+fn translate(c: &Cursor, lexemes: &[Lexeme], error: &ParserError) -> SyntaxError {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => {
+            let error = SyntaxError::syntax("statement is nested too deeply", c.position());
+            return SyntaxError { kind: SyntaxErrorKind::TooComplex, ..error };
+        }
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
+    };
+    let expected = message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")).map(|(what, _)| what);
+    let found = message
+        .rsplit_once("Column: ")
+        .and_then(|(_, column)| column.trim().parse().ok())
+        .and_then(|position| lexemes.get(index_at(lexemes, position)));
+    near(c, found, expected)
+}
+
+/// The error at a lexeme, or at the end.
+fn near(c: &Cursor, found: Option<&Lexeme>, expected: Option<&str>) -> SyntaxError {
+    let shown = found.map_or_else(|| "EOF".to_string(), |lexeme| lexeme.shown(c.text()));
+    let expected = expected.map_or_else(String::new, |what| format!(": expected {what}"));
+    let message = format!("at or near \"{shown}\": syntax error{expected}");
+    let error = SyntaxError::syntax(message, found.map_or_else(|| c.end(), |lexeme| lexeme.position));
+    match nearest::nearest(&shown, CLAUSES.iter().copied()) {
+        Some(word) if !word.eq_ignore_ascii_case(&shown) => error.with_hint(format!("did you mean {word}?")),
+        _ => error,
+    }
+}
