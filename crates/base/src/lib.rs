@@ -9,6 +9,7 @@ pub mod limits;
 pub mod name;
 pub mod nearest;
 pub mod retry;
+pub mod scram;
 pub mod secret;
 pub mod sqlstate;
 pub mod sqltype;
