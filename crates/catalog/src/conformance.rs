@@ -136,6 +136,7 @@ fn job(id: i64) -> Job {
         owner: "root".into(),
         description: "IMPORT INTO rides".into(),
         payload: "{}".into(),
+        secrets: None,
         checkpoint: None,
         fraction: 0.0,
         running_status: None,

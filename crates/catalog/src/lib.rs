@@ -102,6 +102,8 @@ pub trait Tx: Send {
 
     /// Jobs, newest first.
     async fn jobs(&mut self) -> Result<Vec<Job>>;
+    /// Jobs that are not final, oldest first.
+    async fn unfinished_jobs(&mut self) -> Result<Vec<Job>>;
     async fn job(&mut self, id: JobId) -> Result<Option<Job>>;
     async fn insert_job(&mut self, job: &Job) -> Result<()>;
     /// Replaces a job except its lease, so that a worker with an old copy cannot give away or prolong one.
@@ -110,6 +112,8 @@ pub trait Tx: Send {
     /// another node's lease that has not run out at `now` stands.
     async fn lease_job(&mut self, id: JobId, node: i64, now: i64, until: i64) -> Result<bool>;
     async fn release_job(&mut self, id: JobId, node: i64) -> Result<()>;
+    /// Forgets the jobs that finished before `until` (microseconds); answers how many.
+    async fn delete_finished_jobs(&mut self, until: i64) -> Result<u64>;
 
     async fn insert_event(&mut self, event: &AuditEvent) -> Result<()>;
     /// The newest events, newest first.

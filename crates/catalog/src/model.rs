@@ -193,6 +193,8 @@ pub struct Job {
     pub description: String,
     /// What to do: JSON with a version, written by core's `job/payload.rs`.
     pub payload: String,
+    /// The part of the payload that holds secrets, such as URIs as written. Sealed at rest.
+    pub secrets: Option<Secret<String>>,
     /// How far it got: JSON with a version; `None` before the first durable point.
     pub checkpoint: Option<String>,
     /// 0 to 1.
@@ -206,6 +208,7 @@ pub struct Job {
     pub result: Option<String>,
     pub created: i64,
     pub started: Option<i64>,
+    /// Set exactly when the state is final.
     pub finished: Option<i64>,
     pub modified: i64,
     pub lease: Option<Lease>,

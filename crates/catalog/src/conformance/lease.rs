@@ -1,5 +1,6 @@
 //! Jobs and their leases.
 
+use lakeport_base::Secret;
 use lakeport_base::id::{ConnectionId, JobId};
 
 use super::{expect_exists, expect_missing, job};
@@ -32,9 +33,16 @@ pub(super) async fn jobs(catalog: &dyn Catalog) -> Result<()> {
     changed.finished = Some(7);
     changed.connections = vec![ConnectionId(101), ConnectionId(7)];
     tx.update_job(&changed).await?;
+    changed.secrets = Some(Secret::new("s3://b?AWS_SECRET_ACCESS_KEY=k".into()));
+    tx.update_job(&changed).await?;
     assert_eq!(tx.job(JobId(5)).await?, Some(changed));
+    let ids = tx.unfinished_jobs().await?.into_iter().map(|job| job.id.0).collect::<Vec<_>>();
+    assert_eq!(ids, [2, 9], "oldest first, without the finished one");
     assert_eq!(tx.job(JobId(4)).await?, None);
     expect_missing(tx.update_job(&job(4)).await);
+    assert_eq!(tx.delete_finished_jobs(7).await?, 0);
+    assert_eq!(tx.delete_finished_jobs(8).await?, 1);
+    assert_eq!(tx.job(JobId(5)).await?, None);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
-//! Jobs and their leases.
+//! Jobs and their leases. The secrets of a job are sealed for its id.
 
+use lakeport_base::Env;
 use lakeport_base::id::JobId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
@@ -7,39 +8,55 @@ use sqlx::{SqliteConnection, query};
 use super::row::{all, change, decode, field, one};
 use crate::error::{Error, Result};
 use crate::model::{Job, Lease};
+use crate::seal::{DataKey, Place};
 use crate::stored::{JobConnections, Shape};
 
 const WHAT: &str = "job";
 
-fn job(row: &SqliteRow) -> Result<Job> {
+fn job(row: &SqliteRow, key: &DataKey) -> Result<Job> {
+    let id: JobId = field(row, WHAT, "id")?;
+    let sealed: Option<Vec<u8>> = field(row, WHAT, "secrets")?;
+    let secrets = sealed.map(|sealed| key.open(&sealed, place(&id.to_string()))).transpose()?;
     let JobConnections(connections) = JobConnections::decode(&field::<String>(row, WHAT, "connections")?)?;
     let node: Option<i64> = field(row, WHAT, "lease_node")?;
     let until: Option<i64> = field(row, WHAT, "lease_until")?;
     let lease = node.zip(until).map(|(node, until)| Lease { node, until });
     decode!(row, "job" => Job {
-        id, ty, state, owner, description, payload, checkpoint, fraction, running_status, error, error_code, result,
-        created, started, finished, modified; lease; connections
+        ty, state, owner, description, payload, checkpoint, fraction, running_status, error, error_code, result,
+        created, started, finished, modified; id; secrets; lease; connections
     })
+}
+
+fn place(id: &str) -> Place<'_> {
+    Place { kind: WHAT, id, version: 1 }
+}
+
+fn seal(row: &Job, key: &DataKey, env: &Env) -> Option<Vec<u8>> {
+    row.secrets.as_ref().map(|secrets| key.seal(secrets, place(&row.id.to_string()), env))
 }
 
 fn connections(row: &Job) -> Result<String> {
     JobConnections(row.connections.clone()).encode()
 }
 
-pub(super) async fn list(db: &mut SqliteConnection) -> Result<Vec<Job>> {
-    all(db, query("SELECT * FROM jobs ORDER BY id DESC"), job).await
+pub(super) async fn list(db: &mut SqliteConnection, key: &DataKey) -> Result<Vec<Job>> {
+    all(db, query("SELECT * FROM jobs ORDER BY id DESC"), |row| job(row, key)).await
 }
 
-pub(super) async fn get(db: &mut SqliteConnection, id: JobId) -> Result<Option<Job>> {
-    one(db, query("SELECT * FROM jobs WHERE id = ?").bind(id.0), job).await
+pub(super) async fn unfinished(db: &mut SqliteConnection, key: &DataKey) -> Result<Vec<Job>> {
+    all(db, query("SELECT * FROM jobs WHERE finished IS NULL ORDER BY id"), |row| job(row, key)).await
 }
 
-pub(super) async fn insert(db: &mut SqliteConnection, row: &Job) -> Result<()> {
+pub(super) async fn get(db: &mut SqliteConnection, key: &DataKey, id: JobId) -> Result<Option<Job>> {
+    one(db, query("SELECT * FROM jobs WHERE id = ?").bind(id.0), |row| job(row, key)).await
+}
+
+pub(super) async fn insert(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
     let insert = query(
         "INSERT INTO jobs
-             (id, ty, state, owner, description, payload, checkpoint, fraction, running_status, error, error_code,
-              result, created, started, finished, modified, lease_node, lease_until, connections)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (id, ty, state, owner, description, payload, secrets, checkpoint, fraction, running_status, error,
+              error_code, result, created, started, finished, modified, lease_node, lease_until, connections)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(row.id.0)
     .bind(&row.ty)
@@ -47,6 +64,7 @@ pub(super) async fn insert(db: &mut SqliteConnection, row: &Job) -> Result<()> {
     .bind(&row.owner)
     .bind(&row.description)
     .bind(&row.payload)
+    .bind(seal(row, key, env))
     .bind(&row.checkpoint)
     .bind(row.fraction)
     .bind(&row.running_status)
@@ -63,10 +81,10 @@ pub(super) async fn insert(db: &mut SqliteConnection, row: &Job) -> Result<()> {
     change(db, insert, WHAT, row.id).await
 }
 
-pub(super) async fn update(db: &mut SqliteConnection, row: &Job) -> Result<()> {
+pub(super) async fn update(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
     let update = query(
-        "UPDATE jobs SET ty = ?, state = ?, owner = ?, description = ?, payload = ?, checkpoint = ?, fraction = ?,
-             running_status = ?, error = ?, error_code = ?, result = ?, created = ?, started = ?, finished = ?,
+        "UPDATE jobs SET ty = ?, state = ?, owner = ?, description = ?, payload = ?, secrets = ?, checkpoint = ?,
+             fraction = ?, running_status = ?, error = ?, error_code = ?, result = ?, created = ?, started = ?, finished = ?,
              modified = ?, connections = ?
          WHERE id = ?",
     )
@@ -75,6 +93,7 @@ pub(super) async fn update(db: &mut SqliteConnection, row: &Job) -> Result<()> {
     .bind(&row.owner)
     .bind(&row.description)
     .bind(&row.payload)
+    .bind(seal(row, key, env))
     .bind(&row.checkpoint)
     .bind(row.fraction)
     .bind(&row.running_status)
@@ -97,9 +116,18 @@ pub(super) async fn lease(db: &mut SqliteConnection, id: JobId, node: i64, now: 
     );
     let taken = change(db, take.bind(node).bind(until).bind(id.0).bind(node).bind(now), WHAT, id).await;
     match taken {
-        Err(Error::NotFound { .. }) if get(db, id).await?.is_some() => Ok(false),
+        Err(Error::NotFound { .. }) if exists(db, id).await? => Ok(false),
         outcome => outcome.map(|()| true),
     }
+}
+
+async fn exists(db: &mut SqliteConnection, id: JobId) -> Result<bool> {
+    let find = query("SELECT 1 FROM jobs WHERE id = ?").bind(id.0);
+    Ok(one(db, find, |_| Ok(())).await?.is_some())
+}
+
+pub(super) async fn delete_finished(db: &mut SqliteConnection, until: i64) -> Result<u64> {
+    Ok(query("DELETE FROM jobs WHERE finished < ?").bind(until).execute(db).await?.rows_affected())
 }
 
 pub(super) async fn release(db: &mut SqliteConnection, id: JobId, node: i64) -> Result<()> {

@@ -23,7 +23,10 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// Every migration: version, name, SQL. Applied in order, once; never changed after a release.
-pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "catalog", include_str!("migrations/0001_catalog.sql"))];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "catalog", include_str!("migrations/0001_catalog.sql")),
+    (2, "job_secrets", include_str!("migrations/0002_job_secrets.sql")),
+];
 
 /// The absolute path that a path or `sqlite:` URL names.
 pub(super) fn path_of(location: &str) -> Result<PathBuf> {

@@ -218,19 +218,23 @@ impl Tx for SqliteTx {
     }
 
     async fn jobs(&mut self) -> Result<Vec<Job>> {
-        job::list(self.db()).await
+        job::list(&mut self.transaction, &self.shared.key).await
+    }
+
+    async fn unfinished_jobs(&mut self) -> Result<Vec<Job>> {
+        job::unfinished(&mut self.transaction, &self.shared.key).await
     }
 
     async fn job(&mut self, id: JobId) -> Result<Option<Job>> {
-        job::get(self.db(), id).await
+        job::get(&mut self.transaction, &self.shared.key, id).await
     }
 
     async fn insert_job(&mut self, job: &Job) -> Result<()> {
-        job::insert(self.db(), job).await
+        job::insert(&mut self.transaction, &self.shared.key, &self.shared.env, job).await
     }
 
     async fn update_job(&mut self, job: &Job) -> Result<()> {
-        job::update(self.db(), job).await
+        job::update(&mut self.transaction, &self.shared.key, &self.shared.env, job).await
     }
 
     async fn lease_job(&mut self, id: JobId, node: i64, now: i64, until: i64) -> Result<bool> {
@@ -239,6 +243,10 @@ impl Tx for SqliteTx {
 
     async fn release_job(&mut self, id: JobId, node: i64) -> Result<()> {
         job::release(self.db(), id, node).await
+    }
+
+    async fn delete_finished_jobs(&mut self, until: i64) -> Result<u64> {
+        job::delete_finished(self.db(), until).await
     }
 
     async fn insert_event(&mut self, event: &AuditEvent) -> Result<()> {
