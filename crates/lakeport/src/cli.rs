@@ -42,14 +42,19 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The table of commands and flags.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Flags win over the environment, the environment over `--config`, that over the defaults.
 fn parse() -> Result<Command> {
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let file = matches.subcommand_matches("start").and_then(|start| config_file::path(start));
     let cli = match file {
         None => Cli::from_arg_matches(&matches)?,
         Some(path) => {
-            let command = config_file::with_defaults(Cli::command(), "start", &path)?;
+            let command = config_file::with_defaults(command(), "start", &path)?;
             Cli::from_arg_matches(&command.get_matches())?
         }
     };

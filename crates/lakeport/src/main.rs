@@ -7,6 +7,8 @@ mod config_file;
 mod demo;
 mod http;
 mod log;
+#[cfg(test)]
+mod manual;
 mod metrics;
 mod node;
 mod password;

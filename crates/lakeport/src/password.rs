@@ -24,7 +24,7 @@ pub async fn ensure_root_password(catalog: &dyn Catalog, env: &Env, file: &Path)
     }
     let password = Secret::new(env.random_hex(PASSWORD_BYTES));
     write_private(file, &password).with_context(|| format!("write {}", file.display()))?;
-    root.verifier = Some(lakeport_core::scram::verifier(&password, env));
+    root.verifier = Some(lakeport_base::scram::verifier(&password, env));
     tx.update_role(&root).await?;
     tx.commit().await?;
     tracing::info!(file = %file.display(), "made a password for root");

@@ -1,0 +1,234 @@
+//! Pages of the manual that derive from tables in the code, and the tests that keep them true.
+//! `LAKEPORT_WRITE_DOCS=1 cargo test -p lakeport manual` writes them anew.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::{Arg, Command};
+use lakeport_connect::kind::{self, Host, Unknown};
+use lakeport_connect::option::Need;
+use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType};
+use lakeport_core::setting::SETTINGS;
+use lakeport_core::variable::{Rule, VARIABLES};
+
+use crate::cli;
+
+#[test]
+fn pages_of_kinds_are_current() {
+    for kind in KINDS {
+        let spec = kind.spec();
+        compare(&format!("docs/kinds/{}.md", spec.name), &kind_page(spec));
+    }
+}
+
+#[test]
+fn page_of_configuration_is_current() {
+    compare("docs/configuration.md", &configuration_page());
+}
+
+#[test]
+fn page_of_variables_is_current() {
+    let mut page = VARIABLES_HEAD.to_string();
+    for variable in VARIABLES {
+        let default = if variable.default.is_empty() { String::new() } else { format!("`{}`", variable.default) };
+        let _ = writeln!(page, "| `{}` | {default} | {} | {} |", variable.name, values(variable.rule), variable.help);
+    }
+    compare("docs/variables.md", &page);
+}
+
+#[test]
+fn page_of_settings_is_current() {
+    let mut page = SETTINGS_HEAD.to_string();
+    for setting in SETTINGS {
+        let _ = writeln!(page, "| `{}` | `{}` | {} |", setting.name, setting.default, setting.help);
+    }
+    compare("docs/settings.md", &page);
+}
+
+const VARIABLES_HEAD: &str = "# Session variables
+
+`SET name = value` changes one for the session, `SET LOCAL` for the transaction block, `ALTER ROLE r SET name = value` for
+the sessions that a role opens from then on. [Statements](sql/session.md).
+
+| variable | default | values | meaning |
+|---|---|---|---|
+";
+
+const SETTINGS_HEAD: &str = "# Cluster settings
+
+`SET CLUSTER SETTING name = value` changes one for the server, at once and for good; RESET CLUSTER SETTING goes back to the
+default. [Statements](sql/session.md).
+
+| setting | default | meaning |
+|---|---|---|
+";
+
+fn values(rule: Rule) -> String {
+    match rule {
+        Rule::Text => "text".to_string(),
+        Rule::Bool => "on, off".to_string(),
+        Rule::Duration => "milliseconds, or a duration such as 10s".to_string(),
+        Rule::Choice(choices) => choices.join(", "),
+        Rule::TimeZone => "a time zone or offset".to_string(),
+        Rule::ReadOnly => "read-only".to_string(),
+    }
+}
+
+fn compare(page: &str, expected: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+    if std::env::var_os("LAKEPORT_WRITE_DOCS").is_some() {
+        std::fs::write(&file, expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == expected, "{page} is not current; LAKEPORT_WRITE_DOCS=1 cargo test -p lakeport manual writes it");
+}
+
+fn kind_page(spec: &KindSpec) -> String {
+    let mut page = format!("# {}\n\n{}\n\n", spec.title, spec.help);
+    let _ = write!(page, "```\n{}\n```\n\n| | |\n|---|---|\n", uri_form(spec));
+    let schemes: Vec<String> = spec.schemes.iter().map(|scheme| format!("`{scheme}`")).collect();
+    let mut fact = |name: &str, value: String| {
+        let _ = writeln!(page, "| {name} | {value} |");
+    };
+    fact("schemes", schemes.join(", "));
+    fact("`connection_type`", format!("`{}`", spec.role));
+    fact("used by", operations(spec));
+    fact("can be", capabilities(spec));
+    if !spec.options.is_empty() {
+        page += "\nA parameter that is not shown is replaced by `redacted` wherever a connection is printed.\n";
+        page += "\n| parameter | value | shown | meaning |\n|---|---|---|---|\n";
+        for option in spec.options {
+            page += &option_row(option);
+        }
+    }
+    if spec.unknown == Unknown::PassedOn {
+        page += "\nParameters other than these are sent on to the server and never shown.\n";
+    }
+    if !spec.rules.is_empty() {
+        page += "\n## Rules\n\n";
+        for rule in spec.rules {
+            page += &rule_line(rule);
+        }
+    }
+    page + &spellings(spec)
+}
+
+fn uri_form(spec: &KindSpec) -> String {
+    let host = match spec.host {
+        Host::Bucket => "<bucket>",
+        Host::Node => "<node id | self>",
+        Host::Server => "<host>[:<port>]",
+        Host::FileSet => "[<database>.<schema>.<set>]",
+    };
+    let parameters = if spec.options.is_empty() { "" } else { "[?<parameter>=<value>&...]" };
+    format!("{}://{host}[/<path>]{parameters}", spec.schemes[0])
+}
+
+/// The statements that take the kind, of those there are.
+fn operations(spec: &KindSpec) -> String {
+    let names = spec.operations.iter().filter_map(|operation| match operation {
+        Operation::Import => Some("`IMPORT INTO`"),
+        Operation::Export => Some("`EXPORT INTO`"),
+        Operation::Check => Some("`CHECK EXTERNAL CONNECTION`"),
+        Operation::Backup | Operation::Restore => None,
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn capabilities(spec: &KindSpec) -> String {
+    let can = &spec.capability;
+    let words = [(true, "read"), (can.write, "written"), (can.list, "listed"), (can.delete, "deleted from")];
+    words.iter().filter(|(able, _)| *able).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+fn option_row(option: &OptionSpec) -> String {
+    let value = match option.ty {
+        OptionType::Text => "text".to_string(),
+        OptionType::Bool => "`true` or `false`".to_string(),
+        OptionType::Int => "whole number".to_string(),
+        OptionType::Duration => "duration such as `10s`".to_string(),
+        OptionType::Base64 => "base64".to_string(),
+        OptionType::Choice(words, _) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "),
+    };
+    let need = match (option.need, option.default) {
+        (Need::Required, _) => "; required".to_string(),
+        (Need::Optional, Some(default)) => format!("; default `{default}`"),
+        (Need::Optional, None) => String::new(),
+    };
+    let shown = if option.public { "yes" } else { "no" };
+    let alter = if option.alterable { "" } else { " ALTER cannot change it." };
+    format!("| `{}` | {value}{need} | {shown} | {}{alter} |\n", option.name, option.help)
+}
+
+fn rule_line(rule: &kind::Rule) -> String {
+    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match rule {
+        kind::Rule::Together(names) => format!("* All of {} or none.\n", list(names)),
+        kind::Rule::Exclusive(names) => format!("* At most one of {}.\n", list(names)),
+        kind::Rule::Needs { option, value, needs, .. } => format!("* `{option}={value}` needs `{needs}`.\n"),
+    }
+}
+
+/// The options' names in the other two option grammars.
+fn spellings(spec: &KindSpec) -> String {
+    if spec.databend_type.is_none() && spec.materialize_type.is_none() || spec.options.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "\n## In other dialects\n\nThe same option table under the names of Databend and Materialize.\n".to_string();
+    let cell = |name: Option<&str>| name.map(|name| format!("`{name}`")).unwrap_or_default();
+    text += "\n| parameter | Databend | Materialize |\n|---|---|---|\n";
+    let _ = writeln!(text, "| type | {} | {} |", cell(spec.databend_type), cell(spec.materialize_type));
+    for option in spec.options.iter().filter(|option| option.databend.is_some() || option.materialize.is_some()) {
+        let negated = if option.databend_negated { " (the opposite)" } else { "" };
+        let (databend, materialize) = (cell(option.databend), cell(option.materialize));
+        let _ = writeln!(text, "| `{}` | {databend}{negated} | {materialize} |", option.name);
+    }
+    text
+}
+
+const CONFIGURATION: &str = "# Configuration of `lakeport start`
+
+Each setting is a flag, an environment variable and a key of the TOML file that `--config` names; a flag wins over the
+environment, the environment over the file, the file over the default. In the file a key is the flag without its dashes:
+
+```toml
+store = \"/var/lib/lakeport\"
+listen-addr = \"0.0.0.0:5437\"
+certs-dir = \"/etc/lakeport/certs\"
+shutdown-grace = \"30s\"
+```
+
+An unknown key is an error that names the nearest known one. Relative paths start at the working directory.
+
+| flag | environment | default | meaning |
+|---|---|---|---|
+";
+
+fn configuration_page() -> String {
+    let command = cli::command();
+    let start = command.find_subcommand("start").expect("the command has a start");
+    let rows: String = start.get_arguments().filter(|arg| arg.get_id() != "help").map(flag_row).collect();
+    CONFIGURATION.to_string() + &rows
+}
+
+fn flag_row(arg: &Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let (meaning, noted) = match help.split_once(" [default: ") {
+        Some((meaning, default)) => (meaning.to_string(), default.trim_end_matches(']').to_string()),
+        None => (help, String::new()),
+    };
+    let given: Vec<String> = arg.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect();
+    let default = if given.is_empty() { noted } else { given.join(", ") };
+    let value = arg.get_value_names().filter(|_| arg.get_action().takes_values()).and_then(|names| names.first());
+    let value = value.map(|name| format!(" {name}")).unwrap_or_default();
+    let environment = arg.get_env().map(|name| name.display().to_string()).unwrap_or_default();
+    format!("| `--{}{value}` | `{environment}` | {default} | {meaning} |\n", arg.get_long().unwrap_or_default())
+}
+
+/// The commands a page may speak of.
+#[test]
+fn every_command_has_help() {
+    let undocumented = |command: &&Command| command.get_about().is_none();
+    assert_eq!(cli::command().get_subcommands().find(undocumented).map(Command::get_name), None);
+}
