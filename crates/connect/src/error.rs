@@ -156,6 +156,29 @@ impl Error {
         }
     }
 
+    /// Classifies a failure that the storage client did not: by its transport error or its HTTP status.
+    pub(crate) fn from_source(error: &(dyn StdError + 'static)) -> Error {
+        if let Some(own) = chain(error).find_map(|cause| cause.downcast_ref::<Error>()) {
+            return own.clone();
+        }
+        let cause = root_cause(error);
+        match chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
+            Some(HttpErrorKind::Timeout) => return Error::timeout(cause),
+            Some(HttpErrorKind::Connect) => return Error::unreachable(cause),
+            _ => {}
+        }
+        match status_in(error) {
+            Some(301 | 307) => {
+                Error::invalid("the bucket is in another region").with_hint("set AWS_REGION to its region")
+            }
+            Some(400) => Error::invalid(cause),
+            Some(401 | 403) => Error::denied(cause),
+            Some(404) => Error::not_found(cause),
+            Some(429 | 503) => Error::throttled(cause),
+            _ => Error::io(cause),
+        }
+    }
+
     fn detail(&self) -> Option<&Detail> {
         match self {
             Error::Invalid(d) | Error::NotFound(d) | Error::Conflict(d) | Error::Denied(d) | Error::Forbidden(d) => {
@@ -195,32 +218,12 @@ impl From<object_store::Error> for Error {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(&error)),
             Store::NotSupported { .. } | Store::NotImplemented { .. } => Error::unsupported(scrub(&root_text(&error))),
             Store::InvalidPath { source } => Error::invalid(format!("invalid path: {source}")),
-            _ => from_generic(&error),
+            _ => Error::from_source(&error),
         }
     }
 }
 
-/// Classifies a failure that the storage client did not: by its transport error or its HTTP status.
-fn from_generic(error: &(dyn StdError + 'static)) -> Error {
-    if let Some(own) = chain(error).find_map(|e| e.downcast_ref::<Error>()) {
-        return own.clone();
-    }
-    let cause = root_cause(error);
-    match chain(error).find_map(|e| e.downcast_ref::<HttpError>()).map(HttpError::kind) {
-        Some(HttpErrorKind::Timeout) => return Error::timeout(cause),
-        Some(HttpErrorKind::Connect) => return Error::unreachable(cause),
-        _ => {}
-    }
-    match status_in(error) {
-        Some(401 | 403) => Error::denied(cause),
-        Some(404) => Error::not_found(cause),
-        Some(429 | 503) => Error::throttled(cause),
-        Some(400) => Error::invalid(cause),
-        _ => Error::io(cause),
-    }
-}
-
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
@@ -231,17 +234,18 @@ fn root_text(error: &(dyn StdError + 'static)) -> String {
 
 /// What the far side said: the code and message of its answer, else the innermost error.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    chain(error).map(ToString::to_string).find_map(|text| s3_answer(&text)).unwrap_or_else(|| scrub(&root_text(error)))
+    chain(error).map(ToString::to_string).find_map(|text| answer_of(&text)).unwrap_or_else(|| scrub(&root_text(error)))
 }
 
 /// `Code: Message` of an S3 or STS error document; the rest of it may hold signatures.
-fn s3_answer(text: &str) -> Option<String> {
+pub(crate) fn answer_of(text: &str) -> Option<String> {
     let code = element(text, "Code")?;
     let message = element(text, "Message").unwrap_or_default();
     Some(if message.is_empty() { code.to_string() } else { format!("{code}: {}", scrub(message)) })
 }
 
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+/// The text of the first such element of an XML document.
+pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let start = text.find(&format!("<{name}>"))? + name.len() + 2;
     let length = text[start..].find(&format!("</{name}>"))?;
     Some(&text[start..start + length])
@@ -291,7 +295,7 @@ mod tests {
     #[test]
     fn an_s3_answer_is_code_and_message_only() {
         let body = "403: <Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message><StringToSign>x</StringToSign></Error>";
-        assert_eq!(s3_answer(body).as_deref(), Some("SignatureDoesNotMatch: no match"));
+        assert_eq!(answer_of(body).as_deref(), Some("SignatureDoesNotMatch: no match"));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Everything storage is an [`object_store::ObjectStore`]; what this crate adds are wrappers of that trait. Reading
 //! order: [`option`], [`kind`], [`target`], [`cx`], then one file of `kind/`.
 
+mod aws;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod cx;
 pub mod dialect;
 pub mod error;
@@ -10,6 +13,7 @@ pub mod glob;
 pub mod kind;
 pub mod layer;
 pub mod local;
+mod net;
 pub mod option;
 mod path;
 pub mod probe;

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::cx::OpenCx;
+use crate::cx::{OpenCx, Timeouts};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -22,7 +22,11 @@ const LISTED_MAX: usize = 10_000;
 /// # Errors
 /// Names the step that failed, the address and the cause; never a secret.
 pub async fn probe(target: &Target, cx: &OpenCx, limit: Duration) -> Result<()> {
-    match tokio::time::timeout(limit, target.kind().probe(target, cx)).await {
+    // A far side that does not answer is given up early enough to say why.
+    let patience = limit / 3;
+    let timeouts = Timeouts { connect: patience, request: limit, idle: limit, retry: patience };
+    let cx = OpenCx { timeouts, ..cx.clone() };
+    match tokio::time::timeout(limit, target.kind().probe(target, &cx)).await {
         Ok(outcome) => outcome,
         Err(_) => {
             let message = format!("no answer from {} within {} s", target.address(), limit.as_secs_f64());
@@ -33,12 +37,13 @@ pub async fn probe(target: &Target, cx: &OpenCx, limit: Duration) -> Result<()> 
 }
 
 /// Writes a marker file, finds it in a listing and reads it back.
-pub(crate) async fn marker_file(store: &dyn ObjectStore) -> Result<()> {
+pub(crate) async fn marker_file(store: &dyn ObjectStore, address: &str) -> Result<()> {
+    let failed = |doing: &str, error: Error| error.context(format!("{doing}: {address}"));
     let path = Path::from(MARKER);
     let written = store.put(&path, MARKER_TEXT.into()).await;
-    written.map_err(|error| Error::from(error).context("failed to write a sentinel ExternalStorage file"))?;
+    written.map_err(|error| failed("failed to write a sentinel ExternalStorage file", error.into()))?;
     let listed = find_marker(store).await;
-    if !listed.map_err(|error| error.context("failed to list sentinel ExternalStorage file"))? {
+    if !listed.map_err(|error| failed("failed to list sentinel ExternalStorage file", error))? {
         return Err(Error::not_found(format!("failed to find sentinel ExternalStorage file '{MARKER}'")));
     }
     let found =

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use lakeport_base::Uri;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 
 use crate::cx::OpenCx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, scrub};
 use crate::kind::{Access, Host, Kind, KindSpec, Role, Rule, Unknown, kind_of_scheme};
 use crate::option::Options;
 use crate::path::{self, Joined};
@@ -80,10 +79,13 @@ impl Target {
         &self.options
     }
 
-    /// Scheme and host, or the endpoint written in the options: where requests go.
+    /// Scheme, host and the endpoint written in the options: where requests go.
     pub fn address(&self) -> String {
-        let endpoint = self.spec().endpoint.and_then(|name| self.options.get(name));
-        endpoint.map_or_else(|| format!("{}://{}", self.uri.scheme, self.uri.host), crate::error::scrub)
+        let place = format!("{}://{}", self.uri.scheme, self.uri.host);
+        match self.spec().endpoint.and_then(|name| self.options.get(name)) {
+            Some(endpoint) => format!("{place} at {}", scrub(endpoint)),
+            None => place,
+        }
     }
 
     /// The URI as parsed.
@@ -243,11 +245,6 @@ fn check_rule(rule: &Rule, options: &Options) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// A store rooted at a prefix of another.
-pub(crate) fn rooted(store: impl ObjectStore, prefix: Path) -> Arc<dyn ObjectStore> {
-    if prefix.is_root() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
 }
 
 /// `external://name/sub/path`: a use of a connection.

@@ -1,6 +1,9 @@
 //! The kinds of connections: one file each, one line in [`KINDS`].
 
+pub mod http;
 pub mod nodelocal;
+pub mod s3;
+pub mod userfile;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use crate::probe;
 use crate::target::Target;
 
 /// Every kind this server knows.
-pub static KINDS: &[&dyn Kind] = &[&nodelocal::Nodelocal];
+pub static KINDS: &[&dyn Kind] = &[&s3::S3, &nodelocal::Nodelocal, &userfile::Userfile, &http::Http];
 
 /// What a connection may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,7 +171,7 @@ pub trait Kind: Sync {
 
     /// What a connection must pass when it is created or altered; kinds that cannot be written do less.
     fn probe<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<()>> {
-        async move { probe::marker_file(&*target.open(cx).await?).await }.boxed()
+        async move { probe::marker_file(&*target.open(cx).await?, &target.address()).await }.boxed()
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
+use crate::layer::{Layers, Rooted};
+use crate::local::LocalStore;
 use crate::path;
-use crate::target::{Target, rooted};
+use crate::target::Target;
 
 /// Stands for whichever node runs the work.
 const SELF: &str = "self";
@@ -66,7 +67,8 @@ impl Kind for Nodelocal {
             if host != SELF && host.parse() != Ok(cx.node_id) {
                 return Err(Error::unreachable(format!("node {host} is not part of this cluster")));
             }
-            Ok(rooted(LocalFileSystem::new_with_prefix(dir)?, target.prefix()?))
+            let store = LocalStore::open(dir, cx.env.clone())?;
+            Ok(Layers::new(cx, &SPEC).wrap(Rooted::new(store, target.prefix()?)))
         }
         .boxed()
     }

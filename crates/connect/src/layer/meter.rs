@@ -1,16 +1,14 @@
 //! Counts requests, bytes and errors per kind.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one kind has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Requests made.
     pub requests: u64,
-    /// Requests failed.
+    /// Requests failed, absent files not counted.
     pub errors: u64,
     /// Bytes received.
     pub bytes_read: u64,
@@ -27,6 +25,11 @@ pub struct Meter {
 impl Meter {
     /// The counters of each kind used so far.
     pub fn snapshot(&self) -> BTreeMap<&'static str, Usage> {
-        self.kinds.lock().map(|kinds| kinds.clone()).unwrap_or_default()
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the counters of a kind.
+    pub(super) fn count(&self, kind: &'static str, change: impl FnOnce(&mut Usage)) {
+        change(self.kinds.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default());
     }
 }

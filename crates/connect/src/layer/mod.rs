@@ -1,5 +1,14 @@
-//! Wrappers around a store, each doing one thing.
+//! What stands around every store: failure points, time limits and counters, each in its own file, applied to every
+//! request by one wrapper. Retries are the storage client's own.
 
+mod fault;
 mod meter;
+mod read_only;
+mod rooted;
+mod timeout;
+mod watched;
 
 pub use meter::{Meter, Usage};
+pub(crate) use read_only::ReadOnly;
+pub(crate) use rooted::Rooted;
+pub(crate) use watched::Layers;

@@ -1,0 +1,300 @@
+//! `s3://bucket/prefix`: Amazon S3 and everything that speaks its protocol.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
+use object_store::client::{HttpRequestBody, HttpService};
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use url::Url;
+
+use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
+use crate::aws::{self, Sts};
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::layer::{Layers, Rooted};
+use crate::net::{self, Client, Redirects};
+use crate::option::{OptionSpec, OptionType};
+use crate::target::Target;
+
+/// Signed for when an endpoint is given without a region; most S3 servers take any.
+const ENDPOINT_REGION: &str = "default-region";
+/// Where a bucket is looked up, and the region of one whose region is not told.
+const HOME_REGION: &str = "us-east-1";
+
+const IMPLICIT: &str = "implicit";
+const SPECIFIED: &str = "specified";
+const AES256: &str = "AES256";
+const AWS_KMS: &str = "aws:kms";
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new(
+        "AUTH",
+        OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
+        "specified: the keys of the URI; implicit: those of the server's environment.",
+    )
+    .public()
+    .default(SPECIFIED),
+    OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Text, "The access key.")
+        .public()
+        .databend("access_key_id")
+        .materialize("ACCESS KEY ID"),
+    OptionSpec::new("AWS_SECRET_ACCESS_KEY", OptionType::Text, "The secret key.")
+        .databend("secret_access_key")
+        .materialize("SECRET ACCESS KEY"),
+    OptionSpec::new("AWS_SESSION_TOKEN", OptionType::Text, "The token of temporary keys.")
+        .databend("session_token")
+        .materialize("SESSION TOKEN"),
+    OptionSpec::new("AWS_REGION", OptionType::Text, "The bucket's region; looked up when left out.")
+        .public()
+        .may_be_empty()
+        .databend("region")
+        .materialize("REGION"),
+    OptionSpec::new("AWS_ENDPOINT", OptionType::Text, "The address of an S3-compatible server.")
+        .public()
+        .may_be_empty()
+        .databend("endpoint_url")
+        .materialize("ENDPOINT"),
+    OptionSpec::new(
+        "AWS_USE_PATH_STYLE",
+        OptionType::Bool,
+        "Puts the bucket into the path instead of the host name; the default with AWS_ENDPOINT.",
+    )
+    .public()
+    .databend_not("enable_virtual_host_style"),
+    OptionSpec::new("AWS_SKIP_CHECKSUM", OptionType::Bool, "Sends bodies without a checksum.").public(),
+    OptionSpec::new("AWS_SKIP_TLS_VERIFY", OptionType::Bool, "Trusts any certificate; for test servers only.").public(),
+    OptionSpec::new(
+        "ASSUME_ROLE",
+        OptionType::Text,
+        "Roles to assume one after the other, separated by commas, each perhaps with ;external_id=<id>.",
+    )
+    .databend("role_arn")
+    .materialize("ASSUME ROLE ARN"),
+    OptionSpec::new(
+        "AWS_SERVER_ENC_MODE",
+        OptionType::Choice(
+            &[AES256, AWS_KMS],
+            "unsupported server encryption mode {}. Supported values are `aws:kms` and `AES256`.",
+        ),
+        "How the server encrypts files.",
+    )
+    .public(),
+    OptionSpec::new("AWS_SERVER_KMS_ID", OptionType::Text, "The key for the mode aws:kms."),
+    OptionSpec::new("S3_STORAGE_CLASS", OptionType::Text, "The storage class of files written.").public(),
+];
+
+static SPEC: KindSpec = KindSpec {
+    name: "s3",
+    title: "Amazon S3 and compatible servers",
+    role: Role::Storage,
+    schemes: &["s3"],
+    databend_type: Some("s3"),
+    materialize_type: Some("AWS"),
+    host: Host::Bucket,
+    endpoint: Some("AWS_ENDPOINT"),
+    options: OPTIONS,
+    rules: &[
+        Rule::Needs {
+            option: "AUTH",
+            value: SPECIFIED,
+            needs: "AWS_ACCESS_KEY_ID",
+            refusal: "AUTH is set to 'specified', but AWS_ACCESS_KEY_ID is not set",
+        },
+        Rule::Needs {
+            option: "AUTH",
+            value: SPECIFIED,
+            needs: "AWS_SECRET_ACCESS_KEY",
+            refusal: "AUTH is set to 'specified', but AWS_SECRET_ACCESS_KEY is not set",
+        },
+        Rule::Needs {
+            option: "AWS_SERVER_ENC_MODE",
+            value: AWS_KMS,
+            needs: "AWS_SERVER_KMS_ID",
+            refusal: "AWS_SERVER_KMS_ID param must be set when using aws:kms server side encryption mode.",
+        },
+    ],
+    unknown: Unknown::Refused { label: "S3" },
+    capability: Capability { write: true, list: true, delete: true, conditional_put: true },
+    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
+    help: "A bucket of Amazon S3 or of a server that speaks its protocol, given by AWS_ENDPOINT. Keys come from the URI, \
+           or with AUTH=implicit from the server's environment; ASSUME_ROLE exchanges them for those of a role.",
+};
+
+/// The kind.
+pub struct S3;
+
+impl Kind for S3 {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    fn check(&self, target: &Target) -> Result<()> {
+        let options = target.options();
+        check_bucket(&target.uri().host)?;
+        if let Some(region) = options.get("AWS_REGION") {
+            check_region(region)?;
+        }
+        if let Some(roles) = options.get("ASSUME_ROLE") {
+            aws::parse_roles(roles)?;
+        }
+        endpoint(target).map(drop)
+    }
+
+    fn access(&self, target: &Target) -> Access {
+        let options = target.options();
+        let explicit = options.get("AWS_ENDPOINT").is_none() && options.get("AUTH") != Some(IMPLICIT);
+        if explicit { Access::Explicit } else { Access::Implicit }
+    }
+
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+        async move {
+            check_policy(target, cx)?;
+            let options = target.options();
+            let client = Client::new(cx, Redirects::Never, options.flag("AWS_SKIP_TLS_VERIFY"))?;
+            let endpoint = endpoint(target)?;
+            if let Some(endpoint) = &endpoint {
+                client.check(endpoint).await?;
+            }
+            let region = region(target, &client, endpoint.as_ref()).await?;
+            let credentials = credentials(target, cx, &client, endpoint.as_ref(), &region).await?;
+            let store = builder(target, cx, endpoint.as_ref(), &region)
+                .with_credentials(credentials)
+                .with_http_connector(client)
+                .build()?;
+            let layers = Layers::new(cx, &SPEC).storage_class(options.get("S3_STORAGE_CLASS"));
+            Ok(layers.wrap(Rooted::new(store, target.prefix()?)))
+        }
+        .boxed()
+    }
+}
+
+fn check_policy(target: &Target, cx: &OpenCx) -> Result<()> {
+    net::check_switches(&cx.policy)?;
+    let options = target.options();
+    if cx.policy.http_disabled && options.get("AWS_ENDPOINT").is_some() {
+        return Err(Error::forbidden("custom endpoints disallowed for s3 due to --external-io-disable-http flag"));
+    }
+    if cx.policy.implicit_disabled && options.get("AUTH") == Some(IMPLICIT) {
+        return Err(Error::forbidden(
+            "implicit credentials disallowed for s3 due to --external-io-disable-implicit-credentials flag",
+        ));
+    }
+    Ok(())
+}
+
+/// A bucket becomes part of a host name, so it may hold nothing else. Empty for a connection without a bucket.
+fn check_bucket(bucket: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let valid = bucket.len() <= 255 && bucket.bytes().all(plain) && !bucket.starts_with('.') && !bucket.contains("..");
+    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid bucket name {bucket:?}"))) }
+}
+
+fn check_region(region: &str) -> Result<()> {
+    let valid = region.len() <= 64 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid AWS_REGION {region:?}"))) }
+}
+
+/// AWS_ENDPOINT as a URL; https when it names no scheme.
+fn endpoint(target: &Target) -> Result<Option<Url>> {
+    let Some(text) = target.options().get("AWS_ENDPOINT") else { return Ok(None) };
+    let text = if text.contains("://") { text.to_string() } else { format!("https://{text}") };
+    let refuse = || {
+        Error::invalid("AWS_ENDPOINT must be an http or https URL of a server")
+            .with_hint("as in https://minio.example:9000")
+    };
+    let url = Url::parse(&text).map_err(|_| refuse())?;
+    let plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(Some(url)) } else { Err(refuse()) }
+}
+
+async fn region(target: &Target, client: &Client, endpoint: Option<&Url>) -> Result<String> {
+    if let Some(region) = target.options().get("AWS_REGION") {
+        return Ok(region.to_string());
+    }
+    match endpoint {
+        Some(_) => Ok(ENDPOINT_REGION.to_string()),
+        None => bucket_region(client, &target.uri().host).await,
+    }
+}
+
+/// Asks S3 for a bucket's region; it tells without credentials.
+async fn bucket_region(client: &Client, bucket: &str) -> Result<String> {
+    let request = http::Request::head(format!("https://s3.{HOME_REGION}.amazonaws.com/{bucket}"));
+    let request = request.body(HttpRequestBody::empty()).map_err(|_| Error::invalid("invalid bucket name"))?;
+    let answer = client.call(request).await;
+    let answer = answer.map_err(|error| Error::from_source(&error).context("cannot look up the bucket's region"))?;
+    if answer.status().as_u16() == 404 {
+        return Err(Error::not_found(format!("bucket {bucket:?} does not exist")));
+    }
+    let told = answer.headers().get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
+    Ok(told.filter(|region| check_region(region).is_ok()).unwrap_or(HOME_REGION).to_string())
+}
+
+async fn credentials(
+    target: &Target,
+    cx: &OpenCx,
+    client: &Client,
+    endpoint: Option<&Url>,
+    region: &str,
+) -> Result<AwsCredentialProvider> {
+    let options = target.options();
+    let source = match (options.get("AUTH"), options.get("AWS_ACCESS_KEY_ID"), options.get("AWS_SECRET_ACCESS_KEY")) {
+        (Some(SPECIFIED), Some(key_id), Some(secret_key)) => {
+            // A plus sign that nobody escaped arrives as a space.
+            aws::static_keys(key_id, &secret_key.replace(' ', "+"), options.get("AWS_SESSION_TOKEN"))
+        }
+        _ => aws::implicit(&cx.env).await?,
+    };
+    let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
+    let amazon = || Url::parse(&format!("https://sts.{region}.amazonaws.com"));
+    let url = endpoint.cloned().map_or_else(amazon, Ok).map_err(|_| Error::invalid("invalid AWS_REGION"))?;
+    let sts = Sts { url, region: region.to_string(), client: client.clone(), env: cx.env.clone() };
+    Ok(aws::assume_roles(source, aws::parse_roles(roles)?, &sts))
+}
+
+fn builder(target: &Target, cx: &OpenCx, endpoint: Option<&Url>, region: &str) -> AmazonS3Builder {
+    let options = target.options();
+    let bucket = &target.uri().host;
+    let path_style = match options.get("AWS_USE_PATH_STYLE") {
+        Some(_) => options.flag("AWS_USE_PATH_STYLE"),
+        // A dot in the bucket would not match the certificate of the host name it becomes part of.
+        None => endpoint.is_some() || bucket.contains('.'),
+    };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(region)
+        .with_virtual_hosted_style_request(!path_style)
+        .with_allow_http(true)
+        .with_unsigned_payload(options.flag("AWS_SKIP_CHECKSUM"))
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: 10,
+            retry_timeout: cx.timeouts.retry,
+        });
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(bucket_endpoint(endpoint, bucket, path_style));
+    }
+    for (option, key) in
+        [("AWS_SERVER_ENC_MODE", "aws_server_side_encryption"), ("AWS_SERVER_KMS_ID", "aws_sse_kms_key_id")]
+    {
+        if let (Some(value), Ok(key)) = (options.get(option), key.parse::<AmazonS3ConfigKey>()) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder
+}
+
+/// The endpoint as the storage client wants it: with the bucket in the host name, or without it.
+fn bucket_endpoint(endpoint: &Url, bucket: &str, path_style: bool) -> String {
+    let text = endpoint.as_str().trim_end_matches('/');
+    match text.split_once("://") {
+        Some((scheme, rest)) if !path_style => format!("{scheme}://{bucket}.{rest}"),
+        _ => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! A store on local disk that never leaves its root and never shows half a file.
+//!
+//! A file is staged under a hidden name in its folder, synced, then published by a hard link (which fails when the
+//! name is taken) or a rename, and the folder is synced. Folders are opened one segment after the other without
+//! following symbolic links, so nothing swapped in between can lead outside.
+
+mod dir;
+mod list;
+mod read;
+mod stage;
+mod upload;
+
+use std::fmt;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::{BoxStream, StreamExt};
+use lakeport_base::Env;
+use object_store::path::Path;
+use object_store::{
+    CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
+};
+use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use self::dir::{Location, failed};
+use self::stage::{Publish, Staged};
+use self::upload::LocalUpload;
+
+/// Deletions in flight at once.
+const DELETES_AT_ONCE: usize = 8;
+
+/// How this store is called in errors.
+const STORE: &str = "local";
+
+/// A folder of the local disk as a store.
+#[derive(Clone)]
+pub struct LocalStore {
+    root: Arc<Root>,
+}
+
+/// The open root folder.
+pub(self) struct Root {
+    fd: OwnedFd,
+    env: Env,
+}
+
+impl LocalStore {
+    /// Opens an existing folder.
+    ///
+    /// # Errors
+    /// The folder is absent or may not be read.
+    pub fn open(folder: &FsPath, env: Env) -> crate::Result<LocalStore> {
+        let root = dir::open_root(folder).map_err(|errno| {
+            let error = crate::Error::io(std::io::Error::from(errno).to_string());
+            error.context(format!("cannot open folder {}", folder.display()))
+        })?;
+        Ok(LocalStore { root: Arc::new(Root { fd: root, env }) })
+    }
+
+    /// Opens a folder, creating it first if it is absent.
+    ///
+    /// # Errors
+    /// The folder cannot be created or opened.
+    pub fn create(folder: &FsPath, env: Env) -> crate::Result<LocalStore> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            crate::Error::io(error.to_string()).context(format!("cannot create folder {}", folder.display()))
+        })?;
+        Self::open(folder, env)
+    }
+
+    /// Deletes staged files that no process is writing and that were last written before a time; tells how many.
+    /// Meant for the start of a server: what a crash left behind.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub async fn sweep(&self, before: DateTime<Utc>) -> crate::Result<u64> {
+        let root = Arc::clone(&self.root);
+        Ok(blocking(move || stage::sweep(&root.fd, before)).await?)
+    }
+
+    async fn on<T: Send + 'static>(
+        &self,
+        path: &Path,
+        run: impl FnOnce(&Root, Location) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let root = Arc::clone(&self.root);
+        let location = Location::new(path)?;
+        blocking(move || run(&root, location)).await
+    }
+}
+
+/// Runs file work on a thread that may wait.
+pub(self) async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(run).await?
+}
+
+impl fmt::Debug for LocalStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalStore")
+    }
+}
+
+impl fmt::Display for LocalStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(STORE)
+    }
+}
+
+fn publish_of(mode: &PutMode) -> Result<Publish> {
+    match mode {
+        PutMode::Overwrite => Ok(Publish::Replace),
+        PutMode::Create => Ok(Publish::Create),
+        PutMode::Update(_) => Err(Error::NotSupported { source: "local storage cannot update a known version".into() }),
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let publish = publish_of(&options.mode)?;
+        self.on(location, move |root, location| {
+            let mut staged = Staged::create(root, location)?;
+            payload.iter().try_for_each(|chunk| staged.write(chunk))?;
+            staged.publish(root, publish)
+        })
+        .await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let staged = self.on(location, Staged::create).await?;
+        Ok(Box::new(LocalUpload::new(Arc::clone(&self.root), location.clone(), staged)?))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let opened = self.on(location, |root, location| read::open(&root.fd, &location)).await?;
+        opened.result(options)
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let ranges = ranges.to_vec();
+        self.on(location, move |root, location| {
+            let opened = read::open(&root.fd, &location)?;
+            ranges.into_iter().map(|range| opened.exactly(range)).collect()
+        })
+        .await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let delete = move |path: Result<Path>| {
+            let store = store.clone();
+            async move {
+                let path = path?;
+                store.on(&path, |root, location| delete(&root.fd, &location)).await?;
+                Ok(path)
+            }
+        };
+        locations.map(delete).buffered(DELETES_AT_ONCE).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        list::walk(Arc::clone(&self.root), prefix.cloned().unwrap_or_default())
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let root = Arc::clone(&self.root);
+        let folder = prefix.cloned().unwrap_or_default();
+        blocking(move || list::one_folder(&root.fd, &folder)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let publish = match options.mode {
+            CopyMode::Overwrite => Publish::Replace,
+            CopyMode::Create => Publish::Create,
+        };
+        let from = Location::new(from)?;
+        self.on(to, move |root, to| {
+            let mut source = read::open(&root.fd, &from)?.file;
+            let mut staged = Staged::create(root, to)?;
+            staged.copy(&mut source)?;
+            staged.publish(root, publish).map(drop)
+        })
+        .await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let from = Location::new(from)?;
+        self.on(to, move |root, to| rename(&root.fd, &from, &to, options.target_mode)).await
+    }
+}
+
+fn delete(root: &OwnedFd, location: &Location) -> Result<()> {
+    let folder = dir::open(root, &location.folder).map_err(|error| location.or_missing(error))?;
+    read::require_file(&folder, location)?;
+    unlinkat(&folder, &location.name, AtFlags::empty()).map_err(|errno| failed(location.path(), errno))?;
+    rustix::fs::fsync(&folder).map_err(|errno| failed(location.path(), errno))?;
+    dir::remove_empty(root, &location.folder);
+    Ok(())
+}
+
+fn rename(root: &OwnedFd, from: &Location, to: &Location, mode: RenameTargetMode) -> Result<()> {
+    let source = dir::open(root, &from.folder).map_err(|error| from.or_missing(error))?;
+    read::require_file(&source, from)?;
+    let target = dir::open_or_create(root, &to.folder)?;
+    match mode {
+        RenameTargetMode::Overwrite => renameat(&source, &from.name, &target, &to.name),
+        RenameTargetMode::Create => linkat(&source, &from.name, &target, &to.name, AtFlags::empty())
+            .and_then(|()| unlinkat(&source, &from.name, AtFlags::empty())),
+    }
+    .map_err(|errno| match errno {
+        Errno::NOENT => failed(from.path(), errno),
+        errno => failed(to.path(), errno),
+    })?;
+    for folder in [&target, &source] {
+        rustix::fs::fsync(folder).map_err(|errno| failed(to.path(), errno))?;
+    }
+    dir::remove_empty(root, &from.folder);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

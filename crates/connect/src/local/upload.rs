@@ -1,0 +1,79 @@
+//! Uploads in parts: each part is written at its own place of one staged file, in any order.
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use object_store::path::Path;
+use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
+use rustix::io::Errno;
+
+use super::dir::{failed, refused};
+use super::stage::{Publish, Staged};
+use super::{Root, blocking};
+use crate::error::Error as ConnectError;
+
+/// An upload; dropping it deletes what was written.
+pub(super) struct LocalUpload {
+    root: Arc<Root>,
+    path: Path,
+    file: Arc<File>,
+    /// Gone once the upload is complete or aborted.
+    staged: Option<Staged>,
+    /// Bytes of all parts handed in.
+    expected: u64,
+    written: Arc<AtomicU64>,
+}
+
+impl LocalUpload {
+    pub(super) fn new(root: Arc<Root>, path: Path, staged: Staged) -> Result<Self> {
+        let file = Arc::new(staged.handle()?);
+        Ok(Self { root, path, file, staged: Some(staged), expected: 0, written: Arc::default() })
+    }
+}
+
+impl fmt::Debug for LocalUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalUpload")
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for LocalUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let mut at = self.expected;
+        self.expected += data.content_length() as u64;
+        let (file, written, path) = (Arc::clone(&self.file), Arc::clone(&self.written), self.path.clone());
+        let write = move || {
+            for chunk in &data {
+                file.write_all_at(chunk, at)
+                    .map_err(|error| failed(&path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+                at += chunk.len() as u64;
+            }
+            written.fetch_add(data.content_length() as u64, Ordering::AcqRel);
+            Ok(())
+        };
+        async move { blocking(write).await }.boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let staged = self.staged.take();
+        let whole = self.written.load(Ordering::Acquire) == self.expected;
+        let staged = staged.filter(|_| whole).ok_or_else(|| refused(ConnectError::io("the upload is not complete")))?;
+        let root = Arc::clone(&self.root);
+        blocking(move || staged.publish(&root, Publish::Replace)).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let staged = self.staged.take();
+        blocking(move || {
+            drop(staged);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,183 @@
+//! The one HTTP client behind every kind: it refuses addresses that a user's URI must not reach.
+
+mod address;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect;
+use url::{Host, Url};
+
+use crate::cx::{OpenCx, OutboundPolicy};
+use crate::error::{Error, Result, chain};
+
+/// Redirects followed on one host before giving up.
+const REDIRECTS_MAX: usize = 5;
+
+/// How a client treats redirects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// Answers of their own, as signed requests need.
+    Never,
+    /// Followed while scheme, host and port stay the same.
+    SameHost,
+}
+
+/// A client with the time limits, certificates and address rules of this server.
+#[derive(Clone)]
+pub(crate) struct Client {
+    client: reqwest::Client,
+    guard: Guard,
+}
+
+impl Client {
+    /// Builds a client. `skip_tls_verify` is for test servers whose owner asked for it.
+    pub(crate) fn new(cx: &OpenCx, redirects: Redirects, skip_tls_verify: bool) -> Result<Client> {
+        // Fails when one is installed already, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let guard = Guard { allow_metadata: cx.policy.allow_metadata_addresses };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("lakeport/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(cx.timeouts.connect)
+            .read_timeout(cx.timeouts.idle)
+            .redirect(redirect_policy(redirects))
+            .dns_resolver(Arc::new(guard))
+            .danger_accept_invalid_certs(skip_tls_verify)
+            .no_proxy();
+        if let Some(pem) = &cx.policy.custom_ca {
+            for certificate in certificates(pem)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        let client =
+            builder.build().map_err(|error| Error::io(format!("cannot set up TLS: {}", error.without_url())))?;
+        Ok(Client { client, guard })
+    }
+
+    /// Refuses an address before the first request, with a clear error instead of a failed connection.
+    ///
+    /// # Errors
+    /// A forbidden address, or a name without one.
+    pub(crate) async fn check(&self, url: &Url) -> Result<()> {
+        let host = url.host().ok_or_else(|| Error::invalid("the address has no host"))?;
+        match host {
+            Host::Domain(name) => self.guard.resolve_all(name).await.map(drop),
+            Host::Ipv4(ip) => self.guard.check(IpAddr::V4(ip), &ip.to_string()),
+            Host::Ipv6(ip) => self.guard.check(IpAddr::V6(ip), &ip.to_string()),
+        }
+    }
+
+    /// As object_store's client.
+    pub(crate) fn http(&self) -> HttpClient {
+        HttpClient::new(self.clone())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl HttpConnector for Client {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(self.http())
+    }
+}
+
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if let Err(error) = self.guard.check_literal(&request.uri().to_string()) {
+            return Err(HttpError::new(HttpErrorKind::Unknown, error));
+        }
+        self.client.call(request).await.map_err(|error| {
+            // A refused address stays refused: not a connection failure to be retried.
+            let refusal = chain(&error).find_map(|cause| cause.downcast_ref::<Error>());
+            let refusal = refusal.filter(|refusal| matches!(refusal, Error::Forbidden(_))).cloned();
+            refusal.map_or(error, |refusal| HttpError::new(HttpErrorKind::Unknown, refusal))
+        })
+    }
+}
+
+/// Decides which addresses may be reached, and resolves names to those only.
+#[derive(Clone, Copy, Debug)]
+struct Guard {
+    allow_metadata: bool,
+}
+
+impl Guard {
+    fn check(self, ip: IpAddr, name: &str) -> Result<()> {
+        if self.allow_metadata || !address::is_metadata(ip) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!("{name} is a link-local or metadata address"))
+            .with_hint("the operator can allow it with --allow-metadata-addresses"))
+    }
+
+    fn check_literal(self, url: &str) -> Result<()> {
+        let url = Url::parse(url).map_err(|error| Error::invalid(format!("invalid address: {error}")))?;
+        match url.host() {
+            Some(Host::Ipv4(ip)) => self.check(IpAddr::V4(ip), &ip.to_string()),
+            Some(Host::Ipv6(ip)) => self.check(IpAddr::V6(ip), &ip.to_string()),
+            Some(Host::Domain(_)) => Ok(()),
+            None => Err(Error::invalid("the address has no host")),
+        }
+    }
+
+    /// The addresses of a name, all of which must be allowed.
+    async fn resolve_all(self, name: &str) -> Result<Vec<std::net::SocketAddr>> {
+        let found = tokio::net::lookup_host((name, 0)).await;
+        let found: Vec<_> = found.map_err(|_| Error::unreachable(format!("host {name:?} is not known")))?.collect();
+        for socket in &found {
+            self.check(socket.ip(), name)?;
+        }
+        Ok(found)
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = *self;
+        Box::pin(async move {
+            let addresses = guard.resolve_all(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn redirect_policy(redirects: Redirects) -> redirect::Policy {
+    match redirects {
+        Redirects::Never => redirect::Policy::none(),
+        Redirects::SameHost => redirect::Policy::custom(|attempt| {
+            let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+            if !same {
+                attempt.error(Error::forbidden("a redirect to another host is not followed"))
+            } else if attempt.previous().len() > REDIRECTS_MAX {
+                attempt.error(Error::io("too many redirects"))
+            } else {
+                attempt.follow()
+            }
+        }),
+    }
+}
+
+fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>> {
+    reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+        .map_err(|_| Error::invalid("failed to parse certificate data"))
+}
+
+/// The policy switches that forbid a kind as a whole.
+pub(crate) fn check_switches(policy: &OutboundPolicy) -> Result<()> {
+    if policy.disabled {
+        return Err(Error::forbidden("external network access is disabled"));
+    }
+    Ok(())
+}
