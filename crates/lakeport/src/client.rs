@@ -1,10 +1,18 @@
 //! A plain PostgreSQL client, as the demo and the file commands use.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use futures::StreamExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A session with a server.
 pub struct Connection {
@@ -13,12 +21,33 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Connects without TLS and logs in.
     ///
     /// # Errors
     /// No server at the address, or it refuses the user.
     pub async fn open(config: &Config) -> Result<Connection> {
-        let (client, mut connection) = config.connect(NoTls).await.map_err(described).context("connect")?;
+        let (client, connection) = config.connect(NoTls).await.map_err(described).context("connect")?;
+        Ok(Connection::drive(client, connection))
+    }
+
+    /// Connects by TLS, trusting the authorities in `ca_cert` only, and logs in.
+    ///
+    /// # Errors
+    /// As [`open`](Connection::open), and a certificate that cannot be read or trusted.
+    pub async fn open_verified(config: &Config, ca_cert: &Path) -> Result<Connection> {
+        let mut config = config.clone();
+        config.ssl_mode(SslMode::Require);
+        let tls = MakeRustlsConnect::new(trusting(ca_cert)?);
+        let (client, connection) = config.connect(tls).await.map_err(described).context("connect")?;
+        Ok(Connection::drive(client, connection))
+    }
+
+    /// Moves messages until the client is dropped or the server closes.
+    fn drive<S, T>(client: tokio_postgres::Client, mut connection: tokio_postgres::Connection<S, T>) -> Connection
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, notices) = mpsc::unbounded_channel();
         let mut messages = futures::stream::poll_fn(move |cx| connection.poll_message(cx));
         tokio::spawn(async move {
@@ -29,13 +58,22 @@ impl Connection {
                 }
             }
         });
-        Ok(Connection { client, notices })
+        Connection { client, notices }
     }
 
     /// The notices that came since the last call.
     pub fn take_notices(&mut self) -> Vec<DbError> {
         std::iter::from_fn(|| self.notices.try_recv().ok()).collect()
     }
+}
+
+fn trusting(ca_cert: &Path) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(ca_cert).with_context(|| format!("read {}", ca_cert.display()))?;
+    for certificate in certificates {
+        roots.add(certificate.with_context(|| format!("read {}", ca_cert.display()))?)?;
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// A client error in the words of the server, with its code and hint, where it has any.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use lakeport_base::{Uri, units};
+use lakeport_connect::Target;
 
 use crate::log::LogFormat;
 
@@ -26,8 +27,8 @@ pub struct StartArgs {
     #[arg(long, env = "LAKEPORT_CATALOG", value_name = "URL")]
     pub catalog: Option<String>,
 
-    /// Where tables and users' files lie: a folder or file:// URI [default: warehouse in the store]
-    #[arg(long, env = "LAKEPORT_WAREHOUSE", value_name = "URI")]
+    /// Where tables and users' files lie: a folder, file:// or s3:// URI [default: warehouse in the store]
+    #[arg(long, env = "LAKEPORT_WAREHOUSE", value_name = "URI", hide_env_values = true)]
     pub warehouse: Option<String>,
 
     /// Address of the PostgreSQL protocol; port 0 takes a free one
@@ -89,12 +90,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).ok_or_else(|| "expected a duration such as 500ms, 10s or 2m".to_string())
 }
 
+/// Where tables and users' files lie.
+#[derive(Clone, Debug)]
+pub enum Warehouse {
+    Folder(PathBuf),
+    Bucket(Target),
+}
+
 /// What a server runs with: every path settled, every rule checked.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub store: PathBuf,
     pub catalog: PathBuf,
-    pub warehouse: PathBuf,
+    pub warehouse: Warehouse,
     pub listen_addr: SocketAddr,
     pub http_addr: SocketAddr,
     pub node_id: i64,
@@ -119,7 +127,7 @@ impl Config {
         let store = std::path::absolute(&args.store).context("--store")?;
         let config = Config {
             catalog: catalog_file(args.catalog.as_deref(), &store)?,
-            warehouse: warehouse_folder(args.warehouse.as_deref(), &store)?,
+            warehouse: warehouse(args.warehouse.as_deref(), &store)?,
             listen_addr: address("--listen-addr", &args.listen_addr)?,
             http_addr: address("--http-addr", &args.http_addr)?,
             node_id: args.node_id,
@@ -142,7 +150,7 @@ impl Config {
     pub fn throwaway(store: PathBuf, listen_addr: SocketAddr, http_addr: SocketAddr, log_filter: String) -> Config {
         Config {
             catalog: store.join(CATALOG_FILE),
-            warehouse: store.join(WAREHOUSE_DIR),
+            warehouse: Warehouse::Folder(store.join(WAREHOUSE_DIR)),
             listen_addr,
             http_addr,
             node_id: 1,
@@ -191,10 +199,11 @@ fn catalog_file(url: Option<&str>, store: &Path) -> Result<PathBuf> {
     }
 }
 
-fn warehouse_folder(uri: Option<&str>, store: &Path) -> Result<PathBuf> {
+fn warehouse(uri: Option<&str>, store: &Path) -> Result<Warehouse> {
     match uri {
-        None => Ok(store.join(WAREHOUSE_DIR)),
-        Some(text) => local_path("--warehouse", text, "a folder or a file:// URI"),
+        None => Ok(Warehouse::Folder(store.join(WAREHOUSE_DIR))),
+        Some(text) if text.starts_with("s3://") => Ok(Warehouse::Bucket(Target::parse(text).context("--warehouse")?)),
+        Some(text) => local_path("--warehouse", text, "a folder, a file:// or an s3:// URI").map(Warehouse::Folder),
     }
 }
 
@@ -250,7 +259,7 @@ mod tests {
     fn defaults_lie_in_the_store() {
         let config = check(&[]).unwrap();
         assert_eq!(config.catalog, Path::new("/s/catalog.db"));
-        assert_eq!(config.warehouse, Path::new("/s/warehouse"));
+        assert!(matches!(config.warehouse, Warehouse::Folder(folder) if folder == Path::new("/s/warehouse")));
         assert_eq!(config.external_io_dir.as_deref(), Some(Path::new("/s/extern")));
         assert_eq!(config.master_key, Path::new("/s/master.key"));
         assert_eq!(config.shutdown_grace, Duration::from_secs(10));
@@ -268,7 +277,9 @@ mod tests {
 
     #[test]
     fn places_as_paths_and_uris() {
-        assert_eq!(check(&["--warehouse", "file:///w/a%20b"]).unwrap().warehouse, Path::new("/w/a b"));
+        let warehouse = |uri: &str| check(&["--warehouse", uri]).unwrap().warehouse;
+        assert!(matches!(warehouse("file:///w/a%20b"), Warehouse::Folder(folder) if folder == Path::new("/w/a b")));
+        assert!(matches!(warehouse("s3://lake/tables?AUTH=implicit"), Warehouse::Bucket(_)));
         assert_eq!(check(&["--catalog", "sqlite:///c.db"]).unwrap().catalog, Path::new("/c.db"));
         assert_eq!(check(&["--external-io-dir", "disabled"]).unwrap().external_io_dir, None);
     }

@@ -74,6 +74,7 @@ fn values(rule: Rule) -> String {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a switch of this test")]
 fn compare(page: &str, expected: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
     if std::env::var_os("LAKEPORT_WRITE_DOCS").is_some() {

@@ -10,15 +10,18 @@ use lakeport_base::Env;
 use lakeport_catalog::Catalog;
 use lakeport_catalog::seal::MasterKey;
 use lakeport_catalog::sqlite::SqliteCatalog;
-use lakeport_connect::LocalStore;
+use lakeport_connect::layer::Meter;
+use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
 use lakeport_core::{Server, ServerConfig};
 use lakeport_engine::DataFusionEngine;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Warehouse};
 use crate::http::{self, Pages};
 use crate::{log, password, tls};
 
@@ -162,15 +165,15 @@ async fn open_server(config: &Config) -> Result<Arc<Server>> {
     if !config.insecure {
         password::ensure_root_password(catalog.as_ref(), &env, &config.store.join("root.password")).await?;
     }
-    make_private_folder(&config.warehouse)?;
     if let Some(dir) = &config.external_io_dir {
         make_private_folder(dir)?;
     }
+    let warehouse = open_warehouse(config, &env).await.context("--warehouse")?;
     Ok(Server::new(ServerConfig {
         catalog,
         engine: Arc::new(DataFusionEngine::new(env.clone())?),
         env,
-        warehouse: Arc::new(LocalStore::new_with_prefix(&config.warehouse).context("--warehouse")?),
+        warehouse,
         node_id: config.node_id,
         external_io_dir: config.external_io_dir.clone(),
         external_io_http_disabled: config.external_io_http_disabled,
@@ -178,6 +181,29 @@ async fn open_server(config: &Config) -> Result<Arc<Server>> {
         insecure: config.insecure,
         listen_addr: Some(config.listen_addr),
     }))
+}
+
+async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStore>> {
+    let target = match &config.warehouse {
+        Warehouse::Folder(folder) => {
+            make_private_folder(folder)?;
+            return Ok(Arc::new(LocalStore::open(folder, env.clone())?));
+        }
+        Warehouse::Bucket(target) => target,
+    };
+    // The operator's own choice: what users' URIs may not reach is no concern of it.
+    let policy = OutboundPolicy { allow_metadata_addresses: true, ..OutboundPolicy::default() };
+    let cx = OpenCx {
+        env: env.clone(),
+        node_id: config.node_id,
+        external_io_dir: None,
+        userfiles: Arc::new(InMemory::new()),
+        user: "root".to_string(),
+        policy,
+        timeouts: Timeouts::default(),
+        meter: Meter::default(),
+    };
+    Ok(target.open(&cx).await?)
 }
 
 /// Makes a folder that only its owner can enter, unless it exists.

@@ -13,6 +13,7 @@ use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
 use crate::client::{Connection, described};
+use crate::tls;
 
 /// Bytes of a file sent as one row of the copy.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -24,6 +25,10 @@ pub struct UserfileArgs {
     #[arg(long, global = true, env = "LAKEPORT_URL", value_name = "URL", hide_env_values = true)]
     #[arg(default_value = "postgresql://root@127.0.0.1:5437/defaultdb")]
     url: String,
+
+    /// Connect by TLS and trust the certificate authorities in this PEM file only
+    #[arg(long, global = true, env = "LAKEPORT_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
 
     #[command(subcommand)]
     command: FileCommand,
@@ -62,10 +67,14 @@ enum FileCommand {
 /// # Errors
 /// The server's or the local disk's.
 pub async fn run(args: UserfileArgs) -> Result<()> {
+    tls::install_provider();
     let config: Config = args.url.parse().context("--url: expected postgresql://USER[:PASSWORD]@HOST:PORT/DATABASE")?;
     let user = config.get_user().context("--url: names no user")?;
     let area = format!("userfile://defaultdb.public.userfiles_{user}");
-    let connection = Connection::open(&config).await?;
+    let connection = match &args.ca_cert {
+        None => Connection::open(&config).await?,
+        Some(ca_cert) => Connection::open_verified(&config, ca_cert).await?,
+    };
     match args.command {
         FileCommand::Upload { source, destination } => upload(&connection, &area, &source, destination).await,
         FileCommand::List { pattern } => list(&connection, &area, pattern).await,
