@@ -14,7 +14,17 @@ impl Sqlstate {
 
 macro_rules! sqlstates {
     ($($name:ident = $code:literal;)*) => {
-        impl Sqlstate { $(#[doc = concat!("`", $code, "`")] pub const $name: Sqlstate = Sqlstate($code);)* }
+        impl Sqlstate {
+            $(#[doc = concat!("`", $code, "`")] pub const $name: Sqlstate = Sqlstate($code);)*
+
+            /// The state of a code that was stored as text.
+            pub fn from_code(code: &str) -> Option<Sqlstate> {
+                match code {
+                    $($code => Some(Sqlstate::$name),)*
+                    _ => None,
+                }
+            }
+        }
     };
 }
 
@@ -41,12 +51,13 @@ sqlstates! {
     UNIQUE_VIOLATION = "23505";
     CHECK_VIOLATION = "23514";
     ACTIVE_SQL_TRANSACTION = "25001";
+    READ_ONLY_SQL_TRANSACTION = "25006";
     NO_ACTIVE_SQL_TRANSACTION = "25P01";
     IN_FAILED_SQL_TRANSACTION = "25P02";
+    INVALID_STATEMENT_NAME = "26000";
     INVALID_AUTHORIZATION = "28000";
     INVALID_PASSWORD = "28P01";
     DEPENDENT_OBJECTS_STILL_EXIST = "2BP01";
-    INVALID_SQL_STATEMENT_NAME = "26000";
     INVALID_CURSOR_NAME = "34000";
     INVALID_CATALOG_NAME = "3D000";
     INVALID_SCHEMA_NAME = "3F000";

@@ -8,7 +8,7 @@ use arrow_array::builder::NullBufferBuilder;
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use lakeport_base::SqlType;
 
-use super::{ColumnBuilder, ValueError};
+use super::{ColumnBuilder, ValueError, binary};
 use crate::rows::arrow_field;
 
 /// A growing column of arrays.
@@ -41,12 +41,25 @@ impl ArrayColumn {
 
     pub(super) fn append_text(&mut self, text: &str, ty: &SqlType) -> Result<(), ValueError> {
         let items = split(text).ok_or_else(|| ValueError::form(text, ty))?;
-        let trial = items.iter().flatten().try_for_each(|item| self.trial.append_text(item));
+        self.append(&items, |column, item| column.append_text(item))
+    }
+
+    pub(super) fn append_binary(&mut self, bytes: &[u8], ty: &SqlType) -> Result<(), ValueError> {
+        let items = binary::elements(bytes, ty)?;
+        self.append(&items, |column, item| column.append_binary(item))
+    }
+
+    fn append<T>(
+        &mut self,
+        items: &[Option<T>],
+        append: impl Fn(&mut ColumnBuilder, &T) -> Result<(), ValueError>,
+    ) -> Result<(), ValueError> {
+        let trial = items.iter().flatten().try_for_each(|item| append(&mut self.trial, item));
         self.trial.finish();
         trial?;
-        for item in &items {
+        for item in items {
             match item {
-                Some(item) => self.elements.append_text(item)?,
+                Some(item) => append(&mut self.elements, item)?,
                 None => self.elements.append_null(),
             }
         }

@@ -1,4 +1,4 @@
-//! Arrow columns from texts.
+//! Arrow columns from texts and from binary values.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use arrow_array::types::{
 use lakeport_base::{SqlType, Sqlstate};
 
 use super::array::ArrayColumn;
-use super::{ValueError, datetime, parse};
+use super::{ValueError, binary, datetime, parse};
 use crate::rows::arrow_type;
 
 /// Bytes set aside per text value before its length is known.
 const TEXT_BYTES_GUESS: usize = 16;
 
-/// Builds one column of a given type from texts in PostgreSQL's input form.
+/// Builds one column of a given type from values in PostgreSQL's text or binary form.
 ///
 /// A refused value leaves the column as it was, so that the caller may append NULL in its place and go on.
 pub struct ColumnBuilder {
@@ -130,6 +130,33 @@ impl ColumnBuilder {
             Values::Date(builder) => builder.append_value(datetime::parse_date(text, ty)?),
             Values::Timestamp(builder) => builder.append_value(datetime::parse_timestamp(text, ty)?),
             Values::Array(column) => column.append_text(text, ty)?,
+        }
+        Ok(())
+    }
+
+    /// Appends the value in PostgreSQL's binary form.
+    ///
+    /// # Errors
+    /// The bytes are not the type's binary form (22P03), or the value is beyond the type's range.
+    pub fn append_binary(&mut self, bytes: &[u8]) -> Result<(), ValueError> {
+        let ty = &self.ty;
+        match &mut self.values {
+            Values::Bool(builder) => builder.append_value(binary::fixed::<1>(bytes, ty)? != [0]),
+            Values::Int2(builder) => builder.append_value(i16::from_be_bytes(binary::fixed(bytes, ty)?)),
+            Values::Int4(builder) => builder.append_value(i32::from_be_bytes(binary::fixed(bytes, ty)?)),
+            Values::Int8(builder) => builder.append_value(i64::from_be_bytes(binary::fixed(bytes, ty)?)),
+            Values::Float4(builder) => builder.append_value(f32::from_be_bytes(binary::fixed(bytes, ty)?)),
+            Values::Float8(builder) => builder.append_value(f64::from_be_bytes(binary::fixed(bytes, ty)?)),
+            Values::Decimal(builder) => builder.append_value(binary::decimal(bytes, ty)?),
+            Values::Text(builder) => match ty {
+                SqlType::Uuid => builder.append_value(binary::uuid(bytes, ty)?.as_str()),
+                SqlType::Jsonb => append_string(builder, &mut self.scratch, binary::json(bytes, ty)?, ty)?,
+                _ => append_string(builder, &mut self.scratch, binary::text(bytes, ty)?, ty)?,
+            },
+            Values::Bytes(builder) => builder.append_value(bytes),
+            Values::Date(builder) => builder.append_value(binary::date(bytes, ty)?),
+            Values::Timestamp(builder) => builder.append_value(binary::timestamp(bytes, ty)?),
+            Values::Array(column) => column.append_binary(bytes, ty)?,
         }
         Ok(())
     }

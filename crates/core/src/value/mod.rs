@@ -1,9 +1,11 @@
-//! Values as PostgreSQL writes them: text to Arrow columns ([`ColumnBuilder`]) and back ([`TextColumn`]).
+//! Values as PostgreSQL writes them: text and binary form to Arrow columns ([`ColumnBuilder`]), and Arrow columns to
+//! text ([`TextColumn`]).
 //!
 //! Both directions work column by column and allocate nothing per value in the common cases: EXPORT, IMPORT and COPY
 //! push millions of values through them. Times are UTC.
 
 mod array;
+pub mod binary;
 mod builder;
 mod datetime;
 mod format;
