@@ -15,15 +15,14 @@ use crate::server::Server;
 /// One test for every script.
 pub fn trials() -> Vec<Trial> {
     let python = home::peer_program("clients", "python");
-    let scripts = home::files(&home::repository().join("tests/clients"), ".py").into_iter();
-    let is_test = |script: &std::path::PathBuf| !script.ends_with("lakeport_client.py");
+    let scripts = home::files(&home::repository().join("tests/clients"), ".py");
     let trial = |script: std::path::PathBuf| {
         let name = format!("client::{}", script.file_stem().unwrap_or_default().display());
         let python = python.clone();
         let absent = python.is_none();
         Trial::test(name, move || run(&python.ok_or("no Python environment")?, &script)).with_ignored_flag(absent)
     };
-    scripts.filter(is_test).map(trial).collect()
+    scripts.into_iter().map(trial).collect()
 }
 
 fn run(python: &Path, script: &Path) -> Result<(), Failed> {
