@@ -219,3 +219,6 @@ fn quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String
     }
     Err(Error::invalid("unterminated quoted value"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,7 +212,11 @@ impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Error {
         use object_store::Error as Store;
         match &error {
-            Store::NotFound { path, .. } => Error::not_found(format!("file {path:?} does not exist")),
+            Store::NotFound { path, .. } => Error::not_found(
+                far_answer(&error)
+                    .filter(|answer| answer.starts_with("NoSuchBucket"))
+                    .unwrap_or_else(|| format!("file {path:?} does not exist")),
+            ),
             Store::AlreadyExists { path, .. } => Error::conflict(format!("file {path:?} exists already")),
             Store::Precondition { path, .. } => Error::conflict(format!("file {path:?} changed meanwhile")),
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(&error)),
@@ -234,7 +238,11 @@ fn root_text(error: &(dyn StdError + 'static)) -> String {
 
 /// What the far side said: the code and message of its answer, else the innermost error.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    chain(error).map(ToString::to_string).find_map(|text| answer_of(&text)).unwrap_or_else(|| scrub(&root_text(error)))
+    far_answer(error).unwrap_or_else(|| scrub(&root_text(error)))
+}
+
+fn far_answer(error: &(dyn StdError + 'static)) -> Option<String> {
+    chain(error).find_map(|cause| answer_of(&cause.to_string()))
 }
 
 /// `Code: Message` of an S3 or STS error document; the rest of it may hold signatures.

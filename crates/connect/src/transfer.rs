@@ -58,7 +58,7 @@ async fn write_and_read(
     let checksum = write(store, env, path, bytes).await?;
     outcome.write_speed = speed(bytes, started.elapsed());
     let started = Instant::now();
-    let (read, found) = read(store, path).await.map_err(|error| error.context("reading content"))?;
+    let (read, found) = read(store, path).await?;
     outcome.read_speed = speed(read, started.elapsed());
     outcome.transferred = read;
     if (read, found) != (bytes, checksum) {
@@ -89,7 +89,7 @@ async fn write(store: &dyn ObjectStore, env: &Env, path: &Path, bytes: u64) -> R
 async fn read(store: &dyn ObjectStore, path: &Path) -> Result<(u64, u64)> {
     let result = store.get(path).await.map_err(|error| Error::from(error).context("opening reader"))?;
     let count = |(read, checksum), chunk: Bytes| async move { Ok((read + chunk.len() as u64, add(checksum, &chunk))) };
-    result.into_stream().try_fold((0, 0), count).await.map_err(Error::from)
+    result.into_stream().try_fold((0, 0), count).await.map_err(|error| Error::from(error).context("reading content"))
 }
 
 /// A checksum that does not depend on how the bytes are cut into chunks.

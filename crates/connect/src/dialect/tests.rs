@@ -1,0 +1,67 @@
+use super::*;
+
+const URI: &str =
+    "s3://?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=it%27s&AWS_REGION=eu-west-1&AWS_ENDPOINT=http%3A//h%3A9000";
+
+/// The same connection, written by hand in each dialect.
+const DATABEND: &str = "STORAGE_TYPE = 's3' access_key_id = 'k' secret_access_key = 'it''s' region = 'eu-west-1' \
+                        endpoint_url = 'http://h:9000'";
+const MATERIALIZE: &str = "TO AWS (ACCESS KEY ID = 'k', SECRET ACCESS KEY = 'it''s', REGION = 'eu-west-1', \
+                           ENDPOINT = 'http://h:9000')";
+
+fn uri() -> Target {
+    Target::without_bucket(Uri::parse(URI).unwrap()).unwrap()
+}
+
+#[test]
+fn one_kind_in_three_dialects() {
+    assert_eq!(render(&uri(), Dialect::Cockroach).unwrap(), URI);
+    assert_eq!(render(&uri(), Dialect::Databend).unwrap(), DATABEND);
+    assert_eq!(render(&uri(), Dialect::Materialize).unwrap(), MATERIALIZE);
+    for target in [parse_databend(DATABEND).unwrap(), parse_materialize(MATERIALIZE).unwrap()] {
+        assert_eq!(target.to_text(), URI);
+        assert_eq!(target.options().get("AUTH"), Some("specified"), "defaults are those of the table");
+        assert_eq!(target.redacted(), uri().redacted());
+    }
+}
+
+#[test]
+fn a_connection_without_a_bucket_takes_it_from_the_path() {
+    let connection = parse_databend(DATABEND).unwrap();
+    let target = connection.join("/bucket/a/b.csv").unwrap();
+    assert_eq!((target.uri().host.as_str(), target.uri().path.as_str()), ("bucket", "/a/b.csv"));
+    assert_eq!(connection.join("bucket").unwrap().uri().path, "");
+    let error = connection.join("").unwrap_err();
+    assert_eq!(error.to_string(), "empty host component; s3 URI must specify a target bucket");
+}
+
+#[test]
+fn keywords_are_read_in_any_case_and_may_mean_the_opposite() {
+    let text = "storage_type='S3', ACCESS_KEY_ID='k', secret_access_key='s', Enable_Virtual_Host_Style='true'";
+    let target = parse_databend(text).unwrap();
+    assert!(!target.options().flag("AWS_USE_PATH_STYLE"));
+    assert!(render(&target, Dialect::Databend).unwrap().ends_with("enable_virtual_host_style = 'true'"));
+    let error = render(&target, Dialect::Materialize).unwrap_err();
+    assert_eq!(error.to_string(), "option AWS_USE_PATH_STYLE has no name in this dialect");
+}
+
+#[test]
+fn wrong_lists_are_refused() {
+    for (text, message) in [
+        ("STORAGE_TYPE = 's4'", "connection type \"s4\" is not supported"),
+        ("access_key_id = 'k'", "STORAGE_TYPE is required"),
+        ("STORAGE_TYPE = 's3' acces_key_id = 'k'", "unknown option \"acces_key_id\" for a s3 connection"),
+        ("STORAGE_TYPE = 's3' region = 'x", "unterminated quoted value"),
+        ("STORAGE_TYPE = 's3' region", "'=' is expected"),
+        ("STORAGE_TYPE = 's3' = 'x'", "an option name is expected"),
+        ("STORAGE_TYPE = 's3' region = 'a' region = 'b'", "parameter AWS_REGION is given more than once"),
+    ] {
+        assert_eq!(parse_databend(text).unwrap_err().to_string(), message, "{text}");
+    }
+    assert!(
+        parse_databend("STORAGE_TYPE='s3' acces_key_id='k'").unwrap_err().hint().unwrap().contains("access_key_id")
+    );
+    for text in ["AWS (REGION = 'x')", "TO AWS", "TO AWS (REGION = )", "TO AWS (REGION = 'x'"] {
+        parse_materialize(text).expect_err(text);
+    }
+}

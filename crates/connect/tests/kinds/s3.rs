@@ -1,0 +1,159 @@
+//! S3 and STS against real servers. Each test does nothing when its variable is not set.
+//!
+//! * `LAKEPORT_TEST_S3`: `s3://bucket/path?...` with an endpoint and keys that may write, on a server that checks
+//!   signatures, such as SeaweedFS.
+//! * `LAKEPORT_TEST_S3_READER`: the same with keys that may only read.
+//! * `LAKEPORT_TEST_STS`: an S3 URI with one step of `ASSUME_ROLE` and its external id, on a server that checks both,
+//!   such as moto with its policy checks on.
+//! * `LAKEPORT_TEST_STS_CHAIN`: the same with two steps.
+
+use std::time::{Duration, Instant};
+
+use crate::scratch::{conforms, scratch};
+use lakeport_base::Uri;
+use lakeport_connect::{Error, Target, probe, transfer_test};
+
+/// The check's usual time limit.
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[expect(clippy::disallowed_methods, reason = "how the harness names the servers it started")]
+fn server(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+/// The URI with one parameter replaced.
+fn with(uri: &str, name: &str, value: &str) -> Target {
+    let mut uri = Uri::parse(uri).unwrap();
+    uri.params.retain(|(key, _)| key != name);
+    uri.params.push((name.into(), value.into()));
+    Target::from_uri(uri).unwrap()
+}
+
+async fn refusal(target: &Target) -> Error {
+    let (_folder, cx) = scratch();
+    let started = Instant::now();
+    let error = probe(target, &cx, LIMIT).await.unwrap_err();
+    assert!(started.elapsed() < LIMIT + Duration::from_secs(1), "{error}");
+    for key in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        for secret in target.uri().values(key) {
+            assert!(!format!("{error:?}").contains(secret), "{error:?}");
+        }
+    }
+    error
+}
+
+#[tokio::test]
+async fn conformance() {
+    if let Some(uri) = server("LAKEPORT_TEST_S3") {
+        conforms(&uri).await;
+    }
+}
+
+#[tokio::test]
+async fn the_check_and_the_transfer_test_pass() {
+    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
+    let (_folder, cx) = scratch();
+    let target = Target::parse(&uri).unwrap();
+    probe(&target, &cx, LIMIT).await.unwrap();
+    let transfer = transfer_test(&*target.open(&cx).await.unwrap(), &cx.env, 12 << 20).await;
+    assert!(transfer.ok && transfer.can_delete, "{transfer:?}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_named() {
+    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
+    let error = refusal(&with(&uri, "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")).await;
+    assert!(matches!(error, Error::Denied(_)), "{error:?}");
+    assert!(error.to_string().starts_with("failed to write a sentinel ExternalStorage file: s3://"), "{error}");
+    assert!(error.to_string().contains("SignatureDoesNotMatch"), "{error}");
+
+    let error = refusal(&with(&uri, "AWS_ACCESS_KEY_ID", "AKIANOBODY")).await;
+    assert!(matches!(error, Error::Denied(_)), "{error:?}");
+}
+
+/// On the second server: SeaweedFS makes a bucket for a writer who names a new one.
+#[tokio::test]
+async fn absent_buckets_are_named() {
+    let Some(uri) = server("LAKEPORT_TEST_STS") else { return };
+    let mut absent = Uri::parse(&uri).unwrap();
+    absent.host = "no-such-bucket".into();
+    let error = refusal(&Target::from_uri(absent).unwrap()).await;
+    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
+    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+}
+
+#[tokio::test]
+async fn keys_that_may_only_read_fail_the_check() {
+    let Some(uri) = server("LAKEPORT_TEST_S3_READER") else { return };
+    let error = refusal(&Target::parse(&uri).unwrap()).await;
+    assert!(matches!(error, Error::Denied(_)), "{error:?}");
+    assert!(error.to_string().contains("AccessDenied"), "{error}");
+}
+
+#[tokio::test]
+async fn roles_are_assumed() {
+    for variable in ["LAKEPORT_TEST_STS", "LAKEPORT_TEST_STS_CHAIN"] {
+        let Some(uri) = server(variable) else { continue };
+        let (_folder, cx) = scratch();
+        probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap_or_else(|error| panic!("{variable}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn roles_need_their_external_id_and_true_keys() {
+    let Some(uri) = server("LAKEPORT_TEST_STS") else { return };
+    let role = Target::parse(&uri).unwrap().options().get("ASSUME_ROLE").unwrap().to_string();
+    let (arn, _) = role.split_once(';').unwrap();
+    let error = refusal(&with(&uri, "ASSUME_ROLE", &format!("{arn};external_id=wrong"))).await;
+    assert!(matches!(error, Error::Denied(_)), "{error:?}");
+    assert!(error.to_string().contains(&format!("cannot assume role {arn}: AccessDenied")), "{error}");
+    let error = refusal(&with(&uri, "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")).await;
+    assert!(error.to_string().contains("SignatureDoesNotMatch"), "{error}");
+}
+
+#[tokio::test]
+async fn unreachable_servers_are_given_up_in_time() {
+    let uri = "s3://bucket/x?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=topsecret";
+    // Nothing listens on port 1; the second address is kept for documentation and answers nothing.
+    for endpoint in ["http://127.0.0.1:1", "http://192.0.2.1"] {
+        let error = refusal(&with(uri, "AWS_ENDPOINT", endpoint)).await;
+        assert!(matches!(error, Error::Unreachable(_) | Error::Timeout(_)), "{error:?}");
+        assert!(error.to_string().contains(endpoint), "{error}");
+    }
+    let error = refusal(&with(uri, "AWS_ENDPOINT", "http://no-such-host.invalid")).await;
+    assert_eq!(error.to_string(), "host \"no-such-host.invalid\" is not known");
+}
+
+#[tokio::test]
+async fn metadata_addresses_are_refused_unless_allowed() {
+    let uri = "s3://bucket/x?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s";
+    let (_folder, mut cx) = scratch();
+    for host in ["169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:a9fe:a9fe]", "100.100.100.200"] {
+        let target = with(uri, "AWS_ENDPOINT", &format!("http://{host}/"));
+        let error = target.open(&cx).await.unwrap_err();
+        assert!(matches!(error, Error::Forbidden(_)), "{host}: {error:?}");
+        assert!(error.to_string().ends_with("is a link-local or metadata address"), "{error}");
+    }
+    cx.policy.allow_metadata_addresses = true;
+    with(uri, "AWS_ENDPOINT", "http://169.254.169.254").open(&cx).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_operator_can_forbid() {
+    let uri = "s3://bucket/x?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&AWS_ENDPOINT=http://127.0.0.1:1";
+    let (_folder, cx) = scratch();
+    let refusal = async |uri: &str, change: fn(&mut lakeport_connect::OutboundPolicy)| {
+        let mut cx = cx.clone();
+        change(&mut cx.policy);
+        Target::parse(uri).unwrap().open(&cx).await.unwrap_err().to_string()
+    };
+    assert_eq!(refusal(uri, |policy| policy.disabled = true).await, "external network access is disabled");
+    assert_eq!(
+        refusal(uri, |policy| policy.http_disabled = true).await,
+        "custom endpoints disallowed for s3 due to --external-io-disable-http flag"
+    );
+    assert_eq!(
+        refusal("s3://bucket/x?AUTH=implicit", |policy| policy.implicit_disabled = true).await,
+        "implicit credentials disallowed for s3 due to --external-io-disable-implicit-credentials flag"
+    );
+}
