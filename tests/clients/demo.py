@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-result = subprocess.run([os.environ["TEST_BINARY"], "demo", "--once", "--listen-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"],
+result = subprocess.run([os.environ["TEST_BINARY"], "demo", "--once"],
                         capture_output=True, text=True, timeout=120)
 assert result.returncode == 0, (result.returncode, result.stdout, result.stderr)
 for word in ("CREATE EXTERNAL CONNECTION", "SHOW EXTERNAL CONNECTIONS", "movr", "rides", "EXPORT INTO", "IMPORT INTO", "AS OF SYSTEM TIME"):
