@@ -12,6 +12,8 @@ pub const NESTING_DEPTH_MAX: usize = 64;
 pub const CHAIN_TOKENS_MAX: usize = 4096;
 /// Most `UNION`, `INTERSECT` and `EXCEPT` in one query, for the same reason.
 pub const SET_OPERATIONS_MAX: usize = 256;
+/// Most readings of tokens inside nested function calls: sqlparser's work doubles with each level.
+pub const CALL_COST_MAX: u64 = 1 << 19;
 /// Rows in one Arrow batch between operators.
 pub const BATCH_ROWS: usize = 8192;
 /// Longest row of an imported text file, in bytes.
@@ -20,3 +22,13 @@ pub const IMPORT_ROW_BYTES_MAX: usize = 64 << 20;
 pub const IMPORT_FILES_MAX: usize = 100_000;
 /// Progress notices waiting for a slow client.
 pub const NOTICE_QUEUE_MAX: usize = 64;
+/// Longest message of a client, in bytes: a statement or all parameters of one.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Jobs one node runs at a time; more wait as pending.
+pub const JOBS_RUNNING_MAX: usize = 8;
+/// Runs of a job after its first, when it fails for a reason that may pass.
+pub const JOB_RETRIES_MAX: u32 = 3;
+/// Files, or row groups of Parquet files, that one IMPORT reads at a time.
+pub const IMPORT_READERS: usize = 2;
+/// Batches that wait between the readers of an IMPORT and the table's writer.
+pub const IMPORT_QUEUE_BATCHES: usize = 4;

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
+use lakeport_base::QualifiedName;
 use lakeport_base::limits::NAME_BYTES_MAX;
 use lakeport_base::name::is_reserved;
-use lakeport_base::{QualifiedName, nearest};
 use sqlparser::tokenizer::{Token, Word};
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
@@ -53,6 +53,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Goes back to a lexeme.
+    pub fn rewind(&mut self, at: usize) {
+        self.at = at;
+        self.expected.clear();
+    }
+
     pub fn advance(&mut self, count: usize) {
         self.at += count;
         self.expected.clear();
@@ -74,6 +80,14 @@ impl<'a> Cursor<'a> {
     /// Position of the next lexeme in the whole text.
     pub fn position(&self) -> usize {
         self.peek().map_or(self.end, |next| next.position)
+    }
+
+    /// The source of all lexemes.
+    pub fn source(&self) -> &'a str {
+        match (self.lexemes.first(), self.lexemes.last()) {
+            (Some(first), Some(last)) => &self.text[first.start..last.end],
+            _ => "",
+        }
     }
 
     /// Position just after the last lexeme.
@@ -314,11 +328,8 @@ impl Cursor<'_> {
         if !self.expected.is_empty() && self.expected.len() <= EXPECTED_MAX {
             message += &format!(": expected {}", alternatives(&self.expected));
         }
-        let error = SyntaxError::syntax(message, self.position());
-        match nearest::nearest(&found, self.expected.iter().flat_map(|phrase| phrase.split(' ').next())) {
-            Some(word) if !word.eq_ignore_ascii_case(&found) => error.with_hint(format!("did you mean {word}?")),
-            _ => error,
-        }
+        let words = self.expected.iter().filter_map(|phrase| phrase.split(' ').next());
+        SyntaxError::syntax(message, self.position()).with_nearest(&found, words)
     }
 
     /// The error at the next lexeme when one of some words should have come.

@@ -1,6 +1,10 @@
 //! Why a text is no statement.
 
+use lakeport_base::nearest;
 use thiserror::Error;
+
+/// Shortest word that is compared with keywords: shorter ones are close to all of them.
+const MISSPELT_BYTES_MIN: usize = 3;
 
 /// A syntax error with its place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -34,6 +38,17 @@ impl SyntaxError {
 
     pub(crate) fn unsupported(message: impl Into<String>, position: usize) -> Self {
         Self { kind: SyntaxErrorKind::Unsupported, ..Self::syntax(message, position) }
+    }
+
+    /// Hints at the candidate that a misspelt word is closest to.
+    pub(crate) fn with_nearest<'a>(self, found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        let is_word = found.len() >= MISSPELT_BYTES_MIN && found.bytes().all(|b| b.is_ascii_alphabetic());
+        match nearest::nearest(found, candidates) {
+            Some(word) if is_word && !word.eq_ignore_ascii_case(found) => {
+                self.with_hint(format!("did you mean {word}?"))
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {

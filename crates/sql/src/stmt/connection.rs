@@ -179,6 +179,13 @@ impl fmt::Display for ShowCreateConnection {
     }
 }
 
+impl CheckConnection {
+    /// The statement without the secrets a URI may hold.
+    pub fn redacted(&self) -> Self {
+        Self { uri: self.uri.redacted(), ..self.clone() }
+    }
+}
+
 impl fmt::Display for CheckConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CHECK EXTERNAL CONNECTION {}{}", self.uri, print::options(&self.options))

@@ -186,9 +186,7 @@ impl Written {
     fn resolve(self, position: usize) -> Result<CopyOptions> {
         let format = self.format.unwrap_or(CopyFormat::Text);
         let csv = format == CopyFormat::Csv;
-        let refuse = |option: &str, why: &str| {
-            Err(SyntaxError::syntax(format!("COPY {option} {why}"), position))
-        };
+        let refuse = |option: &str, why: &str| Err(SyntaxError::syntax(format!("COPY {option} {why}"), position));
         if format == CopyFormat::Binary && (self.delimiter.is_some() || self.null.is_some() || self.header) {
             return refuse("DELIMITER, NULL and HEADER", "cannot be used in BINARY mode");
         }

@@ -2,6 +2,7 @@
 
 use super::{Statement, connection, copy, database, export, grant, import, job, query, role, session, table};
 use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
 
 /// Reads what follows the leading words.
 type Grammar = fn(&mut Cursor) -> Result<Statement>;
@@ -78,7 +79,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SHOW SYSTEM GRANTS", grant::show_system_grants),
     ("SHOW TABLES", table::show_tables),
     ("SHOW USERS", |_| Ok(Statement::ShowRoles(role::ShowRoles))),
-    ("SHOW", session::show),
+    ("SHOW", show),
     ("START TRANSACTION", session::begin),
     ("TRUNCATE", table::truncate),
     ("UNLISTEN", |c| session::nothing("UNLISTEN", c)),
@@ -171,8 +172,19 @@ pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
     }
 }
 
+/// After `SHOW`, when nothing more specific matched: a variable, or words that are misspelt.
+fn show(c: &mut Cursor) -> Result<Statement> {
+    let start = c.at();
+    let statement = session::show(c)?;
+    if c.is_at_end() {
+        return Ok(statement);
+    }
+    c.rewind(start - 1);
+    Err(unknown(c))
+}
+
 /// The error for leading words of no statement, at the first word that leads nowhere.
-fn unknown(c: &mut Cursor) -> crate::error::SyntaxError {
+fn unknown(c: &mut Cursor) -> SyntaxError {
     let (words, count) = continuations(c);
     c.advance(count);
     c.expected_one_of(&words)
@@ -188,8 +200,11 @@ fn continuations(c: &Cursor) -> (Vec<&'static str>, usize) {
         if known > longest.1 {
             longest = (Vec::new(), known);
         }
-        if known == longest.1 && !longest.0.contains(&words[known]) {
-            longest.0.push(words[known]);
+        if let Some(next) = words.get(known)
+            && known == longest.1
+            && !longest.0.contains(next)
+        {
+            longest.0.push(next);
         }
     }
     longest

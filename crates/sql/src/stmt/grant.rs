@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lakeport_base::QualifiedName;
+use lakeport_base::name::quote_ident;
 use sqlparser::tokenizer::Token;
 
 use super::{Statement, role};
@@ -135,7 +136,7 @@ fn items(c: &mut Cursor) -> Result<Vec<Item>> {
         return Ok(vec![Item { privilege: "ALL".into(), role: "all".into() }]);
     }
     c.comma_list(|c| {
-        let word = if ["SELECT", "CREATE", "GRANT"].iter().any(|word| c.is_next(word)) {
+        let word = if ["SELECT", "CREATE", "GRANT", "REFERENCES"].iter().any(|word| c.is_next(word)) {
             c.any_word()?
         } else {
             role::name(c)?
@@ -234,6 +235,9 @@ impl fmt::Display for Target {
 
 /// `SYSTEM privileges` or `privileges ON target`.
 fn granted_text(privileges: &[String], target: &Target) -> String {
+    let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_uppercase());
+    let word = |name: &String| if is_word(name) { name.clone() } else { quote_ident(name) };
+    let privileges: Vec<_> = privileges.iter().map(word).collect();
     match target {
         Target::System => format!("SYSTEM {}", privileges.join(", ")),
         target => format!("{} ON {target}", privileges.join(", ")),

@@ -16,6 +16,8 @@ pub mod table;
 mod dispatch;
 mod print;
 
+use std::fmt;
+
 use crate::cursor::{Cursor, Result};
 
 /// One parsed statement.
@@ -79,7 +81,7 @@ pub enum Statement {
 }
 
 /// A string written as a literal, a bare word or `$n` (`string_or_placeholder`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Text {
     Literal(String),
     /// From 1.
@@ -106,7 +108,35 @@ impl PartialEq for KvOption {
 impl Text {
     /// Stands for a value that must not be shown.
     pub(crate) fn hidden() -> Self {
-        Text::Literal("*****".into())
+        Text::Literal(HIDDEN.into())
+    }
+
+    /// The value for a log: of a URI neither user nor parameters, which may hold secrets.
+    pub(crate) fn redacted(&self) -> Self {
+        match self {
+            Text::Literal(text) => Text::Literal(without_secrets(text)),
+            Text::Placeholder(n) => Text::Placeholder(*n),
+        }
+    }
+}
+
+/// Stands for what must not be shown.
+const HIDDEN: &str = "*****";
+
+/// The text, if it is a URI without its user and parameters.
+fn without_secrets(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    match (rest.contains('@'), rest.split_once('?')) {
+        (true, _) => format!("{scheme}://{HIDDEN}"),
+        (false, Some((place, _))) => format!("{scheme}://{place}?{HIDDEN}"),
+        (false, None) => text.into(),
+    }
+}
+
+/// Shows a URI without its secrets.
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.redacted())
     }
 }
 

@@ -5,13 +5,18 @@ use std::fmt;
 use super::Statement;
 
 impl Statement {
-    /// The statement for a log: URIs of connections and passwords are `'*****'`.
+    /// The statement for a log: URIs of connections and passwords are `'*****'`, other URIs lose
+    /// their parameters.
     pub fn redacted(&self) -> String {
         match self {
             Statement::CreateConnection(create) => create.redacted().to_string(),
             Statement::AlterConnection(alter) => alter.redacted().to_string(),
             Statement::CreateRole(create) => create.redacted().to_string(),
             Statement::AlterRole(alter) => alter.redacted().to_string(),
+            Statement::CheckConnection(check) => check.redacted().to_string(),
+            Statement::CreateDatabase(create) => create.redacted().to_string(),
+            Statement::Import(import) => import.redacted().to_string(),
+            Statement::Export(export) => export.redacted().to_string(),
             Statement::Prepare(prepare) => prepare.redacted(),
             other => other.to_string(),
         }

@@ -6,6 +6,9 @@ mod print;
 mod reads;
 mod rewrite;
 
+#[cfg(test)]
+mod tests;
+
 use lakeport_base::QualifiedName;
 use sqlparser::ast;
 use sqlparser::tokenizer::Token;
@@ -101,20 +104,22 @@ pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
     let start = c.position();
     let rewritten = rewrite::rewrite(c)?;
     c.advance(c.rest().len());
-    let statement = match bridge::statement(c, &rewritten.lexemes)? {
-        ast::Statement::Query(query) => return classify_query(*query, rewritten, start),
+    match bridge::statement(c, &rewritten.lexemes)? {
+        ast::Statement::Query(query) => classify_query(*query, rewritten, start),
         ast::Statement::Insert(insert) => dml::insert(insert, is_upsert, rewritten, start),
         ast::Statement::Update(update) => dml::update(update, &rewritten, start),
         ast::Statement::Delete(delete) => dml::delete(delete, &rewritten, start),
         _ => Err(SyntaxError::unsupported("this statement is not supported", start)),
-    };
-    statement
+    }
 }
 
 /// A query, or `WITH ... INSERT`, which is an INSERT whose query has the WITH.
 fn classify_query(mut query: ast::Query, rewritten: Rewritten, start: usize) -> Result<Statement> {
     let with = match query.body.as_mut() {
         ast::SetExpr::Insert(_) => query.with.take(),
+        ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) => {
+            return Err(SyntaxError::unsupported("WITH before UPDATE or DELETE is not supported", start));
+        }
         _ => return Ok(Statement::Query(Query::new(&query, rewritten, start)?)),
     };
     match *query.body {
@@ -125,7 +130,7 @@ fn classify_query(mut query: ast::Query, rewritten: Rewritten, start: usize) -> 
             }
             dml::insert(insert, false, rewritten, start)
         }
-        _ => Err(SyntaxError::unsupported("this statement is not supported", start)),
+        _ => Err(SyntaxError::unsupported("WITH before INSERT of this form is not supported", start)),
     }
 }
 
@@ -172,7 +177,11 @@ pub(super) fn explain(c: &mut Cursor) -> Result<Statement> {
             c.comma_list(|c| {
                 let option = c.one_of(&["ANALYZE", "VERBOSE"]).ok_or_else(|| c.error())?;
                 let on = c.one_of(&["TRUE", "FALSE", "ON", "OFF"]).is_none_or(|word| matches!(word, "TRUE" | "ON"));
-                if option == "ANALYZE" { analyze = on } else { verbose = on }
+                if option == "ANALYZE" {
+                    analyze = on
+                } else {
+                    verbose = on
+                }
                 Ok(())
             })
         })?;

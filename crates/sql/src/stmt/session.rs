@@ -12,14 +12,18 @@ use crate::print;
 /// Transaction control.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transaction {
-    Begin { read_only: bool },
+    Begin {
+        read_only: bool,
+    },
     Commit,
     Rollback,
     Savepoint(String),
     Release(String),
     RollbackTo(String),
     /// `SET TRANSACTION ...`: accepted where it asks for what we do anyway.
-    Characteristics { read_only: bool },
+    Characteristics {
+        read_only: bool,
+    },
 }
 
 /// `SET [SESSION | LOCAL] name {= | TO} value, ...`; `USE db` is `SET database = db`.
@@ -267,11 +271,7 @@ fn type_name(c: &mut Cursor) -> Result<String> {
 /// After `EXECUTE`.
 pub(super) fn execute(c: &mut Cursor) -> Result<Statement> {
     let name = c.ident()?;
-    let arguments = if c.is_open() {
-        c.parenthesised(|c| c.comma_list(super::query::expression))?
-    } else {
-        Vec::new()
-    };
+    let arguments = if c.is_open() { c.parenthesised(|c| c.comma_list(super::query::expression))? } else { Vec::new() };
     Ok(Statement::Execute(Execute { name, arguments }))
 }
 

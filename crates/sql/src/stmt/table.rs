@@ -116,6 +116,8 @@ pub(super) fn create(c: &mut Cursor) -> Result<Statement> {
     };
     if c.is_open() && !followed_by_as(c) {
         c.parenthesised(|c| elements(&mut table, c))?;
+        let CreateTable { columns, primary_key, .. } = &mut table;
+        columns.iter_mut().filter(|column| primary_key.contains(&column.name)).for_each(|key| key.nullable = false);
         if c.keywords("WITH") {
             return Err(c.unsupported("storage parameters of a table are not supported"));
         }
@@ -341,9 +343,9 @@ fn alter_column(c: &mut Cursor) -> Result<TableChange> {
         Some("DROP DEFAULT") => Ok(TableChange::SetDefault { column, default: None }),
         Some("SET NOT NULL") => Ok(TableChange::SetNotNull { column }),
         Some("DROP NOT NULL") => Ok(TableChange::DropNotNull { column }),
-        Some(_) => Err(c.unsupported("changing the type of a column is not supported").with_hint(
-            "add a column of the new type, copy the values with UPDATE and drop the old column",
-        )),
+        Some(_) => Err(c
+            .unsupported("changing the type of a column is not supported")
+            .with_hint("add a column of the new type, copy the values with UPDATE and drop the old column")),
         None => Err(c.error()),
     }
 }

@@ -1,6 +1,5 @@
 //! sqlparser's parser over our lexemes, and its errors as ours.
 
-use lakeport_base::nearest;
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -15,8 +14,24 @@ const RECURSION_LIMIT: usize = 256;
 
 /// Words a misspelt one is compared with.
 const CLAUSES: &[&str] = &[
-    "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET", "UNION", "JOIN", "VALUES", "SET", "INTO", "SELECT",
-    "RETURNING", "BETWEEN", "LIKE", "USING", "CONFLICT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "UNION",
+    "JOIN",
+    "VALUES",
+    "SET",
+    "INTO",
+    "SELECT",
+    "RETURNING",
+    "BETWEEN",
+    "LIKE",
+    "USING",
+    "CONFLICT",
 ];
 
 /// Reads all lexemes as one statement.
@@ -59,7 +74,7 @@ fn whole<T>(
 ) -> Result<T> {
     match run(c, lexemes, parse)? {
         (value, length) if length == lexemes.len() => Ok(value),
-        (_, length) => Err(near(c, lexemes.get(length), None)),
+        (_, length) => Err(near(c, lexemes, length, None)),
     }
 }
 
@@ -71,8 +86,7 @@ fn run<T>(
 ) -> Result<(T, usize)> {
     let dialect = PostgreSqlDialect {};
     let tokens = lexemes.iter().map(Lexeme::for_parser).collect();
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
     let value = parse(&mut parser).map_err(|error| translate(c, lexemes, &error))?;
     let length = match parser.peek_token_ref() {
         next if next.token == Token::EOF => lexemes.len(),
@@ -96,22 +110,24 @@ fn translate(c: &Cursor, lexemes: &[Lexeme], error: &ParserError) -> SyntaxError
         }
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
     };
-    let expected = message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")).map(|(what, _)| what);
+    let expected =
+        message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")).map(|(what, _)| what);
     let found = message
         .rsplit_once("Column: ")
         .and_then(|(_, column)| column.trim().parse().ok())
-        .and_then(|position| lexemes.get(index_at(lexemes, position)));
-    near(c, found, expected)
+        .map_or(lexemes.len(), |position| index_at(lexemes, position));
+    near(c, lexemes, found, expected)
 }
 
-/// The error at a lexeme, or at the end.
-fn near(c: &Cursor, found: Option<&Lexeme>, expected: Option<&str>) -> SyntaxError {
+/// The error at a lexeme, or at the end. A misspelt clause may have been read as the name before it.
+fn near(c: &Cursor, lexemes: &[Lexeme], at: usize, expected: Option<&str>) -> SyntaxError {
+    let found = lexemes.get(at);
+    let before =
+        at.checked_sub(1).and_then(|before| lexemes.get(before)).map_or_else(String::new, |b| b.shown(c.text()));
     let shown = found.map_or_else(|| "EOF".to_string(), |lexeme| lexeme.shown(c.text()));
     let expected = expected.map_or_else(String::new, |what| format!(": expected {what}"));
     let message = format!("at or near \"{shown}\": syntax error{expected}");
-    let error = SyntaxError::syntax(message, found.map_or_else(|| c.end(), |lexeme| lexeme.position));
-    match nearest::nearest(&shown, CLAUSES.iter().copied()) {
-        Some(word) if !word.eq_ignore_ascii_case(&shown) => error.with_hint(format!("did you mean {word}?")),
-        _ => error,
-    }
+    let position = found.map_or_else(|| c.end(), |lexeme| lexeme.position);
+    let error = SyntaxError::syntax(message, position).with_nearest(&shown, CLAUSES.iter().copied());
+    if error.hint.is_some() { error } else { error.with_nearest(&before, CLAUSES.iter().copied()) }
 }

@@ -16,8 +16,8 @@ pub(super) fn insert(insert: ast::Insert, is_upsert: bool, rewritten: Rewritten,
     let ast::TableObject::TableName(table) = &insert.table else {
         return Err(refuse("INSERT into anything but a table"));
     };
-    if insert.table_alias.is_some() {
-        return Err(refuse("an alias in INSERT"));
+    if !is_plain(&insert) {
+        return Err(refuse("this form of INSERT"));
     }
     let on_conflict = match &insert.on {
         Some(_) if is_upsert => return Err(refuse("UPSERT with ON CONFLICT")),
@@ -26,7 +26,8 @@ pub(super) fn insert(insert: ast::Insert, is_upsert: bool, rewritten: Rewritten,
         Some(ast::OnInsert::OnConflict(conflict)) => on_conflict(conflict, start)?,
         Some(_) => return Err(refuse("ON DUPLICATE KEY UPDATE")),
     };
-    if !reads_of(&insert.on, &rewritten, start)?.is_empty() || !reads_of(&insert.returning, &rewritten, start)?.is_empty()
+    if !reads_of(&insert.on, &rewritten, start)?.is_empty()
+        || !reads_of(&insert.returning, &rewritten, start)?.is_empty()
     {
         return Err(refuse("a subquery in ON CONFLICT or RETURNING"));
     }
@@ -35,6 +36,20 @@ pub(super) fn insert(insert: ast::Insert, is_upsert: bool, rewritten: Rewritten,
     let returning = insert.returning.as_deref().map(print::list);
     let source = insert.source.map(|source| Query::new(&source, rewritten, start)).transpose()?;
     Ok(Statement::Insert(Insert { table, columns, source, on_conflict, returning }))
+}
+
+/// Whether the INSERT has nothing but what [`Insert`] holds.
+fn is_plain(insert: &ast::Insert) -> bool {
+    let foreign = insert.overwrite
+        || insert.ignore
+        || insert.replace_into
+        || insert.or.is_some()
+        || insert.table_alias.is_some()
+        || insert.partitioned.is_some()
+        || insert.output.is_some()
+        || insert.insert_alias.is_some()
+        || insert.multi_table_insert_type.is_some();
+    insert.into && !foreign && insert.assignments.is_empty() && insert.after_columns.is_empty()
 }
 
 fn on_conflict(conflict: &ast::OnConflict, start: usize) -> Result<OnConflict> {

@@ -15,20 +15,12 @@ use crate::stmt::Statement;
 ///
 /// # Errors
 /// Something in it that writes.
-pub(super) fn of_query(
-    query: &ast::Query,
-    shows: &[(String, Statement)],
-    start: usize,
-) -> Result<Vec<QualifiedName>> {
+pub(super) fn of_query(query: &ast::Query, shows: &[(String, Statement)], start: usize) -> Result<Vec<QualifiedName>> {
     of(&[query], shows, start)
 }
 
 /// Relations read by some parts of a statement, each once.
-pub(super) fn of<T: Visit>(
-    parts: &[&T],
-    shows: &[(String, Statement)],
-    start: usize,
-) -> Result<Vec<QualifiedName>> {
+pub(super) fn of<T: Visit>(parts: &[&T], shows: &[(String, Statement)], start: usize) -> Result<Vec<QualifiedName>> {
     let mut reads = Reads::default();
     for part in parts {
         if let ControlFlow::Break(what) = part.visit(&mut reads) {

@@ -88,9 +88,10 @@ impl Rewritten {
 
     /// Whether the bracket here is a table: after FROM, JOIN or a comma, with a statement inside.
     fn is_source(&self, c: &Cursor) -> bool {
-        let after_from = self.lexemes.last().is_some_and(|last| {
-            last.token == Token::Comma || ["FROM", "JOIN"].iter().any(|word| last.is_word(word))
-        });
+        let after_from = self
+            .lexemes
+            .last()
+            .is_some_and(|last| last.token == Token::Comma || ["FROM", "JOIN"].iter().any(|word| last.is_word(word)));
         let inside = c.rest().get(1);
         after_from && inside.is_some_and(|next| BRACKETED.iter().any(|word| next.is_word(word)))
     }
@@ -101,7 +102,7 @@ impl Rewritten {
         let mut inside = c.slice(open + 1..close);
         let statement = stmt::statement(&mut inside)?;
         let place = &c.rest()[0];
-        let name = self.unused_name(c.text());
+        let name = self.unused_name(c.source());
         self.lexemes.push(Lexeme { token: Token::make_word(&name, None), ..place.clone() });
         self.shows.push((name, statement));
         c.advance(close - open);
@@ -121,14 +122,15 @@ impl Rewritten {
 /// A point in time: a string, a number, `$n` or a call such as `follower_read_timestamp()`, with an optional sign
 /// before and casts after.
 fn time(c: &mut Cursor) -> Result<()> {
-    let _ = c.symbol(&Token::Minus) || c.symbol(&Token::Plus) || c.keywords("INTERVAL");
+    let _ = c.symbol(&Token::Minus) || c.symbol(&Token::Plus);
+    c.keywords("INTERVAL");
     match c.peek().map(|next| &next.token) {
         Some(Token::Number(..) | Token::Placeholder(_)) => c.advance(1),
         Some(Token::Word(_)) => call(c)?,
         _ => drop(c.literal().map_err(|_| c.expected("a time"))?),
     }
     while c.symbol(&Token::DoubleColon) {
-        stmt::table::column_type(c)?;
+        c.any_word()?;
     }
     Ok(())
 }
