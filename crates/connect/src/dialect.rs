@@ -93,7 +93,7 @@ fn kind_in(dialect: Dialect, type_name: &str) -> Result<&'static dyn Kind> {
     let kind = KINDS.iter().copied().find(|kind| known(kind).is_some_and(|name| name.eq_ignore_ascii_case(type_name)));
     kind.ok_or_else(|| {
         let error = Error::unsupported(format!("connection type {type_name:?} is not supported"));
-        match nearest(type_name, KINDS.iter().filter_map(|kind| known(kind))) {
+        match nearest(type_name, KINDS.iter().filter_map(known)) {
             Some(name) => error.with_hint(format!("did you mean {name}?")),
             None => error,
         }

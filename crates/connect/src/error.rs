@@ -9,6 +9,9 @@ use thiserror::Error as ThisError;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// How the storage client puts a redirect that does not say where to: S3's answer for a bucket of another region.
+const BARE_REDIRECT: &str = "Received redirect without LOCATION";
+
 /// What happened, in words for the client, and how to remedy it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
@@ -167,7 +170,8 @@ impl Error {
             Some(HttpErrorKind::Connect) => return Error::unreachable(cause),
             _ => {}
         }
-        match status_in(error) {
+        let redirected = cause.starts_with(BARE_REDIRECT).then_some(301);
+        match status_in(error).or(redirected) {
             Some(301 | 307) => {
                 Error::invalid("the bucket is in another region").with_hint("set AWS_REGION to its region")
             }

@@ -134,12 +134,13 @@ impl OptionSpec {
     }
 
     fn check(&self, value: &str) -> Result<()> {
-        if value.is_empty() && !self.may_be_empty {
-            return Err(Error::invalid(format!("parameter {} must not be empty", self.name))
-                .with_hint("leave the parameter out to use its default"));
+        if value.is_empty() {
+            let refusal = || Error::invalid(format!("parameter {} must not be empty", self.name));
+            let hint = "leave the parameter out to use its default";
+            return if self.may_be_empty { Ok(()) } else { Err(refusal().with_hint(hint)) };
         }
         match self.ty {
-            OptionType::Choice(words, refusal) if !words.contains(&value) && !value.is_empty() => {
+            OptionType::Choice(words, refusal) if !words.contains(&value) => {
                 Err(Error::invalid(refusal.replace("{}", value)).with_hint(format!("use one of: {}", words.join(", "))))
             }
             OptionType::Bool if parse_bool(value).is_none() => {
@@ -243,5 +244,45 @@ fn unknown_parameters(label: &str, table: &[OptionSpec], unknown: &[&str]) -> Er
         None if table.is_empty() => error.with_hint("this kind takes no parameters"),
         None => error
             .with_hint(format!("known parameters: {}", table.iter().map(|r| r.name).collect::<Vec<_>>().join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TABLE: &[OptionSpec] = &[
+        OptionSpec { need: Need::Required, ..OptionSpec::new("TOPIC", OptionType::Text, "The topic to write to.") },
+        OptionSpec::new("RETRIES", OptionType::Int, "How often.").default("3"),
+        OptionSpec::new("PAUSE", OptionType::Duration, "How long between.").may_be_empty(),
+        OptionSpec::new("CA_CERT", OptionType::Base64, "Whom to trust."),
+    ];
+
+    fn parse(params: &[(&str, &str)]) -> Result<Options> {
+        let params: Vec<_> = params.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        Options::parse("test", TABLE, &params)
+    }
+
+    #[test]
+    fn values_are_checked_by_type() {
+        let options = parse(&[("TOPIC", "t"), ("PAUSE", ""), ("CA_CERT", "AAEC")]).unwrap();
+        assert_eq!((options.get("RETRIES"), options.get("PAUSE")), (Some("3"), None));
+        for (params, message) in [
+            (&[("RETRIES", "1")][..], "parameter TOPIC is required"),
+            (&[("TOPIC", "t"), ("RETRIES", "many")], "cannot parse RETRIES as a whole number"),
+            (&[("TOPIC", "t"), ("PAUSE", "soon")], "cannot parse PAUSE as a duration such as 10s"),
+            (&[("TOPIC", "t"), ("CA_CERT", "-")], "param CA_CERT must be base 64 encoded"),
+            (&[("TOPIC", "")], "parameter TOPIC must not be empty"),
+            (&[("TOPIC", "t"), ("TOPIC", "t")], "parameter TOPIC is given more than once"),
+            (&[("topic", "t"), ("X", "")], "unknown test query parameters: topic, X"),
+        ] {
+            assert_eq!(parse(params).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        let shown = format!("{:?}", parse(&[("TOPIC", "hunter2")]).unwrap());
+        assert_eq!(shown, r#"["TOPIC", "RETRIES"]"#);
     }
 }

@@ -46,8 +46,7 @@ fn dots(segment: &str) -> Dots {
 }
 
 /// A path in two parts.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Joined {
+pub(crate) struct Split {
     /// Holds no wildcard; empty or starting with `/`.
     pub folder: String,
     /// Relative to the folder.
@@ -55,10 +54,10 @@ pub(crate) struct Joined {
 }
 
 /// Splits before the first segment with a wildcard or, without one, before the last.
-pub(crate) fn split_pattern(path: &str) -> Joined {
+pub(crate) fn split_pattern(path: &str) -> Split {
     let end = path.find(WILDCARDS).unwrap_or(path.len());
     let slash = path[..end].rfind('/').unwrap_or(0);
-    Joined { folder: path[..slash].to_string(), pattern: path[slash..].trim_start_matches('/').to_string() }
+    Split { folder: path[..slash].to_string(), pattern: path[slash..].trim_start_matches('/').to_string() }
 }
 
 #[cfg(test)]
@@ -94,7 +93,7 @@ mod tests {
     #[test]
     fn patterns_split_at_the_last_plain_folder() {
         let split = |path| {
-            let Joined { folder, pattern } = split_pattern(path);
+            let Split { folder, pattern } = split_pattern(path);
             (folder, pattern)
         };
         assert_eq!(split("/a/b/part-*.csv"), ("/a/b".into(), "part-*.csv".into()));

@@ -10,7 +10,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::kind::{Access, Host, Kind, KindSpec, Role, Rule, Unknown, kind_of_scheme};
 use crate::option::Options;
-use crate::path::{self, Joined};
+use crate::path::{self, Split};
 
 /// Which copy of a backup a URI holds; read by BACKUP and RESTORE only, allowed on every storage URI.
 pub const LOCALITY_PARAM: &str = "COCKROACH_LOCALITY";
@@ -137,7 +137,7 @@ impl Target {
     /// # Errors
     /// A target that names no file.
     pub fn split_pattern(&self) -> Result<(Target, String)> {
-        let Joined { folder, pattern } = path::split_pattern(&self.uri.path);
+        let Split { folder, pattern } = path::split_pattern(&self.uri.path);
         if pattern.is_empty() {
             return Err(Error::invalid(format!("{} names no file", self.redacted())));
         }

@@ -46,7 +46,7 @@ pub struct LocalStore {
 }
 
 /// The open root folder.
-pub(self) struct Root {
+struct Root {
     fd: OwnedFd,
     env: Env,
 }
@@ -97,7 +97,7 @@ impl LocalStore {
 }
 
 /// Runs file work on a thread that may wait.
-pub(self) async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(run).await?
 }
 

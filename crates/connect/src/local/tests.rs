@@ -72,7 +72,7 @@ async fn staged_names_are_reserved() {
 }
 
 #[tokio::test]
-async fn pipes_and_folders_are_no_files() {
+async fn what_cannot_be_a_file_is_refused() {
     let (folder, store) = store();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), rustix::fs::Mode::RWXU).unwrap();
     std::fs::create_dir(folder.path().join("dir")).unwrap();
@@ -80,6 +80,8 @@ async fn pipes_and_folders_are_no_files() {
         assert!(matches!(store.get(&Path::from(path)).await, Err(Error::NotFound { .. })), "{path}");
         assert!(matches!(store.delete(&Path::from(path)).await, Err(Error::NotFound { .. })), "{path}");
     }
+    let error = crate::Error::from(store.put(&Path::from("n".repeat(300)), "x".into()).await.unwrap_err());
+    assert!(matches!(error, crate::Error::Invalid(_)), "{error:?}");
     store.put(&Path::from("file"), "x".into()).await.unwrap();
     let error = crate::Error::from(store.put(&Path::from("file/below"), "x".into()).await.unwrap_err());
     assert!(matches!(error, crate::Error::Conflict(_)), "{error:?}");

@@ -21,6 +21,10 @@ use crate::error::{Error, Result, chain};
 /// Redirects followed on one host before giving up.
 const REDIRECTS_MAX: usize = 5;
 
+/// Headers whose values no log may print.
+const SECRET_HEADERS: [&str; 3] =
+    ["authorization", "x-amz-security-token", "x-amz-server-side-encryption-aws-kms-key-id"];
+
 /// How a client treats redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
@@ -94,7 +98,12 @@ impl HttpConnector for Client {
 
 #[async_trait]
 impl HttpService for Client {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        for name in SECRET_HEADERS {
+            if let Some(value) = request.headers_mut().get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
         if let Err(error) = self.guard.check_literal(&request.uri().to_string()) {
             return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }

@@ -59,3 +59,39 @@ fn patterns_split_off_their_folder() {
         "nodelocal://1 names no file"
     );
 }
+
+#[test]
+fn rules_over_several_options() {
+    use crate::option::{OptionSpec, OptionType};
+    static TABLE: &[OptionSpec] =
+        &[OptionSpec::new("CERT", OptionType::Text, ""), OptionSpec::new("KEY", OptionType::Text, "")];
+    let options = |names: &[&str]| {
+        let params: Vec<_> = names.iter().map(|name| (name.to_string(), "x".to_string())).collect();
+        Options::parse("test", TABLE, &params).unwrap()
+    };
+    let together = Rule::Together(&["CERT", "KEY"]);
+    let exclusive = Rule::Exclusive(&["CERT", "KEY"]);
+    for (names, is_together, is_exclusive) in
+        [(&[][..], true, true), (&["CERT"], false, true), (&["KEY"], false, true), (&["CERT", "KEY"], true, false)]
+    {
+        assert_eq!(check_rule(&together, &options(names)).is_ok(), is_together, "{names:?}");
+        assert_eq!(check_rule(&exclusive, &options(names)).is_ok(), is_exclusive, "{names:?}");
+    }
+}
+
+#[test]
+fn tables_and_kinds_are_well_formed() {
+    let mut names: Vec<&str> = crate::KINDS.iter().map(|kind| kind.spec().name).collect();
+    let mut schemes: Vec<&str> = crate::KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
+    for list in [&mut names, &mut schemes] {
+        let count = list.len();
+        list.sort();
+        list.dedup();
+        assert_eq!(list.len(), count, "a name or scheme is taken twice: {list:?}");
+    }
+    for row in crate::KINDS.iter().flat_map(|kind| kind.spec().options) {
+        let sounds_secret = ["SECRET", "TOKEN", "PASSWORD", "CREDENTIALS"].iter().any(|word| row.name.contains(word));
+        assert!(!(sounds_secret && row.public), "{} is shown", row.name);
+        assert!(row.help.ends_with('.'), "{}", row.name);
+    }
+}

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use crate::scratch::{conforms, scratch};
 use lakeport_base::Uri;
 use lakeport_connect::{Error, Target, probe, transfer_test};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// The check's usual time limit.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -156,4 +158,81 @@ async fn the_operator_can_forbid() {
         refusal("s3://bucket/x?AUTH=implicit", |policy| policy.implicit_disabled = true).await,
         "implicit credentials disallowed for s3 due to --external-io-disable-implicit-credentials flag"
     );
+}
+
+/// Answers every request alike; tells its address.
+async fn always(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = vec![0; 1 << 16];
+            let _ = stream.read(&mut buffer).await;
+            let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn answers_are_understood() {
+    let uri = "s3://bucket/x?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=topsecret&AWS_REGION=us-east-1";
+    let wrong_region = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong; \
+                        expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>";
+    let endpoint = always("400 Bad Request", wrong_region).await;
+    let error = refusal(&with(uri, "AWS_ENDPOINT", &endpoint)).await;
+    assert!(matches!(error, Error::Invalid(_)), "{error:?}");
+    assert!(error.to_string().ends_with("the region 'us-east-1' is wrong; expecting 'eu-west-1'"), "{error}");
+
+    let endpoint = always("301 Moved Permanently", "").await;
+    let error = refusal(&with(uri, "AWS_ENDPOINT", &endpoint)).await;
+    assert_eq!(error.hint(), Some("set AWS_REGION to its region"), "{error:?}");
+
+    let endpoint = always("503 Slow Down", "<Error><Code>SlowDown</Code><Message>less</Message></Error>").await;
+    let error = refusal(&with(uri, "AWS_ENDPOINT", &endpoint)).await;
+    assert!(matches!(error, Error::Throttled(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_at_the_limit() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let uri = "s3://bucket/x?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s";
+    let (_folder, cx) = scratch();
+    let target = with(uri, "AWS_ENDPOINT", &endpoint);
+    let error = probe(&target, &cx, Duration::from_millis(300)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    assert!(error.to_string().contains(&endpoint), "{error}");
+}
+
+/// Set for the child process of the next test.
+const CHILD: &str = "LAKEPORT_TEST_IMPLICIT";
+
+/// Does nothing unless the next test runs it in a child process.
+#[tokio::test]
+async fn child_with_credentials_of_its_own() {
+    let Some(uri) = server(CHILD) else { return };
+    let (_folder, cx) = scratch();
+    probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn implicit_credentials_come_from_the_environment() {
+    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
+    let target = Target::parse(&uri).unwrap();
+    let mut implicit = with(&uri, "AUTH", "implicit").uri().clone();
+    implicit.params.retain(|(key, _)| key == "AUTH" || key == "AWS_ENDPOINT");
+    let key = |name| target.options().get(name).unwrap().replace(' ', "+");
+    for (secret, passes) in [(key("AWS_SECRET_ACCESS_KEY"), true), ("wrong".to_string(), false)] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "s3::child_with_credentials_of_its_own"])
+            .env(CHILD, implicit.to_text())
+            .env("AWS_ACCESS_KEY_ID", key("AWS_ACCESS_KEY_ID"))
+            .env("AWS_SECRET_ACCESS_KEY", secret)
+            .output()
+            .unwrap();
+        assert_eq!(child.status.success(), passes, "{}", String::from_utf8_lossy(&child.stdout));
+    }
 }
