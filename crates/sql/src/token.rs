@@ -95,8 +95,13 @@ pub(crate) fn lexemes(text: &str) -> Result<Vec<Lexeme>, SyntaxError> {
     Ok(lexemes)
 }
 
-/// The lexeme, unless it is a placeholder other than `$1` to `$65535`.
+/// The lexeme, unless it is a placeholder other than `$1` to `$65535` or a literal with an escaped NUL.
 fn checked(lexeme: Lexeme, text: &str) -> Result<Lexeme, SyntaxError> {
+    if let Token::EscapedStringLiteral(value) | Token::UnicodeStringLiteral(value) = &lexeme.token
+        && value.contains('\0')
+    {
+        return Err(SyntaxError::syntax("string literal must not hold NUL characters", lexeme.position));
+    }
     if matches!(lexeme.token, Token::Placeholder(_)) && lexeme.placeholder().is_none() {
         let message = format!("at or near {:?}: syntax error: expected $1 to ${PLACEHOLDER_MAX}", lexeme.shown(text));
         return Err(SyntaxError::syntax(message, lexeme.position));

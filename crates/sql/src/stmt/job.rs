@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sqlparser::tokenizer::Token;
+
 use super::query::{self, Query};
 use super::{Statement, Text};
 use crate::cursor::{Cursor, Result};
@@ -81,7 +83,7 @@ pub(super) fn control(control: Control, c: &mut Cursor) -> Result<Statement> {
 }
 
 fn reason(c: &mut Cursor) -> Result<Text> {
-    c.expect_symbol(&sqlparser::tokenizer::Token::Eq)?;
+    c.expect_symbol(&Token::Eq)?;
     c.text_value()
 }
 
