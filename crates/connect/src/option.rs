@@ -57,6 +57,8 @@ pub struct OptionSpec {
     pub ty: OptionType,
     /// May be shown to anyone who may see the connection.
     pub public: bool,
+    /// What follows this mark in a public value, up to a comma, is secret all the same.
+    pub secret_after: Option<&'static str>,
     /// Whether it must be written.
     pub need: Need,
     /// An empty value is allowed and means the option is not set.
@@ -79,6 +81,7 @@ impl OptionSpec {
             materialize: None,
             ty,
             public: false,
+            secret_after: None,
             need: Need::Optional,
             may_be_empty: false,
             default: None,
@@ -91,6 +94,12 @@ impl OptionSpec {
     pub const fn public(mut self) -> OptionSpec {
         self.public = true;
         self
+    }
+
+    /// Allows the value to be shown but for what follows a mark.
+    pub const fn public_but_after(mut self, mark: &'static str) -> OptionSpec {
+        self.secret_after = Some(mark);
+        self.public()
     }
 
     /// Sets the value used when none is written.
@@ -133,6 +142,15 @@ impl OptionSpec {
         }
     }
 
+    /// The value as anyone may see it.
+    pub fn shown(&self, value: &str) -> String {
+        match self.secret_after {
+            _ if !self.public => REDACTED.to_string(),
+            None => value.to_string(),
+            Some(mark) => value.split(',').map(|part| redact_after(part, mark)).collect::<Vec<_>>().join(","),
+        }
+    }
+
     fn check(&self, value: &str) -> Result<()> {
         if value.is_empty() {
             let refusal = || Error::invalid(format!("parameter {} must not be empty", self.name));
@@ -156,6 +174,13 @@ impl OptionSpec {
             _ => Ok(()),
         }
     }
+}
+
+/// Stands for a secret in whatever is shown.
+pub(crate) const REDACTED: &str = "redacted";
+
+fn redact_after(text: &str, mark: &str) -> String {
+    text.split_once(mark).map_or_else(|| text.to_string(), |(before, _)| format!("{before}{mark}{REDACTED}"))
 }
 
 /// The values of a target's options. `Debug` shows names only.

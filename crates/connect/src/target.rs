@@ -9,7 +9,7 @@ use object_store::path::Path;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::kind::{Access, Host, Kind, KindSpec, Role, Rule, Unknown, kind_of_scheme};
-use crate::option::Options;
+use crate::option::{Options, REDACTED};
 use crate::path::{self, Split};
 
 /// Which copy of a backup a URI holds; read by BACKUP and RESTORE only, allowed on every storage URI.
@@ -184,13 +184,9 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// Stands for a secret in whatever is shown.
-const REDACTED: &str = "redacted";
-
 fn redact_param(spec: &KindSpec, key: String, value: String) -> (String, String) {
     match spec.options.iter().find(|row| row.name == key) {
-        Some(row) if row.public => (key, value),
-        Some(_) => (key, REDACTED.to_string()),
+        Some(row) => (key, row.shown(&value)),
         None if key == LOCALITY_PARAM => (key, value),
         None => (REDACTED.to_string(), REDACTED.to_string()),
     }

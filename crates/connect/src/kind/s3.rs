@@ -70,6 +70,7 @@ const OPTIONS: &[OptionSpec] = &[
         OptionType::Text,
         "Roles to assume one after the other, separated by commas, each perhaps with ;external_id=<id>.",
     )
+    .public_but_after(";external_id=")
     .databend("role_arn")
     .materialize("ASSUME ROLE ARN"),
     OptionSpec::new(

@@ -62,11 +62,11 @@ fn what_becomes_part_of_a_host_holds_nothing_else() {
 #[test]
 fn redaction_sorts_and_hides() {
     let target = Target::parse(
-        "s3://b/p?AWS_SECRET_ACCESS_KEY=s%2Bs&AWS_ACCESS_KEY_ID=k&ASSUME_ROLE=arn:aws:iam::1:role/A;external_id=x&AUTH=specified",
+        "s3://b/p?AWS_SECRET_ACCESS_KEY=s%2Bs&AWS_ACCESS_KEY_ID=k&ASSUME_ROLE=r1;external_id=x,r2&AUTH=specified",
     );
     assert_eq!(
         target.unwrap().redacted(),
-        "s3://b/p?ASSUME_ROLE=redacted&AUTH=specified&AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=redacted"
+        "s3://b/p?ASSUME_ROLE=r1%3Bexternal_id%3Dredacted%2Cr2&AUTH=specified&AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=redacted"
     );
 }
 
