@@ -1,0 +1,234 @@
+//! One client after its start: messages in, statements, messages out.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use lakeport_base::{Env, Sqlstate};
+use lakeport_core::{Error, Session, SessionEvent};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::{self, Fault, Flow};
+use crate::link::Link;
+use crate::message::{Frame, Message, violation};
+use crate::portal::Portal;
+use crate::extended::Prepared;
+use crate::reply::Severity;
+
+/// How long a client may take to receive the last message before the connection closes.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// How the server stops: first no new statements, then no statements.
+#[derive(Clone, Default)]
+pub(crate) struct Shutdown {
+    /// Idle connections close; busy ones finish their statement.
+    pub draining: CancellationToken,
+    /// Running statements are cancelled.
+    pub ended: CancellationToken,
+}
+
+/// A connection with its session.
+pub(crate) struct Connection {
+    pub(crate) link: Link,
+    pub(crate) session: Arc<Session>,
+    events: mpsc::Receiver<SessionEvent>,
+    shutdown: Shutdown,
+    env: Env,
+    pub(crate) prepared: HashMap<String, Arc<Prepared>>,
+    pub(crate) portals: HashMap<String, Portal>,
+    /// After an error in the extended protocol messages are passed over up to the next Sync.
+    discarding: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        link: Link,
+        session: Arc<Session>,
+        events: mpsc::Receiver<SessionEvent>,
+        shutdown: Shutdown,
+        env: Env,
+    ) -> Connection {
+        let (prepared, portals) = (HashMap::new(), HashMap::new());
+        Connection { link, session, events, shutdown, env, prepared, portals, discarding: false }
+    }
+
+    /// Serves the client until it leaves or the server stops.
+    pub(crate) async fn run(mut self) {
+        self.ready();
+        let end = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+        };
+        self.portals.clear();
+        if let Fault::Fatal(error) | Fault::Statement(error) = end {
+            self.link.out.error(Severity::Fatal, &error);
+            // A client that does not read its farewell goes without.
+            let _ = tokio::time::timeout(FAREWELL_TIME, self.link.flush()).await;
+        }
+        self.session.close().await;
+    }
+
+    /// Handles one message. Only what ends the connection is an error.
+    async fn step(&mut self) -> Flow {
+        let frame = self.next_frame(self.shutdown.draining.clone()).await?;
+        let extended = !matches!(frame.tag, b'Q' | b'S');
+        if self.discarding && frame.tag != b'S' && frame.tag != b'X' {
+            return Ok(());
+        }
+        let outcome = match AssertUnwindSafe(self.handle(frame)).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(Fault::Statement(fault::panicked(panic.as_ref()))),
+        };
+        match outcome {
+            Err(Fault::Statement(error)) => {
+                self.refuse(error);
+                self.discarding = extended;
+                if !extended {
+                    self.ready();
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn handle(&mut self, frame: Frame) -> Flow {
+        match read(frame)? {
+            Message::Query(text) => {
+                self.query(&text).await?;
+                self.ready();
+            }
+            Message::Parse { name, text, types } => self.parse(name, &text, &types).await?,
+            Message::Bind(bind) => self.bind(bind)?,
+            Message::Describe { target, name } => self.describe(target, &name)?,
+            Message::Execute { portal, rows_max } => self.execute_portal(&portal, rows_max).await?,
+            Message::Close { target, name } => self.close_object(target, &name),
+            Message::Flush => self.link.flush().await?,
+            Message::Sync => {
+                self.discarding = false;
+                self.forget_portals_of_ended_block();
+                self.ready();
+            }
+            Message::Terminate => return Err(Fault::Gone),
+            // What a client sent before it heard that its copy had failed.
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a round: the client may send its next statement.
+    fn ready(&mut self) {
+        self.forward_events();
+        self.link.out.ready(self.session.block());
+    }
+
+    /// Reports a failed statement; an open block has failed with it.
+    pub(crate) fn refuse(&mut self, error: Error) {
+        self.link.out.discard_unfinished();
+        self.session.fail_block();
+        self.forward_events();
+        let error = fault::logged(error, &self.env);
+        self.link.out.error(Severity::Error, &error);
+    }
+
+    /// The next message, unless the server stops before it comes. Replies go out before there is a wait.
+    async fn next_frame(&mut self, stop: CancellationToken) -> Flow<Frame> {
+        loop {
+            if let Some(frame) = self.link.buffered_frame()? {
+                return Ok(frame);
+            }
+            self.link.flush().await?;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(fault::shutdown()),
+                Some(event) = self.events.recv() => tell(&mut self.link, &event),
+                filled = self.link.fill() => filled?,
+            }
+        }
+    }
+
+    /// Runs a piece of a statement. Meanwhile notices go out, a client that leaves cancels the statement, and so does
+    /// the end of the grace at shutdown.
+    pub(crate) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> Flow<T> {
+        let mut work = pin!(work);
+        let mut end = None;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    self.forward_events();
+                    return end.map_or(Ok(done), Err);
+                }
+                Some(event) = self.events.recv() => {
+                    tell(&mut self.link, &event);
+                    self.link.flush().await?;
+                }
+                filled = self.link.fill(), if end.is_none() && self.link.may_read_ahead() => {
+                    if let Err(fault) = filled {
+                        end = Some(fault);
+                        self.session.cancel();
+                    }
+                }
+                () = self.shutdown.ended.cancelled(), if end.is_none() => {
+                    end = Some(fault::shutdown());
+                    self.session.cancel();
+                }
+            }
+        }
+    }
+
+    /// Puts waiting notices before whatever comes next.
+    fn forward_events(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            tell(&mut self.link, &event);
+        }
+    }
+
+    /// The data of a copy up to its end; `None` is the end.
+    pub(crate) async fn copy_data(&mut self) -> Flow<Option<Bytes>> {
+        loop {
+            let frame = self.next_frame(self.shutdown.ended.clone()).await?;
+            match read(frame)? {
+                Message::CopyData(data) => return Ok(Some(data)),
+                Message::CopyDone => return Ok(None),
+                Message::CopyFail(reason) => return Err(copy_failed(&reason).into()),
+                Message::Flush | Message::Sync => {}
+                Message::Terminate => return Err(Fault::Gone),
+                _ => return Err(Fault::Fatal(violation("unexpected message while COPY waits for data"))),
+            }
+        }
+    }
+
+    /// Sends replies once enough of them wait.
+    pub(crate) async fn relieve(&mut self) -> Flow {
+        if self.link.out.buffer.len() >= crate::link::SEND_AT_BYTES {
+            self.link.flush().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a message. One that breaks the protocol ends the connection: what follows cannot be trusted.
+fn read(frame: Frame) -> Flow<Message> {
+    Message::read(frame).map_err(|error| match error.code() {
+        Sqlstate::PROTOCOL_VIOLATION => Fault::Fatal(error),
+        _ => Fault::Statement(error),
+    })
+}
+
+fn copy_failed(reason: &str) -> Error {
+    Error::new(Sqlstate::QUERY_CANCELED, format!("COPY from stdin failed: {reason}"))
+}
+
+fn tell(link: &mut Link, event: &SessionEvent) {
+    match event {
+        SessionEvent::Notice(notice) => link.out.notice(notice),
+        SessionEvent::ParameterChanged { name, value } => link.out.parameter_status(name, value),
+    }
+}

@@ -1,0 +1,174 @@
+//! Batches of rows to copy data: one message for each row.
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use bytes::{BufMut, BytesMut};
+use lakeport_core::rows::sql_type;
+use lakeport_core::value::TextColumn;
+use lakeport_core::{Error, Result};
+use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
+
+use super::BINARY_SIGNATURE;
+use crate::encode::BinaryColumn;
+use crate::reply::Replies;
+
+/// Field count that ends a binary copy.
+const BINARY_TRAILER: i16 = -1;
+
+/// Writes copy data in the format asked for.
+pub(super) struct CopyEncoder<'a> {
+    options: &'a CopyOptions,
+}
+
+/// One batch ready to be written row by row.
+pub(super) struct CopyBatch<'a> {
+    options: &'a CopyOptions,
+    columns: Columns,
+    rows: usize,
+}
+
+enum Columns {
+    Text(Vec<TextColumn>),
+    Binary(Vec<BinaryColumn>),
+}
+
+impl<'a> CopyEncoder<'a> {
+    pub(super) fn new(options: &'a CopyOptions) -> CopyEncoder<'a> {
+        CopyEncoder { options }
+    }
+
+    /// What comes before the rows: the header line, or the signature of a binary copy.
+    pub(super) fn start(&self, schema: &Schema, out: &mut Replies) {
+        if self.options.format == CopyFormat::Binary {
+            out.begin(b'd');
+            out.buffer.put_slice(BINARY_SIGNATURE);
+            // No flags, no extension.
+            out.buffer.put_u64(0);
+            out.end();
+        } else if self.options.header {
+            out.begin(b'd');
+            for (at, field) in schema.fields().iter().enumerate() {
+                self.options.write_separator(at, &mut out.buffer);
+                self.options.write_field(field.name(), &mut out.buffer);
+            }
+            out.buffer.put_u8(b'\n');
+            out.end();
+        }
+    }
+
+    /// What comes after the rows.
+    pub(super) fn end(&self, out: &mut Replies) {
+        if self.options.format == CopyFormat::Binary {
+            out.begin(b'd');
+            out.buffer.put_i16(BINARY_TRAILER);
+            out.end();
+        }
+    }
+
+    /// Prepares a batch.
+    pub(super) fn batch(&self, batch: &RecordBatch) -> Result<CopyBatch<'a>> {
+        let fields = batch.schema_ref().fields().iter().zip(batch.columns());
+        let columns = match self.options.format {
+            CopyFormat::Binary => {
+                let columns = fields.map(|(field, array)| BinaryColumn::new(array, &sql_type(field)));
+                Columns::Binary(columns.collect::<Result<_>>()?)
+            }
+            CopyFormat::Text | CopyFormat::Csv => {
+                Columns::Text(fields.map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect())
+            }
+        };
+        Ok(CopyBatch { options: self.options, columns, rows: batch.num_rows() })
+    }
+}
+
+impl CopyBatch<'_> {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Writes one row as one message.
+    pub(super) fn write(&self, row: usize, out: &mut Replies) -> Result<()> {
+        out.begin(b'd');
+        match &self.columns {
+            Columns::Binary(columns) => {
+                out.buffer.put_u16(columns.len() as u16);
+                columns.iter().try_for_each(|column| column.write(row, &mut out.buffer))?;
+            }
+            Columns::Text(columns) => self.write_line(columns, row, &mut out.buffer)?,
+        }
+        out.end();
+        Ok(())
+    }
+
+    fn write_line(&self, columns: &[TextColumn], row: usize, out: &mut BytesMut) -> Result<()> {
+        let mut field = String::new();
+        for (at, column) in columns.iter().enumerate() {
+            self.options.write_separator(at, out);
+            if column.is_null(row) {
+                out.put_slice(self.options.null.as_bytes());
+                continue;
+            }
+            field.clear();
+            column.write(row, &mut field).map_err(Error::internal)?;
+            self.options.write_field(&field, out);
+        }
+        out.put_u8(b'\n');
+        Ok(())
+    }
+}
+
+/// How the options write one field.
+trait WriteField {
+    /// The delimiter before every field but the first.
+    fn write_separator(&self, at: usize, out: &mut BytesMut);
+    /// A value that is not NULL.
+    fn write_field(&self, field: &str, out: &mut BytesMut);
+}
+
+impl WriteField for CopyOptions {
+    fn write_separator(&self, at: usize, out: &mut BytesMut) {
+        if at > 0 {
+            out.put_u8(self.delimiter);
+        }
+    }
+
+    fn write_field(&self, field: &str, out: &mut BytesMut) {
+        if self.format == CopyFormat::Csv { write_csv(field, self, out) } else { write_text(field, self, out) }
+    }
+}
+
+fn write_text(field: &str, options: &CopyOptions, out: &mut BytesMut) {
+    for byte in field.bytes() {
+        let letter = match byte {
+            8 => b'b',
+            12 => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            11 => b'v',
+            byte if byte == b'\\' || byte == options.delimiter => byte,
+            byte => {
+                out.put_u8(byte);
+                continue;
+            }
+        };
+        out.put_slice(&[b'\\', letter]);
+    }
+}
+
+/// Quotes where the field would otherwise read as something else.
+fn write_csv(field: &str, options: &CopyOptions, out: &mut BytesMut) {
+    let special = |byte: u8| byte == options.delimiter || byte == options.quote || matches!(byte, b'\n' | b'\r');
+    if field != options.null && field != "\\." && !field.bytes().any(special) {
+        out.put_slice(field.as_bytes());
+        return;
+    }
+    out.put_u8(options.quote);
+    for byte in field.bytes() {
+        if byte == options.quote || byte == options.escape {
+            out.put_u8(options.escape);
+        }
+        out.put_u8(byte);
+    }
+    out.put_u8(options.quote);
+}

@@ -1,0 +1,193 @@
+//! The extended protocol: prepared statements and portals.
+
+use std::sync::Arc;
+
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_core::engine::Description;
+use lakeport_core::{Block, Error, Outcome};
+use lakeport_sql::Parsed;
+
+use crate::connection::Connection;
+use crate::fault::{Fault, Flow};
+use crate::message::{Bind, Target, violation};
+use crate::params;
+use crate::portal::{Portal, PortalState, RowCursor};
+use crate::types::{ColumnShape, TEXT, declared_type, spread_formats};
+
+/// A statement ready to be bound.
+pub(crate) struct Prepared {
+    /// `None` is the empty statement.
+    parsed: Option<Parsed>,
+    /// OIDs that the client declared; 0 leaves the type open.
+    declared: Vec<u32>,
+    description: Description,
+}
+
+impl Prepared {
+    /// What the client declared for a parameter, if that says anything.
+    fn declared_type(&self, index: usize) -> Option<SqlType> {
+        self.declared.get(index).copied().and_then(declared_type)
+    }
+
+    /// OIDs of all parameters, as told to the client.
+    fn param_oids(&self) -> Vec<u32> {
+        let params = self.description.params.iter().enumerate();
+        params.map(|(index, ty)| self.declared_type(index).map_or(ty.oid(), |_| self.declared[index])).collect()
+    }
+}
+
+impl Connection {
+    pub(crate) async fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Flow {
+        if !name.is_empty() && self.prepared.contains_key(&name) {
+            let message = format!("prepared statement {name:?} already exists");
+            return Err(Error::new(Sqlstate::DUPLICATE_PREPARED_STATEMENT, message).into());
+        }
+        let mut statements = self.session.parse(text)?.into_iter();
+        let (parsed, None) = (statements.next(), statements.next()) else {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Error::new(Sqlstate::SYNTAX_ERROR, message).into());
+        };
+        let description = match &parsed {
+            Some(parsed) => {
+                let declared: Vec<_> = types.iter().map(|oid| declared_type(*oid)).collect();
+                let session = Arc::clone(&self.session);
+                let described = self.drive(session.describe(&parsed.statement, &declared)).await?;
+                described.map_err(|error| Fault::from(error).moved(parsed.position))?
+            }
+            None => Description { params: Vec::new(), columns: None },
+        };
+        self.prepared.insert(name, Arc::new(Prepared { parsed, declared: types.to_vec(), description }));
+        self.link.out.parse_complete();
+        Ok(())
+    }
+
+    pub(crate) fn bind(&mut self, bind: Bind) -> Flow {
+        let prepared = self.prepared(&bind.statement)?;
+        if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) {
+            let message = format!("portal {:?} already exists", bind.portal);
+            return Err(Error::new(Sqlstate::DUPLICATE_CURSOR, message).into());
+        }
+        let types = &prepared.description.params;
+        if bind.params.len() != types.len() {
+            let message = format!("bind supplies {} parameters, the statement has {}", bind.params.len(), types.len());
+            return Err(violation(message).into());
+        }
+        let formats = spread_formats(&bind.param_formats, types.len())
+            .ok_or_else(|| violation("parameter formats do not fit the parameters"))?;
+        let mut params = Vec::with_capacity(types.len());
+        for (index, ((value, format), ty)) in bind.params.iter().zip(formats).zip(types).enumerate() {
+            let declared = prepared.declared_type(index);
+            let param = params::read(value.as_deref(), format, declared.as_ref().unwrap_or(ty), ty);
+            params.push(param.map_err(|error| error.with_detail(format!("parameter ${}", index + 1)))?);
+        }
+        let portal = Portal { prepared, params, result_formats: bind.result_formats, state: PortalState::Bound };
+        self.portals.insert(bind.portal, portal);
+        self.link.out.bind_complete();
+        Ok(())
+    }
+
+    pub(crate) fn describe(&mut self, target: Target, name: &str) -> Flow {
+        let (prepared, formats) = match target {
+            Target::Statement => {
+                let prepared = self.prepared(name)?;
+                self.link.out.parameter_description(&prepared.param_oids());
+                (prepared, Vec::new())
+            }
+            Target::Portal => {
+                let portal = self.portals.get(name).ok_or_else(|| unknown_portal(name))?;
+                (Arc::clone(&portal.prepared), portal.result_formats.clone())
+            }
+        };
+        let Some(schema) = &prepared.description.columns else {
+            self.link.out.no_data();
+            return Ok(());
+        };
+        let formats = spread_result_formats(&formats, schema.fields().len())?;
+        let columns = schema.fields().iter().zip(formats);
+        self.link
+            .out
+            .row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), format)));
+        Ok(())
+    }
+
+    /// Runs a portal, or goes on with it.
+    pub(crate) async fn execute_portal(&mut self, name: &str, rows_max: usize) -> Flow {
+        // Out of the map while it runs: a failed portal must not run again.
+        let mut portal = self.portals.remove(name).ok_or_else(|| unknown_portal(name))?;
+        portal.state = match std::mem::replace(&mut portal.state, PortalState::Done) {
+            PortalState::Bound => self.start_portal(&portal, rows_max).await?,
+            PortalState::Suspended(cursor) => self.continue_portal(cursor, rows_max).await?,
+            PortalState::Done => {
+                let message = format!("portal {name:?} cannot be run again");
+                return Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
+            }
+        };
+        self.portals.insert(name.to_string(), portal);
+        Ok(())
+    }
+
+    async fn start_portal(&mut self, portal: &Portal, rows_max: usize) -> Flow<PortalState> {
+        let Some(parsed) = &portal.prepared.parsed else {
+            self.link.out.empty_query();
+            return Ok(PortalState::Done);
+        };
+        let session = Arc::clone(&self.session);
+        let outcome = self.drive(session.execute(parsed, &portal.params)).await?;
+        match outcome.map_err(|error| Fault::from(error).moved(parsed.position))? {
+            Outcome::Empty => self.link.out.empty_query(),
+            Outcome::Done { tag } => self.link.out.command_complete(&tag),
+            Outcome::Rows { tag, rows } => {
+                let formats = spread_result_formats(&portal.result_formats, rows.schema.fields().len())?;
+                return self.continue_portal(RowCursor::new(tag, rows, formats), rows_max).await;
+            }
+            Outcome::CopyIn(copy) => self.copy_in(copy).await?,
+            Outcome::CopyOut { rows, options } => self.copy_out(rows, &options).await?,
+        }
+        Ok(PortalState::Done)
+    }
+
+    async fn continue_portal(&mut self, mut cursor: RowCursor, rows_max: usize) -> Flow<PortalState> {
+        let done = self.send_rows(&mut cursor, rows_max).await?;
+        Ok(if done { PortalState::Done } else { PortalState::Suspended(cursor) })
+    }
+
+    /// Closing what does not exist is no error.
+    pub(crate) fn close_object(&mut self, target: Target, name: &str) {
+        match target {
+            Target::Statement => {
+                self.prepared.remove(name);
+            }
+            Target::Portal => {
+                self.portals.remove(name);
+            }
+        }
+        self.link.out.close_complete();
+    }
+
+    /// Portals live as long as their transaction, and outside a block that ends at Sync.
+    pub(crate) fn forget_portals_of_ended_block(&mut self) {
+        if self.session.block() != Block::Open {
+            self.portals.clear();
+        }
+    }
+
+    fn prepared(&self, name: &str) -> Flow<Arc<Prepared>> {
+        let prepared = self.prepared.get(name).cloned();
+        prepared.ok_or_else(|| {
+            let message = format!("prepared statement {name:?} does not exist");
+            Error::new(Sqlstate::INVALID_STATEMENT_NAME, message).into()
+        })
+    }
+}
+
+fn spread_result_formats(formats: &[i16], count: usize) -> Flow<Vec<i16>> {
+    // Some clients send formats for statements without columns.
+    if count == 0 {
+        return Ok(vec![TEXT; 0]);
+    }
+    spread_formats(formats, count).ok_or_else(|| violation("result formats do not fit the columns").into())
+}
+
+fn unknown_portal(name: &str) -> Error {
+    Error::new(Sqlstate::INVALID_CURSOR_NAME, format!("portal {name:?} does not exist"))
+}

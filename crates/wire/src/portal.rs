@@ -1,0 +1,91 @@
+//! Rows of a statement on their way out, and the portals that hold them between messages.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use futures::StreamExt;
+use lakeport_core::rows::RowStream;
+
+use crate::connection::Connection;
+use crate::encode::BatchEncoder;
+use crate::extended::Prepared;
+use crate::fault::Flow;
+use crate::link::SEND_AT_BYTES;
+use crate::reply::Replies;
+use crate::types::ColumnShape;
+
+/// A bound statement.
+pub(crate) struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub params: Vec<ArrayRef>,
+    /// As the client wrote them; spread over the columns once these are known.
+    pub result_formats: Vec<i16>,
+    pub state: PortalState,
+}
+
+/// How far a portal is.
+pub(crate) enum PortalState {
+    Bound,
+    /// Stopped by a row limit, with rows left.
+    Suspended(RowCursor),
+    Done,
+}
+
+/// The rows of a statement, sent piece by piece.
+pub(crate) struct RowCursor {
+    tag: &'static str,
+    rows: RowStream,
+    formats: Vec<i16>,
+    /// The batch being sent.
+    batch: Option<BatchEncoder>,
+    sent: u64,
+}
+
+impl RowCursor {
+    /// Rows with a format for each column.
+    pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>) -> RowCursor {
+        RowCursor { tag, rows, formats, batch: None, sent: 0 }
+    }
+
+    /// Writes the description of the columns.
+    pub(crate) fn describe(&self, out: &mut Replies) {
+        let columns = self.rows.schema.fields().iter().zip(&self.formats);
+        out.row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), *format)));
+    }
+
+    fn complete_tag(&self) -> String {
+        match self.tag {
+            "INSERT" => format!("INSERT 0 {}", self.sent),
+            tag => format!("{tag} {}", self.sent),
+        }
+    }
+}
+
+impl Connection {
+    /// Sends rows up to a limit (0 is none) and the end of the statement, if it is reached. Answers whether it was.
+    pub(crate) async fn send_rows(&mut self, cursor: &mut RowCursor, rows_max: usize) -> Flow<bool> {
+        let mut left = if rows_max == 0 { usize::MAX } else { rows_max };
+        loop {
+            if let Some(batch) = &mut cursor.batch {
+                let sent = batch.write(left, SEND_AT_BYTES, &mut self.link.out)?;
+                cursor.sent += sent as u64;
+                left -= sent;
+                self.relieve().await?;
+                if !batch.is_done() {
+                    if left > 0 {
+                        continue;
+                    }
+                    self.link.out.portal_suspended();
+                    return Ok(false);
+                }
+                cursor.batch = None;
+            }
+            match self.drive(cursor.rows.batches.next()).await? {
+                Some(batch) => cursor.batch = Some(BatchEncoder::new(&batch?, &cursor.formats)?),
+                None => break,
+            }
+        }
+        self.link.out.command_complete(&cursor.complete_tag());
+        Ok(true)
+    }
+}
