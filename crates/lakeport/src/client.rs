@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::client_tls::RustlsConnect;
 
 /// A session with a server.
 pub struct Connection {
@@ -37,7 +38,7 @@ impl Connection {
     pub async fn open_verified(config: &Config, ca_cert: &Path) -> Result<Connection> {
         let mut config = config.clone();
         config.ssl_mode(SslMode::Require);
-        let tls = MakeRustlsConnect::new(trusting(ca_cert)?);
+        let tls = RustlsConnect::new(trusting(ca_cert)?);
         let (client, connection) = config.connect(tls).await.map_err(described).context("connect")?;
         Ok(Connection::drive(client, connection))
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod client_tls;
 mod config;
 mod config_file;
 mod demo;
