@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use lakeport_catalog::Catalog;
 use lakeport_core::Server;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,17 +20,17 @@ use crate::metrics;
 #[derive(Clone)]
 pub struct Pages {
     pub server: Arc<Server>,
+    pub catalog: Arc<dyn Catalog>,
     /// Whether the server takes connections.
     pub ready: Arc<AtomicBool>,
 }
 
 /// Answers requests until `stop` fires.
-///
-/// # Errors
-/// The listener failing.
-pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
     let router = Router::new().route("/health", get(health)).route("/metrics", get(metrics_text)).with_state(pages);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "http pages no longer served");
+    }
 }
 
 async fn health(State(pages): State<Pages>) -> Response {
@@ -41,7 +42,7 @@ async fn health(State(pages): State<Pages>) -> Response {
 }
 
 async fn metrics_text(State(pages): State<Pages>) -> Response {
-    match metrics::render(&pages.server).await {
+    match metrics::render(&pages.server, pages.catalog.as_ref()).await {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "metrics not rendered");

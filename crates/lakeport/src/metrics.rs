@@ -1,5 +1,6 @@
 //! The numbers of `/metrics`. They are counted where they arise; a scrape reads them all and prints them.
 
+use lakeport_catalog::Catalog;
 use lakeport_catalog::model::Job;
 use lakeport_core::Server;
 use prometheus::{Counter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -8,13 +9,13 @@ use prometheus::{Counter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, 
 ///
 /// # Errors
 /// A name used twice, or the catalog failing.
-pub async fn render(server: &Server) -> anyhow::Result<String> {
+pub async fn render(server: &Server, catalog: &dyn Catalog) -> anyhow::Result<String> {
     let registry = Registry::new();
     build(&registry)?;
     process(&registry)?;
     sessions(&registry, server)?;
     storage(&registry, server)?;
-    jobs(&registry, &server.job_rows().await?)?;
+    jobs(&registry, &catalog.read().await?.jobs().await?)?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
 

@@ -12,6 +12,7 @@ use lakeport_catalog::seal::MasterKey;
 use lakeport_catalog::sqlite::SqliteCatalog;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
+use lakeport_core::job::Jobs;
 use lakeport_core::{Server, ServerConfig};
 use lakeport_engine::DataFusionEngine;
 use object_store::ObjectStore;
@@ -31,9 +32,10 @@ use crate::{log, password, tls};
 /// Whatever keeps the server from starting or from stopping cleanly.
 pub async fn run(config: Config) -> Result<()> {
     let node = Node::start(config).await?;
-    println!("lakeport: ready pg={} http={}", node.pg_addr, node.http_addr);
+    node.print_ready();
     stop_signal().await?;
-    node.stop().await
+    node.stop().await;
+    Ok(())
 }
 
 /// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once.
@@ -50,6 +52,9 @@ pub async fn stop_signal() -> Result<()> {
     });
     Ok(())
 }
+
+/// Clients served at once; each may hold a socket, a session and a batch of rows.
+const CONNECTIONS_MAX: usize = 1000;
 
 /// Exit code after a second signal, as shells have it for SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -70,7 +75,6 @@ pub struct Node {
     pg_addr: SocketAddr,
     http_addr: SocketAddr,
     ready: Arc<AtomicBool>,
-    config: Config,
     sessions: Part,
     jobs: Part,
     pages: Part,
@@ -79,22 +83,24 @@ pub struct Node {
 /// A task that ends soon after it is told to.
 struct Part {
     stop: CancellationToken,
-    task: JoinHandle<Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Part {
     fn start<F>(run: impl FnOnce(CancellationToken) -> F) -> Part
     where
-        F: Future<Output = Result<()>> + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(stop.clone()));
         Part { stop, task }
     }
 
-    async fn end(self) -> Result<()> {
+    async fn end(self) {
         self.stop.cancel();
-        self.task.await.context("join")?
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a part of the server had stopped");
+        }
     }
 }
 
@@ -107,25 +113,33 @@ impl Node {
         log::init(config.log_format, &config.log_filter)?;
         forbid_core_dumps()?;
         tls::install_provider();
-        let tls = config.certs_dir.as_deref().map(tls::server_config).transpose()?;
-        let server = open_server(&config).await?;
+        let env = Env::system();
+        let sessions = lakeport_wire::Options {
+            tls: config.certs_dir.as_deref().map(tls::server_config).transpose()?,
+            connections_max: CONNECTIONS_MAX,
+            shutdown_grace: config.shutdown_grace,
+            env: env.clone(),
+        };
+        let (server, catalog) = open_server(&config, env).await?;
         let pg = bind("--listen-addr", config.listen_addr).await?;
         let http = bind("--http-addr", config.http_addr).await?;
         let (pg_addr, http_addr) = (pg.local_addr()?, http.local_addr()?);
-        let ready = Arc::new(AtomicBool::new(false));
-        let pages = Pages { server: server.clone(), ready: ready.clone() };
-        let node = Node {
+        let ready = Arc::new(AtomicBool::new(true));
+        let pages = Pages { server: server.clone(), catalog, ready: ready.clone() };
+        tracing::info!(pg = %pg_addr, http = %http_addr, insecure = config.insecure, "ready");
+        Ok(Node {
             pg_addr,
             http_addr,
-            pages: Part::start(|stop| async { http::serve(http, pages, stop).await.context("serve http") }),
-            jobs: Part::start(|stop| serve_jobs(server.clone(), stop)),
-            sessions: Part::start(|stop| serve_sessions(pg, server, tls, stop, config.shutdown_grace)),
             ready,
-            config,
-        };
-        node.ready.store(true, Ordering::Release);
-        tracing::info!(pg = %pg_addr, http = %http_addr, insecure = node.config.insecure, "ready");
-        Ok(node)
+            jobs: Part::start(|stop| Jobs::run(server.clone(), stop)),
+            sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
+            pages: Part::start(|stop| http::serve(http, pages, stop)),
+        })
+    }
+
+    /// Tells whoever started the process that it takes connections, and where.
+    pub fn print_ready(&self) {
+        println!("lakeport: ready pg={} http={}", self.pg_addr, self.http_addr);
     }
 
     /// Where clients of the PostgreSQL protocol connect.
@@ -139,16 +153,12 @@ impl Node {
     }
 
     /// Stops: no new sessions, statements get the grace, jobs are handed back, then the HTTP pages go.
-    ///
-    /// # Errors
-    /// The first of what went wrong; the rest is stopped all the same.
-    pub async fn stop(self) -> Result<()> {
+    pub async fn stop(self) {
         self.ready.store(false, Ordering::Release);
-        let sessions = self.sessions.end().await.context("stop sessions");
-        let jobs = self.jobs.end().await.context("stop jobs");
-        let pages = self.pages.end().await.context("stop http");
+        self.sessions.end().await;
+        self.jobs.end().await;
+        self.pages.end().await;
         tracing::info!("stopped");
-        sessions.and(jobs).and(pages)
     }
 }
 
@@ -156,8 +166,7 @@ async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(addr).await.with_context(|| format!("{flag}: listen on {addr}"))
 }
 
-async fn open_server(config: &Config) -> Result<Arc<Server>> {
-    let env = Env::system();
+async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn Catalog>)> {
     make_private_folder(&config.store)?;
     let master = MasterKey::load_or_create(&config.master_key, &env)?;
     let location = config.catalog.to_str().context("--catalog: the path is not UTF-8")?;
@@ -169,8 +178,8 @@ async fn open_server(config: &Config) -> Result<Arc<Server>> {
         make_private_folder(dir)?;
     }
     let warehouse = open_warehouse(config, &env).await.context("--warehouse")?;
-    Ok(Server::new(ServerConfig {
-        catalog,
+    let server = Server::new(ServerConfig {
+        catalog: catalog.clone(),
         engine: Arc::new(DataFusionEngine::new(env.clone())?),
         env,
         warehouse,
@@ -180,7 +189,8 @@ async fn open_server(config: &Config) -> Result<Arc<Server>> {
         external_io_implicit_disabled: config.external_io_implicit_disabled,
         insecure: config.insecure,
         listen_addr: Some(config.listen_addr),
-    }))
+    });
+    Ok((server, catalog))
 }
 
 async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStore>> {

@@ -37,21 +37,24 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let store = tempfile::Builder::new().prefix("lakeport-demo-").tempdir().context("make a temporary store")?;
     let (pg, http) = (usual_or_free(PG_PORT).await, usual_or_free(HTTP_PORT).await);
     let node = Node::start(Config::throwaway(store.path().to_path_buf(), pg, http, args.log)).await?;
+    node.print_ready();
     let shown = tokio::select! {
-        shown = show(node.pg_addr()) => shown,
+        shown = show(&node, args.once) => shown,
         signal = node::stop_signal() => signal,
     };
-    if shown.is_ok() && !args.once {
-        println!("{}", invitation(&node));
-        node::stop_signal().await?;
-    }
-    node.stop().await?;
+    node.stop().await;
     shown
 }
 
-async fn show(addr: SocketAddr) -> Result<()> {
-    sample::load(addr).await.context("load the sample database")?;
-    tour::run(addr).await
+/// Takes the tour; ends after it, or goes on for ever.
+async fn show(node: &Node, once: bool) -> Result<()> {
+    sample::load(node.pg_addr()).await.context("load the sample database")?;
+    tour::run(node.pg_addr()).await?;
+    if once {
+        return Ok(());
+    }
+    println!("{}", invitation(node));
+    std::future::pending().await
 }
 
 fn invitation(node: &Node) -> String {
