@@ -34,9 +34,9 @@ def free_ports(count):
     return ports
 
 
-def wait_for(url, seconds=60):
+def wait_for(url, process, seconds=60):
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=2)
             return
@@ -44,7 +44,7 @@ def wait_for(url, seconds=60):
             return
         except OSError:
             time.sleep(0.1)
-    sys.exit(f"{url} does not answer")
+    raise RuntimeError(f"{url} does not answer")
 
 
 def client(service, endpoint, keys, token=None):
@@ -55,7 +55,7 @@ def client(service, endpoint, keys, token=None):
         aws_access_key_id=keys[0],
         aws_secret_access_key=keys[1],
         aws_session_token=token,
-        config=Config(retries={"max_attempts": 10}, s3={"addressing_style": "path"}),
+        config=Config(retries={"max_attempts": 3}, s3={"addressing_style": "path"}),
     )
 
 
@@ -64,30 +64,33 @@ def identity(name, keys, actions):
 
 
 def s3(folder, log):
-    # The gRPC port of each part is its port + 10000 unless it is given.
-    ports = free_ports(8)
+    # A port that is not given is a fixed one, which another server on this machine may have.
+    ports = free_ports(10)
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [
         identity("writer", WRITER, ["Admin", "Read", "Write", "List", "Tagging"]),
         identity("reader", READER, ["Read", "List"]),
     ]}))
     names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
-             "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc"]
+             "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance"]
     command = [HERE / "weed", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
-               "-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=256", "-volume.max=20"]
+               "-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=256", "-volume.max=20",
+               # Off: their fixed ports would keep two servers from running at once.
+               "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{name}={port}" for name, port in zip(names, ports)]
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     endpoint = f"http://127.0.0.1:{ports[6]}"
-    wait_for(endpoint)
+    wait_for(endpoint, process)
     store = client("s3", endpoint, WRITER)
-    for attempt in range(100):
+    # It answers before its parts have found each other.
+    for attempt in range(50):
         try:
             for bucket in ("lake", "other"):
                 store.create_bucket(Bucket=bucket)
             store.put_object(Bucket="lake", Key="ready", Body=b"ready")
             break
         except Exception:
-            if attempt == 99:
+            if attempt == 49 or process.poll() is not None:
                 raise
             time.sleep(0.2)
     return process, {
@@ -103,7 +106,7 @@ def sts(folder, log):
     command = [HERE / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=env)
     endpoint = f"http://127.0.0.1:{port}"
-    wait_for(endpoint)
+    wait_for(endpoint, process)
     any_keys = ("any", "any")
     client("s3", endpoint, any_keys).create_bucket(Bucket="vault")
     iam = client("iam", endpoint, any_keys)
@@ -135,7 +138,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lakeport-peer-") as name:
         folder = pathlib.Path(name)
         with open(folder / "log", "w") as log:
-            process, facts = peer(folder, log)
+            try:
+                process, facts = peer(folder, log)
+            except Exception:
+                print((folder / "log").read_text()[-4000:], file=sys.stderr)
+                raise
             try:
                 print(" ".join(f"{name}={value}" for name, value in facts.items()), flush=True)
                 sys.stdin.read()

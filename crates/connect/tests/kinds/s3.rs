@@ -1,15 +1,10 @@
-//! S3 and STS against real servers. Each test does nothing when its variable is not set.
-//!
-//! * `LAKEPORT_TEST_S3`: `s3://bucket/path?...` with an endpoint and keys that may write, on a server that checks
-//!   signatures, such as SeaweedFS.
-//! * `LAKEPORT_TEST_S3_READER`: the same with keys that may only read.
-//! * `LAKEPORT_TEST_STS`: an S3 URI with one step of `ASSUME_ROLE` and its external id, on a server that checks both,
-//!   such as moto with its policy checks on.
-//! * `LAKEPORT_TEST_STS_CHAIN`: the same with two steps.
+//! S3 and STS: real servers, and what goes wrong before one answers.
 
 use std::time::{Duration, Instant};
 
+use crate::peer::Peer;
 use crate::scratch::{conforms, scratch};
+use crate::variable;
 use lakeport_base::Uri;
 use lakeport_connect::{Error, Target, probe, transfer_test};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,11 +12,6 @@ use tokio::net::TcpListener;
 
 /// The check's usual time limit.
 const LIMIT: Duration = Duration::from_secs(10);
-
-#[expect(clippy::disallowed_methods, reason = "how the harness names the servers it started")]
-fn server(variable: &str) -> Option<String> {
-    std::env::var(variable).ok()
-}
 
 /// The URI with one parameter replaced.
 fn with(uri: &str, name: &str, value: &str) -> Target {
@@ -45,72 +35,98 @@ async fn refusal(target: &Target) -> Error {
 }
 
 #[tokio::test]
-async fn conformance() {
-    if let Some(uri) = server("LAKEPORT_TEST_S3") {
-        conforms(&uri).await;
+async fn conformance_on_s3() {
+    let peer = Peer::start("s3");
+    let own = peer.as_ref().map(|peer| peer.uri("S3_BUCKET", "S3_KEY", "S3_SECRET"));
+    let Some(uri) = variable("LAKEPORT_TEST_S3").or(own) else { return };
+    conforms(&uri).await;
+    the_check_and_the_transfer_test_pass(&uri).await;
+    wrong_credentials_are_named(&uri).await;
+    implicit_credentials_come_from_the_environment(&uri);
+    if let Some(peer) = peer {
+        keys_that_may_only_read_fail_the_check(&peer.uri("S3_BUCKET", "S3_READER_KEY", "S3_READER_SECRET")).await;
     }
 }
 
-#[tokio::test]
-async fn the_check_and_the_transfer_test_pass() {
-    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
+async fn the_check_and_the_transfer_test_pass(uri: &str) {
     let (_folder, cx) = scratch();
-    let target = Target::parse(&uri).unwrap();
+    let target = Target::parse(uri).unwrap();
     probe(&target, &cx, LIMIT).await.unwrap();
     let transfer = transfer_test(&*target.open(&cx).await.unwrap(), &cx.env, 12 << 20).await;
     assert!(transfer.ok && transfer.can_delete, "{transfer:?}");
 }
 
-#[tokio::test]
-async fn wrong_credentials_are_named() {
-    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
-    let error = refusal(&with(&uri, "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")).await;
+async fn wrong_credentials_are_named(uri: &str) {
+    let error = refusal(&with(uri, "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")).await;
     assert!(matches!(error, Error::Denied(_)), "{error:?}");
     assert!(error.to_string().starts_with("failed to write a sentinel ExternalStorage file: s3://"), "{error}");
     assert!(error.to_string().contains("SignatureDoesNotMatch"), "{error}");
-
-    let error = refusal(&with(&uri, "AWS_ACCESS_KEY_ID", "AKIANOBODY")).await;
+    let error = refusal(&with(uri, "AWS_ACCESS_KEY_ID", "AKIANOBODY")).await;
     assert!(matches!(error, Error::Denied(_)), "{error:?}");
 }
 
-/// On the second server: SeaweedFS makes a bucket for a writer who names a new one.
-#[tokio::test]
-async fn absent_buckets_are_named() {
-    let Some(uri) = server("LAKEPORT_TEST_STS") else { return };
-    let mut absent = Uri::parse(&uri).unwrap();
-    absent.host = "no-such-bucket".into();
-    let error = refusal(&Target::from_uri(absent).unwrap()).await;
-    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
-    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
-}
-
-#[tokio::test]
-async fn keys_that_may_only_read_fail_the_check() {
-    let Some(uri) = server("LAKEPORT_TEST_S3_READER") else { return };
-    let error = refusal(&Target::parse(&uri).unwrap()).await;
+async fn keys_that_may_only_read_fail_the_check(uri: &str) {
+    let error = refusal(&Target::parse(uri).unwrap()).await;
     assert!(matches!(error, Error::Denied(_)), "{error:?}");
     assert!(error.to_string().contains("AccessDenied"), "{error}");
 }
 
+/// Set for the child process that has credentials of its own.
+const CHILD: &str = "LAKEPORT_TEST_IMPLICIT";
+
+/// Does nothing unless another test runs it in a child process.
 #[tokio::test]
-async fn roles_are_assumed() {
-    for variable in ["LAKEPORT_TEST_STS", "LAKEPORT_TEST_STS_CHAIN"] {
-        let Some(uri) = server(variable) else { continue };
-        let (_folder, cx) = scratch();
-        probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap_or_else(|error| panic!("{variable}: {error}"));
+async fn child_with_credentials_of_its_own() {
+    let Some(uri) = variable(CHILD) else { return };
+    let (_folder, cx) = scratch();
+    probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap();
+}
+
+fn implicit_credentials_come_from_the_environment(uri: &str) {
+    let target = Target::parse(uri).unwrap();
+    let mut implicit = with(uri, "AUTH", "implicit").uri().clone();
+    implicit.params.retain(|(key, _)| key == "AUTH" || key == "AWS_ENDPOINT");
+    let key = |name| target.options().get(name).unwrap().replace(' ', "+");
+    for (secret, passes) in [(key("AWS_SECRET_ACCESS_KEY"), true), ("wrong".to_string(), false)] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "s3::child_with_credentials_of_its_own"])
+            .env(CHILD, implicit.to_text())
+            .env("AWS_ACCESS_KEY_ID", key("AWS_ACCESS_KEY_ID"))
+            .env("AWS_SECRET_ACCESS_KEY", secret)
+            .output()
+            .unwrap();
+        assert_eq!(child.status.success(), passes, "{}", String::from_utf8_lossy(&child.stdout));
     }
 }
 
 #[tokio::test]
-async fn roles_need_their_external_id_and_true_keys() {
-    let Some(uri) = server("LAKEPORT_TEST_STS") else { return };
-    let role = Target::parse(&uri).unwrap().options().get("ASSUME_ROLE").unwrap().to_string();
-    let (arn, _) = role.split_once(';').unwrap();
-    let error = refusal(&with(&uri, "ASSUME_ROLE", &format!("{arn};external_id=wrong"))).await;
+async fn roles_are_assumed() {
+    let Some(peer) = Peer::start("sts") else { return };
+    let uri = peer.uri("STS_BUCKET", "STS_KEY", "STS_SECRET");
+    let [plain, guarded, relay] = ["STS_ROLE", "STS_GUARDED_ROLE", "STS_RELAY_ROLE"].map(|role| peer.fact(role));
+    let guarded_by = |id: &str| format!("{guarded};external_id={id}");
+    let with_id = guarded_by(peer.fact("STS_EXTERNAL_ID"));
+    for roles in [plain, &with_id, &format!("{relay},{with_id}")] {
+        let (_folder, cx) = scratch();
+        let target = with(&uri, "ASSUME_ROLE", roles);
+        probe(&target, &cx, LIMIT).await.unwrap_or_else(|error| panic!("{roles}: {error}"));
+    }
+    let error = refusal(&with(&uri, "ASSUME_ROLE", &guarded_by("wrong"))).await;
     assert!(matches!(error, Error::Denied(_)), "{error:?}");
-    assert!(error.to_string().contains(&format!("cannot assume role {arn}: AccessDenied")), "{error}");
-    let error = refusal(&with(&uri, "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")).await;
+    assert!(error.to_string().contains(&format!("cannot assume role {guarded}: AccessDenied")), "{error}");
+
+    let mut no_keys = with(&uri, "ASSUME_ROLE", plain).uri().clone();
+    no_keys.params.retain(|(key, _)| key != "AWS_SECRET_ACCESS_KEY");
+    no_keys.params.push(("AWS_SECRET_ACCESS_KEY".into(), "wrong-secret-key".into()));
+    let error = refusal(&Target::from_uri(no_keys).unwrap()).await;
     assert!(error.to_string().contains("SignatureDoesNotMatch"), "{error}");
+
+    // This server, unlike the other, does not make a bucket for a writer who names a new one.
+    let mut absent = with(&uri, "ASSUME_ROLE", plain).uri().clone();
+    absent.host = "no-such-bucket".into();
+    let error = refusal(&Target::from_uri(absent).unwrap()).await;
+    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
+    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
 }
 
 #[tokio::test]
@@ -205,34 +221,4 @@ async fn a_silent_server_is_given_up_at_the_limit() {
     let error = probe(&target, &cx, Duration::from_millis(300)).await.unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error:?}");
     assert!(error.to_string().contains(&endpoint), "{error}");
-}
-
-/// Set for the child process of the next test.
-const CHILD: &str = "LAKEPORT_TEST_IMPLICIT";
-
-/// Does nothing unless the next test runs it in a child process.
-#[tokio::test]
-async fn child_with_credentials_of_its_own() {
-    let Some(uri) = server(CHILD) else { return };
-    let (_folder, cx) = scratch();
-    probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap();
-}
-
-#[tokio::test]
-async fn implicit_credentials_come_from_the_environment() {
-    let Some(uri) = server("LAKEPORT_TEST_S3") else { return };
-    let target = Target::parse(&uri).unwrap();
-    let mut implicit = with(&uri, "AUTH", "implicit").uri().clone();
-    implicit.params.retain(|(key, _)| key == "AUTH" || key == "AWS_ENDPOINT");
-    let key = |name| target.options().get(name).unwrap().replace(' ', "+");
-    for (secret, passes) in [(key("AWS_SECRET_ACCESS_KEY"), true), ("wrong".to_string(), false)] {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "s3::child_with_credentials_of_its_own"])
-            .env(CHILD, implicit.to_text())
-            .env("AWS_ACCESS_KEY_ID", key("AWS_ACCESS_KEY_ID"))
-            .env("AWS_SECRET_ACCESS_KEY", secret)
-            .output()
-            .unwrap();
-        assert_eq!(child.status.success(), passes, "{}", String::from_utf8_lossy(&child.stdout));
-    }
 }
