@@ -75,8 +75,10 @@ pub(crate) fn static_keys(key_id: &str, secret_key: &str, token: Option<&str>) -
 }
 
 /// The server's own credentials: environment, profile, workload identity, instance.
-pub(crate) async fn implicit(env: &Env) -> Result<AwsCredentialProvider> {
-    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+pub(crate) async fn implicit(env: &Env, region: &str) -> Result<AwsCredentialProvider> {
+    // Without a region the loader would ask the metadata service for one, and wait.
+    let region = aws_config::Region::new(region.to_string());
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region).load().await;
     let provider = config.credentials_provider();
     let provider = provider.ok_or_else(|| Error::denied("this server has no AWS credentials of its own"))?;
     Ok(Arc::new(Renewed::new(Ambient(provider), env.clone())))

@@ -280,17 +280,12 @@ pub fn scrub(text: &str) -> String {
 
 fn scrub_word(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.to_string() };
-    let (rest, tail) = match rest.find('?') {
-        Some(question) => {
-            (&rest[..question], rest.rfind([')', ']', '"', ',', ';']).map_or("", |end| &rest[end.max(question)..]))
-        }
-        None => (rest, ""),
-    };
-    let tail = tail.trim_start_matches('?');
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let authority_start = rest[..authority_end].rfind('@').map_or(0, |at| at + 1);
-    let tail = if tail.chars().all(|c| !c.is_alphanumeric()) { tail } else { "" };
-    format!("{scheme}://{}{tail}", &rest[authority_start..])
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // Punctuation after the URL is not part of it.
+    let closing = &query[query.trim_end_matches([')', ']', '"', '\'', ',', ';', ':', '.']).len()..];
+    // A password may hold a slash, so the last @ counts wherever it stands.
+    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+    format!("{scheme}://{address}{closing}")
 }
 
 #[cfg(test)]
@@ -301,6 +296,7 @@ mod tests {
     fn scrubs_queries_and_user_information() {
         let text = "error sending request for url (https://u:pw@h.example/b/k?X-Amz-Signature=abc): refused";
         assert_eq!(scrub(text), "error sending request for url (https://h.example/b/k): refused");
+        assert_eq!(scrub("at https://u:p/w@h.example/k."), "at https://h.example/k.");
         assert_eq!(scrub("plain words"), "plain words");
     }
 

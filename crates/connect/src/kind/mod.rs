@@ -106,15 +106,27 @@ pub enum Rule {
     Together(&'static [&'static str]),
     /// At most one of them.
     Exclusive(&'static [&'static str]),
-    /// While `option` has this value, `needs` must be set; `refusal` is the documented text.
-    Needs { option: &'static str, value: &'static str, needs: &'static str, refusal: &'static str },
+    /// While one option has a certain value, another must be set.
+    Needs {
+        /// The option looked at.
+        option: &'static str,
+        /// Its value, written or by default.
+        value: &'static str,
+        /// The option that must be set then.
+        needs: &'static str,
+        /// The documented text when it is not.
+        refusal: &'static str,
+    },
 }
 
 /// What is done with parameters that are not in the option table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// `unknown <label> query parameters: X`
-    Refused { label: &'static str },
+    Refused {
+        /// How the text calls the kind.
+        label: &'static str,
+    },
     /// Sent on to the server, and secret.
     PassedOn,
 }

@@ -247,7 +247,7 @@ async fn credentials(
             // A plus sign that nobody escaped arrives as a space.
             aws::static_keys(key_id, &secret_key.replace(' ', "+"), options.get("AWS_SESSION_TOKEN"))
         }
-        _ => aws::implicit(&cx.env).await?,
+        _ => aws::implicit(&cx.env, region).await?,
     };
     let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
     let amazon = || Url::parse(&format!("https://sts.{region}.amazonaws.com"));
