@@ -53,7 +53,8 @@ fn run(python: &Path, script: &Path) -> Result<(), Failed> {
     if !server.terminate().success() {
         failures.push("the server stopped with a failure".to_string());
     }
-    let allowed: Vec<regex::Regex> = heads("# log:").iter().map(|text| regex::Regex::new(text)).collect::<Result<_, _>>()?;
+    let allowed: Vec<regex::Regex> =
+        heads("# log:").iter().map(|text| regex::Regex::new(text)).collect::<Result<_, _>>()?;
     failures.extend(server.complaints(&allowed).into_iter().map(|line| format!("unlisted line in the log: {line}")));
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }

@@ -56,7 +56,9 @@ async fn rounds() -> Result<(), Failed> {
         .await?;
     let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     for round in 0..ROUNDS {
-        one_round(&mut server, &mut dice, round, &acknowledged).await.map_err(|error| format!("round {round}, seed {seed}: {error:?}"))?;
+        one_round(&mut server, &mut dice, round, &acknowledged)
+            .await
+            .map_err(|error| format!("round {round}, seed {seed}: {error:?}"))?;
     }
     Ok(())
 }

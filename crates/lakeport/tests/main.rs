@@ -7,6 +7,7 @@
 mod client;
 mod home;
 mod kill;
+mod manual;
 mod peer;
 mod server;
 mod session;
@@ -19,7 +20,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let trials: Vec<Trial> =
-        [slt::trials(), client::trials(), kill::trials()].into_iter().flatten().collect();
+        [slt::trials(), manual::trials(), client::trials(), kill::trials()].into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     slt::print_skipped();
     peer::stop();

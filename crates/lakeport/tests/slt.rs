@@ -64,12 +64,7 @@ async fn run_file(file: &Path, protocol: Protocol) -> Result<(), Failed> {
 }
 
 /// Sets the labels and variables that a file may use.
-fn prepare<M>(
-    runner: &mut Runner<FileSession, M>,
-    file: &Path,
-    stage: &Stage,
-    protocol: Protocol,
-) -> Result<(), Failed>
+fn prepare<M>(runner: &mut Runner<FileSession, M>, file: &Path, stage: &Stage, protocol: Protocol) -> Result<(), Failed>
 where
     M: MakeConnection<Conn = FileSession>,
 {
@@ -117,7 +112,9 @@ fn needs_service(record: &Record<Letter>) -> bool {
         Record::System { conditions, .. } | Record::Let { conditions, .. } => conditions,
         _ => return false,
     };
-    conditions.iter().any(|condition| matches!(condition, Condition::OnlyIf { label } if label.starts_with('s') && label != "simple"))
+    conditions.iter().any(
+        |condition| matches!(condition, Condition::OnlyIf { label } if label.starts_with('s') && label != "simple"),
+    )
 }
 
 /// Stops the server; answers what was wrong with its end and its log.

@@ -54,7 +54,14 @@ fn decode(ty: &Type, raw: &[u8]) -> Option<String> {
 /// Shortest digits that read back, with an exponent where PostgreSQL writes one.
 fn float(value: f64, single: bool) -> String {
     if value.is_nan() || value.is_infinite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "Infinity" } else { "-Infinity" }.to_string();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }
+        .to_string();
     }
     let scientific = if single { format!("{:e}", value as f32) } else { format!("{value:e}") };
     let (digits, exponent) = scientific.split_once('e').expect("an exponent");

@@ -65,7 +65,8 @@ fn crates_depend_downwards_only() {
         // A crate may take itself with the features of its tests.
         let others = dependencies.iter().filter(|dependency| **dependency != name);
         let ours = others.filter_map(|dependency| dependency.strip_prefix("lakeport-"));
-        offences.extend(ours.filter(|other| !allowed.contains(other)).map(|other| format!("{name} must not use {other}")));
+        offences
+            .extend(ours.filter(|other| !allowed.contains(other)).map(|other| format!("{name} must not use {other}")));
     }
     none_of(offences);
 }
@@ -75,8 +76,14 @@ fn foreign_crates_stay_at_home() {
     let mut offences = Vec::new();
     for (name, dependencies) in packages().iter().map(uses) {
         for dependency in dependencies {
-            let strays = |(prefix, homes): &&(&str, &[&str])| dependency.starts_with(prefix) && !homes.contains(&&*name);
-            offences.extend(HOMES.iter().filter(strays).map(|(_, homes)| format!("{name} uses {dependency}, which belongs to {homes:?}")));
+            let strays =
+                |(prefix, homes): &&(&str, &[&str])| dependency.starts_with(prefix) && !homes.contains(&&*name);
+            offences.extend(
+                HOMES
+                    .iter()
+                    .filter(strays)
+                    .map(|(_, homes)| format!("{name} uses {dependency}, which belongs to {homes:?}")),
+            );
         }
     }
     none_of(offences);

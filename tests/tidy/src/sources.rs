@@ -11,7 +11,11 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     (concat!("std::", "env::"), &["crates/lakeport/", TESTS], "settings come from the binary's configuration"),
     (concat!("print", "ln!"), &["crates/lakeport/", TESTS], "a library writes to the log"),
     (concat!("allow(clippy::", "unwrap_used"), &[], "use ?, or expect with the reason why it holds"),
-    (concat!("Serialize", ", Deser"), STORED, "stored and sent shapes have their own files, so that they cannot change by accident"),
+    (
+        concat!("Serialize", ", Deser"),
+        STORED,
+        "stored and sent shapes have their own files, so that they cannot change by accident",
+    ),
     (concat!("pub use ", "self::"), &[], "one path to each item"),
 ];
 
@@ -38,7 +42,8 @@ fn no_banned_words() {
     for source in rust() {
         for (number, line) in source.text.lines().enumerate() {
             let found = BANNED.iter().filter(|(word, homes, _)| {
-                line.contains(word) && !homes.iter().any(|home| source.path.starts_with(home) || is_test(home, &source.path))
+                line.contains(word)
+                    && !homes.iter().any(|home| source.path.starts_with(home) || is_test(home, &source.path))
             });
             offences.extend(found.map(|(word, _, reason)| format!("{}:{}: {word}: {reason}", source.path, number + 1)));
         }
