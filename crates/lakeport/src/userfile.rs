@@ -76,20 +76,22 @@ pub async fn run(args: UserfileArgs) -> Result<()> {
         Some(ca_cert) => Connection::open_verified(&config, ca_cert).await?,
     };
     match args.command {
-        FileCommand::Upload { source, destination } => upload(&connection, &area, &source, destination).await,
-        FileCommand::List { pattern } => list(&connection, &area, pattern).await,
-        FileCommand::Get { source, destination } => download(&connection, &source, destination).await,
-        FileCommand::Delete { path } => delete(&connection, &path).await,
+        FileCommand::Upload { source, destination } => {
+            let path = match destination {
+                Some(destination) => path_in(&area, &destination).to_string(),
+                None => file_name(&source)?,
+            };
+            upload(&connection, &area, &source, &path).await
+        }
+        FileCommand::List { pattern } => list(&connection, &area, pattern.as_deref()).await,
+        FileCommand::Get { source, destination } => download(&connection, path_in(&area, &source), destination).await,
+        FileCommand::Delete { path } => delete(&connection, path_in(&area, &path)).await,
     }
 }
 
-async fn upload(connection: &Connection, area: &str, source: &Path, destination: Option<String>) -> Result<()> {
-    let path = match destination {
-        Some(path) => path,
-        None => file_name(source)?,
-    };
+async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) -> Result<()> {
     let mut file = File::open(source).await.with_context(|| format!("open {}", source.display()))?;
-    let statement = format!("COPY USERFILE {} FROM STDIN WITH (FORMAT binary)", literal(&path));
+    let statement = format!("COPY USERFILE {} FROM STDIN WITH (FORMAT binary)", literal(path));
     let sink = connection.client.copy_in(&statement).await.map_err(described)?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA]));
     loop {
@@ -106,10 +108,10 @@ async fn upload(connection: &Connection, area: &str, source: &Path, destination:
     Ok(())
 }
 
-async fn list(connection: &Connection, area: &str, pattern: Option<String>) -> Result<()> {
+async fn list(connection: &Connection, area: &str, pattern: Option<&str>) -> Result<()> {
     let statement = match pattern {
         None => "SHOW USERFILES".to_string(),
-        Some(pattern) => format!("SHOW USERFILES {}", literal(&pattern)),
+        Some(pattern) => format!("SHOW USERFILES {}", literal(path_in(area, pattern))),
     };
     for row in connection.client.query(&statement, &[]).await.map_err(described)? {
         println!("{area}/{}", row.try_get::<_, &str>("path")?);
@@ -155,6 +157,11 @@ async fn delete(connection: &Connection, path: &str) -> Result<()> {
     Ok(())
 }
 
+/// The path of a file, given as such or as the URI that the commands print.
+fn path_in<'a>(area: &str, text: &'a str) -> &'a str {
+    text.strip_prefix(area).or_else(|| text.strip_prefix("userfile://")).unwrap_or(text)
+}
+
 fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
     Ok(name.with_context(|| format!("{} has no file name", path.display()))?.to_string())
@@ -170,7 +177,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_literals() {
+    fn paths_names_and_literals() {
+        let area = "userfile://defaultdb.public.userfiles_root";
+        let uris = ["userfile://defaultdb.public.userfiles_root/a/b.csv", "userfile:///a/b.csv", "/a/b.csv"];
+        assert_eq!(uris.map(|uri| path_in(area, uri)), ["/a/b.csv"; 3]);
         assert_eq!(literal("it's.csv"), "'it''s.csv'");
         assert_eq!(file_name(Path::new("/data/a.csv")).unwrap(), "a.csv");
         assert!(file_name(Path::new("/data/..")).is_err());

@@ -81,7 +81,7 @@ impl Tour {
                 println!("{sql}");
                 match self.send(sql).await? {
                     Ok(_) => bail!("went through and should be refused: {sql}"),
-                    Err(error) => println!("ERROR: {error:#}"),
+                    Err(error) => println!("refused: {error:#}"),
                 }
             }
         }
