@@ -6,6 +6,7 @@ use std::pin::pin;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
+use globset::Glob;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Config;
@@ -109,12 +110,13 @@ async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) 
 }
 
 async fn list(connection: &Connection, area: &str, pattern: Option<&str>) -> Result<()> {
-    let statement = match pattern {
-        None => "SHOW USERFILES".to_string(),
-        Some(pattern) => format!("SHOW USERFILES {}", literal(path_in(area, pattern))),
-    };
-    for row in connection.client.query(&statement, &[]).await.map_err(described)? {
-        println!("{area}/{}", row.try_get::<_, &str>("path")?);
+    let pattern = path_in(area, pattern.unwrap_or("**")).trim_start_matches('/');
+    let pattern = Glob::new(pattern).with_context(|| format!("pattern {pattern:?}"))?.compile_matcher();
+    for row in connection.client.query("SHOW USERFILES", &[]).await.map_err(described)? {
+        let path = row.try_get::<_, &str>("path").map_err(described)?.trim_start_matches('/');
+        if pattern.is_match(path) {
+            println!("{area}/{path}");
+        }
     }
     Ok(())
 }
