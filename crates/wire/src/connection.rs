@@ -13,11 +13,11 @@ use lakeport_core::{Error, Session, SessionEvent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::extended::Prepared;
 use crate::fault::{self, Fault, Flow};
 use crate::link::Link;
 use crate::message::{Frame, Message, violation};
 use crate::portal::Portal;
-use crate::extended::Prepared;
 use crate::reply::Severity;
 
 /// How long a client may take to receive the last message before the connection closes.

@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::fault::{Fault, Flow};
 use crate::message::{Bind, Target, violation};
 use crate::params;
-use crate::portal::{Portal, PortalState, RowCursor};
+use crate::portal::{Bound, Portal, PortalState, RowCursor};
 use crate::types::{ColumnShape, TEXT, declared_type, spread_formats};
 
 /// A statement ready to be bound.
@@ -80,8 +80,8 @@ impl Connection {
             let param = params::read(value.as_deref(), format, declared.as_ref().unwrap_or(ty), ty);
             params.push(param.map_err(|error| error.with_detail(format!("parameter ${}", index + 1)))?);
         }
-        let portal = Portal { prepared, params, result_formats: bind.result_formats, state: PortalState::Bound };
-        self.portals.insert(bind.portal, portal);
+        let bound = Bound { prepared, params, result_formats: bind.result_formats };
+        self.portals.insert(bind.portal, Portal { bound, state: PortalState::Bound });
         self.link.out.bind_complete();
         Ok(())
     }
@@ -94,8 +94,8 @@ impl Connection {
                 (prepared, Vec::new())
             }
             Target::Portal => {
-                let portal = self.portals.get(name).ok_or_else(|| unknown_portal(name))?;
-                (Arc::clone(&portal.prepared), portal.result_formats.clone())
+                let bound = &self.portals.get(name).ok_or_else(|| unknown_portal(name))?.bound;
+                (Arc::clone(&bound.prepared), bound.result_formats.clone())
             }
         };
         let Some(schema) = &prepared.description.columns else {
@@ -115,7 +115,7 @@ impl Connection {
         // Out of the map while it runs: a failed portal must not run again.
         let mut portal = self.portals.remove(name).ok_or_else(|| unknown_portal(name))?;
         portal.state = match std::mem::replace(&mut portal.state, PortalState::Done) {
-            PortalState::Bound => self.start_portal(&portal, rows_max).await?,
+            PortalState::Bound => self.start_portal(&portal.bound, rows_max).await?,
             PortalState::Suspended(cursor) => self.continue_portal(cursor, rows_max).await?,
             PortalState::Done => {
                 let message = format!("portal {name:?} cannot be run again");
@@ -126,18 +126,18 @@ impl Connection {
         Ok(())
     }
 
-    async fn start_portal(&mut self, portal: &Portal, rows_max: usize) -> Flow<PortalState> {
-        let Some(parsed) = &portal.prepared.parsed else {
+    async fn start_portal(&mut self, bound: &Bound, rows_max: usize) -> Flow<PortalState> {
+        let Some(parsed) = &bound.prepared.parsed else {
             self.link.out.empty_query();
             return Ok(PortalState::Done);
         };
         let session = Arc::clone(&self.session);
-        let outcome = self.drive(session.execute(parsed, &portal.params)).await?;
+        let outcome = self.drive(session.execute(parsed, &bound.params)).await?;
         match outcome.map_err(|error| Fault::from(error).moved(parsed.position))? {
             Outcome::Empty => self.link.out.empty_query(),
             Outcome::Done { tag } => self.link.out.command_complete(&tag),
             Outcome::Rows { tag, rows } => {
-                let formats = spread_result_formats(&portal.result_formats, rows.schema.fields().len())?;
+                let formats = spread_result_formats(&bound.result_formats, rows.schema.fields().len())?;
                 return self.continue_portal(RowCursor::new(tag, rows, formats), rows_max).await;
             }
             Outcome::CopyIn(copy) => self.copy_in(copy).await?,
@@ -175,7 +175,7 @@ impl Connection {
         let prepared = self.prepared.get(name).cloned();
         prepared.ok_or_else(|| {
             let message = format!("prepared statement {name:?} does not exist");
-            Error::new(Sqlstate::INVALID_STATEMENT_NAME, message).into()
+            Error::new(Sqlstate::INVALID_SQL_STATEMENT_NAME, message).into()
         })
     }
 }

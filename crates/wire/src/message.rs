@@ -69,10 +69,9 @@ impl Message {
                 result_formats: fields.list(Fields::int16)?,
             }),
             b'D' => Message::Describe { target: fields.target()?, name: fields.string()? },
-            b'E' => Message::Execute {
-                portal: fields.string()?,
-                rows_max: usize::try_from(fields.int32()?).unwrap_or(0),
-            },
+            b'E' => {
+                Message::Execute { portal: fields.string()?, rows_max: usize::try_from(fields.int32()?).unwrap_or(0) }
+            }
             b'C' => Message::Close { target: fields.target()?, name: fields.string()? },
             b'H' => Message::Flush,
             b'S' => Message::Sync,

@@ -14,13 +14,18 @@ use crate::link::SEND_AT_BYTES;
 use crate::reply::Replies;
 use crate::types::ColumnShape;
 
-/// A bound statement.
+/// A statement with its parameters, and how far it has run.
 pub(crate) struct Portal {
+    pub bound: Bound,
+    pub state: PortalState,
+}
+
+/// A statement with its parameters.
+pub(crate) struct Bound {
     pub prepared: Arc<Prepared>,
     pub params: Vec<ArrayRef>,
     /// As the client wrote them; spread over the columns once these are known.
     pub result_formats: Vec<i16>,
-    pub state: PortalState,
 }
 
 /// How far a portal is.

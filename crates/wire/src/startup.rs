@@ -203,7 +203,8 @@ impl Opening {
     fn read(version: u32, mut packet: Fields) -> Result<Opening, Error> {
         let (major, minor) = (version >> 16, version as u16);
         if major != 3 {
-            let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_VERSION}");
+            let message =
+                format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_VERSION}");
             return Err(Error::unsupported(message));
         }
         let mut opening =
@@ -286,7 +287,8 @@ mod tests {
         let opening = read(3 << 16 | 2, b"user\0ann\0database\0d\0_pq_.x\01\0options\0-c a=1 --b-c=2\\ 3\0\0").unwrap();
         assert_eq!((opening.user.as_str(), opening.database.as_deref(), opening.minor), ("ann", Some("d"), 2));
         assert_eq!(opening.unknown_options, ["_pq_.x"]);
-        let parameters: Vec<_> = opening.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let parameters: Vec<_> =
+            opening.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(parameters, [("a", "1"), ("b_c", "2 3")]);
     }
 

@@ -88,7 +88,8 @@ fn split(text: &str) -> Option<Vec<Option<Cow<'_, str>>>> {
         return Some(items);
     }
     loop {
-        let (item, after) = if let Some(quoted) = rest.strip_prefix('"') { quoted_item(quoted)? } else { bare_item(rest)? };
+        let (item, after) =
+            if let Some(quoted) = rest.strip_prefix('"') { quoted_item(quoted)? } else { bare_item(rest)? };
         items.push(item);
         let after = after.trim_start();
         if after == "}" {

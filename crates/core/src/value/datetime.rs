@@ -27,9 +27,7 @@ pub(super) fn parse_timestamp(text: &str, ty: &SqlType) -> Result<i64, ValueErro
     let moment = Moment::parse(text, ty)?;
     let offset = if *ty == SqlType::TimestampTz { moment.offset_seconds * MICROS_PER_SECOND } else { 0 };
     let midnight = moment.days.checked_mul(MICROS_PER_DAY);
-    midnight
-        .and_then(|midnight| midnight.checked_add(moment.micros - offset))
-        .ok_or_else(|| field_overflow(text, ty))
+    midnight.and_then(|midnight| midnight.checked_add(moment.micros - offset)).ok_or_else(|| field_overflow(text, ty))
 }
 
 fn field_overflow(text: &str, ty: &SqlType) -> ValueError {

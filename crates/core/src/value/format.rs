@@ -38,7 +38,10 @@ enum Values {
     Unsigned(PrimitiveArray<UInt64Type>),
     Float4(PrimitiveArray<Float32Type>),
     Float8(PrimitiveArray<Float64Type>),
-    Decimal { values: PrimitiveArray<Decimal128Type>, scale: usize },
+    Decimal {
+        values: PrimitiveArray<Decimal128Type>,
+        scale: usize,
+    },
     Text(StringArray),
     LargeText(LargeStringArray),
     TextView(StringViewArray),
@@ -46,10 +49,16 @@ enum Values {
     LargeBytes(LargeBinaryArray),
     BytesView(BinaryViewArray),
     Date(PrimitiveArray<Date32Type>),
-    Timestamp { values: PrimitiveArray<TimestampMicrosecondType>, zoned: bool },
+    Timestamp {
+        values: PrimitiveArray<TimestampMicrosecondType>,
+        zoned: bool,
+    },
     Duration(PrimitiveArray<DurationMicrosecondType>),
     Interval(PrimitiveArray<IntervalMonthDayNanoType>),
-    List { lists: ListArray, elements: Box<TextColumn> },
+    List {
+        lists: ListArray,
+        elements: Box<TextColumn>,
+    },
     Struct(Vec<(String, TextColumn)>),
     /// Printed by arrow.
     Other,
@@ -109,7 +118,10 @@ impl TextColumn {
     /// Whether JSON writes the values bare.
     fn is_json_bare(&self) -> bool {
         use Values::{Decimal, Float4, Float8, Int2, Int4, Int8, Struct, Unsigned};
-        matches!(self.values, Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_))
+        matches!(
+            self.values,
+            Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_)
+        )
     }
 }
 
@@ -138,7 +150,9 @@ fn simplified(array: &ArrayRef) -> ArrayRef {
         DataType::Timestamp(TimeUnit::Microsecond, _) => return array.clone(),
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         DataType::Duration(unit) if *unit != TimeUnit::Microsecond => DataType::Duration(TimeUnit::Microsecond),
-        DataType::Interval(unit) if *unit != IntervalUnit::MonthDayNano => DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Interval(unit) if *unit != IntervalUnit::MonthDayNano => {
+            DataType::Interval(IntervalUnit::MonthDayNano)
+        }
         DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::LargeList(field) | DataType::FixedSizeList(field, _) | DataType::ListView(field) => {
             DataType::List(field.clone())
@@ -287,7 +301,8 @@ fn write_list(lists: &ListArray, elements: &TextColumn, row: usize, out: &mut im
 
 /// Whether an element would read as something else without quotes.
 fn needs_quotes(text: &str) -> bool {
-    let special = |byte: u8| matches!(byte, b'{' | b'}' | b',' | b'"' | b'\\') || byte.is_ascii_whitespace() || byte == 11;
+    let special =
+        |byte: u8| matches!(byte, b'{' | b'}' | b',' | b'"' | b'\\') || byte.is_ascii_whitespace() || byte == 11;
     text.is_empty() || text.eq_ignore_ascii_case("null") || text.bytes().any(special)
 }
 

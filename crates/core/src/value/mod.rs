@@ -16,7 +16,7 @@ mod tests;
 
 use std::fmt;
 
-use lakeport_base::{Sqlstate, SqlType};
+use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
 pub use format::{TextColumn, format_value};

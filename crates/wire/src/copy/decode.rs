@@ -106,7 +106,8 @@ impl CopyDecoder {
         };
         self.line += 1;
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map_err(|_| self.at_line(invalid_utf8()))?;
+        let line =
+            str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map_err(|_| self.at_line(invalid_utf8()))?;
         if !std::mem::replace(&mut self.header_passed, true) {
             return Ok(true);
         }

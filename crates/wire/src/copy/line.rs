@@ -77,7 +77,11 @@ impl<'a> Fields<'a> {
             return Ok(Some(Some(raw)));
         }
         scratch.clear();
-        if csv { self.unquote(raw.as_bytes(), scratch) } else { unescape(raw.as_bytes(), scratch) }
+        if csv {
+            self.unquote(raw.as_bytes(), scratch)
+        } else {
+            unescape(raw.as_bytes(), scratch)
+        }
         str::from_utf8(scratch).map(|text| Some(Some(text))).map_err(|_| invalid_utf8())
     }
 
@@ -117,9 +121,10 @@ impl<'a> Fields<'a> {
         let mut in_quotes = false;
         let mut bytes = raw.iter().copied().peekable();
         while let Some(byte) = bytes.next() {
-            let next_is_escaped = || bytes.peek().is_some_and(|next| *next == quote || *next == escape);
-            if in_quotes && byte == escape && next_is_escaped() {
-                out.extend(bytes.next());
+            let escaped =
+                if in_quotes && byte == escape { bytes.next_if(|next| [quote, escape].contains(next)) } else { None };
+            if let Some(escaped) = escaped {
+                out.push(escaped);
             } else if byte == quote {
                 in_quotes = !in_quotes;
             } else {

@@ -28,7 +28,10 @@ pub(crate) enum BinaryColumn {
     Int8(PrimitiveArray<Int64Type>),
     Float4(PrimitiveArray<Float32Type>),
     Float8(PrimitiveArray<Float64Type>),
-    Numeric { values: PrimitiveArray<Decimal128Type>, scale: u32 },
+    Numeric {
+        values: PrimitiveArray<Decimal128Type>,
+        scale: u32,
+    },
     /// Text is the same in both forms, whatever Arrow type it is made from.
     Text(TextColumn),
     Bytes(BinaryArray),
@@ -36,7 +39,11 @@ pub(crate) enum BinaryColumn {
     Timestamp(PrimitiveArray<TimestampMicrosecondType>),
     Uuid(StringArray),
     Jsonb(StringArray),
-    Array { lists: ListArray, elements: Box<BinaryColumn>, element_oid: u32 },
+    Array {
+        lists: ListArray,
+        elements: Box<BinaryColumn>,
+        element_oid: u32,
+    },
 }
 
 impl BinaryColumn {
