@@ -1,0 +1,298 @@
+//! An engine that keeps what is appended in memory, and a server around it. For tests.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use chrono::DateTime;
+use futures::TryStreamExt;
+use lakeport_base::{Env, SqlType};
+use lakeport_catalog::{MasterKey, SqliteCatalog};
+use lakeport_sql::stmt::query::{Delete, Insert, Update};
+use object_store::memory::InMemory;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, TableHandle, TransactionId, Written,
+};
+use crate::error::{Error, Result};
+use crate::job::Jobs;
+use crate::outcome::{Outcome, SessionEvent};
+use crate::rows::{RowStream, sql_type};
+use crate::server::{Server, ServerConfig};
+use crate::session::{Session, Startup};
+use crate::value::TextColumn;
+
+/// Appends to memory; answers queries with batches given beforehand.
+pub(crate) struct StubEngine {
+    pub appended: Mutex<Vec<RecordBatch>>,
+    /// Rows of each append that had a key.
+    keys: Mutex<HashMap<String, Appended>>,
+    /// What any query answers.
+    pub answer: Mutex<Vec<Result<RecordBatch>>>,
+    pub answer_schema: Mutex<Option<SchemaRef>>,
+    /// While true, appends wait before they read.
+    pub held: watch::Sender<bool>,
+}
+
+impl StubEngine {
+    pub fn new() -> StubEngine {
+        StubEngine {
+            appended: Mutex::default(),
+            keys: Mutex::default(),
+            answer: Mutex::default(),
+            answer_schema: Mutex::default(),
+            held: watch::Sender::new(false),
+        }
+    }
+
+    /// Makes queries answer these rows.
+    pub fn answer_with(&self, batches: Vec<RecordBatch>) {
+        *self.answer_schema.lock().unwrap() = Some(batches[0].schema());
+        *self.answer.lock().unwrap() = batches.into_iter().map(Ok).collect();
+    }
+
+    /// The rows appended so far as texts, sorted.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows: Vec<_> = self.appended.lock().unwrap().iter().flat_map(texts).collect();
+        rows.sort();
+        rows
+    }
+
+    async fn collect(&self, rows: RowStream) -> Result<Vec<RecordBatch>> {
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.map_err(Error::internal)?;
+        rows.batches.try_collect().await
+    }
+}
+
+/// The rows of a batch as texts; NULL is `NULL`.
+pub(crate) fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let fields = batch.schema_ref().fields().iter();
+    let columns: Vec<_> = fields.zip(batch.columns()).map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect();
+    let text = |column: &TextColumn, row| {
+        let mut text = String::new();
+        column.write(row, &mut text).unwrap();
+        if column.is_null(row) { "NULL".to_string() } else { text }
+    };
+    (0..batch.num_rows()).map(|row| columns.iter().map(|column| text(column, row)).collect()).collect()
+}
+
+fn not_in_the_stub<T>() -> Result<T> {
+    Err(Error::unsupported("not in the stub engine"))
+}
+
+#[async_trait]
+impl Engine for StubEngine {
+    async fn create_table(&self, _: &TableHandle) -> Result<()> {
+        Ok(())
+    }
+    async fn delete_table(&self, _: &TableHandle) -> Result<()> {
+        Ok(())
+    }
+    async fn alter_table(&self, _: &TableHandle, _: &ColumnChange) -> Result<()> {
+        Ok(())
+    }
+    async fn truncate(&self, _: &TableHandle, _: Option<TransactionId>) -> Result<()> {
+        Ok(())
+    }
+    async fn describe(&self, _: &QueryContext, _: &str, _: &[Option<SqlType>]) -> Result<Description> {
+        not_in_the_stub()
+    }
+    async fn query(&self, _: &QueryContext, _: &str, _: &[ArrayRef]) -> Result<RowStream> {
+        let schema = self.answer_schema.lock().unwrap().clone().ok_or_else(|| Error::internal("no answer"))?;
+        let batches = std::mem::take(&mut *self.answer.lock().unwrap());
+        Ok(RowStream { schema, batches: Box::pin(futures::stream::iter(batches)) })
+    }
+    async fn describe_insert(&self, _: &QueryContext, _: &TableHandle, _: &Insert, _: &[Option<SqlType>]) -> Result<Description> {
+        not_in_the_stub()
+    }
+    async fn describe_update(&self, _: &QueryContext, _: &TableHandle, _: &Update, _: &[Option<SqlType>]) -> Result<Description> {
+        not_in_the_stub()
+    }
+    async fn describe_delete(&self, _: &QueryContext, _: &TableHandle, _: &Delete, _: &[Option<SqlType>]) -> Result<Description> {
+        not_in_the_stub()
+    }
+    async fn insert(&self, _: &QueryContext, _: &TableHandle, _: &Insert, _: &[ArrayRef]) -> Result<Written> {
+        not_in_the_stub()
+    }
+    async fn update(&self, _: &QueryContext, _: &TableHandle, _: &Update, _: &[ArrayRef]) -> Result<Written> {
+        not_in_the_stub()
+    }
+    async fn delete(&self, _: &QueryContext, _: &TableHandle, _: &Delete, _: &[ArrayRef]) -> Result<Written> {
+        not_in_the_stub()
+    }
+
+    async fn append(&self, _: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
+        let key = options.idempotency_key.unwrap_or_default();
+        if let Some(appended) = self.keys.lock().unwrap().get(&key) {
+            return Ok(*appended);
+        }
+        let batches = tokio::select! {
+            biased;
+            () = options.cancel.cancelled() => return Err(Error::canceled()),
+            // An engine may wrap what comes out of the stream.
+            batches = self.collect(rows) => batches.map_err(|error| Error::internal(error))?,
+        };
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let appended = Appended { rows, bytes: rows * 10 };
+        self.appended.lock().unwrap().extend(batches);
+        self.keys.lock().unwrap().insert(key, appended);
+        Ok(appended)
+    }
+
+    async fn begin(&self) -> Result<TransactionId> {
+        Ok(1)
+    }
+    async fn commit(&self, _: TransactionId) -> Result<()> {
+        Ok(())
+    }
+    async fn rollback(&self, _: TransactionId) {}
+}
+
+/// A server over a catalog and an external directory in a temporary folder.
+pub(crate) struct StubServer {
+    pub server: Arc<Server>,
+    pub engine: Arc<StubEngine>,
+    /// Microseconds that the server's clock is ahead.
+    pub ahead: Arc<AtomicI64>,
+    pub folder: TempDir,
+    stop: CancellationToken,
+}
+
+/// A moment in 2026, in microseconds.
+const START_MICROS: i64 = 1_780_000_000_000_000;
+
+impl StubServer {
+    /// A server whose jobs run.
+    pub async fn start() -> StubServer {
+        let stub = StubServer::without_jobs().await;
+        tokio::spawn(Jobs::run(stub.server.clone(), stub.stop.clone()));
+        stub
+    }
+
+    pub async fn without_jobs() -> StubServer {
+        let folder = tempfile::tempdir().unwrap();
+        let ahead = Arc::new(AtomicI64::new(0));
+        let started = tokio::time::Instant::now();
+        let clock = ahead.clone();
+        let env = Env::with_clock(move || {
+            let passed = started.elapsed().as_micros() as i64 + clock.load(Ordering::Relaxed);
+            DateTime::from_timestamp_micros(START_MICROS + passed).unwrap()
+        });
+        let catalog = folder.path().join("catalog.db");
+        let key = MasterKey::from_bytes(&[7; 32]).unwrap();
+        let catalog = SqliteCatalog::open(catalog.to_str().unwrap(), &key, env.clone()).await.unwrap();
+        let engine = Arc::new(StubEngine::new());
+        let extern_dir = folder.path().join("extern");
+        std::fs::create_dir(&extern_dir).unwrap();
+        let config = config(Arc::new(catalog), engine.clone(), env, 1, extern_dir);
+        StubServer { server: Server::new(config), engine, ahead, folder, stop: CancellationToken::new() }
+    }
+
+    /// Another node on the same catalog, warehouse and clock, with an engine that knows the same keys.
+    pub fn other_node(&self, node_id: i64) -> Arc<Server> {
+        let ours = &self.server.config;
+        let dir = self.folder.path().join("extern");
+        Server::new(config(ours.catalog.clone(), ours.engine.clone(), ours.env.clone(), node_id, dir))
+    }
+
+    /// Stops the jobs as a stopping server does.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Writes a file below nodelocal.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.folder.path().join("extern").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// The names of the files in a folder below nodelocal, sorted.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("extern").join(folder)) else { return Vec::new() };
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("extern").join(path)).unwrap()
+    }
+
+    /// A session of a user.
+    pub async fn session(&self, user: &str) -> Client {
+        let start = Startup {
+            user: user.to_string(),
+            database: None,
+            parameters: Vec::new(),
+            client_addr: ([127, 0, 0, 1], 1).into(),
+            secure: false,
+        };
+        let (session, events) = self.server.open_session(start).await.unwrap();
+        Client { session, events }
+    }
+}
+
+fn config(
+    catalog: Arc<dyn lakeport_catalog::Catalog>,
+    engine: Arc<dyn Engine>,
+    env: Env,
+    node_id: i64,
+    external_io_dir: PathBuf,
+) -> ServerConfig {
+    ServerConfig {
+        catalog,
+        engine,
+        env,
+        warehouse: Arc::new(InMemory::new()),
+        node_id,
+        external_io_dir: Some(external_io_dir),
+        external_io_http_disabled: false,
+        external_io_implicit_disabled: false,
+        insecure: true,
+        listen_addr: None,
+    }
+}
+
+/// A session and what it is told.
+pub(crate) struct Client {
+    pub session: Arc<Session>,
+    pub events: tokio::sync::mpsc::Receiver<SessionEvent>,
+}
+
+impl Client {
+    /// Runs statements; the rows of the last one as texts, or its tag as a row of its own.
+    pub async fn run(&self, sql: &str) -> Result<Vec<Vec<String>>> {
+        let mut rows = Vec::new();
+        for parsed in self.session.parse(sql)? {
+            rows = match self.session.execute(&parsed, &[]).await? {
+                Outcome::Rows { rows, .. } => {
+                    let batches: Vec<_> = rows.batches.try_collect().await?;
+                    batches.iter().flat_map(texts).collect()
+                }
+                Outcome::Done { tag } => vec![vec![tag]],
+                _ => Vec::new(),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// As [`Client::run`], for statements that work.
+    pub async fn ok(&self, sql: &str) -> Vec<Vec<String>> {
+        self.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {} {error}", error.code().code()))
+    }
+
+    /// The code and message of a statement that fails.
+    pub async fn error(&self, sql: &str) -> (String, String) {
+        let error = self.run(sql).await.map(|rows| panic!("{sql}: {rows:?}")).unwrap_err();
+        (error.code().code().to_string(), error.message().to_string())
+    }
+}

@@ -1,0 +1,155 @@
+//! The options of EXPORT INTO.
+
+use lakeport_base::units;
+
+use crate::error::{Error, Result};
+use crate::stmt::options::{OptionRow, Takes, Values};
+
+const CSV: &str = "CSV";
+const PARQUET: &str = "PARQUET";
+const FORMATS: &[&str] = &[CSV, PARQUET];
+
+const fn row(name: &'static str, formats: &'static [&'static str]) -> OptionRow {
+    OptionRow { name, takes: Takes::Value, formats }
+}
+
+/// Every option.
+pub const OPTIONS: &[OptionRow] = &[
+    row("chunk_rows", FORMATS),
+    row("chunk_size", FORMATS),
+    row("compression", FORMATS),
+    row("delimiter", &[CSV]),
+    row("nullas", &[CSV]),
+];
+
+/// Rows of a full file.
+const CHUNK_ROWS_DEFAULT: u64 = 100_000;
+/// Size of a full file before compression, in bytes.
+const CHUNK_BYTES_DEFAULT: u64 = 32 << 20;
+
+/// How the files are to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportOptions {
+    pub format: Format,
+    pub compression: Compression,
+    pub chunk_rows: u64,
+    /// Before compression.
+    pub chunk_bytes: u64,
+}
+
+/// The format of the files.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Format {
+    Csv {
+        delimiter: u8,
+        /// What stands for NULL; without it NULL is an error.
+        null_text: Option<String>,
+    },
+    Parquet,
+}
+
+/// How the files are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    /// Parquet only.
+    Snappy,
+}
+
+/// # Errors
+/// 0A000 for a format that is not written.
+pub(crate) fn check_format(format: &str) -> Result<()> {
+    if FORMATS.contains(&format) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!("unsupported export format: {:?}", format.to_ascii_lowercase()))
+        .with_hint(format!("the formats are {}", FORMATS.join(", "))))
+}
+
+impl ExportOptions {
+    /// Options with their values as text.
+    ///
+    /// # Errors
+    /// An unknown format, an option of another format, or a wrong value, in CockroachDB's words.
+    pub fn parse(format: &str, values: &Values) -> Result<ExportOptions> {
+        check_format(format)?;
+        values.check_format(OPTIONS, format, "export")?;
+        let parsed = if format == CSV {
+            Format::Csv {
+                delimiter: values.get("delimiter").map_or(Ok(b','), delimiter)?,
+                null_text: values.get("nullas").map(str::to_string),
+            }
+        } else {
+            Format::Parquet
+        };
+        Ok(ExportOptions {
+            format: parsed,
+            compression: values.get("compression").map_or(Ok(Compression::None), |text| compression(format, text))?,
+            chunk_rows: values.get("chunk_rows").map_or(Ok(CHUNK_ROWS_DEFAULT), chunk_rows)?,
+            chunk_bytes: values.get("chunk_size").map_or(Ok(CHUNK_BYTES_DEFAULT), chunk_bytes)?,
+        })
+    }
+
+    /// What file names end with.
+    pub fn extension(&self) -> &'static str {
+        match (&self.format, self.compression) {
+            (Format::Csv { .. }, Compression::Gzip) => "csv.gz",
+            (Format::Csv { .. }, _) => "csv",
+            (Format::Parquet, Compression::None) => "parquet",
+            (Format::Parquet, Compression::Gzip) => "parquet.gz",
+            (Format::Parquet, Compression::Snappy) => "parquet.snappy",
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(*byte),
+        _ => Err(Error::invalid("invalid delimiter value")
+            .with_hint("write one ASCII character other than a quote or a line break")),
+    }
+}
+
+fn compression(format: &str, text: &str) -> Result<Compression> {
+    match (text.to_ascii_lowercase().as_str(), format) {
+        ("none", _) => Ok(Compression::None),
+        ("gzip", _) => Ok(Compression::Gzip),
+        ("snappy", PARQUET) => Ok(Compression::Snappy),
+        _ => {
+            let codecs = if format == PARQUET { "none, gzip, snappy" } else { "none, gzip" };
+            Err(Error::invalid(format!("unsupported compression codec {text} for {format} file format"))
+                .with_hint(format!("the codecs are {codecs}")))
+        }
+    }
+}
+
+fn chunk_rows(text: &str) -> Result<u64> {
+    let rows = text.trim().parse().ok().filter(|rows| *rows > 0);
+    rows.ok_or_else(|| Error::invalid(format!("invalid chunk_rows value {text:?}")).with_hint("a whole number above 0"))
+}
+
+fn chunk_bytes(text: &str) -> Result<u64> {
+    let bytes = units::parse_bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| Error::invalid(format!("invalid chunk_size value {text:?}")).with_hint("a size such as 32MB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_options_are_refused_in_the_documented_words() {
+        for (format, option, value, expected) in [
+            ("JSON", "nullas", "", "unsupported export format: \"json\""),
+            ("CSV", "compression", "bzip", "unsupported compression codec bzip for CSV file format"),
+            ("CSV", "compression", "snappy", "unsupported compression codec snappy for CSV file format"),
+            ("PARQUET", "nullas", "", "invalid option \"nullas\" specified for PARQUET export format"),
+            ("CSV", "chunk_rows", "0", "invalid chunk_rows value \"0\""),
+            ("CSV", "chunk_size", "big", "invalid chunk_size value \"big\""),
+        ] {
+            let error = ExportOptions::parse(format, &Values(vec![(option.into(), Some(value.into()))])).unwrap_err();
+            assert_eq!(error.message(), expected);
+        }
+    }
+}

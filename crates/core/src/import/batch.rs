@@ -1,0 +1,129 @@
+//! Rows of text values on their way to the table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use lakeport_base::limits::BATCH_ROWS;
+use lakeport_catalog::model::Column;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::rows::arrow_field;
+use crate::value::ColumnBuilder;
+
+/// Text in one batch that makes it full before it has [`BATCH_ROWS`].
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// The table's columns that files fill, in the order of the files.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub columns: Arc<[Column]>,
+    pub schema: SchemaRef,
+}
+
+impl Target {
+    pub fn new(columns: Vec<Column>) -> Target {
+        let fields: Vec<_> = columns.iter().map(|column| arrow_field(&column.name, &column.ty, true)).collect();
+        Target { columns: columns.into(), schema: Arc::new(Schema::new(fields)) }
+    }
+}
+
+/// Where readers put their batches.
+#[derive(Clone)]
+pub(super) struct Sink {
+    batches: mpsc::Sender<Result<RecordBatch>>,
+    /// Rows that may still come, with `row_limit`; then there is one reader only.
+    rows_left: Option<Arc<AtomicU64>>,
+}
+
+/// Whether more rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    More,
+    Enough,
+}
+
+impl Sink {
+    pub fn new(batches: mpsc::Sender<Result<RecordBatch>>, row_limit: Option<u64>) -> Sink {
+        Sink { batches, rows_left: row_limit.map(|limit| Arc::new(AtomicU64::new(limit))) }
+    }
+
+    /// Rows the next batch may have.
+    pub fn batch_rows(&self) -> usize {
+        let left = self.rows_left.as_ref().map_or(u64::MAX, |left| left.load(Ordering::Relaxed));
+        BATCH_ROWS.min(usize::try_from(left).unwrap_or(BATCH_ROWS))
+    }
+
+    /// Passes a batch on; waits while the table's writer is busy. Rows over the limit are cut off.
+    pub async fn send(&self, mut batch: RecordBatch) -> Wanted {
+        let mut wanted = Wanted::More;
+        if let Some(left) = &self.rows_left {
+            let rows = usize::try_from(left.load(Ordering::Relaxed)).unwrap_or(usize::MAX).min(batch.num_rows());
+            batch = batch.slice(0, rows);
+            if left.fetch_sub(rows as u64, Ordering::Relaxed) == rows as u64 {
+                wanted = Wanted::Enough;
+            }
+        }
+        if batch.num_rows() > 0 && self.batches.send(Ok(batch)).await.is_err() {
+            return Wanted::Enough;
+        }
+        wanted
+    }
+
+    /// Ends the import; nobody listens any more if another reader failed before.
+    pub async fn fail(&self, error: Error) {
+        if self.batches.send(Err(error)).await.is_err() {
+            tracing::debug!("the import has ended already");
+        }
+    }
+}
+
+/// A growing batch of the target's columns.
+pub(super) struct Rows {
+    target: Target,
+    builders: Vec<ColumnBuilder>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Rows {
+    pub fn new(target: &Target) -> Rows {
+        let builders = target.columns.iter().map(|column| ColumnBuilder::new(&column.ty, BATCH_ROWS)).collect();
+        Rows { target: target.clone(), builders, rows: 0, bytes: 0 }
+    }
+
+    /// Adds one value, NULL or text, to the row under way.
+    ///
+    /// # Errors
+    /// `parse "column" as INT8: could not parse ...`
+    pub fn push(&mut self, index: usize, text: Option<&str>) -> Result<()> {
+        let Some(text) = text else {
+            self.builders[index].append_null();
+            return Ok(());
+        };
+        self.bytes += text.len();
+        self.builders[index].append_text(text).map_err(|error| {
+            let column = &self.target.columns[index];
+            Error::from(error).prefixed(&format!("parse {:?} as {}", column.name, column.ty))
+        })
+    }
+
+    /// Ends the row under way; every column must have got its value.
+    pub fn end_row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Passes the batch on when it is full, or in any case with `last`.
+    pub async fn flush(&mut self, sink: &Sink, last: bool) -> Result<Wanted> {
+        let is_full = self.rows >= sink.batch_rows() || self.bytes >= BATCH_BYTES_MAX;
+        if self.rows == 0 || !(is_full || last) {
+            return Ok(Wanted::More);
+        }
+        let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let batch = RecordBatch::try_new(self.target.schema.clone(), arrays).map_err(Error::internal)?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(sink.send(batch).await)
+    }
+}

@@ -1,0 +1,91 @@
+//! The bytes of a file: read in pieces, counted, decompressed.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, ZstdDecoder};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use lakeport_base::Sqlstate;
+use object_store::ObjectStoreExt;
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::options::Decompress;
+use super::source::SourceFile;
+use crate::error::{Error, Result};
+use crate::job::Progress;
+
+/// Size of a decompressed piece, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
+/// What reading may report before the rows are in the table.
+const FRACTION_MAX: f64 = 0.99;
+
+/// How much of all files has been read.
+pub(super) struct ReadMeter {
+    progress: Arc<Progress>,
+    total_bytes: u64,
+    read_bytes: AtomicU64,
+}
+
+impl ReadMeter {
+    pub fn new(progress: Arc<Progress>, total_bytes: u64) -> ReadMeter {
+        ReadMeter { progress, total_bytes, read_bytes: AtomicU64::new(0) }
+    }
+
+    /// Counts bytes that were read, before decompression.
+    pub fn add(&self, bytes: u64) {
+        let read = self.read_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.progress.set_fraction((read as f64 / self.total_bytes.max(1) as f64).min(1.0) * FRACTION_MAX);
+    }
+}
+
+/// The content of a file, decompressed.
+pub(super) async fn open(
+    file: &SourceFile,
+    decompress: Decompress,
+    meter: Arc<ReadMeter>,
+) -> Result<BoxStream<'static, Result<Bytes>>> {
+    let opened = file.store.get(&file.meta.location).await.map_err(store_error)?;
+    let pieces = opened.into_stream().map_err(store_error).inspect_ok(move |piece| meter.add(piece.len() as u64));
+    let decompress = decompress.of_file(file.meta.location.as_ref());
+    if decompress == Decompress::None {
+        return Ok(pieces.boxed());
+    }
+    let reader = StreamReader::new(pieces.map_err(io::Error::other).boxed());
+    Ok(match decompress {
+        Decompress::Bzip2 => {
+            let mut decoder = BzDecoder::new(reader);
+            decoder.multiple_members(true);
+            unpacked(decoder)
+        }
+        Decompress::Zstd => {
+            let mut decoder = ZstdDecoder::new(reader);
+            decoder.multiple_members(true);
+            unpacked(decoder)
+        }
+        Decompress::Gzip | Decompress::Auto | Decompress::None => {
+            let mut decoder = GzipDecoder::new(reader);
+            decoder.multiple_members(true);
+            unpacked(decoder)
+        }
+    })
+}
+
+fn unpacked(reader: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes>> {
+    ReaderStream::with_capacity(reader, PIECE_BYTES).map_err(unpack_error).boxed()
+}
+
+/// The storage's own error, or what is wrong with the compressed data.
+fn unpack_error(error: io::Error) -> Error {
+    error.downcast::<Error>().unwrap_or_else(|error| {
+        Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("cannot decompress: {error}"))
+            .with_hint("WITH decompress = 'none' reads a file as it is")
+    })
+}
+
+/// A failure of the storage in the words of a client.
+pub(super) fn store_error(error: object_store::Error) -> Error {
+    lakeport_connect::Error::from(error).into()
+}

@@ -1,0 +1,218 @@
+//! JSON, one object a line, to rows: fields by column name.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use lakeport_base::limits::IMPORT_ROW_BYTES_MAX;
+use lakeport_base::{SqlType, Sqlstate};
+use memchr::memchr;
+use serde::de::IgnoredAny;
+
+use super::batch::{Rows, Sink, Target, Wanted};
+use super::csv::{bad_utf8, parsing, shown};
+use crate::error::{Error, Result};
+
+/// Reads one file. A column without a field is NULL; a field without a column is left out, or refused if `strict`.
+///
+/// # Errors
+/// `error parsing row 3: ...`; rows are lines from 1.
+pub(super) async fn read(
+    mut pieces: BoxStream<'static, Result<Bytes>>,
+    strict: bool,
+    target: &Target,
+    sink: &Sink,
+) -> Result<()> {
+    let mut reader = Reader::new(strict, target);
+    let mut input: Vec<u8> = Vec::new();
+    loop {
+        let piece = pieces.next().await.transpose()?;
+        let Some(piece) = piece else { break };
+        // Only what is new can hold the end of the line under way.
+        let mut searched = input.len();
+        input.extend_from_slice(&piece);
+        let mut start = 0;
+        while let Some(offset) = memchr(b'\n', &input[searched..]) {
+            let end = searched + offset;
+            reader.read_line(&input[start..end])?;
+            (start, searched) = (end + 1, end + 1);
+            if reader.rows.flush(sink, false).await? == Wanted::Enough {
+                return Ok(());
+            }
+        }
+        input.drain(..start);
+        if input.len() > IMPORT_ROW_BYTES_MAX {
+            return Err(reader.too_long());
+        }
+    }
+    reader.read_line(&input)?;
+    reader.rows.flush(sink, true).await.map(drop)
+}
+
+struct Reader<'a> {
+    strict: bool,
+    target: &'a Target,
+    index_of: HashMap<&'a str, usize>,
+    rows: Rows,
+    /// The value of each column of the row under way.
+    values: Vec<Option<String>>,
+    /// Lines so far.
+    count: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(strict: bool, target: &'a Target) -> Reader<'a> {
+        let names = target.columns.iter().enumerate();
+        Reader {
+            strict,
+            target,
+            index_of: names.map(|(index, column)| (column.name.as_str(), index)).collect(),
+            rows: Rows::new(target),
+            values: vec![None; target.columns.len()],
+            count: 0,
+        }
+    }
+
+    /// Reads one line; empty ones count and are left out.
+    fn read_line(&mut self, line: &[u8]) -> Result<()> {
+        self.count += 1;
+        let row = parsing(self.count);
+        let line = str::from_utf8(line).map_err(|error| bad_utf8(error).prefixed(&row))?.trim();
+        if line.is_empty() {
+            return Ok(());
+        }
+        self.values.fill(None);
+        self.read_object(line).map_err(|error| error.prefixed(&row))?;
+        for (index, value) in self.values.iter().enumerate() {
+            self.rows.push(index, value.as_deref()).map_err(|error| error.prefixed(&row))?;
+        }
+        self.rows.end_row();
+        Ok(())
+    }
+
+    fn read_object(&mut self, line: &str) -> Result<()> {
+        for (name, value) in members(line).ok_or_else(|| not_an_object(line))? {
+            match self.index_of.get(name.as_ref()) {
+                Some(&index) => self.values[index] = text_of(value, &self.target.columns[index].ty)?,
+                None if self.strict => {
+                    let message = format!("field {name:?} is no column of the table");
+                    return Err(Error::new(Sqlstate::UNDEFINED_COLUMN, message)
+                        .with_hint("without strict_validation such fields are left out"));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn too_long(&self) -> Error {
+        let message = format!("longer than {} MiB", IMPORT_ROW_BYTES_MAX >> 20);
+        Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).prefixed(&parsing(self.count + 1))
+    }
+}
+
+fn not_an_object(line: &str) -> Error {
+    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("expected one JSON object (row: {})", shown(line)))
+}
+
+/// Reads one JSON value at the start of a text; answers its length too.
+fn leading<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Option<(T, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
+    let value = values.next()?.ok()?;
+    Some((value, values.byte_offset()))
+}
+
+/// The members of a JSON object with their values as written, which keeps every digit of a number.
+fn members(line: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let mut rest = line.strip_prefix('{')?.trim_start();
+    let mut members = Vec::new();
+    if let Some(after) = rest.strip_prefix('}') {
+        return after.is_empty().then_some(members);
+    }
+    loop {
+        let (name, length) = leading::<String>(rest)?;
+        rest = rest[length..].trim_start().strip_prefix(':')?.trim_start();
+        let (IgnoredAny, length) = leading(rest)?;
+        members.push((Cow::Owned(name), rest[..length].trim_end()));
+        rest = rest[length..].trim_start();
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None => return (rest == "}").then_some(members),
+        }
+    }
+}
+
+/// The elements of a JSON array as written.
+fn elements(array: &str) -> Option<Vec<&str>> {
+    let mut rest = array.strip_prefix('[')?.trim_start();
+    let mut elements = Vec::new();
+    if rest == "]" {
+        return Some(elements);
+    }
+    loop {
+        let (IgnoredAny, length) = leading(rest)?;
+        elements.push(rest[..length].trim_end());
+        rest = rest[length..].trim_start();
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None => return (rest == "]").then_some(elements),
+        }
+    }
+}
+
+/// A JSON value in the text form of a column's type; `None` is NULL.
+fn text_of(json: &str, ty: &SqlType) -> Result<Option<String>> {
+    match (json.as_bytes().first(), ty) {
+        (Some(b'n'), _) => Ok(None),
+        (_, SqlType::Jsonb) => Ok(Some(json.to_string())),
+        (Some(b'"'), _) => Ok(Some(leading::<String>(json).ok_or_else(|| not_an_object(json))?.0)),
+        (Some(b'['), SqlType::Array(element)) => array_text(json, element).map(Some),
+        _ => Ok(Some(json.to_string())),
+    }
+}
+
+/// `{1,NULL,"a b"}`
+fn array_text(json: &str, element: &SqlType) -> Result<String> {
+    let mut text = String::from("{");
+    for (position, json) in elements(json).ok_or_else(|| not_an_object(json))?.into_iter().enumerate() {
+        text.push_str(if position > 0 { "," } else { "" });
+        match text_of(json, element)? {
+            None => text.push_str("NULL"),
+            Some(value) => {
+                text.push('"');
+                text.extend(value.chars().flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])));
+                text.push('"');
+            }
+        }
+    }
+    text.push('}');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_spelling() {
+        let line = r#"{"a": 1.10, "b\u0041": "x\ny", "c": [1, "two", null], "d": {"k": [ ]}, "e":null}"#;
+        let members = members(line).unwrap();
+        let names: Vec<_> = members.iter().map(|(name, _)| name.as_ref()).collect();
+        assert_eq!(names, ["a", "bA", "c", "d", "e"]);
+        assert_eq!(members[0].1, "1.10");
+        let array = SqlType::Array(Box::new(SqlType::Text));
+        assert_eq!(text_of(members[2].1, &array).unwrap().unwrap(), r#"{"1","two",NULL}"#);
+        assert_eq!(text_of(members[3].1, &SqlType::Jsonb).unwrap().unwrap(), r#"{"k": [ ]}"#);
+        assert_eq!(text_of(members[4].1, &SqlType::Text).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for line in ["[]", "{", "{}x", r#"{"a" 1}"#, r#"{"a":1,}"#, r#"{"a":1 "b":2}"#, r#"{"a":tru}"#, "1", r#"{a:1}"#] {
+            assert!(members(line).is_none(), "{line}");
+        }
+        assert!(members("{}").unwrap().is_empty());
+    }
+}

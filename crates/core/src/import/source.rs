@@ -1,0 +1,108 @@
+//! Which files the URIs of a statement name.
+
+use std::sync::Arc;
+
+use lakeport_base::limits::IMPORT_FILES_MAX;
+use lakeport_base::{Sqlstate, Uri};
+use lakeport_connect::redact;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use crate::authz::Subject;
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+/// Characters that make a path a pattern.
+const WILDCARDS: [char; 3] = ['*', '?', '['];
+
+/// A file to be read.
+#[derive(Clone)]
+pub(super) struct SourceFile {
+    pub store: Arc<dyn ObjectStore>,
+    pub meta: ObjectMeta,
+    /// Its URI without secrets, for messages.
+    pub name: String,
+}
+
+/// The files that the URIs name, patterns expanded, after a check that the user may read them.
+///
+/// # Errors
+/// 42501, 58P01 for a missing file or a pattern without match, 54000 for too many.
+pub(super) async fn files(server: &Arc<Server>, user: &str, uris: &[String], glob: bool) -> Result<Vec<SourceFile>> {
+    let directory = server.directory().await?;
+    let subject = Subject { directory: &directory, user };
+    let mut files = Vec::new();
+    for uri in uris {
+        server.authorise_uri(subject, uri).await?;
+        files.extend(files_of(server, user, uri, glob).await?);
+        if files.len() > IMPORT_FILES_MAX {
+            return Err(Error::new(
+                Sqlstate::PROGRAM_LIMIT_EXCEEDED,
+                format!("more than {IMPORT_FILES_MAX} files to import"),
+            )
+            .with_hint("use narrower patterns, or several statements"));
+        }
+    }
+    Ok(files)
+}
+
+async fn files_of(server: &Arc<Server>, user: &str, text: &str, glob: bool) -> Result<Vec<SourceFile>> {
+    let target = server.resolve(text).await?.target;
+    let uri = Uri::parse(text).map_err(lakeport_connect::Error::from)?;
+    if uri.path.trim_matches('/').is_empty() {
+        // The connection itself names the file.
+        let (folder, name) = target.split_pattern()?;
+        let store = server.open_target(user, &folder).await?;
+        let meta = head(store.as_ref(), &name, text).await?;
+        return Ok(vec![SourceFile { store, meta, name: redact(text) }]);
+    }
+    let glob = glob && target.spec().capability.list;
+    let (folder, pattern) = split(&uri.path, glob);
+    let place = Uri { path: folder.to_string(), ..uri.clone() };
+    let store = server.open_storage(user, &place.to_text()).await?;
+    let metas = if glob && pattern.contains(WILDCARDS) {
+        lakeport_connect::expand(store.as_ref(), pattern).await.map_err(|error| no_match(error, pattern, folder, text))?
+    } else {
+        vec![head(store.as_ref(), pattern, text).await?]
+    };
+    let name = |meta: &ObjectMeta| redact(&Uri { path: format!("{folder}/{}", meta.location), ..uri.clone() }.to_text());
+    Ok(metas.into_iter().map(|meta| SourceFile { store: store.clone(), name: name(&meta), meta }).collect())
+}
+
+/// The folder, without wildcards, and the rest of a path.
+fn split(path: &str, glob: bool) -> (&str, &str) {
+    let plain = if glob { path.find(WILDCARDS).unwrap_or(path.len()) } else { path.len() };
+    let slash = path[..plain].rfind('/').unwrap_or(0);
+    (&path[..slash], path[slash..].trim_start_matches('/'))
+}
+
+async fn head(store: &dyn ObjectStore, path: &str, uri: &str) -> Result<ObjectMeta> {
+    let invalid = |error| Error::invalid(format!("invalid path: {error}"));
+    let path = Path::parse(path).map_err(invalid)?;
+    let meta = store.head(&path).await;
+    meta.map_err(|error| Error::from(lakeport_connect::Error::from(error)).prefixed(&redact(uri)))
+}
+
+fn no_match(error: lakeport_connect::Error, pattern: &str, folder: &str, uri: &str) -> Error {
+    match error {
+        lakeport_connect::Error::NotFound(_) => Error::new(
+            Sqlstate::UNDEFINED_FILE,
+            format!("no files matched {pattern:?} in prefix {:?} in uri provided: {:?}", format!("{folder}/"), redact(uri)),
+        )
+        .with_hint("WITH disable_glob_matching takes *, ? and [ literally"),
+        other => Error::from(other).prefixed(&redact(uri)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn paths_split_before_their_pattern() {
+        assert_eq!(split("/a/b/part-*.csv", true), ("/a/b", "part-*.csv"));
+        assert_eq!(split("/a/y=?/c.csv", true), ("/a", "y=?/c.csv"));
+        assert_eq!(split("/a/b*/c.csv", false), ("/a/b*", "c.csv"));
+        assert_eq!(split("/c.csv", true), ("", "c.csv"));
+    }
+}

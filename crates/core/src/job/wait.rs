@@ -1,0 +1,136 @@
+//! Waiting for jobs, with progress notices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakeport_base::Sqlstate;
+use lakeport_base::id::JobId;
+use lakeport_catalog::model::{Job, JobState};
+use lakeport_sql::stmt::job::Control;
+use tokio_util::sync::CancellationToken;
+
+use super::{Jobs, state};
+use crate::error::{Error, Result};
+use crate::outcome::Notice;
+use crate::server::Server;
+use crate::session::Session;
+
+/// How often a waiting statement looks at a job that other nodes may run; also the least time between two notices.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+impl Jobs {
+    /// Waits for the job that a statement has made, and cancels it when the statement is cancelled.
+    ///
+    /// # Errors
+    /// The job's own; 57014 when it was cancelled; 55000 when it was paused; 57P01 when the server stops.
+    pub(crate) async fn wait(
+        server: &Arc<Server>,
+        session: &Session,
+        id: JobId,
+        cancel: &CancellationToken,
+    ) -> Result<Job> {
+        let guard = CancelsWithStatement { server: server.clone(), id, cancel: cancel.clone() };
+        let job = Jobs::until(server, session, id, |job| job.state.is_final() || job.state == JobState::Paused).await?;
+        drop(guard);
+        outcome_of(job)
+    }
+
+    /// Waits until a job is as wanted, sending its progress as notices.
+    ///
+    /// # Errors
+    /// 42704 when there is no such job, 57P01 when the server stops.
+    pub(crate) async fn until(
+        server: &Server,
+        session: &Session,
+        id: JobId,
+        wanted: impl Fn(&Job) -> bool,
+    ) -> Result<Job> {
+        let mut changes = server.jobs.subscribe();
+        let mut shown = None;
+        let mut next_notice = tokio::time::Instant::now();
+        loop {
+            let job = server.config.catalog.read().await?.job(id).await?.ok_or_else(|| missing(id))?;
+            if wanted(&job) {
+                return Ok(job);
+            }
+            let text = progress_text(&job);
+            if shown.as_ref() != Some(&text) && tokio::time::Instant::now() >= next_notice {
+                if session.variable("job_progress_notices") == "on" {
+                    session.notice(Notice::new(text.clone()));
+                }
+                shown = Some(text);
+                next_notice = tokio::time::Instant::now() + LOOK_PERIOD;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_PERIOD) => {}
+                () = server.jobs.stopping().cancelled() => return Err(stopping(id)),
+            }
+        }
+    }
+}
+
+/// `job 123: running, 45.3 % done (reading rides.csv)`
+fn progress_text(job: &Job) -> String {
+    let status = job.running_status.as_ref().map_or_else(String::new, |status| format!(" ({status})"));
+    format!("job {}: {}, {:.1} % done{status}", job.id, job.state.as_str(), job.fraction * 100.0)
+}
+
+fn outcome_of(job: Job) -> Result<Job> {
+    let id = job.id;
+    match job.state {
+        JobState::Failed => {
+            let code = job.error_code.as_deref().and_then(Sqlstate::from_code).unwrap_or(Sqlstate::INTERNAL_ERROR);
+            Err(Error::new(code, job.error.unwrap_or_else(|| format!("job {id} failed"))))
+        }
+        JobState::Canceled => Err(Error::new(Sqlstate::QUERY_CANCELED, format!("job {id} was canceled"))),
+        JobState::Paused => {
+            Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("job {id} was paused before it completed"))
+                .with_hint(format!("RESUME JOB {id}, then SHOW JOB WHEN COMPLETE {id}")))
+        }
+        _ => Ok(job),
+    }
+}
+
+/// 42704
+pub(crate) fn missing(id: JobId) -> Error {
+    Error::new(Sqlstate::UNDEFINED_OBJECT, format!("job with ID {id} does not exist"))
+        .with_hint("SHOW JOBS lists the jobs you may see")
+}
+
+fn stopping(id: JobId) -> Error {
+    Error::new(Sqlstate::ADMIN_SHUTDOWN, format!("the server is stopping; job {id} goes on when it is back"))
+        .with_hint(format!("SHOW JOB WHEN COMPLETE {id} waits for it"))
+}
+
+/// Cancels a job if the statement that waits for it is cancelled.
+struct CancelsWithStatement {
+    server: Arc<Server>,
+    id: JobId,
+    cancel: CancellationToken,
+}
+
+impl Drop for CancelsWithStatement {
+    fn drop(&mut self) {
+        if !self.cancel.is_cancelled() || self.server.jobs.stopping().is_cancelled() {
+            return;
+        }
+        let (server, id) = (self.server.clone(), self.id);
+        tokio::spawn(async move {
+            if let Err(error) = cancel(&server, id).await {
+                tracing::warn!(job = id.0, %error, "cannot cancel the job of a cancelled statement");
+            }
+        });
+    }
+}
+
+async fn cancel(server: &Server, id: JobId) -> Result<()> {
+    let mut tx = server.config.catalog.write().await?;
+    let Some(mut job) = tx.job(id).await?.filter(|job| !job.state.is_final()) else { return Ok(()) };
+    if let Ok(true) = state::request(&mut job, Control::Cancel, None, server.config.env.now_micros()) {
+        tx.update_job(&job).await?;
+        tx.commit().await?;
+    }
+    server.jobs.wake();
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! `IMPORT INTO`.
+
+use arrow_schema::SchemaRef;
+use lakeport_base::id::ConnectionId;
+use lakeport_base::{Secret, SqlType};
+use lakeport_catalog::model::Job;
+use lakeport_connect::redact;
+use lakeport_sql::stmt::import::Import;
+use lakeport_sql::stmt::{KvOption, Text};
+
+use super::Cx;
+use super::options::{Values, require_feature};
+use crate::error::Result;
+use crate::import::options::OPTIONS;
+use crate::import::{self, ImportOptions, ImportOrder};
+use crate::job::{Jobs, NewJob, Payload, payload};
+use crate::outcome::Outcome;
+use crate::row;
+use crate::rows::schema_of;
+use crate::setting::FEATURE_IMPORT;
+use crate::show::rows::batch_of;
+
+pub(crate) fn columns(statement: &Import) -> SchemaRef {
+    if is_detached(&statement.options) {
+        return schema_of(&[("job_id", SqlType::Int8)]);
+    }
+    schema_of(&[
+        ("job_id", SqlType::Int8),
+        ("status", SqlType::Text),
+        ("fraction_completed", SqlType::Float8),
+        ("rows", SqlType::Int8),
+        ("index_entries", SqlType::Int8),
+        ("bytes", SqlType::Int8),
+    ])
+}
+
+fn is_detached(options: &[KvOption]) -> bool {
+    options.iter().any(|option| option.name == "detached")
+}
+
+pub(crate) async fn import(cx: &Cx<'_>, statement: &Import) -> Result<Outcome> {
+    require_feature(cx, &FEATURE_IMPORT, "IMPORT")?;
+    let job = plan(cx, statement).await?;
+    let id = cx.server.jobs.submit(cx.server, job).await?;
+    let rows = if is_detached(&statement.options) {
+        row![id.0]
+    } else {
+        let job = Jobs::wait(cx.server, cx.session, id, &cx.cancel).await?;
+        finished_row(&job)?
+    };
+    Ok(Outcome::rows("IMPORT", batch_of(columns(statement), &[rows])?))
+}
+
+/// Checks everything that can be checked before a file is opened, in CockroachDB's order.
+async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
+    let options = Values::read(cx, &statement.options, OPTIONS)?;
+    let uris = cx.strings(&statement.uris)?;
+    for uri in &uris {
+        cx.server.authorise_uri(cx.subject(), uri).await?;
+    }
+    if !options.has("detached") {
+        cx.refuse_in_block("IMPORT cannot be used inside a multi-statement transaction without DETACHED option")?;
+    }
+    super::write::refuse_read_only(cx, "IMPORT INTO")?;
+    let table = cx.table(&statement.table)?;
+    for privilege in ["INSERT", "DROP"] {
+        cx.subject().require_table(&table, privilege)?;
+    }
+    ImportOptions::parse(&statement.format, &options)?;
+    import::columns_of(&table, &statement.columns)?;
+    let order = ImportOrder {
+        table: table.id,
+        columns: statement.columns.clone(),
+        format: statement.format.clone(),
+        options: options.0.clone(),
+        uris: Secret::new(uris.clone()),
+    };
+    Ok(NewJob {
+        payload: Payload::Import(order),
+        owner: cx.session.user.clone(),
+        description: description(statement, options, &uris),
+        connections: connections(cx, &uris).await?,
+    })
+}
+
+/// The statement in its canonical form: options sorted, URIs without secrets.
+fn description(statement: &Import, options: Values, uris: &[String]) -> String {
+    let option = |(name, value): (String, Option<String>)| KvOption { name, value: value.map(Text::Literal), position: 0 };
+    let mut shown = statement.clone();
+    shown.uris = uris.iter().map(|uri| Text::Literal(redact(uri))).collect();
+    shown.options = options.0.into_iter().map(option).collect();
+    shown.options.sort_by(|a, b| a.name.cmp(&b.name));
+    shown.to_string()
+}
+
+/// The connections that the URIs go through, each once.
+async fn connections(cx: &Cx<'_>, uris: &[String]) -> Result<Vec<ConnectionId>> {
+    let mut ids = Vec::new();
+    for uri in uris {
+        if let Some((id, _)) = cx.server.resolve(uri).await?.connection {
+            ids.push(id);
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn finished_row(job: &Job) -> Result<Vec<crate::show::rows::Cell>> {
+    let done = job.result.as_deref().map(payload::decode_done).transpose()?;
+    let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+    let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
+    Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
+}
