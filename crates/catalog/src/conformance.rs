@@ -96,6 +96,7 @@ fn table(id: i64, schema: &Schema, name: &str) -> Table {
         owner: "root".into(),
         columns: Vec::new(),
         primary_key: Vec::new(),
+        dropped_names: Vec::new(),
         comment: None,
         created: 2,
     }

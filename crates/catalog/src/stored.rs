@@ -41,6 +41,7 @@ fn corrupt<S: Shape>(detail: String) -> Error {
 pub(crate) struct TableShape {
     pub columns: Vec<Column>,
     pub primary_key: Vec<String>,
+    pub dropped_names: Vec<String>,
 }
 
 /// What a role has besides its plain columns.
@@ -58,7 +59,7 @@ pub(crate) struct JobConnections(pub Vec<ConnectionId>);
 #[serde(tag = "version")]
 pub(crate) enum StoredTable {
     #[serde(rename = "1")]
-    V1 { columns: Vec<StoredColumn>, primary_key: Vec<String> },
+    V1 { columns: Vec<StoredColumn>, primary_key: Vec<String>, dropped_names: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,12 +93,17 @@ impl Shape for TableShape {
 
     fn to_stored(&self) -> StoredTable {
         let columns = self.columns.iter().map(StoredColumn::from).collect();
-        StoredTable::V1 { columns, primary_key: self.primary_key.clone() }
+        StoredTable::V1 {
+            columns,
+            primary_key: self.primary_key.clone(),
+            dropped_names: self.dropped_names.clone(),
+        }
     }
 
-    fn from_stored(StoredTable::V1 { columns, primary_key }: StoredTable) -> std::result::Result<Self, String> {
+    fn from_stored(stored: StoredTable) -> std::result::Result<Self, String> {
+        let StoredTable::V1 { columns, primary_key, dropped_names } = stored;
         let columns = columns.into_iter().map(Column::try_from).collect::<std::result::Result<_, _>>()?;
-        Ok(TableShape { columns, primary_key })
+        Ok(TableShape { columns, primary_key, dropped_names })
     }
 }
 

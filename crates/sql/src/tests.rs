@@ -155,6 +155,10 @@ const STATEMENTS: &[(&str, &str)] = &[
         "COPY t FROM STDIN WITH (FORMAT csv, DELIMITER ',', NULL '', HEADER true, QUOTE '\"', ESCAPE '\"')",
     ),
     ("COPY t FROM STDIN", "COPY t FROM STDIN WITH (FORMAT text, DELIMITER '\t', NULL '\\N', HEADER false)"),
+    ("copy userfile 'a/b' from stdin binary", "COPY USERFILE 'a/b' FROM STDIN WITH (FORMAT binary)"),
+    ("COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)", "COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)"),
+    ("show userfiles", "SHOW USERFILES"),
+    ("DROP USERFILE IF EXISTS 'a'", "DROP USERFILE IF EXISTS 'a'"),
     ("COPY (SELECT 1) TO STDOUT BINARY", "COPY (SELECT 1) TO STDOUT WITH (FORMAT binary)"),
     (
         "COPY t (a) TO STDOUT WITH DELIMITER AS '|' NULL 'x'",

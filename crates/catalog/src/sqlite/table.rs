@@ -10,12 +10,17 @@ use crate::model::Table;
 use crate::stored::{Shape, TableShape};
 
 fn table(row: &SqliteRow) -> Result<Table> {
-    let TableShape { columns, primary_key } = TableShape::decode(&field::<String>(row, "table", "shape")?)?;
-    decode!(row, "table" => Table { id, schema, database, name, owner, comment, created; columns; primary_key })
+    let TableShape { columns, primary_key, dropped_names } = TableShape::decode(&field::<String>(row, "table", "shape")?)?;
+    decode!(row, "table" => Table { id, schema, database, name, owner, comment, created; columns; primary_key; dropped_names })
 }
 
 fn shape(row: &Table) -> Result<String> {
-    TableShape { columns: row.columns.clone(), primary_key: row.primary_key.clone() }.encode()
+    TableShape {
+        columns: row.columns.clone(),
+        primary_key: row.primary_key.clone(),
+        dropped_names: row.dropped_names.clone(),
+    }
+    .encode()
 }
 
 pub(super) async fn list(db: &mut SqliteConnection, database: DatabaseId) -> Result<Vec<Table>> {

@@ -30,7 +30,7 @@ fn table_1() {
     columns[0].stored_name = "c0_old".into();
     columns[1].default = Some("1 + 1".into());
     columns[1].comment = Some("a \"quoted\" comment".into());
-    let shape = TableShape { columns, primary_key: vec!["c0".into(), "c3".into()] };
+    let shape = TableShape { columns, primary_key: vec!["c0".into(), "c3".into()], dropped_names: vec!["gone".into()] };
     assert_frozen(shape, include_str!("../samples/table_1.json"));
 }
 

@@ -86,7 +86,7 @@ struct Written {
 }
 
 /// `[[WITH] (option, ...) | [WITH] option ...]`: PostgreSQL's new form and its old one.
-fn options(c: &mut Cursor) -> Result<CopyOptions> {
+pub(super) fn options(c: &mut Cursor) -> Result<CopyOptions> {
     let start = c.position();
     let mut written = Written::default();
     c.keywords("WITH");

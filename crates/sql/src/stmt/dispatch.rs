@@ -1,6 +1,6 @@
 //! Leading words to grammar.
 
-use super::{Statement, connection, copy, database, export, grant, import, job, query, role, session, table};
+use super::{Statement, connection, copy, database, export, grant, import, job, query, role, session, table, userfile};
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
 
@@ -23,6 +23,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("CHECKPOINT", |c| session::nothing("CHECKPOINT", c)),
     ("COMMENT ON", table::comment),
     ("COMMIT", session::commit),
+    ("COPY USERFILE", userfile::copy_userfile),
     ("COPY", copy::copy),
     ("CREATE DATABASE", database::create_database),
     ("CREATE EXTERNAL CONNECTION", connection::create),
@@ -37,6 +38,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("DROP ROLE", role::drop),
     ("DROP SCHEMA", database::drop_schema),
     ("DROP TABLE", table::drop),
+    ("DROP USERFILE", userfile::drop_userfile),
     ("DROP USER", role::drop),
     ("END", session::commit),
     ("EXECUTE", session::execute),
@@ -78,6 +80,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SHOW SCHEMAS", database::show_schemas),
     ("SHOW SYSTEM GRANTS", grant::show_system_grants),
     ("SHOW TABLES", table::show_tables),
+    ("SHOW USERFILES", |_| Ok(Statement::ShowUserfiles(userfile::ShowUserfiles))),
     ("SHOW USERS", |_| Ok(Statement::ShowRoles(role::ShowRoles))),
     ("SHOW", show),
     ("START TRANSACTION", session::begin),

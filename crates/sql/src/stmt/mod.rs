@@ -12,6 +12,7 @@ pub mod query;
 pub mod role;
 pub mod session;
 pub mod table;
+pub mod userfile;
 
 mod dispatch;
 mod print;
@@ -66,6 +67,9 @@ pub enum Statement {
     /// SELECT, VALUES, WITH, TABLE, EXPLAIN.
     Query(query::Query),
     Copy(copy::Copy),
+    CopyUserfile(userfile::CopyUserfile),
+    ShowUserfiles(userfile::ShowUserfiles),
+    DropUserfile(userfile::DropUserfile),
     Transaction(session::Transaction),
     Set(session::Set),
     Show(session::Show),

@@ -1,0 +1,148 @@
+//! The only place that says no. Every check names the user, the privilege and the object.
+
+use lakeport_base::id::ConnectionId;
+use lakeport_catalog::Tx;
+use lakeport_catalog::model::{Grant, Object, Table};
+
+use crate::directory::{ADMIN, Directory};
+use crate::error::{Error, Result};
+
+/// Privileges of the whole server, as `GRANT SYSTEM` takes them.
+pub const SYSTEM_PRIVILEGES: &[&str] = &[
+    "ALL",
+    "BACKUP",
+    "CANCELQUERY",
+    "CHANGEFEED",
+    "CONTROLJOB",
+    "CREATEDB",
+    "CREATELOGIN",
+    "CREATEROLE",
+    "EXTERNALCONNECTION",
+    "EXTERNALIOIMPLICITACCESS",
+    "MANAGEVIRTUALCLUSTER",
+    "MODIFYCLUSTERSETTING",
+    "NOSQLLOGIN",
+    "REPAIRCLUSTER",
+    "REPLICATION",
+    "REPLICATIONDEST",
+    "REPLICATIONSOURCE",
+    "RESTORE",
+    "VIEWACTIVITY",
+    "VIEWACTIVITYREDACTED",
+    "VIEWCLUSTERMETADATA",
+    "VIEWCLUSTERSETTING",
+    "VIEWJOB",
+    "VIEWSYSTEMTABLE",
+];
+/// Privileges on an external connection.
+pub const CONNECTION_PRIVILEGES: &[&str] = &["ALL", "DROP", "UPDATE", "USAGE"];
+/// Privileges on a database.
+pub const DATABASE_PRIVILEGES: &[&str] = &["ALL", "BACKUP", "CHANGEFEED", "CONNECT", "CREATE", "DROP", "RESTORE"];
+/// Privileges on a schema.
+pub const SCHEMA_PRIVILEGES: &[&str] = &["ALL", "CHANGEFEED", "CREATE", "USAGE"];
+/// Privileges on a table.
+pub const TABLE_PRIVILEGES: &[&str] =
+    &["ALL", "BACKUP", "CHANGEFEED", "CREATE", "DELETE", "DROP", "INSERT", "SELECT", "UPDATE"];
+
+/// The privileges an object of this sort can have, and what messages call the sort.
+pub fn privileges_of(object: Object) -> (&'static [&'static str], &'static str) {
+    match object {
+        Object::System => (SYSTEM_PRIVILEGES, "system"),
+        Object::Connection(_) => (CONNECTION_PRIVILEGES, "external_connection"),
+        Object::Database(_) => (DATABASE_PRIVILEGES, "database"),
+        Object::Schema(_) => (SCHEMA_PRIVILEGES, "schema"),
+        Object::Table(_) => (TABLE_PRIVILEGES, "relation"),
+    }
+}
+
+/// Who asks, in which catalog.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub directory: &'a Directory,
+    pub user: &'a str,
+}
+
+impl Subject<'_> {
+    pub fn is_admin(&self) -> bool {
+        self.directory.is_admin(self.user)
+    }
+
+    /// Whether the user owns what `owner` owns: is that role, a member of it, or admin.
+    pub fn owns(&self, owner: &str) -> bool {
+        self.is_admin() || self.directory.roles_of(self.user).contains(owner)
+    }
+
+    fn granted(&self, grants: &[Grant], privilege: &str) -> bool {
+        let roles = self.directory.roles_of(self.user);
+        grants.iter().any(|grant| {
+            roles.contains(grant.grantee.as_str()) && (grant.privilege == privilege || grant.privilege == "ALL")
+        })
+    }
+
+    /// Whether the user holds a system privilege, as a grant or as a role option.
+    pub fn has_system(&self, privilege: &str) -> bool {
+        let as_option = || {
+            let roles = self.directory.roles_of(self.user);
+            let mut roles = roles.iter().filter_map(|role| self.directory.roles.get(*role));
+            roles.any(|role| role.options.iter().any(|option| option == privilege))
+        };
+        self.is_admin() || self.granted(self.directory.grants_on(Object::System), privilege) || as_option()
+    }
+
+    /// # Errors
+    /// 42501 with `message`.
+    pub fn require_system(&self, privilege: &str, message: impl FnOnce() -> String) -> Result<()> {
+        if self.has_system(privilege) { Ok(()) } else { Err(Error::denied(message())) }
+    }
+
+    /// # Errors
+    /// 42501 unless the user is admin.
+    pub fn require_admin(&self, action: &str) -> Result<()> {
+        if self.is_admin() {
+            return Ok(());
+        }
+        Err(Error::denied(format!("only users with the {ADMIN} role are allowed to {action}")))
+    }
+
+    /// Whether the user holds a privilege on an object other than a connection.
+    pub fn has(&self, object: Object, owner: &str, privilege: &str) -> bool {
+        self.owns(owner) || self.granted(self.directory.grants_on(object), privilege)
+    }
+
+    /// # Errors
+    /// 42501 `user u does not have SELECT privilege on relation t`.
+    pub fn require(&self, object: Object, owner: &str, name: &str, privilege: &str) -> Result<()> {
+        if self.has(object, owner, privilege) {
+            return Ok(());
+        }
+        let (_, sort) = privileges_of(object);
+        Err(Error::denied(format!("user {} does not have {privilege} privilege on {sort} {name}", self.user)))
+    }
+
+    /// # Errors
+    /// 42501 unless the user may do `privilege` on the table.
+    pub fn require_table(&self, table: &Table, privilege: &str) -> Result<()> {
+        self.require(Object::Table(table.id), &table.owner, &table.name, privilege)
+    }
+
+    /// Whether the user may know of a table: owns it or holds any privilege on it.
+    pub fn sees_table(&self, table: &Table) -> bool {
+        let roles = self.directory.roles_of(self.user);
+        let grants = self.directory.grants_on(Object::Table(table.id));
+        self.owns(&table.owner) || grants.iter().any(|grant| roles.contains(grant.grantee.as_str()))
+    }
+
+    /// Whether the user holds a privilege on a connection. Owning one gives no privilege by itself: its creator is
+    /// granted ALL, which can be revoked.
+    pub async fn has_on_connection(&self, tx: &mut dyn Tx, id: ConnectionId, privilege: &str) -> Result<bool> {
+        if self.is_admin() {
+            return Ok(true);
+        }
+        Ok(self.granted(&tx.grants_on(Object::Connection(id)).await?, privilege))
+    }
+
+    /// 42501 on a connection, the same whether or not it exists.
+    pub fn connection_denied(&self, name: &str, privilege: &str) -> Error {
+        Error::denied(format!("user {} does not have {privilege} privilege on external_connection {name}", self.user))
+    }
+}

@@ -1,0 +1,159 @@
+//! What the server asks of a query engine. Nothing here knows DataFusion.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use lakeport_base::{QualifiedName, SqlType};
+use lakeport_catalog::model;
+use lakeport_sql::stmt::query::{Delete, Insert, Update};
+use object_store::ObjectStore;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::rows::RowStream;
+
+/// A table and where its files lie.
+#[derive(Clone)]
+pub struct TableHandle {
+    pub row: Arc<model::Table>,
+    /// Rooted at the table's folder; holds `_delta_log/` and data files.
+    pub store: Arc<dyn ObjectStore>,
+}
+
+/// What a name in a query stands for.
+pub enum Relation {
+    Table(TableHandle),
+    /// A system table, or the rows of a `[SHOW ...]` source.
+    Rows(RecordBatch),
+}
+
+/// Finds the relations of one statement; sees the catalog as the session's user does.
+#[async_trait]
+pub trait Relations: Send + Sync {
+    /// The relation of a name, or `None`. A name without qualifiers is looked up along the search path.
+    async fn find(&self, name: &QualifiedName) -> Result<Option<Relation>>;
+}
+
+/// Number of an open transaction block.
+pub type TransactionId = u64;
+
+/// What a statement runs in.
+#[derive(Clone)]
+pub struct QueryContext {
+    pub relations: Arc<dyn Relations>,
+    /// Values of functions such as `current_user`, `current_database()`, `current_schema()`.
+    pub user: String,
+    pub database: String,
+    pub schema: String,
+    /// IANA name or offset, for casts between TIMESTAMP and TIMESTAMPTZ and for `now()` in text.
+    pub time_zone: String,
+    /// `now()` of the statement, microseconds since the epoch.
+    pub now: i64,
+    /// Read every table as of this moment (microseconds since the epoch).
+    pub as_of: Option<i64>,
+    /// The block whose uncommitted writes the statement sees and adds to.
+    pub transaction: Option<TransactionId>,
+    pub cancel: CancellationToken,
+}
+
+/// The parameter types and result columns of a statement.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub params: Vec<SqlType>,
+    /// `None` for statements without rows.
+    pub columns: Option<SchemaRef>,
+}
+
+/// What a write did.
+pub struct Written {
+    pub rows: u64,
+    /// Rows of RETURNING.
+    pub returning: Option<RowStream>,
+}
+
+/// One change of a table's columns; `TableHandle.row` holds the table as it will be.
+#[derive(Clone, Debug)]
+pub enum ColumnChange {
+    Add(model::Column),
+    /// By stored name. The column's data stay in old files and are not read.
+    Drop(String),
+    /// A nullability, default or name that the files need not know changed; NOT NULL is checked against the rows.
+    Redefine(model::Column),
+}
+
+/// Options of [`Engine::append`].
+#[derive(Clone, Default)]
+pub struct Append {
+    /// The block to append in; else one commit of its own.
+    pub transaction: Option<TransactionId>,
+    /// Application id stored with the commit, so that the same append done twice adds its rows once.
+    pub idempotency_key: Option<String>,
+    pub cancel: CancellationToken,
+}
+
+/// Outcome of [`Engine::append`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// A query engine over Delta tables.
+///
+/// Parameters are Arrow arrays of one value each, of the types of [`Description::params`].
+/// Every method stops soon after `cancel` fires, with 57014, and leaves nothing half done.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Writes version 0 of a new table.
+    async fn create_table(&self, table: &TableHandle) -> Result<()>;
+    /// Deletes a dropped table's files and forgets it.
+    async fn delete_table(&self, table: &TableHandle) -> Result<()>;
+    async fn alter_table(&self, table: &TableHandle, change: &ColumnChange) -> Result<()>;
+    /// Removes every row; answers nothing, as TRUNCATE does.
+    async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()>;
+
+    /// Types of a SELECT's parameters and columns. `declared` are the types the client gave, by position.
+    async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description>;
+    async fn query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream>;
+
+    async fn describe_insert(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        insert: &Insert,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description>;
+    async fn describe_update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description>;
+    async fn describe_delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description>;
+    async fn insert(&self, cx: &QueryContext, table: &TableHandle, insert: &Insert, params: &[ArrayRef])
+    -> Result<Written>;
+    async fn update(&self, cx: &QueryContext, table: &TableHandle, update: &Update, params: &[ArrayRef])
+    -> Result<Written>;
+    async fn delete(&self, cx: &QueryContext, table: &TableHandle, delete: &Delete, params: &[ArrayRef])
+    -> Result<Written>;
+
+    /// Appends rows whose columns are named and typed as the table's, in any order; a missing column takes its default.
+    /// All rows or none. Checks NOT NULL (23502) and the primary key (23505, within the rows and against the table).
+    /// Bounded memory: rows go to files as they come.
+    async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended>;
+
+    /// Opens a transaction block: its writes to one table are seen by its own statements and by nobody else.
+    async fn begin(&self) -> Result<TransactionId>;
+    /// Makes the block's writes one commit. 40001 when another writer changed the rows that it read or rewrote.
+    async fn commit(&self, transaction: TransactionId) -> Result<()>;
+    async fn rollback(&self, transaction: TransactionId);
+}

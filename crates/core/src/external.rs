@@ -1,0 +1,315 @@
+//! Everything outside: who may use which URI, and the storage behind it.
+//!
+//! `external://name/sub` goes through the catalog each time its connection may have changed, so a job or a query follows
+//! an ALTER at its next request; requests under way keep the old options.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use lakeport_base::id::ConnectionId;
+use lakeport_catalog::model::Connection;
+use lakeport_connect::layer::Meter;
+use lakeport_connect::target::LOCALITY_PARAM;
+use lakeport_connect::{Access, ExternalRef, OpenCx, OutboundPolicy, Role, Target, Timeouts};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions,
+};
+use tokio::sync::Mutex;
+
+use crate::authz::Subject;
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+impl From<lakeport_connect::Error> for Error {
+    fn from(error: lakeport_connect::Error) -> Error {
+        Error::new(error.sqlstate(), error.to_string()).with_hint_opt(error.hint().map(str::to_string))
+    }
+}
+
+/// A URI made out: the target it means now and the connection it went through.
+#[derive(Clone)]
+pub struct Resolved {
+    pub target: Target,
+    /// Id and version of the connection, for `external://` URIs.
+    pub connection: Option<(ConnectionId, i64)>,
+}
+
+impl Server {
+    /// The surroundings of a target opened for `user`.
+    pub(crate) fn open_context(&self, user: &str) -> OpenCx {
+        let config = &self.config;
+        OpenCx {
+            env: config.env.clone(),
+            node_id: config.node_id,
+            external_io_dir: config.external_io_dir.clone(),
+            userfiles: Arc::new(object_store::prefix::PrefixStore::new(config.warehouse.clone(), USERFILES)),
+            user: user.to_string(),
+            policy: OutboundPolicy {
+                http_disabled: config.external_io_http_disabled,
+                implicit_disabled: config.external_io_implicit_disabled,
+                ..OutboundPolicy::default()
+            },
+            timeouts: Timeouts::default(),
+            meter: self.meter.clone(),
+        }
+    }
+
+    /// Counters of requests to storage, by kind.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Whether the user may reach a URI: USAGE on the connection of an `external://` URI, EXTERNALIOIMPLICITACCESS for
+    /// a plain one that uses the server's own access. Answers the same for connections that do not exist.
+    ///
+    /// # Errors
+    /// 42501, or whatever makes the text no URI.
+    pub(crate) async fn authorise_uri(&self, subject: Subject<'_>, uri: &str) -> Result<()> {
+        let Some(reference) = ExternalRef::parse(uri)? else {
+            let target = Target::parse(uri)?;
+            let allowed = target.access() == Access::Explicit || subject.has_system("EXTERNALIOIMPLICITACCESS");
+            return if allowed { Ok(()) } else { Err(implicit_denied(&target)) };
+        };
+        if subject.is_admin() {
+            return Ok(());
+        }
+        let mut tx = self.config.catalog.read().await?;
+        let found = tx.find_connection(&reference.name).await?;
+        match found {
+            Some(connection) if subject.has_on_connection(tx.as_mut(), connection.id, "USAGE").await? => Ok(()),
+            _ => Err(subject.connection_denied(&reference.name, "USAGE")),
+        }
+    }
+
+    /// What a URI means now. Does not ask whether the user may use it.
+    ///
+    /// # Errors
+    /// A missing connection, parameters on the reference that no operation reads, or a path that escapes.
+    pub(crate) async fn resolve(&self, uri: &str) -> Result<Resolved> {
+        let Some(reference) = ExternalRef::parse(uri)? else {
+            return Ok(Resolved { target: Target::parse(uri)?, connection: None });
+        };
+        check_params(&reference)?;
+        let mut tx = self.config.catalog.read().await?;
+        let connection = tx.find_connection(&reference.name).await?.ok_or_else(|| {
+            missing_connection(&reference.name).prefixed("failed to load external connection object")
+        })?;
+        resolve_in(&connection, &reference)
+    }
+
+    /// Opens the storage of a URI for a user who has been found to be allowed. Through an `external://` URI the store
+    /// follows the connection: it reopens when the connection's version grows and fails once USAGE is gone.
+    ///
+    /// # Errors
+    /// As [`Server::resolve`]; a target that is no storage; whatever opening it fails with.
+    pub(crate) async fn open_storage(self: &Arc<Self>, user: &str, uri: &str) -> Result<Arc<dyn ObjectStore>> {
+        let resolved = self.resolve(uri).await?;
+        if ExternalRef::parse(uri)?.is_none() {
+            return self.open_target(user, &resolved.target).await;
+        }
+        let generation = self.config.catalog.generation();
+        let store = self.open_target(user, &resolved.target).await?;
+        let current = Current { generation, version: resolved.connection, store };
+        Ok(Arc::new(Following(Arc::new(Reference {
+            server: self.clone(),
+            user: user.to_string(),
+            uri: uri.to_string(),
+            current: Mutex::new(current),
+        }))))
+    }
+
+    pub(crate) async fn open_target(&self, user: &str, target: &Target) -> Result<Arc<dyn ObjectStore>> {
+        if target.role() != Role::Storage {
+            return Err(wrong_role(Role::Storage, target.role()));
+        }
+        Ok(target.open(&self.open_context(user)).await?)
+    }
+
+    /// Runs the check of a new definition, outside any catalog transaction.
+    ///
+    /// # Errors
+    /// The step, the address and the cause.
+    pub(crate) async fn probe(&self, user: &str, target: &Target, limit: Duration) -> Result<()> {
+        Ok(lakeport_connect::probe(target, &self.open_context(user), limit).await?)
+    }
+}
+
+/// Folder of the warehouse that holds the users' files.
+const USERFILES: &str = "userfiles";
+
+/// 42704 in CockroachDB's words.
+pub(crate) fn missing_connection(name: &str) -> Error {
+    Error::new(
+        lakeport_base::Sqlstate::UNDEFINED_OBJECT,
+        format!("external connection with name {name} does not exist"),
+    )
+    .with_hint("SHOW EXTERNAL CONNECTIONS lists the connections you may use")
+}
+
+fn wrong_role(wanted: Role, found: Role) -> Error {
+    Error::new(
+        lakeport_base::Sqlstate::WRONG_OBJECT_TYPE,
+        format!("{wanted} cannot use object of type {found}"),
+    )
+}
+
+fn implicit_denied(target: &Target) -> Error {
+    Error::denied(format!(
+        "only users with the admin role or the EXTERNALIOIMPLICITACCESS system privilege are allowed to access the \
+         specified {} URI",
+        target.uri().scheme
+    ))
+    .with_hint("use an external connection that you have USAGE on, or credentials in the URI")
+}
+
+fn check_params(reference: &ExternalRef) -> Result<()> {
+    match reference.params.iter().find(|(key, _)| key != LOCALITY_PARAM) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::invalid(format!(
+            "parameter {key:?} cannot be written on external://{}: the connection's own parameters apply",
+            reference.name
+        ))
+        .with_hint("ALTER EXTERNAL CONNECTION changes a connection's parameters")),
+    }
+}
+
+fn resolve_in(connection: &Connection, reference: &ExternalRef) -> Result<Resolved> {
+    let target = Target::parse(connection.definition.expose())?;
+    if target.role() != Role::Storage {
+        return Err(wrong_role(Role::Storage, target.role()));
+    }
+    Ok(Resolved { target: target.join(&reference.path)?, connection: Some((connection.id, connection.version)) })
+}
+
+/// The store of an `external://` URI as of a catalog generation.
+struct Current {
+    generation: u64,
+    version: Option<(ConnectionId, i64)>,
+    store: Arc<dyn ObjectStore>,
+}
+
+/// An `external://` URI in use by somebody.
+struct Reference {
+    server: Arc<Server>,
+    user: String,
+    uri: String,
+    current: Mutex<Current>,
+}
+
+impl Reference {
+    /// The store to send the next request to. Costs one atomic load while the catalog stands still.
+    async fn now(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+        let mut current = self.current.lock().await;
+        let generation = self.server.config.catalog.generation();
+        if current.generation != generation {
+            self.refresh(&mut current, generation).await.map_err(into_store_error)?;
+        }
+        Ok(current.store.clone())
+    }
+
+    async fn refresh(&self, current: &mut Current, generation: u64) -> Result<()> {
+        let directory = self.server.directory().await?;
+        let subject = Subject { directory: &directory, user: &self.user };
+        self.server.authorise_uri(subject, &self.uri).await?;
+        let resolved = self.server.resolve(&self.uri).await?;
+        if resolved.connection != current.version {
+            current.store = self.server.open_target(&self.user, &resolved.target).await?;
+            current.version = resolved.connection;
+        }
+        current.generation = generation;
+        Ok(())
+    }
+}
+
+fn into_store_error(error: Error) -> object_store::Error {
+    object_store::Error::Generic { store: "external", source: Box::new(error) }
+}
+
+/// A store that reopens itself when its connection is altered.
+struct Following(Arc<Reference>);
+
+impl Following {
+    /// A stream of the store as of the first poll.
+    fn stream<T: Send + 'static>(
+        &self,
+        open: impl FnOnce(Arc<dyn ObjectStore>) -> BoxStream<'static, object_store::Result<T>> + Send + 'static,
+    ) -> BoxStream<'static, object_store::Result<T>> {
+        let reference = self.0.clone();
+        futures::stream::once(async move { reference.now().await.map(open) }).try_flatten().boxed()
+    }
+}
+
+impl fmt::Display for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&lakeport_connect::redact(&self.0.uri))
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Following {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        self.0.now().await?.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.0.now().await?.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.0.now().await?.get_opts(path, options).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+        self.0.now().await?.get_ranges(path, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.stream(move |store| store.delete_stream(paths))
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        let prefix = prefix.cloned();
+        self.stream(move |store| store.list(prefix.as_ref()))
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        let (prefix, offset) = (prefix.cloned(), offset.clone());
+        self.stream(move |store| store.list_with_offset(prefix.as_ref(), &offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.0.now().await?.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.0.now().await?.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> object_store::Result<()> {
+        self.0.now().await?.rename_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,148 @@
+//! What a statement gives back to the client.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::{Stream, StreamExt};
+use futures::future::BoxFuture;
+use lakeport_base::Sqlstate;
+use lakeport_sql::stmt::copy::CopyOptions;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::rows::RowStream;
+
+/// The result of one statement.
+pub enum Outcome {
+    /// Nothing to say: an empty statement.
+    Empty,
+    /// No rows; the whole command tag, such as `INSERT 0 3`.
+    Done { tag: String },
+    /// Rows; wire adds their number to the tag.
+    Rows { tag: &'static str, rows: RowStream },
+    CopyIn(CopyIn),
+    CopyOut { rows: RowStream, options: CopyOptions },
+}
+
+impl Outcome {
+    /// No rows and this tag.
+    pub fn done(tag: impl Into<String>) -> Outcome {
+        Outcome::Done { tag: tag.into() }
+    }
+
+    /// The rows of a SHOW-like statement.
+    pub fn rows(tag: &'static str, batch: RecordBatch) -> Outcome {
+        Outcome::Rows { tag, rows: RowStream::of(batch) }
+    }
+}
+
+/// A message beside the result.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// `NOTICE` or `WARNING`.
+    pub severity: &'static str,
+    pub code: Sqlstate,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl Notice {
+    /// A plain NOTICE.
+    pub fn new(message: impl Into<String>) -> Notice {
+        Notice {
+            severity: "NOTICE",
+            code: Sqlstate::SUCCESSFUL_COMPLETION,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    /// A WARNING, as PostgreSQL gives for COMMIT outside a block.
+    pub fn warning(code: Sqlstate, message: impl Into<String>) -> Notice {
+        Notice { severity: "WARNING", code, ..Notice::new(message) }
+    }
+}
+
+/// What a session tells its client while a statement runs.
+#[derive(Clone, Debug)]
+pub enum SessionEvent {
+    Notice(Notice),
+    ParameterChanged { name: String, value: String },
+}
+
+/// Rows on their way in by COPY FROM STDIN. Dropping it aborts the copy: no row stays.
+pub struct CopyIn {
+    /// The columns expected, in order.
+    pub columns: SchemaRef,
+    pub options: CopyOptions,
+    /// Rows, then one `None`: an end without it is no end, so that dropping aborts.
+    rows: mpsc::Sender<Result<Option<RecordBatch>>>,
+    appended: BoxFuture<'static, Result<u64>>,
+}
+
+/// Batches waiting between the socket and the table writer.
+const COPY_QUEUE_BATCHES: usize = 4;
+
+impl CopyIn {
+    /// Starts a copy: `append` gets the rows and answers how many it took. It runs as a task of its own.
+    pub fn start<F>(columns: SchemaRef, options: CopyOptions, append: impl FnOnce(RowStream) -> F) -> CopyIn
+    where
+        F: Future<Output = Result<u64>> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(COPY_QUEUE_BATCHES);
+        let batches = until_ended(receiver).boxed();
+        let task = tokio::spawn(append(RowStream { schema: columns.clone(), batches }));
+        let appended = Box::pin(async move { task.await.map_err(Error::internal)? });
+        CopyIn { columns, options, rows: sender, appended }
+    }
+
+    /// Adds rows; waits while the writer is behind.
+    ///
+    /// # Errors
+    /// What stopped the writer, if it has stopped.
+    pub async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        if self.rows.send(Ok(Some(batch))).await.is_ok() {
+            return Ok(());
+        }
+        Err(self.stopped().await)
+    }
+
+    /// Waits until the writer stops before its end, as it does when the statement is cancelled; answers why.
+    pub async fn stopped(&mut self) -> Error {
+        match (&mut self.appended).await {
+            Err(error) => error,
+            Ok(_) => Error::internal("the copy ended before its rows"),
+        }
+    }
+
+    /// Ends the copy after its last row; answers the command tag.
+    pub async fn finish(self) -> Result<String> {
+        // A writer that has stopped says why below.
+        let _ = self.rows.send(Ok(None)).await;
+        Ok(format!("COPY {}", self.appended.await?))
+    }
+
+    /// Ends the copy without keeping any row.
+    pub async fn abort(self, error: Error) {
+        if self.rows.send(Err(error)).await.is_ok() {
+            drop(self.rows);
+            if let Err(error) = self.appended.await {
+                tracing::debug!(%error, "copy aborted");
+            }
+        }
+    }
+}
+
+/// The rows of a copy up to its end. A sender that is gone without an end has given up.
+fn until_ended(receiver: mpsc::Receiver<Result<Option<RecordBatch>>>) -> impl Stream<Item = Result<RecordBatch>> {
+    futures::stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Ok(Some(batch))) => Some((Ok(batch), Some(receiver))),
+            Some(Ok(None)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(Error::canceled()), None)),
+        }
+    })
+}

@@ -1,0 +1,368 @@
+//! One client's session: who it is, its variables, its transaction block, its running statement.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow_array::ArrayRef;
+use futures::StreamExt;
+use lakeport_base::limits::NOTICE_QUEUE_MAX;
+use lakeport_base::{Sqlstate, SqlType};
+use lakeport_sql::stmt::session::Transaction;
+use lakeport_sql::{Parsed, Statement};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::engine::{Description, TransactionId};
+use crate::error::{Error, Result};
+use crate::outcome::{Notice, Outcome, SessionEvent};
+use crate::rows::RowStream;
+use crate::server::Server;
+use crate::stmt;
+use crate::variable::{VARIABLES, Variable};
+
+/// What a client says of itself when it connects.
+#[derive(Clone, Debug)]
+pub struct Startup {
+    pub user: String,
+    pub database: Option<String>,
+    /// Other startup parameters, such as `application_name`.
+    pub parameters: Vec<(String, String)>,
+    pub client_addr: SocketAddr,
+    /// Over TLS.
+    pub secure: bool,
+}
+
+/// Where the session stands with its transaction block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    Idle,
+    Open,
+    /// A statement failed; only ROLLBACK or COMMIT will do.
+    Failed,
+}
+
+/// An open transaction block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenBlock {
+    pub id: TransactionId,
+    pub failed: bool,
+    /// `now()` of every statement in the block, microseconds since the epoch.
+    pub now: i64,
+}
+
+struct State {
+    variables: HashMap<&'static str, String>,
+    /// Values to go back to when the block ends (`SET LOCAL`).
+    local: Vec<(&'static str, String)>,
+    block: Option<OpenBlock>,
+    prepared: HashMap<String, Arc<Parsed>>,
+}
+
+/// A session. One statement at a time; [`cancel`](Session::cancel) may come from elsewhere.
+pub struct Session {
+    pub(crate) server: Arc<Server>,
+    pub(crate) user: String,
+    state: Mutex<State>,
+    running: Mutex<CancellationToken>,
+    events: mpsc::Sender<SessionEvent>,
+}
+
+impl Session {
+    pub(crate) async fn open(
+        server: Arc<Server>,
+        start: Startup,
+    ) -> Result<(Arc<Session>, mpsc::Receiver<SessionEvent>)> {
+        let directory = server.directory().await?;
+        let Some(role) = directory.roles.get(&start.user).filter(|role| role.login) else {
+            return Err(Error::new(Sqlstate::INVALID_AUTHORIZATION, format!("user {} may not log in", start.user))
+                .with_hint("CREATE USER makes a role that may; ALTER ROLE .. LOGIN allows one that exists"));
+        };
+        let database = start.database.as_deref().filter(|name| !name.is_empty()).unwrap_or("defaultdb");
+        directory.database(database)?;
+        let mut variables: HashMap<&'static str, String> =
+            VARIABLES.iter().map(|variable| (variable.name, variable.default.to_string())).collect();
+        variables.insert("database", database.to_string());
+        variables.insert("session_user", start.user.clone());
+        variables.insert("session_authorization", start.user.clone());
+        variables.insert("is_superuser", if directory.is_admin(&start.user) { "on" } else { "off" }.to_string());
+        for (name, value) in role.defaults.iter().chain(&start.parameters) {
+            let Ok(variable) = Variable::find(name) else { continue };
+            variables.insert(variable.name, variable.checked(value)?);
+        }
+        let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
+        let state = State { variables, local: Vec::new(), block: None, prepared: HashMap::new() };
+        server.count_session(1);
+        let session = Session {
+            server,
+            user: start.user,
+            state: Mutex::new(state),
+            running: Mutex::new(CancellationToken::new()),
+            events,
+        };
+        Ok((Arc::new(session), receiver))
+    }
+
+    /// Reads the statements of a text. A syntax error fails an open block, as any error does.
+    pub fn parse(&self, text: &str) -> Result<Vec<Parsed>> {
+        lakeport_sql::parse(text).map_err(|error| {
+            self.fail_block();
+            Error::from(error)
+        })
+    }
+
+    /// Parameter types and result columns of a statement, without running it.
+    pub async fn describe(&self, parsed: &Parsed, declared: &[Option<SqlType>]) -> Result<Description> {
+        let cancel = self.start_statement();
+        let described = stmt::describe(self, parsed, declared, cancel).await;
+        described.inspect_err(|_| self.fail_block())
+    }
+
+    /// Runs a statement. The time limit and [`cancel`](Session::cancel) also cover the rows it answers.
+    pub async fn execute(&self, parsed: &Parsed, params: &[ArrayRef]) -> Result<Outcome> {
+        if self.block() == Block::Failed && !ends_block(&parsed.statement) {
+            return Err(Error::new(
+                Sqlstate::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            )
+            .with_hint("ROLLBACK ends the block"));
+        }
+        let cancel = self.start_statement();
+        let limit = TimeLimit::start(self.statement_timeout(), &cancel);
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::canceled()),
+            outcome = stmt::run(self, parsed, params, cancel.clone()) => outcome,
+        };
+        match outcome {
+            Ok(Outcome::Rows { tag, rows }) => Ok(Outcome::Rows { tag, rows: limit.guard(rows, cancel) }),
+            Ok(Outcome::CopyOut { rows, options }) => {
+                Ok(Outcome::CopyOut { rows: limit.guard(rows, cancel), options })
+            }
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                self.fail_block();
+                Err(limit.explain(error))
+            }
+        }
+    }
+
+    /// Where the session stands with its block.
+    pub fn block(&self) -> Block {
+        match self.state().block {
+            None => Block::Idle,
+            Some(OpenBlock { failed: false, .. }) => Block::Open,
+            Some(OpenBlock { failed: true, .. }) => Block::Failed,
+        }
+    }
+
+    /// Marks an open block as failed; wire calls it when an error arises on its side.
+    pub fn fail_block(&self) {
+        if let Some(block) = &mut self.state().block {
+            block.failed = true;
+        }
+    }
+
+    /// Cancels the running statement, if there is one.
+    pub fn cancel(&self) {
+        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).cancel();
+    }
+
+    /// The variables a client is told at start.
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        let reported = VARIABLES.iter().filter_map(|variable| Some((variable.reported?, variable.name)));
+        reported.map(|(shown, name)| (shown.to_string(), state.variables[name].clone())).collect()
+    }
+
+    /// Ends the session: an open block is rolled back.
+    pub async fn close(&self) {
+        self.cancel();
+        let block = self.state().block.take();
+        if let Some(block) = block {
+            self.server.config.engine.rollback(block.id).await;
+        }
+    }
+
+    /// Sends a notice; dropped when the client does not read them.
+    pub fn notice(&self, notice: Notice) {
+        if self.events.try_send(SessionEvent::Notice(notice)).is_err() {
+            tracing::debug!("notice dropped: the client does not read");
+        }
+    }
+
+    /// The value of a variable.
+    pub(crate) fn variable(&self, name: &'static str) -> String {
+        self.state().variables.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Sets a variable to a checked value; `local` ends with the block.
+    pub(crate) fn set_variable(&self, variable: &'static Variable, value: String, local: bool) {
+        let mut state = self.state();
+        let old = state.variables.insert(variable.name, value.clone()).unwrap_or_default();
+        if local && state.block.is_some() {
+            state.local.push((variable.name, old));
+        }
+        drop(state);
+        self.report(variable, value);
+    }
+
+    fn report(&self, variable: &Variable, value: String) {
+        let Some(name) = variable.reported else { return };
+        let event = SessionEvent::ParameterChanged { name: name.to_string(), value };
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("parameter change dropped: the client does not read");
+        }
+    }
+
+    /// The schemas searched for bare names, `$user` filled in.
+    pub(crate) fn search_path(&self) -> Vec<String> {
+        let path = self.variable("search_path");
+        let names = path.split(',').map(|name| name.trim().trim_matches('"'));
+        names.map(|name| if name == "$user" { self.user.clone() } else { name.to_string() }).collect()
+    }
+
+    pub(crate) fn open_block(&self) -> Option<OpenBlock> {
+        self.state().block
+    }
+
+    pub(crate) fn set_block(&self, block: Option<OpenBlock>) {
+        let mut state = self.state();
+        state.block = block;
+        if block.is_some() {
+            return;
+        }
+        let restored: Vec<_> = state.local.drain(..).rev().collect();
+        for (name, value) in &restored {
+            state.variables.insert(name, value.clone());
+        }
+        drop(state);
+        for (name, value) in restored {
+            if let Ok(variable) = Variable::find(name) {
+                self.report(variable, value);
+            }
+        }
+    }
+
+    pub(crate) fn prepared(&self, name: &str) -> Option<Arc<Parsed>> {
+        self.state().prepared.get(name).cloned()
+    }
+
+    /// Keeps a statement prepared by SQL under its name; `false` when the name is taken.
+    pub(crate) fn prepare(&self, name: &str, parsed: Parsed) -> bool {
+        let mut state = self.state();
+        if state.prepared.contains_key(name) {
+            return false;
+        }
+        state.prepared.insert(name.to_string(), Arc::new(parsed));
+        true
+    }
+
+    /// Forgets one prepared statement, or all; `false` when the name is unknown.
+    pub(crate) fn deallocate(&self, name: Option<&str>) -> bool {
+        let mut state = self.state();
+        match name {
+            Some(name) => state.prepared.remove(name).is_some(),
+            None => {
+                state.prepared.clear();
+                true
+            }
+        }
+    }
+
+    /// Puts every changeable variable back to what it was at start.
+    pub(crate) fn reset_variables(&self) {
+        for variable in VARIABLES.iter().filter(|variable| !matches!(variable.rule, crate::variable::Rule::ReadOnly)) {
+            if variable.name != "database" {
+                self.set_variable(variable, variable.default.to_string(), false);
+            }
+        }
+    }
+
+    fn statement_timeout(&self) -> Option<Duration> {
+        let ms = self.variable("statement_timeout").parse().unwrap_or(0);
+        (ms > 0).then(|| Duration::from_millis(ms))
+    }
+
+    fn start_statement(&self) -> CancellationToken {
+        let token = CancellationToken::new();
+        *self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = token.clone();
+        token
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// What may still run in a failed block.
+fn ends_block(statement: &Statement) -> bool {
+    matches!(statement, Statement::Transaction(Transaction::Commit | Transaction::Rollback))
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.server.count_session(-1);
+    }
+}
+
+/// Cancels a statement when its time is over; holds for the rows too.
+struct TimeLimit {
+    limit: Option<Duration>,
+    /// Fired when time is over, so that the error can say why.
+    over: CancellationToken,
+    /// Stops the clock when the statement ends.
+    #[expect(dead_code, reason = "held for its drop")]
+    stop: DropGuard,
+}
+
+impl TimeLimit {
+    fn start(limit: Option<Duration>, cancel: &CancellationToken) -> TimeLimit {
+        let over = CancellationToken::new();
+        let stop = CancellationToken::new();
+        if let Some(limit) = limit {
+            let (over, stop, cancel) = (over.clone(), stop.clone(), cancel.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(limit) => {
+                        over.cancel();
+                        cancel.cancel();
+                    }
+                }
+            });
+        }
+        TimeLimit { limit, over, stop: stop.drop_guard() }
+    }
+
+    /// The error, told as a time limit if that is what it was.
+    fn explain(&self, error: Error) -> Error {
+        if error.code() != Sqlstate::QUERY_CANCELED || !self.over.is_cancelled() {
+            return error;
+        }
+        let limit_ms = self.limit.map_or(0, |limit| limit.as_millis());
+        Error::new(Sqlstate::QUERY_CANCELED, "canceling statement due to statement timeout")
+            .with_hint(format!("statement_timeout is {limit_ms} ms"))
+    }
+
+    /// Rows that end with 57014 when the statement is cancelled or out of time.
+    fn guard(self, rows: RowStream, cancel: CancellationToken) -> RowStream {
+        let RowStream { schema, batches } = rows;
+        let state = (batches, cancel, self, false);
+        let batches = futures::stream::unfold(state, |(mut batches, cancel, limit, ended)| async move {
+            if ended {
+                return None;
+            }
+            let next = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Some(Err(Error::canceled())),
+                next = batches.next() => next,
+            };
+            let next = next?.map_err(|error| limit.explain(error));
+            let ended = next.is_err();
+            Some((next, (batches, cancel, limit, ended)))
+        });
+        RowStream { schema, batches: batches.boxed() }
+    }
+}

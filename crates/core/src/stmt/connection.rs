@@ -1,0 +1,376 @@
+//! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION`.
+
+use arrow_schema::SchemaRef;
+use lakeport_base::id::ConnectionId;
+use lakeport_base::limits::NAME_BYTES_MAX;
+use lakeport_base::name::quote_literal;
+use lakeport_base::{Secret, SqlType, Sqlstate, Uri};
+use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
+use lakeport_catalog::Tx;
+use lakeport_connect::{ExternalRef, Target, kind_of_scheme};
+use object_store::ObjectStore;
+use lakeport_sql::stmt::connection::{
+    AlterConnection, CheckConnection, CreateConnection, DropConnection, ShowConnections, ShowCreateConnection,
+};
+
+use super::Cx;
+use crate::error::{Error, Result};
+use crate::external::missing_connection;
+use crate::outcome::Outcome;
+use crate::row;
+use crate::rows::schema_of;
+use crate::setting;
+use crate::show::rows::{Cell, batch_of};
+
+/// CockroachDB's prefix of every refusal of a definition.
+const REFUSED: &str = "failed to construct External Connection details";
+
+pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<Outcome> {
+    cx.subject().require_system("EXTERNALCONNECTION", || {
+        "only users with the EXTERNALCONNECTION system privilege are allowed to CREATE EXTERNAL CONNECTION".to_string()
+    })?;
+    let name = checked_name(cx.string(&statement.name)?)?;
+    let definition = Secret::new(cx.string(&statement.uri)?);
+    let target = parse_definition(definition.expose())?;
+    let check = probe(cx, &target, statement.validate).await?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    if tx.find_connection(&name).await?.is_some() {
+        return if statement.if_not_exists { Ok(done("CREATE")) } else { Err(exists(&name)) };
+    }
+    let now = cx.server.config.env.now_micros();
+    let connection = Connection {
+        id: ConnectionId(tx.next_id().await?),
+        name: name.clone(),
+        kind: target.spec().name.to_string(),
+        dialect: Dialect::Cockroach,
+        redacted: target.redacted(),
+        definition,
+        owner: cx.session.user.clone(),
+        version: 1,
+        created: now,
+        updated: now,
+        last_check: check,
+    };
+    tx.insert_connection(&connection).await?;
+    tx.put_grant(&Grant {
+        object: Object::Connection(connection.id),
+        grantee: cx.session.user.clone(),
+        privilege: "ALL".to_string(),
+        grant_option: false,
+    })
+    .await?;
+    audit(cx, tx.as_mut(), "create_external_connection", &connection).await?;
+    tx.commit().await?;
+    Ok(done("CREATE"))
+}
+
+pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Outcome> {
+    let name = cx.string(&statement.name)?;
+    let found = authorised(cx, &name, "UPDATE").await?;
+    let Some(old) = found else {
+        return if statement.if_exists { Ok(done("ALTER")) } else { Err(missing_connection(&name)) };
+    };
+    let definition = Secret::new(cx.string(&statement.uri)?);
+    let target = parse_definition(definition.expose())?;
+    refuse_role_change(&old, &target)?;
+    let check = probe(cx, &target, statement.validate).await?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    let connection = Connection {
+        kind: target.spec().name.to_string(),
+        dialect: Dialect::Cockroach,
+        redacted: target.redacted(),
+        definition,
+        version: old.version + 1,
+        updated: cx.server.config.env.now_micros(),
+        last_check: check,
+        ..old
+    };
+    tx.update_connection(&connection).await?;
+    audit(cx, tx.as_mut(), "alter_external_connection", &connection).await?;
+    tx.commit().await?;
+    Ok(done("ALTER"))
+}
+
+pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outcome> {
+    let name = cx.string(&statement.name)?;
+    let Some(connection) = authorised(cx, &name, "DROP").await? else { return Ok(done("DROP")) };
+    if statement.cascade {
+        cx.server.jobs.cancel_users_of(cx.server, connection.id).await?;
+    }
+    let mut tx = cx.server.config.catalog.write().await?;
+    refuse_dependents(cx, tx.as_mut(), &connection, statement.cascade).await?;
+    tx.delete_grants_on(Object::Connection(connection.id)).await?;
+    tx.delete_connection(connection.id).await?;
+    audit(cx, tx.as_mut(), "drop_external_connection", &connection).await?;
+    tx.commit().await?;
+    Ok(done("DROP"))
+}
+
+fn done(verb: &str) -> Outcome {
+    Outcome::done(format!("{verb} EXTERNAL CONNECTION"))
+}
+
+fn exists(name: &str) -> Error {
+    Error::new(
+        Sqlstate::DUPLICATE_OBJECT,
+        format!("failed to create external connection: external connection with connection name '{name}' already exists"),
+    )
+    .with_hint("ALTER EXTERNAL CONNECTION changes it")
+}
+
+/// The connection of a name, after the privilege check: who lacks the privilege learns nothing of whether it exists.
+async fn authorised(cx: &Cx<'_>, name: &str, privilege: &str) -> Result<Option<Connection>> {
+    let mut tx = cx.server.config.catalog.read().await?;
+    let found = tx.find_connection(name).await?;
+    let allowed = match &found {
+        Some(connection) => cx.subject().has_on_connection(tx.as_mut(), connection.id, privilege).await?,
+        None => cx.subject().is_admin(),
+    };
+    if allowed { Ok(found) } else { Err(cx.subject().connection_denied(name, privilege)) }
+}
+
+fn checked_name(name: String) -> Result<String> {
+    if name.is_empty() {
+        return Err(Error::new(Sqlstate::INVALID_NAME, "the name of an external connection must not be empty"));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        let message = format!("the name of an external connection is {} bytes long; at most {NAME_BYTES_MAX}", name.len());
+        return Err(Error::new(Sqlstate::NAME_TOO_LONG, message));
+    }
+    if name.contains('\0') {
+        return Err(Error::new(Sqlstate::INVALID_NAME, "the name of an external connection must not hold NUL"));
+    }
+    Ok(name)
+}
+
+/// The target of a definition, with CockroachDB's prefixes on what is wrong with it.
+fn parse_definition(uri: &str) -> Result<Target> {
+    let parsed = Uri::parse(uri).map_err(|error| {
+        Error::invalid(format!("failed to log and sanitize External Connection: parse {:?}: {error}", lakeport_connect::redact(uri)))
+            .with_hint("write scheme://host/path?PARAMETER=value; escape special characters as %XX")
+    })?;
+    let Some(kind) = kind_of_scheme(&parsed.scheme).filter(|_| parsed.scheme != ExternalRef::SCHEME) else {
+        let schemes: Vec<&str> = lakeport_connect::KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
+        return Err(Error::invalid(format!(
+            "{REFUSED}: no parseAndValidateFn found for external connection provider {}",
+            parsed.scheme
+        ))
+        .with_hint(format!("schemes of external connections: {}", schemes.join(", "))));
+    };
+    let prefix = refusal_prefix(kind.spec().name);
+    Target::parse(uri).map_err(|error| Error::from(error).prefixed(&prefix))
+}
+
+fn refusal_prefix(kind: &str) -> String {
+    format!("{REFUSED}: failed to create {kind} external connection")
+}
+
+async fn probe(cx: &Cx<'_>, target: &Target, validate: bool) -> Result<Option<Check>> {
+    if !validate {
+        return Ok(None);
+    }
+    let limit = setting::CHECK_TIMEOUT.duration(&cx.directory);
+    let checked = cx.server.probe(&cx.session.user, target, limit).await;
+    checked.map_err(|error| error.prefixed(&refusal_prefix(target.spec().name)))?;
+    Ok(Some(Check { at: cx.server.config.env.now_micros(), error: None }))
+}
+
+fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {
+    let role = lakeport_connect::kind_named(&old.kind).map(|kind| kind.spec().role);
+    match role.filter(|role| *role != target.role()) {
+        None => Ok(()),
+        Some(role) => Err(Error::new(
+            Sqlstate::WRONG_OBJECT_TYPE,
+            format!("cannot change external connection {:?} from {role} to {}", old.name, target.role()),
+        )
+        .with_hint("make another connection: what uses this one expects its type")),
+    }
+}
+
+/// 2BP01 while unfinished jobs use the connection or databases lie in it.
+async fn refuse_dependents(cx: &Cx<'_>, tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
+    let mut dependents: Vec<String> = Vec::new();
+    for database in cx.directory.databases.values() {
+        let used = database.location.as_deref().map(ExternalRef::parse).transpose()?.flatten();
+        if used.is_some_and(|reference| reference.name == connection.name) {
+            dependents.push(format!("database {}", database.name));
+        }
+    }
+    if !cascade {
+        let jobs = tx.jobs().await?;
+        let users = jobs.iter().filter(|job| !job.state.is_final() && job.connections.contains(&connection.id));
+        dependents.extend(users.map(|job| format!("job {}", job.id)));
+    }
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop external connection {:?} because other objects depend on it", connection.name),
+    )
+    .with_detail(dependents.join(", "))
+    .with_hint("DROP ... CASCADE cancels the jobs; databases must be dropped first"))
+}
+
+async fn audit(cx: &Cx<'_>, tx: &mut dyn Tx, event: &str, connection: &Connection) -> Result<()> {
+    let detail = format!("{} version {}", connection.redacted, connection.version);
+    Ok(tx.insert_event(&cx.server.audit_event(&cx.session.user, event, &connection.name, &detail)).await?)
+}
+
+pub(crate) fn show_columns() -> SchemaRef {
+    schema_of(&[
+        ("connection_name", SqlType::Text),
+        ("connection_uri", SqlType::Text),
+        ("connection_type", SqlType::Text),
+    ])
+}
+
+pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Outcome> {
+    let mut tx = cx.server.config.catalog.read().await?;
+    let wanted = statement.name.as_ref().map(|name| cx.string(name)).transpose()?;
+    let connections = match &wanted {
+        Some(name) => tx.find_connection(name).await?.into_iter().collect(),
+        None => tx.connections().await?,
+    };
+    let mut rows = Vec::new();
+    for connection in &connections {
+        let visible = cx.subject().owns(&connection.owner)
+            || cx.subject().has_on_connection(tx.as_mut(), connection.id, "USAGE").await?;
+        if visible {
+            rows.push(row![&connection.name, &connection.redacted, connection_type(connection)]);
+        }
+    }
+    match wanted {
+        Some(name) if connections.is_empty() => Err(missing_connection(&name)),
+        Some(name) if rows.is_empty() => Err(Error::denied(format!(
+            "must have USAGE privilege or be owner of the External Connection {name:?}"
+        ))),
+        _ => Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?)),
+    }
+}
+
+fn connection_type(connection: &Connection) -> &'static str {
+    lakeport_connect::kind_named(&connection.kind).map_or("UNKNOWN", |kind| kind.spec().role.as_str())
+}
+
+pub(crate) fn show_create_columns() -> SchemaRef {
+    schema_of(&[("connection_name", SqlType::Text), ("create_statement", SqlType::Text)])
+}
+
+pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -> Result<Outcome> {
+    let mut tx = cx.server.config.catalog.read().await?;
+    let sees_all = cx.subject().has_system("VIEWCLUSTERMETADATA");
+    let connections = match &statement.name {
+        None if !sees_all => {
+            return Err(Error::denied(
+                "must have VIEWCLUSTERMETADATA privilege to run `SHOW CREATE ALL EXTERNAL CONNECTIONS`",
+            ));
+        }
+        None => tx.connections().await?,
+        Some(name) => {
+            let name = cx.string(name)?;
+            let connection = tx.find_connection(&name).await?;
+            if !sees_all && connection.as_ref().is_none_or(|connection| !cx.subject().owns(&connection.owner)) {
+                return Err(Error::denied(format!(
+                    "must have VIEWCLUSTERMETADATA privilege or be owner of the External Connection {name:?}"
+                )));
+            }
+            vec![connection.ok_or_else(|| missing_connection(&name))?]
+        }
+    };
+    std::mem::drop(tx);
+    let clear = setting::SHOW_CREATE_SECRETS.is_on(&cx.directory);
+    let mut rows = Vec::new();
+    for connection in &connections {
+        let full = clear && (cx.subject().owns(&connection.owner));
+        let uri = if full { connection.definition.expose() } else { &connection.redacted };
+        if full {
+            let user = &cx.session.user;
+            cx.server.audit(user, "show_create_external_connection", &connection.name, "secrets shown").await;
+        }
+        let text = format!("CREATE EXTERNAL CONNECTION {} AS {}", quote_literal(&connection.name), quote_literal(uri));
+        rows.push(row![&connection.name, text]);
+    }
+    Ok(Outcome::rows("SHOW", batch_of(show_create_columns(), &rows)?))
+}
+
+pub(crate) fn check_columns() -> SchemaRef {
+    schema_of(&[
+        ("node", SqlType::Int8),
+        ("locality", SqlType::Text),
+        ("ok", SqlType::Bool),
+        ("error", SqlType::Text),
+        ("transferred", SqlType::Text),
+        ("read_speed", SqlType::Text),
+        ("write_speed", SqlType::Text),
+        ("can_delete", SqlType::Bool),
+    ])
+}
+
+pub(crate) async fn check(cx: &Cx<'_>, statement: &CheckConnection) -> Result<Outcome> {
+    let uri = cx.string(&statement.uri)?;
+    cx.server.authorise_uri(cx.subject(), &uri).await?;
+    let options = CheckOptions::read(cx, statement)?;
+    let store = cx.server.open_storage(&cx.session.user, &uri).await;
+    let store = store.map_err(|error| error.prefixed("connect to external storage"))?;
+    let workers = (0..options.workers).map(|_| check_worker(cx, store.as_ref(), &options));
+    let rows: Vec<_> = futures::future::join_all(workers).await;
+    Ok(Outcome::rows("CHECK EXTERNAL CONNECTION", batch_of(check_columns(), &rows)?))
+}
+
+/// Transfers until the time is over or one fails; answers the row of the last.
+async fn check_worker(cx: &Cx<'_>, store: &dyn ObjectStore, options: &CheckOptions) -> Vec<Cell> {
+    let env = &cx.server.config.env;
+    let end = env.now_micros() + i64::try_from(options.time.as_micros()).unwrap_or(i64::MAX / 2);
+    loop {
+        let run = lakeport_connect::transfer_test(store, env, options.bytes).await;
+        if run.ok && env.now_micros() < end {
+            continue;
+        }
+        let bytes = |bytes: f64| lakeport_base::units::format_bytes(bytes);
+        return row![
+            cx.server.config.node_id,
+            "",
+            run.ok,
+            run.error.unwrap_or_default(),
+            bytes(run.transferred as f64),
+            format!("{}/s", bytes(run.read_speed)),
+            format!("{}/s", bytes(run.write_speed)),
+            run.can_delete,
+        ];
+    }
+}
+
+struct CheckOptions {
+    bytes: u64,
+    /// Runs are repeated until so long has passed.
+    time: std::time::Duration,
+    workers: usize,
+}
+
+/// Most parallel transfers of one CHECK.
+const CHECK_WORKERS_MAX: usize = 64;
+
+impl CheckOptions {
+    fn read(cx: &Cx<'_>, statement: &CheckConnection) -> Result<CheckOptions> {
+        let mut options = CheckOptions { bytes: 32 << 20, time: std::time::Duration::ZERO, workers: 1 };
+        for option in &statement.options {
+            let value = option.value.as_ref().map(|value| cx.string(value)).transpose()?.unwrap_or_default();
+            let refused = || Error::invalid(format!("invalid value for option {:?}: {value:?}", option.name));
+            match option.name.as_str() {
+                "transfer" => options.bytes = lakeport_base::units::parse_bytes(&value).ok_or_else(refused)?,
+                "time" => options.time = lakeport_base::units::parse_duration(&value).ok_or_else(refused)?,
+                "concurrently" => {
+                    let workers: i64 = value.parse().map_err(|_| refused())?;
+                    options.workers = usize::try_from(workers.max(1)).map_err(|_| refused())?.min(CHECK_WORKERS_MAX);
+                }
+                other => {
+                    return Err(Error::invalid(format!("invalid option {other:?}"))
+                        .with_hint("options: transfer, time, concurrently")
+                        .with_position(option.position));
+                }
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,289 @@
+//! What each statement does. A topic is one file here and one of the same name in the sql crate's `stmt`.
+
+pub mod connection;
+pub mod copy;
+pub mod database;
+pub mod export;
+pub mod grant;
+pub mod import;
+pub mod job;
+pub mod options;
+pub mod prepared;
+pub mod query;
+pub mod role;
+pub mod session;
+pub mod table;
+pub mod userfile;
+pub mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
+use lakeport_base::{QualifiedName, SqlType, Sqlstate};
+use lakeport_catalog::model::Table;
+use lakeport_sql::{Parsed, Statement, stmt::Text};
+use tokio_util::sync::CancellationToken;
+
+use crate::authz::Subject;
+use crate::directory::Directory;
+use crate::engine::{Description, QueryContext, TableHandle};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::relations::SessionRelations;
+use crate::server::Server;
+use crate::session::Session;
+
+/// A statement on its way: who runs it, in which state of the catalog.
+pub(crate) struct Cx<'a> {
+    pub session: &'a Session,
+    pub server: &'a Arc<Server>,
+    /// The catalog when the statement began.
+    pub directory: Arc<Directory>,
+    pub params: &'a [ArrayRef],
+    pub cancel: CancellationToken,
+    /// Microseconds since the epoch; one moment for a whole block.
+    pub now: i64,
+}
+
+impl<'a> Cx<'a> {
+    async fn new(
+        session: &'a Session,
+        params: &'a [ArrayRef],
+        cancel: CancellationToken,
+    ) -> Result<Cx<'a>> {
+        let server = &session.server;
+        let now = session.open_block().map_or_else(|| server.config.env.now_micros(), |block| block.now);
+        Ok(Cx { session, server, directory: server.directory().await?, params, cancel, now })
+    }
+
+    /// The user, for authorisation.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { directory: &self.directory, user: &self.session.user }
+    }
+
+    /// The value of a literal or of a parameter.
+    ///
+    /// # Errors
+    /// 42P02 for a parameter not given, 22023 for NULL.
+    pub fn string(&self, text: &Text) -> Result<String> {
+        let number = match text {
+            Text::Literal(literal) => return Ok(literal.clone()),
+            Text::Placeholder(number) => *number,
+        };
+        let missing = || Error::new(Sqlstate::UNDEFINED_PARAMETER, format!("there is no parameter ${number}"));
+        let param = number.checked_sub(1).and_then(|index| self.params.get(index)).ok_or_else(missing)?;
+        if param.is_empty() || param.is_null(0) {
+            return Err(Error::invalid(format!("parameter ${number} must not be NULL")));
+        }
+        arrow_cast::display::array_value_to_string(param, 0).map_err(Error::internal)
+    }
+
+    /// As [`Cx::string`] for each.
+    pub fn strings(&self, texts: &[Text]) -> Result<Vec<String>> {
+        texts.iter().map(|text| self.string(text)).collect()
+    }
+
+    /// The table of a name.
+    ///
+    /// # Errors
+    /// 42P01
+    pub fn table(&self, name: &QualifiedName) -> Result<Arc<Table>> {
+        let database = self.session.variable("database");
+        let found = self.directory.find_table(name, &database, &self.session.search_path());
+        found.cloned().ok_or_else(|| Error::undefined_table(name))
+    }
+
+    /// A table with its storage.
+    pub async fn handle(&self, table: &Arc<Table>) -> Result<TableHandle> {
+        self.server.table_handle(&self.directory, table).await
+    }
+
+    /// What the engine needs to know, with rows that stand for names.
+    pub fn query_context(&self, as_of: Option<i64>, shows: HashMap<String, RecordBatch>) -> QueryContext {
+        let session = self.session;
+        let database = session.variable("database");
+        let search_path = session.search_path();
+        let id = self.directory.databases.get(&database).map(|database| database.id);
+        let exists = |schema: &&String| id.is_some_and(|id| self.directory.schema(id, schema).is_some());
+        let schema = search_path.iter().find(exists).cloned().unwrap_or_default();
+        QueryContext {
+            relations: Arc::new(SessionRelations {
+                server: self.server.clone(),
+                directory: self.directory.clone(),
+                user: session.user.clone(),
+                database: database.clone(),
+                search_path,
+                shows,
+            }),
+            user: session.user.clone(),
+            database,
+            schema,
+            time_zone: session.variable("timezone"),
+            now: self.now,
+            as_of,
+            transaction: session.open_block().map(|block| block.id),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// # Errors
+    /// 25001 inside a transaction block, for statements that cannot be undone with it.
+    pub fn refuse_in_block(&self, message: impl Into<String>) -> Result<()> {
+        match self.session.open_block() {
+            None => Ok(()),
+            Some(_) => Err(Error::new(Sqlstate::ACTIVE_SQL_TRANSACTION, message)),
+        }
+    }
+}
+
+/// Runs a statement.
+pub(crate) async fn run(
+    session: &Session,
+    parsed: &Parsed,
+    params: &[ArrayRef],
+    cancel: CancellationToken,
+) -> Result<Outcome> {
+    let mut cx = Cx::new(session, params, cancel).await?;
+    if changes_catalog(&parsed.statement) && session.open_block().is_some() {
+        self::session::commit_before_ddl(&cx).await?;
+        cx = Cx::new(session, params, cx.cancel).await?;
+    }
+    dispatch(&cx, &parsed.statement).await
+}
+
+async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
+    use Statement as S;
+    match statement {
+        S::CreateConnection(statement) => connection::create(cx, statement).await,
+        S::AlterConnection(statement) => connection::alter(cx, statement).await,
+        S::DropConnection(statement) => connection::drop(cx, statement).await,
+        S::ShowConnections(statement) => connection::show(cx, statement).await,
+        S::ShowCreateConnection(statement) => connection::show_create(cx, statement).await,
+        S::CheckConnection(statement) => connection::check(cx, statement).await,
+        S::Grant(statement) => grant::grant(cx, statement).await,
+        S::Revoke(statement) => grant::revoke(cx, statement).await,
+        S::GrantRole(statement) => grant::grant_role(cx, statement).await,
+        S::RevokeRole(statement) => grant::revoke_role(cx, statement).await,
+        S::ShowGrants(statement) => grant::show(cx, statement).await,
+        S::ShowSystemGrants(statement) => grant::show_system(cx, statement),
+        S::CreateRole(statement) => role::create(cx, statement).await,
+        S::AlterRole(statement) => role::alter(cx, statement).await,
+        S::AlterRoleSet(statement) => role::alter_set(cx, statement).await,
+        S::DropRole(statement) => role::drop(cx, statement).await,
+        S::ShowRoles(_) => role::show(cx),
+        S::ShowJobs(statement) => job::show_jobs(cx, statement).await,
+        S::ShowJob(statement) => job::show_job(cx, statement).await,
+        S::ControlJob(statement) => job::control(cx, statement).await,
+        S::Import(statement) => import::import(cx, statement).await,
+        S::Export(statement) => export::export(cx, statement).await,
+        S::CreateDatabase(statement) => database::create(cx, statement).await,
+        S::DropDatabase(statement) => database::drop(cx, statement).await,
+        S::RenameDatabase(statement) => database::rename(cx, statement).await,
+        S::CreateSchema(statement) => database::create_schema(cx, statement).await,
+        S::DropSchema(statement) => database::drop_schema(cx, statement).await,
+        S::ShowDatabases => database::show(cx),
+        S::ShowSchemas(statement) => database::show_schemas(cx, statement),
+        S::CreateTable(statement) => table::create(cx, statement).await,
+        S::DropTable(statement) => table::drop(cx, statement).await,
+        S::AlterTable(statement) => table::alter(cx, statement).await,
+        S::Truncate(statement) => table::truncate(cx, statement).await,
+        S::Comment(statement) => table::comment(cx, statement).await,
+        S::ShowTables(statement) => table::show(cx, statement),
+        S::ShowColumns(statement) => table::show_columns(cx, statement),
+        S::ShowCreateTable(statement) => table::show_create(cx, statement),
+        S::Insert(statement) => write::insert(cx, statement).await,
+        S::Update(statement) => write::update(cx, statement).await,
+        S::Delete(statement) => write::delete(cx, statement).await,
+        S::Query(statement) => query::query(cx, statement).await,
+        S::Copy(statement) => copy::copy(cx, statement).await,
+        S::CopyUserfile(statement) => userfile::copy(cx, statement).await,
+        S::ShowUserfiles(_) => userfile::show(cx).await,
+        S::DropUserfile(statement) => userfile::drop(cx, statement).await,
+        S::Transaction(statement) => self::session::transaction(cx, statement).await,
+        S::Set(statement) => self::session::set(cx, statement),
+        S::Show(statement) => self::session::show(cx, statement),
+        S::Reset(statement) => self::session::reset(cx, statement),
+        S::SetClusterSetting(statement) => self::session::set_cluster_setting(cx, statement).await,
+        S::ShowClusterSetting(statement) => self::session::show_cluster_setting(cx, statement),
+        S::Discard => self::session::discard(cx),
+        S::Prepare(statement) => prepared::prepare(cx, statement),
+        S::Execute(statement) => Box::pin(prepared::execute(cx, statement)).await,
+        S::Deallocate(statement) => prepared::deallocate(cx, statement),
+        S::Nothing(tag) => Ok(Outcome::done(*tag)),
+    }
+}
+
+/// Whether a statement changes the catalog and so cannot be part of a transaction block.
+fn changes_catalog(statement: &Statement) -> bool {
+    use Statement as S;
+    matches!(
+        statement,
+        S::CreateConnection(_)
+            | S::AlterConnection(_)
+            | S::DropConnection(_)
+            | S::Grant(_)
+            | S::Revoke(_)
+            | S::GrantRole(_)
+            | S::RevokeRole(_)
+            | S::CreateRole(_)
+            | S::AlterRole(_)
+            | S::AlterRoleSet(_)
+            | S::DropRole(_)
+            | S::CreateDatabase(_)
+            | S::DropDatabase(_)
+            | S::RenameDatabase(_)
+            | S::CreateSchema(_)
+            | S::DropSchema(_)
+            | S::CreateTable(_)
+            | S::DropTable(_)
+            | S::AlterTable(_)
+            | S::Comment(_)
+            | S::SetClusterSetting(_)
+    )
+}
+
+/// Parameter types and result columns of a statement.
+pub(crate) async fn describe(
+    session: &Session,
+    parsed: &Parsed,
+    declared: &[Option<SqlType>],
+    cancel: CancellationToken,
+) -> Result<Description> {
+    let cx = Cx::new(session, &[], cancel).await?;
+    match &parsed.statement {
+        Statement::Query(statement) => query::describe(&cx, statement, declared).await,
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => write::describe(&cx, &parsed.statement, declared).await,
+        Statement::Execute(statement) => Box::pin(prepared::describe(&cx, statement)).await,
+        statement => {
+            let params = vec![SqlType::Text; parsed.placeholder_count];
+            Ok(Description { params, columns: columns(statement) })
+        }
+    }
+}
+
+/// The result columns of a statement of ours.
+fn columns(statement: &Statement) -> Option<SchemaRef> {
+    use Statement as S;
+    Some(match statement {
+        S::ShowConnections(_) => connection::show_columns(),
+        S::ShowCreateConnection(_) => connection::show_create_columns(),
+        S::CheckConnection(_) => connection::check_columns(),
+        S::ShowGrants(statement) => grant::show_columns(statement),
+        S::ShowSystemGrants(_) => grant::show_system_columns(),
+        S::ShowRoles(_) => role::show_columns(),
+        S::ShowJobs(_) | S::ShowJob(_) => job::show_columns(),
+        S::Import(statement) => import::columns(statement),
+        S::Export(_) => export::columns(),
+        S::ShowDatabases => database::show_columns(),
+        S::ShowSchemas(_) => database::show_schemas_columns(),
+        S::ShowTables(_) => table::show_columns_of_tables(),
+        S::ShowColumns(_) => table::show_columns_columns(),
+        S::ShowCreateTable(_) => table::show_create_columns(),
+        S::ShowUserfiles(_) => userfile::show_columns(),
+        S::Show(statement) => self::session::show_columns(statement),
+        S::ShowClusterSetting(statement) => self::session::show_cluster_setting_columns(statement),
+        _ => return None,
+    })
+}

@@ -1,0 +1,135 @@
+//! SELECT and its kin.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use futures::TryStreamExt;
+use lakeport_base::{QualifiedName, SqlType, Sqlstate, units};
+use lakeport_sql::stmt::query::Query;
+
+use super::Cx;
+use crate::engine::{Description, QueryContext};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::rows::RowStream;
+use crate::setting;
+
+pub(crate) async fn query(cx: &Cx<'_>, statement: &Query) -> Result<Outcome> {
+    let tag = if statement.text.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("EXPLAIN")) { "EXPLAIN" } else { "SELECT" };
+    Ok(Outcome::Rows { tag, rows: rows(cx, statement).await? })
+}
+
+/// The rows of a query, after the checks of what it reads.
+pub(crate) async fn rows(cx: &Cx<'_>, statement: &Query) -> Result<RowStream> {
+    let context = context(cx, statement, true).await?;
+    cx.server.config.engine.query(&context, &statement.text, cx.params).await
+}
+
+pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<SqlType>]) -> Result<Description> {
+    let context = context(cx, statement, false).await?;
+    cx.server.config.engine.describe(&context, &statement.text, declared).await
+}
+
+/// The context of a query. Without `run`, sources such as `[SHOW ...]` stand there empty.
+pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result<QueryContext> {
+    require_select(cx, &statement.reads)?;
+    let as_of = statement.as_of.as_deref().map(|text| as_of(cx, text)).transpose()?;
+    let mut shows = HashMap::new();
+    for (name, source) in &statement.shows {
+        let rows = if run {
+            let parsed_rows = Box::pin(super::dispatch(cx, source)).await?;
+            collect(parsed_rows).await?
+        } else {
+            let columns = super::columns(source).ok_or_else(|| no_rows(name))?;
+            RecordBatch::new_empty(columns)
+        };
+        shows.insert(name.clone(), rows);
+    }
+    Ok(cx.query_context(as_of, shows))
+}
+
+/// SELECT on every table read; what is not in the catalog is the engine's to report.
+pub(crate) fn require_select(cx: &Cx<'_>, reads: &[QualifiedName]) -> Result<()> {
+    for name in reads {
+        if let Ok(table) = cx.table(name) {
+            cx.subject().require_table(&table, "SELECT")?;
+        }
+    }
+    Ok(())
+}
+
+async fn collect(outcome: Outcome) -> Result<RecordBatch> {
+    let Outcome::Rows { rows, .. } = outcome else { return Err(no_rows("[...]")) };
+    let schema = rows.schema.clone();
+    let batches: Vec<RecordBatch> = rows.batches.try_collect().await?;
+    concat_batches(&schema, &batches).map_err(Error::internal)
+}
+
+fn no_rows(name: &str) -> Error {
+    Error::new(Sqlstate::SYNTAX_ERROR, format!("the statement in brackets for {name} gives no rows"))
+        .with_hint("only statements with rows, such as SHOW, can stand in FROM [...]")
+}
+
+/// The moment of `AS OF SYSTEM TIME`, microseconds since the epoch.
+///
+/// # Errors
+/// 22023 for what is no time, lies in the future, or further back than `gc.ttl`.
+pub(crate) fn as_of(cx: &Cx<'_>, text: &str) -> Result<i64> {
+    let moment = moment(cx, text.trim()).ok_or_else(|| {
+        Error::invalid(format!("AS OF SYSTEM TIME: value {text} is neither timestamp, decimal, nor interval"))
+            .with_hint("such as '-10s', '2026-01-31 12:00:00' or a number of nanoseconds since the epoch")
+    })?;
+    let now = cx.server.config.env.now_micros();
+    if moment > now {
+        return Err(Error::invalid("AS OF SYSTEM TIME: cannot specify timestamp in the future"));
+    }
+    let ttl = setting::GC_TTL.duration(&cx.directory);
+    if i128::from(now) - i128::from(moment) > ttl.as_micros() as i128 {
+        return Err(Error::invalid(format!("AS OF SYSTEM TIME: {text} is further back than gc.ttl"))
+            .with_hint(format!("gc.ttl is {}", setting::GC_TTL.value(&cx.directory))));
+    }
+    Ok(moment)
+}
+
+/// Staleness that `follower_read_timestamp()` stands for.
+const FOLLOWER_READ_LAG_MICROS: i64 = 4_800_000;
+
+fn moment(cx: &Cx<'_>, text: &str) -> Option<i64> {
+    let lower = text.to_ascii_lowercase();
+    if lower.trim_end_matches(|c| c == ')' || c == '(' || c == ' ') == "follower_read_timestamp" {
+        return Some(cx.now - FOLLOWER_READ_LAG_MICROS);
+    }
+    let literal = text.trim_matches('\'').trim();
+    if let Some(ago) = literal.strip_prefix('-') {
+        let ago = ago.trim_start();
+        let interval = units::parse_duration(ago).or_else(|| clock_interval(ago))?;
+        return cx.now.checked_sub(i64::try_from(interval.as_micros()).ok()?);
+    }
+    if let Some(nanos) = literal.split('.').next().and_then(|whole| whole.parse::<i64>().ok()) {
+        return Some(nanos / 1000);
+    }
+    timestamp(literal)
+}
+
+/// `HH:MM[:SS]`
+fn clock_interval(text: &str) -> Option<std::time::Duration> {
+    let mut seconds = 0u64;
+    let parts: Vec<&str> = text.split(':').collect();
+    if !(2..=3).contains(&parts.len()) {
+        return None;
+    }
+    for (part, unit) in parts.iter().zip([3600, 60, 1]) {
+        seconds = seconds.checked_add(part.trim().parse::<u64>().ok()?.checked_mul(unit)?)?;
+    }
+    Some(std::time::Duration::from_secs(seconds))
+}
+
+fn timestamp(literal: &str) -> Option<i64> {
+    use crate::value::ColumnBuilder;
+    let mut builder = ColumnBuilder::new(&SqlType::TimestampTz, 1);
+    builder.append_text(literal).ok()?;
+    let array = builder.finish();
+    let array = array.as_any().downcast_ref::<arrow_array::TimestampMicrosecondArray>()?;
+    Some(array.value(0))
+}

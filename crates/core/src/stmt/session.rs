@@ -1,0 +1,190 @@
+//! Transaction blocks, session variables, cluster settings.
+
+use std::fmt::Write;
+
+use arrow_schema::SchemaRef;
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting, Transaction};
+
+use super::Cx;
+use crate::error::{Error, Result};
+use crate::outcome::{Notice, Outcome};
+use crate::row;
+use crate::rows::schema_of;
+use crate::session::{Block, OpenBlock};
+use crate::setting::{Kind, SETTINGS, Setting};
+use crate::show::rows::batch_of;
+use crate::variable::{VARIABLES, Variable};
+
+pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<Outcome> {
+    match statement {
+        Transaction::Begin { read_only } => begin(cx, *read_only).await,
+        Transaction::Commit => commit(cx).await,
+        Transaction::Rollback => rollback(cx).await,
+        Transaction::Characteristics { read_only } => {
+            set_read_only(cx, *read_only)?;
+            Ok(Outcome::done("SET TRANSACTION"))
+        }
+        Transaction::Savepoint(name) | Transaction::Release(name) | Transaction::RollbackTo(name) => {
+            Err(Error::unsupported(format!("savepoint {name:?}: savepoints are not supported"))
+                .with_hint("a failed statement fails the whole block: ROLLBACK and run it again"))
+        }
+    }
+}
+
+async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {
+    if cx.session.open_block().is_some() {
+        let code = Sqlstate::ACTIVE_SQL_TRANSACTION;
+        cx.session.notice(Notice::warning(code, "there is already a transaction in progress"));
+        return Ok(Outcome::done("BEGIN"));
+    }
+    let id = cx.server.config.engine.begin().await?;
+    let now = cx.server.config.env.now_micros();
+    cx.session.set_block(Some(OpenBlock { id, failed: false, now }));
+    let default = cx.session.variable("default_transaction_read_only") == "on";
+    set_read_only(cx, read_only || default)?;
+    Ok(Outcome::done("BEGIN"))
+}
+
+fn set_read_only(cx: &Cx<'_>, read_only: bool) -> Result<()> {
+    let value = if read_only { "on" } else { "off" };
+    cx.session.set_variable(Variable::find("transaction_read_only")?, value.to_string(), true);
+    Ok(())
+}
+
+async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
+    let Some(block) = cx.session.open_block() else { return Ok(no_block(cx, "COMMIT")) };
+    if cx.session.block() == Block::Failed {
+        return rollback(cx).await;
+    }
+    cx.session.set_block(None);
+    cx.server.config.engine.commit(block.id).await?;
+    Ok(Outcome::done("COMMIT"))
+}
+
+async fn rollback(cx: &Cx<'_>) -> Result<Outcome> {
+    let Some(block) = cx.session.open_block() else { return Ok(no_block(cx, "ROLLBACK")) };
+    cx.session.set_block(None);
+    cx.server.config.engine.rollback(block.id).await;
+    Ok(Outcome::done("ROLLBACK"))
+}
+
+fn no_block(cx: &Cx<'_>, tag: &str) -> Outcome {
+    let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
+    cx.session.notice(Notice::warning(code, "there is no transaction in progress"));
+    Outcome::done(tag)
+}
+
+/// Commits the open block ahead of a statement that changes the catalog, as CockroachDB's `autocommit_before_ddl` does.
+pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
+    cx.session.notice(Notice::new(
+        "auto-committing transaction before processing DDL due to autocommit_before_ddl setting",
+    ));
+    commit(cx).await.map(drop)
+}
+
+pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
+    let variable = Variable::find(&statement.name)?;
+    let value = variable.checked(statement.value.as_deref().unwrap_or(variable.default))?;
+    if variable.name == "database" {
+        cx.directory.database(&value)?;
+    }
+    cx.session.set_variable(variable, value, statement.local);
+    Ok(Outcome::done("SET"))
+}
+
+pub(crate) fn reset(cx: &Cx<'_>, statement: &Reset) -> Result<Outcome> {
+    if statement.name == "all" {
+        cx.session.reset_variables();
+        return Ok(Outcome::done("RESET"));
+    }
+    let variable = Variable::find(&statement.name)?;
+    cx.session.set_variable(variable, variable.checked(variable.default)?, false);
+    Ok(Outcome::done("RESET"))
+}
+
+pub(crate) fn discard(cx: &Cx<'_>) -> Result<Outcome> {
+    cx.refuse_in_block("DISCARD ALL cannot run inside a transaction block")?;
+    cx.session.reset_variables();
+    cx.session.deallocate(None);
+    Ok(Outcome::done("DISCARD ALL"))
+}
+
+pub(crate) fn show_columns(statement: &Show) -> SchemaRef {
+    if statement.name == "all" {
+        return schema_of(&[("variable", SqlType::Text), ("value", SqlType::Text)]);
+    }
+    let name = Variable::find(&statement.name).map_or(statement.name.as_str(), |variable| variable.name);
+    schema_of(&[(name, SqlType::Text)])
+}
+
+pub(crate) fn show(cx: &Cx<'_>, statement: &Show) -> Result<Outcome> {
+    let rows = if statement.name == "all" {
+        VARIABLES.iter().map(|variable| row![variable.name, shown(cx, variable)]).collect()
+    } else {
+        vec![row![shown(cx, Variable::find(&statement.name)?)]]
+    };
+    Ok(Outcome::rows("SHOW", batch_of(show_columns(statement), &rows)?))
+}
+
+/// The value as clients expect it: durations carry their unit.
+fn shown(cx: &Cx<'_>, variable: &'static Variable) -> String {
+    let mut value = cx.session.variable(variable.name);
+    if matches!(variable.rule, crate::variable::Rule::Duration) && value != "0" {
+        write!(value, "ms").unwrap_or_default();
+    }
+    value
+}
+
+pub(crate) async fn set_cluster_setting(cx: &Cx<'_>, statement: &SetClusterSetting) -> Result<Outcome> {
+    cx.subject().require_system("MODIFYCLUSTERSETTING", || {
+        "only users with the MODIFYCLUSTERSETTING privilege are allowed to set cluster settings".to_string()
+    })?;
+    let setting = Setting::find(&statement.name)?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    match &statement.value {
+        Some(value) => tx.put_setting(setting.name, &setting.checked(value)?).await?,
+        None => tx.delete_setting(setting.name).await?,
+    }
+    let detail = statement.value.as_deref().unwrap_or("default");
+    tx.insert_event(&cx.server.audit_event(&cx.session.user, "set_cluster_setting", setting.name, detail)).await?;
+    tx.commit().await?;
+    Ok(Outcome::done("SET CLUSTER SETTING"))
+}
+
+pub(crate) fn show_cluster_setting_columns(statement: &ShowClusterSetting) -> SchemaRef {
+    match &statement.name {
+        Some(name) => schema_of(&[(name, SqlType::Text)]),
+        None => schema_of(&[
+            ("variable", SqlType::Text),
+            ("value", SqlType::Text),
+            ("setting_type", SqlType::Text),
+            ("description", SqlType::Text),
+            ("default_value", SqlType::Text),
+            ("origin", SqlType::Text),
+        ]),
+    }
+}
+
+pub(crate) fn show_cluster_setting(cx: &Cx<'_>, statement: &ShowClusterSetting) -> Result<Outcome> {
+    let may = ["MODIFYCLUSTERSETTING", "VIEWCLUSTERSETTING"].iter().any(|privilege| cx.subject().has_system(privilege));
+    if !may {
+        return Err(Error::denied(
+            "only users with MODIFYCLUSTERSETTING or VIEWCLUSTERSETTING privileges are allowed to show cluster settings",
+        ));
+    }
+    let rows = match &statement.name {
+        Some(name) => vec![row![Setting::find(name)?.value(&cx.directory)]],
+        None => SETTINGS.iter().map(|setting| setting_row(cx, setting)).collect(),
+    };
+    Ok(Outcome::rows("SHOW", batch_of(show_cluster_setting_columns(statement), &rows)?))
+}
+
+fn setting_row(cx: &Cx<'_>, setting: &Setting) -> Vec<crate::show::rows::Cell> {
+    let kind = match setting.kind {
+        Kind::Bool => "b",
+        Kind::Duration => "d",
+    };
+    let origin = if cx.directory.settings.contains_key(setting.name) { "override" } else { "default" };
+    row![setting.name, setting.value(&cx.directory), kind, setting.help, setting.default, origin]
+}

@@ -1,0 +1,149 @@
+//! `COPY USERFILE`, `SHOW USERFILES`, `DROP USERFILE`: the user's own files in the warehouse.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{BinaryArray, RecordBatch};
+use arrow_schema::SchemaRef;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_connect::Target;
+use lakeport_sql::stmt::userfile::{CopyUserfile, DropUserfile};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+
+use super::Cx;
+use crate::error::{Error, Result};
+use crate::outcome::{CopyIn, Outcome};
+use crate::row;
+use crate::rows::{RowStream, schema_of};
+use crate::show::rows::{Cell, batch_of};
+
+/// Where an upload lies until it is whole.
+const STAGING: &str = ".upload-";
+
+pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyUserfile) -> Result<Outcome> {
+    let path = cx.string(&statement.path)?;
+    let (store, path) = file(cx, &path).await?;
+    let columns = schema_of(&[("content", SqlType::Bytes)]);
+    if statement.upload {
+        if store.head(&path).await.is_ok() {
+            return Err(exists(&path));
+        }
+        let staged = Path::from(format!("{STAGING}{}", cx.server.config.env.random_hex(8)));
+        let receive = move |rows| async move { receive(store, staged, path, rows).await };
+        return Ok(Outcome::CopyIn(CopyIn::start(columns, statement.options.clone(), receive)));
+    }
+    let found = store.get(&path).await.map_err(lakeport_connect::Error::from)?;
+    let schema = columns.clone();
+    let batches = found.into_stream().map(move |bytes| {
+        let bytes = bytes.map_err(lakeport_connect::Error::from)?;
+        let content = BinaryArray::from_vec(vec![bytes.as_ref()]);
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(content)]).map_err(Error::internal)
+    });
+    let rows = RowStream { schema: columns, batches: batches.boxed() };
+    Ok(Outcome::CopyOut { rows, options: statement.options.clone() })
+}
+
+/// The store of the user's files and a clean path in it.
+async fn file(cx: &Cx<'_>, path: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    let absolute = format!("/{}", path.trim_start_matches('/'));
+    let clean = Path::parse(absolute.trim_start_matches('/')).ok().map(|path| format!("/{path}"));
+    if clean.as_deref() != Some(&absolute) || absolute == "/" {
+        let clean = clean.unwrap_or_else(|| "/".to_string());
+        return Err(Error::invalid(format!(
+            "path {absolute} changes after normalization to {clean}. userfile upload does not permit such path constructs"
+        )));
+    }
+    Ok((store(cx).await?, Path::from(absolute)))
+}
+
+async fn store(cx: &Cx<'_>) -> Result<Arc<dyn ObjectStore>> {
+    let target = Target::parse("userfile:///").map_err(Error::from)?;
+    cx.server.open_target(&cx.session.user, &target).await
+}
+
+fn exists(path: &Path) -> Error {
+    Error::new(Sqlstate::DUPLICATE_OBJECT, format!("file {:?} already exists", path.to_string()))
+        .with_hint("DROP USERFILE first, or choose another path")
+}
+
+/// Writes the pieces to a staged file and publishes it under its name when it is whole. Answers 1, the file.
+async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, rows: RowStream) -> Result<u64> {
+    let written = write(store.as_ref(), &staged, rows).await;
+    let published = match written {
+        Ok(()) => publish(store.as_ref(), &staged, &path).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = store.delete(&staged).await {
+        tracing::debug!(%error, "staged upload already gone");
+    }
+    published.map(|()| 1)
+}
+
+async fn write(store: &dyn ObjectStore, staged: &Path, mut rows: RowStream) -> Result<()> {
+    let upload = store.put_multipart(staged).await.map_err(lakeport_connect::Error::from)?;
+    let mut writer = WriteMultipart::new(upload);
+    while let Some(batch) = rows.batches.next().await {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                writer.abort().await.map_err(lakeport_connect::Error::from)?;
+                return Err(error);
+            }
+        };
+        for piece in batch.column(0).as_binary::<i32>().iter().flatten() {
+            writer.wait_for_capacity(UPLOADS_MAX).await.map_err(lakeport_connect::Error::from)?;
+            writer.put(Bytes::copy_from_slice(piece));
+        }
+    }
+    writer.finish().await.map_err(lakeport_connect::Error::from)?;
+    Ok(())
+}
+
+/// Parts of one upload under way.
+const UPLOADS_MAX: usize = 4;
+
+async fn publish(store: &dyn ObjectStore, staged: &Path, path: &Path) -> Result<()> {
+    match store.rename_if_not_exists(staged, path).await {
+        Ok(()) => Ok(()),
+        Err(object_store::Error::AlreadyExists { .. }) => Err(exists(path)),
+        // An empty upload may leave nothing staged.
+        Err(object_store::Error::NotFound { .. }) => {
+            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            store.put_opts(path, Bytes::new().into(), create).await.map_err(lakeport_connect::Error::from)?;
+            Ok(())
+        }
+        Err(error) => Err(lakeport_connect::Error::from(error).into()),
+    }
+}
+
+pub(crate) fn show_columns() -> SchemaRef {
+    schema_of(&[("path", SqlType::Text), ("size_bytes", SqlType::Int8), ("modified", SqlType::TimestampTz)])
+}
+
+pub(crate) async fn show(cx: &Cx<'_>) -> Result<Outcome> {
+    let listed: Vec<_> = store(cx).await?.list(None).try_collect().await.map_err(lakeport_connect::Error::from)?;
+    let mut files: Vec<_> = listed.into_iter().filter(|file| !file.location.as_ref().starts_with(STAGING)).collect();
+    files.sort_by(|a, b| a.location.cmp(&b.location));
+    let rows: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let size = i64::try_from(file.size).unwrap_or(i64::MAX);
+            row![file.location.to_string(), size, Cell::Time(file.last_modified.timestamp_micros())]
+        })
+        .collect();
+    Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?))
+}
+
+pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropUserfile) -> Result<Outcome> {
+    let (store, path) = file(cx, &cx.string(&statement.path)?).await?;
+    match store.head(&path).await {
+        Err(object_store::Error::NotFound { .. }) if statement.if_exists => return Ok(Outcome::done("DROP USERFILE")),
+        Err(error) => return Err(lakeport_connect::Error::from(error).into()),
+        Ok(_) => {}
+    }
+    store.delete(&path).await.map_err(lakeport_connect::Error::from)?;
+    Ok(Outcome::done("DROP USERFILE"))
+}
