@@ -188,7 +188,6 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
         external_io_http_disabled: config.external_io_http_disabled,
         external_io_implicit_disabled: config.external_io_implicit_disabled,
         insecure: config.insecure,
-        listen_addr: Some(config.listen_addr),
     });
     Ok((server, catalog))
 }

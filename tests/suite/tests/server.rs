@@ -106,9 +106,20 @@ impl Drop for Server {
     }
 }
 
+/// The built binary: `LAKEPORT_BINARY`, else the one beside this test's folder in the target directory.
+pub fn binary() -> PathBuf {
+    std::env::var_os("LAKEPORT_BINARY").map_or_else(
+        || {
+            let own = std::env::current_exe().expect("the path of this test");
+            own.ancestors().nth(2).expect("a target directory").join("lakeport")
+        },
+        PathBuf::from,
+    )
+}
+
 /// A command of the built binary.
 pub fn lakeport() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lakeport"));
+    let mut command = Command::new(binary());
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
     command
 }

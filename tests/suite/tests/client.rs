@@ -37,7 +37,7 @@ fn run(python: &Path, script: &Path) -> Result<(), Failed> {
     command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("PGHOST", server.pg.ip().to_string()).env("PGPORT", server.pg.port().to_string());
     command.env("PGUSER", "root").env("PGDATABASE", "defaultdb");
-    command.env("TEST_HTTP", server.http.to_string()).env("TEST_BINARY", env!("CARGO_BIN_EXE_lakeport"));
+    command.env("TEST_HTTP", server.http.to_string()).env("TEST_BINARY", crate::server::binary());
     command.env("TEST_STORE", server.store()).env("TEST_EXTERN", server.external_dir());
     command.env("TEST_LOG", server.store().with_file_name("server.log"));
     for name in heads("# peer:") {
