@@ -75,7 +75,8 @@ impl StubEngine {
 /// The rows of a batch as texts; NULL is `NULL`.
 pub(crate) fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
     let fields = batch.schema_ref().fields().iter();
-    let columns: Vec<_> = fields.zip(batch.columns()).map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect();
+    let columns: Vec<_> =
+        fields.zip(batch.columns()).map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect();
     let text = |column: &TextColumn, row| {
         let mut text = String::new();
         column.write(row, &mut text).unwrap();
@@ -110,13 +111,31 @@ impl Engine for StubEngine {
         let batches = std::mem::take(&mut *self.answer.lock().unwrap());
         Ok(RowStream { schema, batches: Box::pin(futures::stream::iter(batches)) })
     }
-    async fn describe_insert(&self, _: &QueryContext, _: &TableHandle, _: &Insert, _: &[Option<SqlType>]) -> Result<Description> {
+    async fn describe_insert(
+        &self,
+        _: &QueryContext,
+        _: &TableHandle,
+        _: &Insert,
+        _: &[Option<SqlType>],
+    ) -> Result<Description> {
         not_in_the_stub()
     }
-    async fn describe_update(&self, _: &QueryContext, _: &TableHandle, _: &Update, _: &[Option<SqlType>]) -> Result<Description> {
+    async fn describe_update(
+        &self,
+        _: &QueryContext,
+        _: &TableHandle,
+        _: &Update,
+        _: &[Option<SqlType>],
+    ) -> Result<Description> {
         not_in_the_stub()
     }
-    async fn describe_delete(&self, _: &QueryContext, _: &TableHandle, _: &Delete, _: &[Option<SqlType>]) -> Result<Description> {
+    async fn describe_delete(
+        &self,
+        _: &QueryContext,
+        _: &TableHandle,
+        _: &Delete,
+        _: &[Option<SqlType>],
+    ) -> Result<Description> {
         not_in_the_stub()
     }
     async fn insert(&self, _: &QueryContext, _: &TableHandle, _: &Insert, _: &[ArrayRef]) -> Result<Written> {
@@ -258,7 +277,6 @@ fn config(
         external_io_http_disabled: false,
         external_io_implicit_disabled: false,
         insecure: true,
-        listen_addr: None,
     }
 }
 

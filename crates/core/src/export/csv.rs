@@ -48,7 +48,11 @@ impl Encoder {
             column.write(row, &mut self.text).map_err(Error::internal)?;
             // An empty line would be no row.
             let is_whole_row = columns.len() == 1 && self.text.is_empty();
-            if is_whole_row || self.needs_quotes() { quote(&self.text, out) } else { out.extend_from_slice(self.text.as_bytes()) }
+            if is_whole_row || self.needs_quotes() {
+                quote(&self.text, out)
+            } else {
+                out.extend_from_slice(self.text.as_bytes())
+            }
         }
         out.push(b'\n');
         Ok(())

@@ -16,6 +16,7 @@ use parquet::file::properties::WriterProperties;
 use super::options::{Compression, ExportOptions};
 use super::upload;
 use crate::error::{Error, Result};
+use crate::external::store_error;
 use crate::rows::{arrow_field, sql_type};
 
 /// Rows written between two looks at the size.
@@ -28,7 +29,12 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub fn new(options: &ExportOptions, schema: &Schema, store: Arc<dyn ObjectStore>, path: Path) -> Result<ParquetFile> {
+    pub fn new(
+        options: &ExportOptions,
+        schema: &Schema,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+    ) -> Result<ParquetFile> {
         let fields = schema.fields().iter();
         let fields = fields.map(|field| arrow_field(field.name(), &sql_type(field), field.is_nullable()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -76,7 +82,7 @@ impl ParquetFile {
 fn write_error(error: ParquetError) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<object_store::Error>() {
-            Ok(error) => lakeport_connect::Error::from(*error).into(),
+            Ok(error) => store_error(*error),
             Err(source) => Error::internal(source),
         },
         ParquetError::NYI(message) | ParquetError::ArrowError(message) => Error::unsupported(message),

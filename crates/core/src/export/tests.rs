@@ -40,7 +40,9 @@ async fn csv_is_quoted_only_where_it_must_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_full_at_the_first_limit() {
-    for (option, expected) in [("chunk_rows = '4'", vec!["4", "4", "2"]), ("chunk_size = '12'", vec!["3", "3", "3", "1"])] {
+    for (option, expected) in
+        [("chunk_rows = '4'", vec!["4", "4", "2"]), ("chunk_size = '12'", vec!["3", "3", "3", "1"])]
+    {
         let (stub, root) = server_answering(vec![numbered(7), numbered(3)]).await;
         let rows = root.ok(&format!("EXPORT INTO CSV 'nodelocal://1/out' WITH {option} FROM SELECT 1")).await;
         let counts: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
@@ -59,20 +61,26 @@ async fn a_failed_export_leaves_no_file() {
 
     stub.engine.answer_with(vec![numbered(3)]);
     stub.engine.answer.lock().unwrap().push(Err(Error::invalid("the query fails")));
-    assert_eq!(root.error("EXPORT INTO PARQUET 'nodelocal://1/out' WITH chunk_rows = '2' FROM SELECT 1").await.1, "the query fails");
+    assert_eq!(
+        root.error("EXPORT INTO PARQUET 'nodelocal://1/out' WITH chunk_rows = '2' FROM SELECT 1").await.1,
+        "the query fails"
+    );
     assert!(stub.files("out").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parquet_and_compressed_csv_read_back() {
     let rows = batch(vec![Some(1), None], vec![Some("a"), None]);
-    for (options, extension) in [("", "parquet"), ("WITH compression = 'snappy'", "parquet.snappy"), ("WITH compression = gzip", "parquet.gz")] {
+    for (options, extension) in
+        [("", "parquet"), ("WITH compression = 'snappy'", "parquet.snappy"), ("WITH compression = gzip", "parquet.gz")]
+    {
         let (stub, root) = server_answering(vec![rows.clone()]).await;
         let exported = root.ok(&format!("EXPORT INTO PARQUET 'nodelocal://1/out' {options} FROM SELECT 1")).await;
         assert!(exported[0][0].ends_with(&format!("-n1.0.{extension}")), "{exported:?}");
         let content = bytes::Bytes::from(stub.read(&format!("out/{}", exported[0][0])));
         assert_eq!(exported[0][2], content.len().to_string());
-        let found = ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap().next().unwrap().unwrap();
+        let found =
+            ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap().next().unwrap().unwrap();
         assert_eq!(texts(&found), texts(&rows));
     }
     let (stub, root) = server_answering(vec![numbered(2)]).await;

@@ -9,6 +9,7 @@ use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Result};
+use crate::external::store_error;
 
 /// Size of one part of a large file, in bytes; smaller files are sent whole. Also the memory of one part under way.
 const PART_BYTES: usize = 8 << 20;
@@ -33,7 +34,7 @@ impl Upload {
 
     pub async fn put(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        self.writer.put(Bytes::from(bytes)).await.map_err(|error| lakeport_connect::Error::from(error).into())
+        self.writer.put(Bytes::from(bytes)).await.map_err(store_error)
     }
 
     /// Makes the file appear; answers its size.
@@ -57,7 +58,7 @@ pub(super) async fn abort(writer: &mut BufWriter) {
 /// The storage's own error inside an I/O error.
 pub(super) fn io_error(error: std::io::Error) -> Error {
     match error.downcast::<object_store::Error>() {
-        Ok(error) => lakeport_connect::Error::from(error).into(),
+        Ok(error) => store_error(error),
         Err(error) => lakeport_connect::Error::io(error.to_string()).into(),
     }
 }

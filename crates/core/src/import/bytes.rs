@@ -15,6 +15,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::options::Decompress;
 use super::source::SourceFile;
 use crate::error::{Error, Result};
+use crate::external::store_error;
 use crate::job::Progress;
 
 /// Size of a decompressed piece, in bytes.
@@ -83,9 +84,4 @@ fn unpack_error(error: io::Error) -> Error {
         Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("cannot decompress: {error}"))
             .with_hint("WITH decompress = 'none' reads a file as it is")
     })
-}
-
-/// A failure of the storage in the words of a client.
-pub(super) fn store_error(error: object_store::Error) -> Error {
-    lakeport_connect::Error::from(error).into()
 }

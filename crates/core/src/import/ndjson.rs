@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for line in ["[]", "{", "{}x", r#"{"a" 1}"#, r#"{"a":1,}"#, r#"{"a":1 "b":2}"#, r#"{"a":tru}"#, "1", r#"{a:1}"#] {
+        for line in ["[]", "{", "{}x", r#"{"a" 1}"#, r#"{"a":1,}"#, r#"{"a":1 "b":2}"#, r#"{"a":tru}"#, "1", r#"{a:1}"#]
+        {
             assert!(members(line).is_none(), "{line}");
         }
         assert!(members("{}").unwrap().is_empty());

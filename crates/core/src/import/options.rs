@@ -110,7 +110,9 @@ impl ImportOptions {
         };
         let decompress = values.get("decompress").map_or(Ok(Decompress::Auto), Decompress::parse)?;
         if format == PARQUET && !matches!(decompress, Decompress::Auto | Decompress::None) {
-            return Err(Error::invalid("option \"decompress\" cannot be used for PARQUET files: they hold compressed pages"));
+            return Err(Error::invalid(
+                "option \"decompress\" cannot be used for PARQUET files: they hold compressed pages",
+            ));
         }
         let row_limit = values.get("row_limit").map(row_limit).transpose()?;
         Ok(ImportOptions { format: parsed, decompress, row_limit, glob: !values.has("disable_glob_matching") })

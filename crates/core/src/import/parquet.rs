@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, make_array, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::DataType;
 use futures::StreamExt;
@@ -20,6 +20,7 @@ use super::ranges::Ranges;
 use super::read::Plan;
 use super::source::SourceFile;
 use crate::error::{Error, Result};
+use crate::external::store_error;
 use crate::rows::arrow_type;
 use crate::value::{ColumnBuilder, TextColumn};
 
@@ -97,9 +98,8 @@ fn converted(batch: &RecordBatch, positions: &[Option<usize>], target: &Target) 
         Some(position) => {
             let field = batch.schema_ref().field(*position);
             let array = batch.column(*position);
-            convert(array, &crate::rows::sql_type(field), column).map_err(|error| {
-                error.prefixed(&format!("column {:?} as {}", column.name, column.ty))
-            })
+            convert(array, &crate::rows::sql_type(field), column)
+                .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))
         }
         None => Ok(new_null_array(&arrow_type(&column.ty), batch.num_rows())),
     });
@@ -131,7 +131,13 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+/// Casts exactly. Times without a zone are taken for UTC.
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if let (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) = (array.data_type(), to) {
+        let local = cast(array, &DataType::Timestamp(*unit, None))?;
+        let data = local.to_data().into_builder().data_type(to.clone()).build().map_err(Error::internal)?;
+        return Ok(make_array(data));
+    }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &exact)
         .map_err(|error| Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
@@ -170,7 +176,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 fn parquet_error(error: ParquetError, what: &str) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<object_store::Error>() {
-            Ok(error) => super::bytes::store_error(*error),
+            Ok(error) => store_error(*error),
             Err(source) => Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, what).with_source(source),
         },
         error => Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{what}: {error}")),

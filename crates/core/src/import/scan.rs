@@ -110,7 +110,9 @@ impl Scanner {
 
     fn unquoted(&mut self, input: &[u8], start: usize, at_end: bool) -> Result<FieldEnd, ScanError> {
         let (end, after) = match memchr2(self.delimiter, b'\n', &input[start..]) {
-            Some(offset) if input[start + offset] == self.delimiter => (start + offset, FieldEnd::Next(start + offset + 1)),
+            Some(offset) if input[start + offset] == self.delimiter => {
+                (start + offset, FieldEnd::Next(start + offset + 1))
+            }
             Some(offset) => (start + offset, FieldEnd::Record(start + offset + 1)),
             None if at_end => (input.len(), FieldEnd::Record(input.len())),
             None => return Ok(FieldEnd::Partial),

@@ -10,6 +10,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::authz::Subject;
 use crate::error::{Error, Result};
+use crate::external::store_error;
 use crate::server::Server;
 
 /// Characters that make a path a pattern.
@@ -61,11 +62,14 @@ async fn files_of(server: &Arc<Server>, user: &str, text: &str, glob: bool) -> R
     let place = Uri { path: folder.to_string(), ..uri.clone() };
     let store = server.open_storage(user, &place.to_text()).await?;
     let metas = if glob && pattern.contains(WILDCARDS) {
-        lakeport_connect::expand(store.as_ref(), pattern).await.map_err(|error| no_match(error, pattern, folder, text))?
+        lakeport_connect::expand(store.as_ref(), pattern)
+            .await
+            .map_err(|error| no_match(error, pattern, folder, text))?
     } else {
         vec![head(store.as_ref(), pattern, text).await?]
     };
-    let name = |meta: &ObjectMeta| redact(&Uri { path: format!("{folder}/{}", meta.location), ..uri.clone() }.to_text());
+    let name =
+        |meta: &ObjectMeta| redact(&Uri { path: format!("{folder}/{}", meta.location), ..uri.clone() }.to_text());
     Ok(metas.into_iter().map(|meta| SourceFile { store: store.clone(), name: name(&meta), meta }).collect())
 }
 
@@ -80,14 +84,18 @@ async fn head(store: &dyn ObjectStore, path: &str, uri: &str) -> Result<ObjectMe
     let invalid = |error| Error::invalid(format!("invalid path: {error}"));
     let path = Path::parse(path).map_err(invalid)?;
     let meta = store.head(&path).await;
-    meta.map_err(|error| Error::from(lakeport_connect::Error::from(error)).prefixed(&redact(uri)))
+    meta.map_err(|error| store_error(error).prefixed(&redact(uri)))
 }
 
 fn no_match(error: lakeport_connect::Error, pattern: &str, folder: &str, uri: &str) -> Error {
     match error {
         lakeport_connect::Error::NotFound(_) => Error::new(
             Sqlstate::UNDEFINED_FILE,
-            format!("no files matched {pattern:?} in prefix {:?} in uri provided: {:?}", format!("{folder}/"), redact(uri)),
+            format!(
+                "no files matched {pattern:?} in prefix {:?} in uri provided: {:?}",
+                format!("{folder}/"),
+                redact(uri)
+            ),
         )
         .with_hint("WITH disable_glob_matching takes *, ? and [ literally"),
         other => Error::from(other).prefixed(&redact(uri)),

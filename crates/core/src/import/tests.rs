@@ -39,7 +39,10 @@ async fn a_wrong_row_is_named_and_nothing_stays() {
     }
     stub.write("f.csv", b"1,2,ok\n1,2,\xFF\n");
     let (code, message) = root.error("IMPORT INTO t CSV DATA ('nodelocal://1/f.csv')").await;
-    assert_eq!((code.as_str(), message.as_str()), ("22021", "nodelocal://1/f.csv: error parsing row 2: invalid UTF-8 at byte 5 of the row"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("22021", "nodelocal://1/f.csv: error parsing row 2: invalid UTF-8 at byte 5 of the row")
+    );
     assert!(stub.engine.rows().is_empty());
 }
 
@@ -128,8 +131,12 @@ async fn parquet_columns_are_matched_by_name_and_cast() {
         stub.engine.rows(),
         [["1", "1970-01-01 00:00:01+00", "abc", "NULL"], ["2", "1970-01-01 00:00:02+00", "NULL", "NULL"]]
     );
-    let (code, message) = root.error("IMPORT INTO t PARQUET DATA ('nodelocal://1/f.parquet') WITH strict_validation").await;
-    assert_eq!((code.as_str(), message.as_str()), ("42703", "nodelocal://1/f.parquet: column \"missing\" is not in the file"));
+    let (code, message) =
+        root.error("IMPORT INTO t PARQUET DATA ('nodelocal://1/f.parquet') WITH strict_validation").await;
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("42703", "nodelocal://1/f.parquet: column \"missing\" is not in the file")
+    );
     stub.write("g.parquet", parquet_file(vec![("name", Arc::new(StringArray::from(vec!["long"])))]));
     let (code, message) = root.error("IMPORT INTO t PARQUET DATA ('nodelocal://1/g.parquet')").await;
     assert_eq!(code, "22001");
@@ -156,7 +163,11 @@ async fn a_plan_is_refused_before_a_job_is_made() {
         ("IMPORT INTO t AVRO DATA ('nodelocal://1/f')", "0A000", "unsupported import format: \"avro\""),
         ("IMPORT INTO t CSV DATA ('nodelocal://1/f') WITH xyz", "22023", "invalid option \"xyz\""),
         ("IMPORT INTO t CSV DATA ('nodelocal://1/f') WITH skip", "22023", "option \"skip\" requires a value"),
-        ("IMPORT INTO t (id, x) CSV DATA ('nodelocal://1/f')", "42703", "column \"x\" of relation \"t\" does not exist"),
+        (
+            "IMPORT INTO t (id, x) CSV DATA ('nodelocal://1/f')",
+            "42703",
+            "column \"x\" of relation \"t\" does not exist",
+        ),
         ("IMPORT INTO t CSV DATA ('nodelocal://1/f')", "58P01", "nodelocal://1/f: "),
         (
             "IMPORT INTO t CSV DATA ('nodelocal://1/dir/*.csv')",

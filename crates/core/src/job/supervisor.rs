@@ -24,7 +24,7 @@ const RENEW_AT_MICROS: i64 = (LEASE.as_micros() as i64) / 3 * 2;
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// How long a job that could not be settled is kept before anybody may adopt it again.
 const ADOPT_AGAIN_WAIT: Duration = Duration::from_secs(5);
-/// Wait before the first retry; each next is four times as long.
+/// Wait before the first retry; each next is twice as long.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a run was stopped.
@@ -270,7 +270,7 @@ async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<D
         }
         tokio::select! {
             () = cx.cancel.cancelled() => return Err(Error::canceled()),
-            () = tokio::time::sleep(wait) => wait *= 4,
+            () = tokio::time::sleep(wait) => wait *= 2,
         }
     }
     task.run(&cx).await

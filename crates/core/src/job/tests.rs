@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::payload::{decode_done, encode_done};
 use super::*;
 use crate::engine_stub::{Client, StubServer};
+use crate::outcome::SessionEvent;
 use crate::server::Server;
 
 const MICROS: i64 = 1_000_000;
@@ -18,7 +19,7 @@ async fn server_with_import(with_jobs: bool) -> (StubServer, Client, String) {
     root.ok("CREATE TABLE t (id INT8)").await;
     stub.write("f.csv", "1\n2\n");
     stub.engine.held.send_replace(true);
-    let id = root.ok("IMPORT INTO t CSV DATA ('nodelocal://1/f.csv') WITH detached").await.remove(0).remove(0);
+    let id = root.ok("IMPORT INTO t CSV DATA ('nodelocal://self/f.csv') WITH detached").await.remove(0).remove(0);
     (stub, root, id)
 }
 
@@ -63,7 +64,10 @@ async fn pause_resume_and_cancel_are_heeded() {
     let canceled = reaches(&stub.server, &id, JobState::Canceled).await;
     assert_eq!((canceled.error, canceled.secrets), (None, None));
     let (code, message) = root.error(&format!("PAUSE JOB {id}")).await;
-    assert_eq!((code.as_str(), message.as_str()), ("55000", "job with state canceled cannot be requested to be paused"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("55000", "job with state canceled cannot be requested to be paused")
+    );
     assert!(stub.engine.rows().is_empty());
 }
 
@@ -110,7 +114,7 @@ async fn a_run_repeated_after_its_append_adds_nothing() {
         columns: Vec::new(),
         format: "CSV".into(),
         options: Vec::new(),
-        uris: lakeport_base::Secret::new(vec!["nodelocal://1/f.csv".into()]),
+        uris: lakeport_base::Secret::new(vec!["nodelocal://self/f.csv".into()]),
     };
     (killed.payload, killed.secrets) = Payload::Import(order).encode().unwrap();
     let mut tx = stub.server.config.catalog.write().await.unwrap();
@@ -141,7 +145,7 @@ async fn cancelling_the_waiting_statement_cancels_its_job() {
     let waiting = tokio::spawn({
         let session = root.session.clone();
         async move {
-            let parsed = session.parse("IMPORT INTO t CSV DATA ('nodelocal://1/f.csv')").unwrap().remove(0);
+            let parsed = session.parse("IMPORT INTO t CSV DATA ('nodelocal://self/f.csv')").unwrap().remove(0);
             session.execute(&parsed, &[]).await.map(drop)
         }
     });
@@ -159,9 +163,33 @@ async fn cancelling_the_waiting_statement_cancels_its_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_statement_tells_of_progress() {
+    let (stub, _root, id) = server_with_import(true).await;
+    let mut client = stub.session("root").await;
+    let waiting = tokio::spawn({
+        let (session, id) = (client.session.clone(), id.clone());
+        async move {
+            let parsed = session.parse(&format!("SHOW JOB WHEN COMPLETE {id}")).unwrap().remove(0);
+            session.execute(&parsed, &[]).await.map(drop)
+        }
+    });
+    let told = tokio::time::timeout(Duration::from_secs(10), client.events.recv()).await.unwrap().unwrap();
+    let SessionEvent::Notice(notice) = told else { panic!("{told:?}") };
+    assert!(notice.message.starts_with(&format!("job {id}: ")), "{}", notice.message);
+    stub.engine.held.send_replace(false);
+    waiting.await.unwrap().unwrap();
+
+    let mut quiet = stub.session("root").await;
+    quiet.ok("SET job_progress_notices = off").await;
+    quiet.ok("IMPORT INTO t CSV DATA ('nodelocal://self/f.csv')").await;
+    assert!(quiet.events.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_shown_to_and_controlled_by_those_who_may() {
     let (stub, root, id) = server_with_import(true).await;
-    root.ok("CREATE USER u; CREATE USER v; GRANT SYSTEM VIEWJOB TO v; CREATE USER w; GRANT SYSTEM CONTROLJOB TO w").await;
+    root.ok("CREATE USER u; CREATE USER v; GRANT SYSTEM VIEWJOB TO v; CREATE USER w; GRANT SYSTEM CONTROLJOB TO w")
+        .await;
     assert!(stub.session("u").await.ok("SHOW JOBS").await.is_empty());
     assert_eq!(stub.session("v").await.ok("SHOW JOBS").await.len(), 1);
     for user in ["u", "v", "w"] {
@@ -216,7 +244,10 @@ fn frozen_payloads_are_read_for_ever() {
         lease: None,
         connections: Vec::new(),
     };
-    let frozen = job(include_str!("../../tests/payloads/import_1.json"), include_str!("../../tests/payloads/import_secrets_1.json"));
+    let frozen = job(
+        include_str!("../../tests/payloads/import_1.json"),
+        include_str!("../../tests/payloads/import_secrets_1.json"),
+    );
     let payload = Payload::decode(&frozen).unwrap();
     let (plain, secrets) = payload.encode().unwrap();
     assert_eq!(plain, frozen.payload.trim());

@@ -84,10 +84,11 @@ fn outcome_of(job: Job) -> Result<Job> {
             Err(Error::new(code, job.error.unwrap_or_else(|| format!("job {id} failed"))))
         }
         JobState::Canceled => Err(Error::new(Sqlstate::QUERY_CANCELED, format!("job {id} was canceled"))),
-        JobState::Paused => {
-            Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("job {id} was paused before it completed"))
-                .with_hint(format!("RESUME JOB {id}, then SHOW JOB WHEN COMPLETE {id}")))
-        }
+        JobState::Paused => Err(Error::new(
+            Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("job {id} was paused before it completed"),
+        )
+        .with_hint(format!("RESUME JOB {id}, then SHOW JOB WHEN COMPLETE {id}"))),
         _ => Ok(job),
     }
 }

@@ -85,7 +85,8 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
 
 /// The statement in its canonical form: options sorted, URIs without secrets.
 fn description(statement: &Import, options: Values, uris: &[String]) -> String {
-    let option = |(name, value): (String, Option<String>)| KvOption { name, value: value.map(Text::Literal), position: 0 };
+    let option =
+        |(name, value): (String, Option<String>)| KvOption { name, value: value.map(Text::Literal), position: 0 };
     let mut shown = statement.clone();
     shown.uris = uris.iter().map(|uri| Text::Literal(redact(uri))).collect();
     shown.options = options.0.into_iter().map(option).collect();

@@ -42,9 +42,13 @@ impl Values {
                     .with_hint_opt(hint.map(|name| format!("did you mean {name:?}?")))
             })?;
             match (row.takes, &option.value) {
-                (Takes::Nothing, Some(_)) => return Err(refused(option, format!("option {name:?} does not take a value"))),
+                (Takes::Nothing, Some(_)) => {
+                    return Err(refused(option, format!("option {name:?} does not take a value")));
+                }
                 (Takes::Value, None) => return Err(refused(option, format!("option {name:?} requires a value"))),
-                _ if values.has(name) => return Err(refused(option, format!("option {name:?} specified more than once"))),
+                _ if values.has(name) => {
+                    return Err(refused(option, format!("option {name:?} specified more than once")));
+                }
                 (_, value) => {
                     let value = value.as_ref().map(|value| cx.string(value)).transpose()?;
                     values.0.push((name.clone(), value));
