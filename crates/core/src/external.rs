@@ -110,11 +110,12 @@ impl Server {
     /// # Errors
     /// As [`Server::resolve`]; a target that is no storage; whatever opening it fails with.
     pub(crate) async fn open_storage(self: &Arc<Self>, user: &str, uri: &str) -> Result<Arc<dyn ObjectStore>> {
+        // Before the connection is read, so that an ALTER in between is noticed at the first request.
+        let generation = self.config.catalog.generation();
         let resolved = self.resolve(uri).await?;
         if ExternalRef::parse(uri)?.is_none() {
             return self.open_target(user, &resolved.target).await;
         }
-        let generation = self.config.catalog.generation();
         let store = self.open_target(user, &resolved.target).await?;
         let current = Current { generation, version: resolved.connection, store };
         Ok(Arc::new(Following(Arc::new(Reference {
@@ -230,6 +231,17 @@ impl Reference {
 
 fn into_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: "external", source: Box::new(error) }
+}
+
+/// A failure of a store in the words of a client; one of [`Following`]'s own as it was.
+pub(crate) fn store_error(error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::Generic { store, source } => match source.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(source) => lakeport_connect::Error::from(object_store::Error::Generic { store, source }).into(),
+        },
+        error => lakeport_connect::Error::from(error).into(),
+    }
 }
 
 /// A store that reopens itself when its connection is altered.

@@ -1,6 +1,6 @@
 //! The server: one per process, shared by every session and job.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -33,8 +33,6 @@ pub struct ServerConfig {
     pub external_io_implicit_disabled: bool,
     /// No passwords.
     pub insecure: bool,
-    /// Addresses, by role (`pg`, `http`); for messages only.
-    pub listen_addr: Option<SocketAddr>,
 }
 
 /// What it takes to log in.
@@ -50,6 +48,7 @@ pub struct Server {
     pub(crate) meter: Meter,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
+    statements: std::sync::Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
 impl Server {
@@ -61,6 +60,7 @@ impl Server {
             meter: Meter::default(),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
+            statements: std::sync::Mutex::default(),
         })
     }
 
@@ -76,6 +76,17 @@ impl Server {
     /// Sessions open now.
     pub fn session_count(&self) -> i64 {
         self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Statements begun, by topic and outcome (`ok`, `error`, `canceled`), since the server started.
+    pub fn statement_counts(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let counts = self.statements.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        counts.iter().map(|((topic, outcome), count)| (*topic, *outcome, *count)).collect()
+    }
+
+    pub(crate) fn count_statement(&self, topic: &'static str, outcome: &'static str) {
+        let mut counts = self.statements.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *counts.entry((topic, outcome)).or_default() += 1;
     }
 
     pub(crate) fn count_session(&self, change: i64) {

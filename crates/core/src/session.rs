@@ -135,6 +135,12 @@ impl Session {
             () = cancel.cancelled() => Err(Error::canceled()),
             outcome = stmt::run(self, parsed, params, cancel.clone()) => outcome,
         };
+        let counted = match &outcome {
+            Ok(_) => "ok",
+            Err(error) if error.code() == Sqlstate::QUERY_CANCELED => "canceled",
+            Err(_) => "error",
+        };
+        self.server.count_statement(parsed.statement.topic(), counted);
         match outcome {
             Ok(Outcome::Rows { tag, rows }) => Ok(Outcome::Rows { tag, rows: limit.guard(rows, cancel) }),
             Ok(Outcome::CopyOut { rows, options }) => {

@@ -67,6 +67,11 @@ pub struct StartArgs {
     #[arg(long, env = "LAKEPORT_INSECURE", value_parser = BoolishValueParser::new())]
     pub insecure: bool,
 
+    /// What queries together may hold in memory before they spill to the store; a size such as 512MiB or 4GiB
+    /// [default: half of the machine's]
+    #[arg(long, env = "LAKEPORT_MEMORY_LIMIT", value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory_limit: Option<u64>,
+
     /// How long running statements may go on after SIGTERM; a duration such as 500ms, 10s or 2m
     #[arg(long, env = "LAKEPORT_SHUTDOWN_GRACE", value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub shutdown_grace: Duration,
@@ -85,6 +90,10 @@ const CATALOG_FILE: &str = "catalog.db";
 const WAREHOUSE_DIR: &str = "warehouse";
 const EXTERNAL_IO_DIR: &str = "extern";
 const MASTER_KEY_FILE: &str = "master.key";
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    units::parse_bytes(text).ok_or_else(|| "expected a size such as 512MiB or 4GiB".to_string())
+}
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).ok_or_else(|| "expected a duration such as 500ms, 10s or 2m".to_string())
@@ -113,6 +122,7 @@ pub struct Config {
     pub master_key: PathBuf,
     pub certs_dir: Option<PathBuf>,
     pub insecure: bool,
+    pub memory_limit_bytes: u64,
     pub shutdown_grace: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
@@ -137,6 +147,7 @@ impl Config {
             master_key: master_key_file(args.master_key.as_deref(), &store)?,
             certs_dir: args.certs_dir,
             insecure: args.insecure,
+            memory_limit_bytes: args.memory_limit.unwrap_or_else(half_of_memory),
             shutdown_grace: args.shutdown_grace,
             log_format: args.log_format,
             log_filter: args.log,
@@ -160,6 +171,7 @@ impl Config {
             master_key: store.join(MASTER_KEY_FILE),
             certs_dir: None,
             insecure: true,
+            memory_limit_bytes: half_of_memory(),
             shutdown_grace: Duration::from_secs(1),
             log_format: LogFormat::Text,
             log_filter,
@@ -176,6 +188,15 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Half of the machine's memory, in bytes; of 4 GiB where it cannot be told.
+fn half_of_memory() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?;
+        kib.parse::<u64>().ok()
+    });
+    total.map_or(4 << 30, |kib| kib * 1024) / 2
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr> {

@@ -14,7 +14,7 @@ use lakeport_connect::layer::Meter;
 use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
 use lakeport_core::job::Jobs;
 use lakeport_core::{Server, ServerConfig};
-use lakeport_engine::DataFusionEngine;
+use lakeport_engine::{DataFusionEngine, EngineOptions};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::net::TcpListener;
@@ -180,7 +180,7 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
     let warehouse = open_warehouse(config, &env).await.context("--warehouse")?;
     let server = Server::new(ServerConfig {
         catalog: catalog.clone(),
-        engine: Arc::new(DataFusionEngine::new(env.clone())?),
+        engine: Arc::new(open_engine(config, env.clone())?),
         env,
         warehouse,
         node_id: config.node_id,
@@ -190,6 +190,17 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
         insecure: config.insecure,
     });
     Ok((server, catalog))
+}
+
+fn open_engine(config: &Config, env: Env) -> Result<DataFusionEngine> {
+    let spill_dir = config.store.join("spill");
+    make_private_folder(&spill_dir)?;
+    let options = EngineOptions {
+        memory_bytes: usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX),
+        spill_dir,
+        parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(DataFusionEngine::new(options, env)?)
 }
 
 async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStore>> {

@@ -1,12 +1,17 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use futures::StreamExt;
 use lakeport_base::SqlType;
+use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio_util::sync::CancellationToken;
 
+use super::{ExportOptions, Place, start};
 use crate::engine_stub::{Client, StubServer, texts};
 use crate::error::Error;
-use crate::rows::schema_of;
+use crate::rows::{RowStream, schema_of};
+use crate::stmt::options::Values;
 
 fn batch(ids: Vec<Option<i64>>, names: Vec<Option<&str>>) -> RecordBatch {
     let schema = schema_of(&[("id", SqlType::Int8), ("name", SqlType::Text)]);
@@ -98,4 +103,27 @@ async fn no_rows_make_no_file_and_blocks_are_refused() {
     root.ok("BEGIN").await;
     let (_, message) = root.error("EXPORT INTO CSV 'nodelocal://1/out' FROM SELECT 1").await;
     assert_eq!(message, "EXPORT cannot be used inside a multi-statement transaction");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_export_leaves_no_file() {
+    let (held, release) = tokio::sync::oneshot::channel::<()>();
+    let first = RowStream::of(numbered(4));
+    let endless = first.batches.chain(futures::stream::once(async move {
+        release.await.ok();
+        Ok(numbered(1))
+    }));
+    let store = Arc::new(object_store::memory::InMemory::new());
+    let values = Values(vec![("chunk_rows".into(), Some("2".into()))]);
+    let options = ExportOptions::parse("CSV", &values).unwrap();
+    let place = Place { store: store.clone(), prefix: "e".into() };
+    let stop = CancellationToken::new();
+    let task = start(RowStream { schema: first.schema, batches: endless.boxed() }, options, place, stop.clone());
+    while store.list(None).count().await < 2 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    assert_eq!(task.await.unwrap().unwrap_err().code().code(), "57014");
+    assert_eq!(store.list(None).count().await, 0);
+    drop(held);
 }

@@ -206,3 +206,31 @@ async fn secrets_stay_out_of_the_job_row() {
         assert!(!bytes.windows(8).any(|window| window == b"hunter22"), "{file}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_delegate_and_confine() {
+    let (stub, root) = server_with("id INT8").await;
+    stub.write("in/sub/a.csv", "1\n");
+    stub.write("other/a.csv", "9\n");
+    root.ok("CREATE EXTERNAL CONNECTION lake AS 'nodelocal://1/in'").await;
+    root.ok("CREATE USER u; GRANT INSERT, DROP ON TABLE t TO u; GRANT USAGE ON EXTERNAL CONNECTION lake TO u").await;
+    let u = stub.session("u").await;
+    u.ok("IMPORT INTO t CSV DATA ('external://lake/sub/*.csv', 'external://lake/x/../sub/a.csv')").await;
+    assert_eq!(stub.engine.rows(), [["1"], ["1"]]);
+    let (_, message) = u.error("IMPORT INTO t CSV DATA ('external://lake/../other/a.csv')").await;
+    assert!(message.contains("escapes"), "{message}");
+
+    stub.engine.held.send_replace(true);
+    let id = u.ok("IMPORT INTO t CSV DATA ('external://lake/sub/a.csv') WITH detached").await.remove(0).remove(0);
+    let (code, _) = root.error("DROP EXTERNAL CONNECTION lake").await;
+    assert_eq!(code, "2BP01");
+    root.ok("REVOKE USAGE ON EXTERNAL CONNECTION lake FROM u").await;
+    root.ok(&format!("PAUSE JOB {id}")).await;
+    while root.ok(&format!("SHOW JOB {id}")).await[0][4] != "paused" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    root.ok(&format!("RESUME JOB {id}; SHOW JOB WHEN COMPLETE {id}")).await;
+    let job = root.ok(&format!("SHOW JOB {id}")).await.remove(0);
+    assert_eq!(job[4], "failed");
+    assert_eq!(job[10], "user u does not have USAGE privilege on external_connection lake");
+}

@@ -84,6 +84,40 @@ pub enum Statement {
     Nothing(&'static str),
 }
 
+impl Statement {
+    /// The topic's name, for metrics.
+    pub fn topic(&self) -> &'static str {
+        use Statement as S;
+        match self {
+            S::CreateConnection(_)
+            | S::AlterConnection(_)
+            | S::DropConnection(_)
+            | S::ShowConnections(_)
+            | S::ShowCreateConnection(_)
+            | S::CheckConnection(_) => "connection",
+            S::Grant(_) | S::Revoke(_) | S::GrantRole(_) | S::RevokeRole(_) => "grant",
+            S::ShowGrants(_) | S::ShowSystemGrants(_) => "grant",
+            S::CreateRole(_) | S::AlterRole(_) | S::AlterRoleSet(_) | S::DropRole(_) | S::ShowRoles(_) => "role",
+            S::ShowJobs(_) | S::ShowJob(_) | S::ControlJob(_) => "job",
+            S::Import(_) => "import",
+            S::Export(_) => "export",
+            S::CreateDatabase(_) | S::DropDatabase(_) | S::RenameDatabase(_) | S::ShowDatabases => "database",
+            S::CreateSchema(_) | S::DropSchema(_) | S::ShowSchemas(_) => "database",
+            S::CreateTable(_) | S::DropTable(_) | S::AlterTable(_) | S::Truncate(_) | S::Comment(_) => "table",
+            S::ShowTables(_) | S::ShowColumns(_) | S::ShowCreateTable(_) => "table",
+            S::Insert(_) => "insert",
+            S::Update(_) => "update",
+            S::Delete(_) => "delete",
+            S::Query(_) => "query",
+            S::Copy(_) => "copy",
+            S::CopyUserfile(_) | S::ShowUserfiles(_) | S::DropUserfile(_) => "userfile",
+            S::Transaction(_) => "transaction",
+            S::Set(_) | S::Show(_) | S::Reset(_) | S::SetClusterSetting(_) | S::ShowClusterSetting(_) => "session",
+            S::Discard | S::Prepare(_) | S::Execute(_) | S::Deallocate(_) | S::Nothing(_) => "session",
+        }
+    }
+}
+
 /// A string written as a literal, a bare word or `$n` (`string_or_placeholder`).
 #[derive(Clone, PartialEq, Eq)]
 pub enum Text {
