@@ -48,10 +48,10 @@ fn sessions(registry: &Registry, server: &Server) -> prometheus::Result<()> {
     let sessions = IntGauge::new("lakeport_sessions", "SQL sessions open now")?;
     sessions.set(server.session_count());
     registry.register(Box::new(sessions))?;
-    let help = "statements ended, by command tag and outcome";
-    let statements = counters(registry, "lakeport_statements_total", help, &["tag", "outcome"])?;
-    for (tag, outcome, count) in server.statement_counts() {
-        statements.with_label_values(&[tag, outcome]).inc_by(count);
+    let help = "statements run, by topic and outcome";
+    let statements = counters(registry, "lakeport_statements_total", help, &["topic", "outcome"])?;
+    for (topic, outcome, count) in server.statement_counts() {
+        statements.with_label_values(&[topic, outcome]).inc_by(count);
     }
     Ok(())
 }
