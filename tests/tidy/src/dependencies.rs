@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lakeport-engine", &["base", "sql", "catalog", "connect", "core"]),
     ("lakeport-wire", &["base", "sql", "core"]),
     ("lakeport", &["base", "sql", "catalog", "connect", "core", "engine", "wire"]),
+    ("lakeport-suite", &[]),
     ("lakeport-tidy", &[]),
 ];
 
@@ -31,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["lakeport-connect"]),
     ("sqlparser", &["lakeport-sql", "lakeport-engine"]),
     ("sqlx", &["lakeport-catalog"]),
-    ("tokio-postgres", &["lakeport"]),
+    ("tokio-postgres", &["lakeport", "lakeport-suite"]),
 ];
 
 /// Crates whose types cross crate borders: two copies would not fit together.
