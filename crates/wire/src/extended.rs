@@ -51,7 +51,7 @@ impl Connection {
             Some(parsed) => {
                 let declared: Vec<_> = types.iter().map(|oid| declared_type(*oid)).collect();
                 let session = Arc::clone(&self.session);
-                let described = self.drive(session.describe(&parsed.statement, &declared)).await?;
+                let described = self.drive(session.describe(&parsed, &declared)).await?;
                 described.map_err(|error| Fault::from(error).moved(parsed.position))?
             }
             None => Description { params: Vec::new(), columns: None },
@@ -138,7 +138,9 @@ impl Connection {
             Outcome::Done { tag } => self.link.out.command_complete(&tag),
             Outcome::Rows { tag, rows } => {
                 let formats = spread_result_formats(&bound.result_formats, rows.schema.fields().len())?;
-                return self.continue_portal(RowCursor::new(tag, rows, formats), rows_max).await;
+                let described = bound.prepared.description.columns.as_ref();
+                let cursor = RowCursor::new(tag, rows, formats).described_as(described);
+                return self.continue_portal(cursor, rows_max).await;
             }
             Outcome::CopyIn(copy) => self.copy_in(copy).await?,
             Outcome::CopyOut { rows, options } => self.copy_out(rows, &options).await?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use arrow_schema::SchemaRef;
 use futures::StreamExt;
 use lakeport_core::rows::RowStream;
 
@@ -40,6 +41,8 @@ pub(crate) enum PortalState {
 pub(crate) struct RowCursor {
     tag: &'static str,
     rows: RowStream,
+    /// Fields as the client was told of them; the rows are sent in their types.
+    columns: SchemaRef,
     formats: Vec<i16>,
     /// The batch being sent.
     batch: Option<BatchEncoder>,
@@ -49,12 +52,20 @@ pub(crate) struct RowCursor {
 impl RowCursor {
     /// Rows with a format for each column.
     pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>) -> RowCursor {
-        RowCursor { tag, rows, formats, batch: None, sent: 0 }
+        RowCursor { tag, columns: rows.schema.clone(), rows, formats, batch: None, sent: 0 }
+    }
+
+    /// The same in the types of an earlier description, if that was of as many columns.
+    pub(crate) fn described_as(mut self, columns: Option<&SchemaRef>) -> RowCursor {
+        if let Some(columns) = columns.filter(|columns| columns.fields().len() == self.formats.len()) {
+            self.columns = columns.clone();
+        }
+        self
     }
 
     /// Writes the description of the columns.
     pub(crate) fn describe(&self, out: &mut Replies) {
-        let columns = self.rows.schema.fields().iter().zip(&self.formats);
+        let columns = self.columns.fields().iter().zip(&self.formats);
         out.row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), *format)));
     }
 
@@ -86,7 +97,7 @@ impl Connection {
                 cursor.batch = None;
             }
             match self.drive(cursor.rows.batches.next()).await? {
-                Some(batch) => cursor.batch = Some(BatchEncoder::new(&batch?, &cursor.formats)?),
+                Some(batch) => cursor.batch = Some(BatchEncoder::new(&batch?, &cursor.columns, &cursor.formats)?),
                 None => break,
             }
         }

@@ -7,6 +7,7 @@ mod text;
 mod tests;
 
 use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
 use lakeport_core::rows::sql_type;
 use lakeport_core::value::TextColumn;
@@ -30,9 +31,9 @@ enum Column {
 }
 
 impl BatchEncoder {
-    /// Prepares the columns, each in its format.
-    pub(crate) fn new(batch: &RecordBatch, formats: &[i16]) -> Result<BatchEncoder> {
-        let fields = batch.schema_ref().fields().iter();
+    /// Prepares the columns, each in the type that `schema` tells and in its format.
+    pub(crate) fn new(batch: &RecordBatch, schema: &Schema, formats: &[i16]) -> Result<BatchEncoder> {
+        let fields = schema.fields().iter();
         let columns = fields.zip(batch.columns()).zip(formats).map(|((field, array), format)| {
             let ty = sql_type(field);
             match *format {
