@@ -1,6 +1,9 @@
 //! One session of an SQL file: statements over either protocol, and the meta commands that are caught before the wire.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ impl Protocol {
 /// What the sessions of one file share.
 pub struct Stage {
     pub server: Mutex<Server>,
+    /// What `${NAME}` stands for in SQL.
+    pub variables: Mutex<BTreeMap<String, String>>,
     /// Accepted lines of the server's log.
     pub log_allowed: Mutex<Vec<regex::Regex>>,
 }
@@ -41,6 +46,23 @@ impl Stage {
     pub fn server(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Sets a variable, for SQL and for the commands of this thread.
+    pub fn set(&self, name: &str, value: &str) {
+        let mut variables = self.variables.lock().unwrap_or_else(PoisonError::into_inner);
+        variables.insert(name.to_string(), value.to_string());
+        COMMAND_VARIABLES.set(variables.clone());
+    }
+
+    fn substitute(&self, sql: &str) -> String {
+        let variables = self.variables.lock().unwrap_or_else(PoisonError::into_inner);
+        variables.iter().fold(sql.to_string(), |sql, (name, value)| sql.replace(&format!("${{{name}}}"), value))
+    }
+}
+
+thread_local! {
+    /// The environment of `system` commands: the runner starts them without a session.
+    static COMMAND_VARIABLES: RefCell<BTreeMap<String, String>> = RefCell::default();
 }
 
 /// A result column's letter: I integers, R other numbers, B booleans, T the rest, ? not known.
@@ -169,12 +191,25 @@ impl FileSession {
                 self.stage.log_allowed.lock().unwrap_or_else(PoisonError::into_inner).push(pattern);
                 Ok(())
             }
+            ["let", name, ..] => {
+                let query = command.trim_start_matches("let").trim_start().trim_start_matches(name).trim();
+                let value = self.single_value(query).await?;
+                self.stage.set(name, &value);
+                Ok(())
+            }
             ["server", "restart", flags @ ..] => {
                 self.client = None;
                 self.stage.server().restart(flags);
                 Ok(())
             }
             _ => Err(SessionError::usage(format!("unknown meta command \\{command}"))),
+        }
+    }
+
+    async fn single_value(&mut self, query: &str) -> Result<String, SessionError> {
+        match self.simple(query).await? {
+            DBOutput::Rows { rows, .. } if rows.len() == 1 && rows[0].len() == 1 => Ok(rows[0][0].clone()),
+            _ => Err(SessionError::usage(format!("not one value: {query}"))),
         }
     }
 
@@ -251,6 +286,7 @@ impl AsyncDB for FileSession {
     type ColumnType = Letter;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<Letter>, SessionError> {
+        let sql = &self.stage.substitute(sql);
         if let Some(command) = sql.strip_prefix('\\') {
             return self.meta(command).await.map(|()| DBOutput::StatementComplete(0));
         }
@@ -266,6 +302,10 @@ impl AsyncDB for FileSession {
 
     async fn sleep(duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    async fn run_command(mut command: Command) -> std::io::Result<Output> {
+        command.envs(COMMAND_VARIABLES.with_borrow(Clone::clone)).output()
     }
 
     fn error_sql_state(error: &SessionError) -> Option<String> {

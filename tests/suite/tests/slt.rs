@@ -46,7 +46,7 @@ fn run(file: &Path, protocol: Protocol) -> Result<(), Failed> {
 async fn run_file(file: &Path, protocol: Protocol) -> Result<(), Failed> {
     let secure = file.to_string_lossy().ends_with(".secure.slt");
     let server = if secure { Server::start(&[]) } else { Server::insecure() };
-    let stage = Arc::new(Stage { server: Mutex::new(server), log_allowed: Mutex::default() });
+    let stage = Arc::new(Stage { server: Mutex::new(server), variables: Mutex::default(), log_allowed: Mutex::default() });
     let session_stage = stage.clone();
     let mut runner = Runner::new(move || {
         let session = FileSession::new(session_stage.clone(), protocol);
@@ -75,12 +75,13 @@ where
         let wanted = text.lines().any(|line| line.trim() == format!("onlyif {label}"));
         if let Some(facts) = wanted.then(start).flatten() {
             runner.add_label(label);
-            facts.into_iter().for_each(|(name, value)| runner.set_var(name, value));
+            facts.iter().for_each(|(name, value)| stage.set(name, value));
         }
     }
     let unique = format!("{}-{}", file.file_stem().unwrap_or_default().display(), protocol.label());
-    runner.set_var("PREFIX".to_string(), unique);
-    runner.set_var("EXTERN".to_string(), stage.server().external_dir().display().to_string());
+    stage.set("PREFIX", &unique);
+    let external_dir = stage.server().external_dir().display().to_string();
+    stage.set("EXTERN", &external_dir);
     Ok(())
 }
 
