@@ -142,7 +142,8 @@ fn sizes(ty: &SqlType) -> (Option<i64>, Option<i64>, Option<i64>) {
     }
 }
 
-fn standard_name(ty: &SqlType) -> &'static str {
+/// A type as the SQL standard names it, without length or precision.
+pub fn standard_name(ty: &SqlType) -> &'static str {
     match ty {
         SqlType::Bool => "boolean",
         SqlType::Int2 => "smallint",

@@ -1,0 +1,199 @@
+//! A scalar function made of a signature and a closure.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_schema::{DataType, FieldRef};
+use datafusion::common::cast::as_string_array;
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use lakeport_base::SqlType;
+use lakeport_core::Error;
+use lakeport_core::rows::arrow_field;
+
+type Body = dyn Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync;
+
+/// One scalar function.
+pub(super) struct Scalar {
+    name: &'static str,
+    aliases: Vec<String>,
+    signature: Signature,
+    returns: SqlType,
+    body: Arc<Body>,
+}
+
+/// The evaluated arguments of one call; all columns are `rows` long.
+pub(super) struct Call<'a> {
+    pub rows: usize,
+    pub fields: &'a [FieldRef],
+    columns: Vec<ArrayRef>,
+}
+
+impl Scalar {
+    /// A function of given argument types.
+    pub fn new(
+        name: &'static str,
+        arguments: Vec<DataType>,
+        returns: SqlType,
+        body: impl Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Scalar {
+        let signature = match arguments.is_empty() {
+            true => Signature::nullary(Volatility::Stable),
+            false => Signature::exact(arguments, Volatility::Stable),
+        };
+        Scalar { name, aliases: Vec::new(), signature, returns, body: Arc::new(body) }
+    }
+
+    /// A function of any argument types, as many as one of `counts`.
+    pub fn of_any(
+        name: &'static str,
+        counts: &[usize],
+        returns: SqlType,
+        body: impl Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Scalar {
+        let arity = |count: &usize| match count {
+            0 => TypeSignature::Nullary,
+            count => TypeSignature::Any(*count),
+        };
+        let signature = Signature::one_of(counts.iter().map(arity).collect(), Volatility::Stable);
+        Scalar { name, aliases: Vec::new(), signature, returns, body: Arc::new(body) }
+    }
+
+    /// A function that answers the same whatever its arguments.
+    pub fn constant(name: &'static str, counts: &[usize], returns: SqlType, value: ScalarValue) -> Scalar {
+        Scalar::of_any(name, counts, returns, move |call| value.to_array_of_size(call.rows))
+    }
+
+    /// A function from texts to text; NULL when an argument is.
+    pub fn of_texts(
+        name: &'static str,
+        count: usize,
+        returns: SqlType,
+        body: impl Fn(&[&str]) -> Result<Option<String>> + Send + Sync + 'static,
+    ) -> Scalar {
+        Scalar::new(name, vec![DataType::Utf8; count], returns, move |call| {
+            let columns = (0..count).map(|column| call.texts(column)).collect::<Result<Vec<_>>>()?;
+            call.each_row(|row| match texts_of(&columns, row) {
+                Some(texts) => body(&texts),
+                None => Ok(None),
+            })
+        })
+    }
+
+    /// Other names of the function.
+    pub fn with_aliases(mut self, aliases: &[&str]) -> Scalar {
+        self.aliases = aliases.iter().map(|alias| alias.to_string()).collect();
+        self
+    }
+
+    /// Takes any number of arguments of any type.
+    pub fn variadic(mut self) -> Scalar {
+        let arities = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+        self.signature = Signature::one_of(arities, self.signature.volatility);
+        self
+    }
+
+    /// Takes other argument types than those it was made with.
+    pub fn with_signature(mut self, signature: TypeSignature) -> Scalar {
+        self.signature = Signature::new(signature, self.signature.volatility);
+        self
+    }
+
+    /// Evaluated anew for every row.
+    pub fn volatile(mut self) -> Scalar {
+        self.signature.volatility = Volatility::Volatile;
+        self
+    }
+}
+
+impl Call<'_> {
+    /// An argument.
+    pub fn column(&self, index: usize) -> &ArrayRef {
+        &self.columns[index]
+    }
+
+    /// All arguments.
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
+    /// An argument as texts.
+    pub fn texts(&self, index: usize) -> Result<StringArray> {
+        let column = arrow_cast::cast(self.column(index), &DataType::Utf8)?;
+        Ok(as_string_array(&column)?.clone())
+    }
+
+    /// The texts that `body` gives for each row.
+    pub fn each_row(&self, mut body: impl FnMut(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
+        let texts = (0..self.rows).map(&mut body).collect::<Result<StringArray>>()?;
+        Ok(Arc::new(texts))
+    }
+}
+
+/// The texts of a row, unless one is NULL.
+fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
+    columns.iter().map(|column| column.is_valid(row).then(|| column.value(row))).collect()
+}
+
+/// An error with its SQLSTATE on its way through DataFusion.
+pub(super) fn failed(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+impl ScalarUDFImpl for Scalar {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(lakeport_core::rows::arrow_type(&self.returns))
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(arrow_field(self.name, &self.returns, true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let volatile = self.signature.volatility == Volatility::Volatile;
+        let constant = !volatile && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
+        let values = (self.body)(&Call { rows, fields: &args.arg_fields, columns })?;
+        match constant {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?)),
+            false => Ok(ColumnarValue::Array(values)),
+        }
+    }
+}
+
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scalar").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Scalar) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.body, &other.body)
+    }
+}
+
+impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}

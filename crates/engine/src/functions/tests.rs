@@ -1,0 +1,1 @@
+//! The functions through DataFusion's planner.

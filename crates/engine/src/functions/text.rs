@@ -1,0 +1,86 @@
+//! Functions that make texts.
+
+use arrow_array::{Array, ListArray};
+use arrow_schema::DataType;
+use datafusion::common::cast::as_list_array;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::TypeSignature;
+use lakeport_base::name::{quote_ident, quote_literal};
+use lakeport_base::{Env, SqlType};
+use lakeport_core::rows::sql_type;
+use lakeport_core::value::TextColumn;
+
+use super::scalar::{Call, Scalar};
+
+/// Every function of this file.
+pub(super) fn functions() -> Vec<Scalar> {
+    vec![
+        Scalar::of_texts("quote_ident", 1, SqlType::Text, |texts| Ok(Some(quote_ident(texts[0])))),
+        Scalar::of_texts("quote_literal", 1, SqlType::Text, |texts| Ok(Some(quote_literal(texts[0])))),
+        quote_nullable(),
+        gen_random_uuid(),
+        array_to_string(),
+    ]
+}
+
+fn quote_nullable() -> Scalar {
+    Scalar::new("quote_nullable", vec![DataType::Utf8], SqlType::Text, |call| {
+        let texts = call.texts(0)?;
+        let quoted = |row| if texts.is_valid(row) { quote_literal(texts.value(row)) } else { "NULL".to_string() };
+        call.each_row(|row| Ok(Some(quoted(row))))
+    })
+}
+
+fn gen_random_uuid() -> Scalar {
+    let env = Env::system();
+    let body = move |call: &Call<'_>| {
+        call.each_row(|_| {
+            let mut bytes = [0; 16];
+            env.random(&mut bytes);
+            Ok(Some(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()))
+        })
+    };
+    Scalar::of_any("gen_random_uuid", &[0], SqlType::Uuid, body).with_aliases(&["uuid_v4", "uuid"]).volatile()
+}
+
+/// `array_to_string(array, separator [, null_text])`: NULL elements are left out unless they have a text.
+fn array_to_string() -> Scalar {
+    let body = |call: &Call<'_>| {
+        if call.column(0).data_type() == &DataType::Null {
+            return call.each_row(|_| Ok(None));
+        }
+        let lists = as_list_array(call.column(0))?;
+        let separators = call.texts(1)?;
+        let null_texts = call.columns().get(2).map(|_| call.texts(2)).transpose()?;
+        call.each_row(|row| {
+            if lists.is_null(row) || separators.is_null(row) {
+                return Ok(None);
+            }
+            let null_text = null_texts.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row));
+            joined(lists, row, separators.value(row), null_text).map(Some)
+        })
+    };
+    Scalar::of_any("array_to_string", &[2, 3], SqlType::Text, body)
+        .with_aliases(&["list_to_string", "array_join", "list_join"])
+        .with_signature(TypeSignature::OneOf(vec![TypeSignature::Any(2), TypeSignature::Any(3)]))
+}
+
+fn joined(lists: &ListArray, row: usize, separator: &str, null_text: Option<&str>) -> Result<String> {
+    let DataType::List(field) = lists.data_type() else { return Ok(String::new()) };
+    let items = TextColumn::new(&lists.value(row), &sql_type(field));
+    let mut text = String::new();
+    let mut first = true;
+    for item in 0..lists.value_length(row) as usize {
+        if items.is_null(item) && null_text.is_none() {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            text.push_str(separator);
+        }
+        match null_text.filter(|_| items.is_null(item)) {
+            Some(null_text) => text.push_str(null_text),
+            None => items.write(item, &mut text).map_err(|error| DataFusionError::External(error.into()))?,
+        }
+    }
+    Ok(text)
+}
