@@ -39,6 +39,12 @@ def remember(where, value):
     SEEN.append((where, str(value)))
 
 
+def told(error):
+    """What the server said; the error's own text quotes the statement that the client sent."""
+    fields = ("message_primary", "message_detail", "message_hint", "context", "internal_query", "column_name", "constraint_name")
+    return [getattr(error.diag, name) for name in fields]
+
+
 def run(connection, statement, parameters=None):
     """Runs a statement that may fail; keeps all that the client was told."""
     try:
@@ -47,8 +53,7 @@ def run(connection, statement, parameters=None):
         if cursor.description:
             remember(statement[:40], cursor.fetchall())
     except psycopg.Error as error:
-        remember(statement[:40], (error, vars(error.diag) if hasattr(error.diag, "__dict__") else "", [
-            getattr(error.diag, name) for name in ("message_primary", "message_detail", "message_hint", "context", "internal_query")]))
+        remember(statement[:40], told(error))
 
 
 def s3(host, secret, **more):
@@ -66,7 +71,6 @@ def uris(where):
     role = "arn:aws:iam::123456789012:role/x;external_id=" + p("external id")
     yield s3("bucket", p("s3 secret key with role"), ASSUME_ROLE=role + ",arn:aws:iam::123456789012:role/y;external_id=" + p("second external id"), AWS_ENDPOINT=DEAD)
     yield s3("bucket", p("s3 secret key beside an unknown parameter"), NONSENSE=p("value of an unknown parameter"))
-    yield s3("bucket", p("s3 secret key with a wrong AUTH"), AUTH=p("value of AUTH"))
     yield s3("bucket", p("secret key with a wrong endpoint"), AWS_ENDPOINT="http://user:" + quoted(p("endpoint password")) + "@127.0.0.1:9")
     yield "s3://bucket?aws_secret_access_key=" + quoted(p("lower-case parameter"))
     yield "s3://bucket?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=" + quoted(p("repeated")) + "&AWS_SECRET_ACCESS_KEY=" + quoted(p("repeated again"))
@@ -104,7 +108,6 @@ def statements(where):
         yield f"IMPORT INTO t CSV DATA '{uri}'"
         yield f"IMPORT INTO t CSV DATA ('{uri}') WITH nonsense = 'x'"
         yield f"CHECK EXTERNAL CONNECTON '{uri}'"
-        yield f"SHOW EXTERNAL CONNECTION '{uri}'"
     name = where.replace(" ", "_")
     yield f"CREATE USER {name} WITH PASSWORD '{plant(where + ': password')}'"
     yield f"CREATE USER {name} WITH PASSWORD '{plant(where + ': password of a duplicate')}'"
@@ -149,9 +152,9 @@ with psycopg.connect(autocommit=True) as connection:
         with psycopg.ClientCursor(connection) as cursor:
             try:
                 cursor.execute(statement)
-                remember(statement[:30], cursor.fetchall() if cursor.description else "")
+                remember(statement[:40], cursor.fetchall() if cursor.description else "")
             except psycopg.Error as error:
-                remember(statement[:30], repr(error) + str(error.diag.message_primary) + str(error.diag.message_detail) + str(error.diag.message_hint))
+                remember(statement[:40], told(error))
     for statement in statements("prepared"):
         run(connection, statement.replace("%", "%%"), ())
 
@@ -196,4 +199,4 @@ for page in ("metrics", "health"):
 
 places, hits = search()
 print(f"{len(PLANTED)} secrets, {len(places)} places, {sum(len(content) for _, content in places)} bytes")
-assert not hits, "\n".join(hits[:60]) + f"\n{len(hits)} hits"
+assert not hits, "\n".join(hits[:400]) + f"\n{len(hits)} hits"

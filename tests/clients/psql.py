@@ -40,7 +40,7 @@ assert psql("UPDATE users SET city = 'rome' WHERE id = 2") == "UPDATE 1\n"
 assert psql("BEGIN; DELETE FROM users; ROLLBACK; SELECT count(*) FROM users").endswith("count\n2\n(1 row)\n")
 
 error = psql("SELECT 1 FORM users", fails=True)
-assert "ERROR:  42601: syntax error at or near \"FORM\"" in error and "LINE 1: SELECT 1 FORM users" in error, error
+assert "ERROR:  42601: at or near \"users\": syntax error" in error and "LINE 1: SELECT 1 FORM users" in error, error
 error = psql("INSERT INTO users VALUES (1, 'x')", fails=True)
 assert "ERROR:  23505:" in error, error
 

@@ -40,7 +40,7 @@ with psycopg.connect() as connection:
     fails(connection, errors.InFailedSqlTransaction, "SELECT 1")
     connection.rollback()
     error = fails(connection, errors.SyntaxError, "SELECT 1 FORM t")
-    assert error.diag.statement_position == "10", error.diag.statement_position
+    assert error.diag.statement_position == "15", error.diag.statement_position
     connection.rollback()
     fails(connection, errors.UndefinedTable, "SELECT * FROM nope")
     connection.rollback()
