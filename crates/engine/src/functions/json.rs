@@ -215,12 +215,12 @@ fn test(name: &'static str, body: fn(&str, &str) -> Result<bool>) -> Scalar {
 /// `@>`: whether every part of `other` is in `value` at the same place; order and repetition of array items are free.
 fn contains(value: &Value, other: &Value) -> bool {
     match (value, other) {
-        (Value::Object(members), Value::Object(others)) => others
-            .iter()
-            .all(|(name, other)| members.get(name).is_some_and(|value| same_kind(value, other) && contains(value, other))),
-        (Value::Array(items), Value::Array(others)) => others
-            .iter()
-            .all(|other| items.iter().any(|value| same_kind(value, other) && contains(value, other))),
+        (Value::Object(members), Value::Object(others)) => others.iter().all(|(name, other)| {
+            members.get(name).is_some_and(|value| same_kind(value, other) && contains(value, other))
+        }),
+        (Value::Array(items), Value::Array(others)) => {
+            others.iter().all(|other| items.iter().any(|value| same_kind(value, other) && contains(value, other)))
+        }
         (Value::Array(items), scalar) if !scalar.is_object() => items.contains(scalar),
         (value, other) => value == other,
     }

@@ -84,7 +84,9 @@ fn json_of(column: &ArrayRef, row: usize, field: &Field) -> Result<Value> {
             let text = text_of(column, row, &ty)?;
             Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
         }
-        SqlType::Timestamp | SqlType::TimestampTz => Ok(Value::String(text_of(column, row, &ty)?.replacen(' ', "T", 1))),
+        SqlType::Timestamp | SqlType::TimestampTz => {
+            Ok(Value::String(text_of(column, row, &ty)?.replacen(' ', "T", 1)))
+        }
         _ => Ok(Value::String(text_of(column, row, &ty)?)),
     }
 }

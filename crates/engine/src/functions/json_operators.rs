@@ -46,7 +46,11 @@ impl ExprPlanner for JsonOperators {
         if !matches!(sql_type(&field), SqlType::Jsonb | SqlType::Text) {
             return Ok(PlannerResult::Original(expr));
         }
-        let args = if reversed { vec![expr.right.clone(), expr.left.clone()] } else { vec![expr.left.clone(), expr.right.clone()] };
+        let args = if reversed {
+            vec![expr.right.clone(), expr.left.clone()]
+        } else {
+            vec![expr.left.clone(), expr.right.clone()]
+        };
         Ok(self.call(name, args).map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, BooleanArray};
 use arrow_schema::DataType;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{Result, ScalarValue};

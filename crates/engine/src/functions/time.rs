@@ -22,7 +22,12 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
             "follower_read_timestamp",
         ]),
         clock_timestamp(),
-        Scalar::constant("localtimestamp", &[0], SqlType::Timestamp, ScalarValue::TimestampMicrosecond(Some(local), None)),
+        Scalar::constant(
+            "localtimestamp",
+            &[0],
+            SqlType::Timestamp,
+            ScalarValue::TimestampMicrosecond(Some(local), None),
+        ),
         Scalar::constant("current_date", &[0], SqlType::Date, ScalarValue::Date32(days)).with_aliases(&["today"]),
         cluster_logical_timestamp(cx.now),
     ]
