@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_compression::tokio::write::GzipEncoder;
+use lakeport_base::Sqlstate;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
@@ -33,7 +34,7 @@ impl Encoder {
     /// Appends one row to `out`.
     ///
     /// # Errors
-    /// 22023 for a NULL when nothing stands for it.
+    /// 22004 for a NULL when nothing stands for it.
     pub fn row(&mut self, columns: &[TextColumn], row: usize, out: &mut Vec<u8>) -> Result<()> {
         for (index, column) in columns.iter().enumerate() {
             if index > 0 {
@@ -77,7 +78,8 @@ fn quote(text: &str, out: &mut Vec<u8>) {
 }
 
 fn null_without_text() -> Error {
-    Error::invalid(
+    Error::new(
+        Sqlstate::NULL_VALUE_NOT_ALLOWED,
         "NULL value encountered during EXPORT, use `WITH nullas` to specify the string representation of NULL",
     )
 }

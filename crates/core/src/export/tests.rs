@@ -60,7 +60,7 @@ async fn files_are_full_at_the_first_limit() {
 async fn a_failed_export_leaves_no_file() {
     let (stub, root) = server_answering(vec![numbered(7), batch(vec![Some(1)], vec![None])]).await;
     let (code, message) = root.error("EXPORT INTO CSV 'nodelocal://1/out' WITH chunk_rows = '2' FROM SELECT 1").await;
-    assert_eq!(code, "22023");
+    assert_eq!(code, "22004");
     assert!(message.starts_with("NULL value encountered during EXPORT, use `WITH nullas`"), "{message}");
     assert!(stub.files("out").is_empty());
 

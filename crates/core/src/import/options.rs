@@ -145,7 +145,7 @@ impl Decompress {
             "gzip" => Ok(Decompress::Gzip),
             "bzip" | "bzip2" => Ok(Decompress::Bzip2),
             "zstd" => Ok(Decompress::Zstd),
-            _ => Err(Error::invalid(format!("unsupported compression value: {text:?}"))
+            _ => Err(Error::invalid(format!("unsupported compression value: {text:?} for option decompress"))
                 .with_hint("the values are auto, none, gzip, bzip, zstd")),
         }
     }
@@ -208,7 +208,7 @@ mod tests {
             ("CSV", "skip", "-1", "skip must be >= 0"),
             ("CSV", "row_limit", "many", "invalid numeric row_limit value"),
             ("CSV", "row_limit", "0", "row_limit must be > 0"),
-            ("CSV", "decompress", "rar", "unsupported compression value: \"rar\""),
+            ("CSV", "decompress", "rar", "unsupported compression value: \"rar\" for option decompress"),
             ("PARQUET", "delimiter", ";", "invalid option \"delimiter\" specified for PARQUET import format"),
             ("CSV", "schema", "x", "invalid option \"schema\" specified for CSV import format"),
             ("AVRO", "skip", "1", "unsupported import format: \"avro\""),

@@ -22,7 +22,15 @@ async fn files_of_a_pattern_are_imported_and_counted() {
     assert_eq!(rows[0][1..5], ["succeeded", "1", "3", "0"]);
     assert_eq!(stub.engine.rows(), [["1", "one"], ["2", "t\"wo"], ["3", "three"]]);
     let job = root.ok(&format!("SHOW JOB {}", rows[0][0])).await;
-    assert_eq!(job[0][1..5], ["IMPORT", "IMPORT INTO t CSV DATA ('nodelocal://1/in/a*.csv')", "root", "succeeded"]);
+    assert_eq!(
+        job[0][1..5],
+        [
+            "IMPORT",
+            "IMPORT INTO defaultdb.public.t(id, name) CSV DATA ('nodelocal://1/in/a*.csv')",
+            "root",
+            "succeeded"
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +204,7 @@ async fn secrets_stay_out_of_the_job_row() {
     let shown = &root.ok(&format!("SHOW JOB {id}")).await[0][2];
     assert_eq!(
         shown,
-        "IMPORT INTO t CSV DATA ('s3://b/f.csv?AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=redacted') WITH detached, skip = '1'"
+        "IMPORT INTO defaultdb.public.t(id) CSV DATA ('s3://b/f.csv?AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=redacted') WITH OPTIONS (detached, skip = '1')"
     );
     let mut tx = stub.server.config.catalog.read().await.unwrap();
     let job = tx.jobs().await.unwrap().remove(0);
@@ -205,6 +213,17 @@ async fn secrets_stay_out_of_the_job_row() {
         let bytes = std::fs::read(stub.folder.path().join(file)).unwrap();
         assert!(!bytes.windows(8).any(|window| window == b"hunter22"), "{file}");
     }
+}
+
+/// Waits until a column of SHOW JOB has a value.
+async fn shows(client: &Client, id: &str, column: usize, wanted: &str) {
+    for _ in 0..500 {
+        if client.ok(&format!("SHOW JOB {id}")).await[0][column] == wanted {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("job {id} never shows {wanted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,13 +241,12 @@ async fn connections_delegate_and_confine() {
 
     stub.engine.held.send_replace(true);
     let id = u.ok("IMPORT INTO t CSV DATA ('external://lake/sub/a.csv') WITH detached").await.remove(0).remove(0);
+    shows(&root, &id, 5, "reading 1 files").await;
     let (code, _) = root.error("DROP EXTERNAL CONNECTION lake").await;
     assert_eq!(code, "2BP01");
     root.ok("REVOKE USAGE ON EXTERNAL CONNECTION lake FROM u").await;
     root.ok(&format!("PAUSE JOB {id}")).await;
-    while root.ok(&format!("SHOW JOB {id}")).await[0][4] != "paused" {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    shows(&root, &id, 4, "paused").await;
     root.ok(&format!("RESUME JOB {id}; SHOW JOB WHEN COMPLETE {id}")).await;
     let job = root.ok(&format!("SHOW JOB {id}")).await.remove(0);
     assert_eq!(job[4], "failed");

@@ -257,12 +257,13 @@ async fn stop_limit(cancel: CancellationToken) {
     tokio::time::sleep(STOP_WAIT).await;
 }
 
-/// Runs a task, and again after failures that may pass.
+/// Runs a task, and again after failures that may pass. What fails before it has got anywhere is not tried again: the
+/// storage has retried its requests by then, and a misspelt address shall be told soon.
 async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<Done> {
     let mut wait = RETRY_WAIT;
     for _ in 0..JOB_RETRIES_MAX {
         match task.run(&cx).await {
-            Err(error) if is_temporary(&error) && !cx.cancel.is_cancelled() => {
+            Err(error) if is_temporary(&error) && has_begun(&cx.progress) && !cx.cancel.is_cancelled() => {
                 tracing::info!(job = cx.id.0, %error, "job will be tried again");
                 cx.progress.set_status(format!("trying again in {} s after: {error}", wait.as_secs()));
             }
@@ -274,6 +275,10 @@ async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<D
         }
     }
     task.run(&cx).await
+}
+
+fn has_begun(progress: &Progress) -> bool {
+    progress.snapshot().fraction > 0.0
 }
 
 /// Failures of the outside or of resources, which may pass by themselves.

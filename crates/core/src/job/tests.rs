@@ -149,13 +149,18 @@ async fn cancelling_the_waiting_statement_cancels_its_job() {
             session.execute(&parsed, &[]).await.map(drop)
         }
     });
-    let second = loop {
+    let mut second = None;
+    for _ in 0..500 {
         let jobs = stub.session("root").await.ok("SHOW JOBS").await;
         match jobs.iter().find(|job| job[0] != first && job[4] == "running") {
-            Some(job) => break job[0].clone(),
+            Some(job) => {
+                second = Some(job[0].clone());
+                break;
+            }
             None => tokio::time::sleep(Duration::from_millis(20)).await,
         }
-    };
+    }
+    let second = second.expect("the second job runs");
     root.session.cancel();
     assert_eq!(waiting.await.unwrap().unwrap_err().code().code(), "57014");
     reaches(&stub.server, &second, JobState::Canceled).await;
@@ -213,7 +218,8 @@ async fn old_jobs_are_forgotten() {
     let next = stub.other_node(2);
     tokio::spawn(Jobs::run(next, CancellationToken::new()));
     for _ in 0..500 {
-        if root.ok(&format!("SHOW JOB {id}")).await.is_empty() {
+        if let Err(error) = root.run(&format!("SHOW JOB {id}")).await {
+            assert_eq!(error.message(), format!("job with ID {id} does not exist"));
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

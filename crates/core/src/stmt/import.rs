@@ -2,11 +2,12 @@
 
 use arrow_schema::SchemaRef;
 use lakeport_base::id::ConnectionId;
+use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Secret, SqlType};
-use lakeport_catalog::model::Job;
+use lakeport_catalog::model::{Column, Job, Table};
 use lakeport_connect::redact;
+use lakeport_sql::stmt::KvOption;
 use lakeport_sql::stmt::import::Import;
-use lakeport_sql::stmt::{KvOption, Text};
 
 use super::Cx;
 use super::options::{Values, require_feature};
@@ -67,31 +68,40 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
         cx.subject().require_table(&table, privilege)?;
     }
     ImportOptions::parse(&statement.format, &options)?;
-    import::columns_of(&table, &statement.columns)?;
+    let columns = import::columns_of(&table, &statement.columns)?;
     let order = ImportOrder {
         table: table.id,
         columns: statement.columns.clone(),
         format: statement.format.clone(),
-        options: options.0.clone(),
+        options: options.0,
         uris: Secret::new(uris.clone()),
     };
     Ok(NewJob {
+        description: description(cx, &table, &columns, &order),
         payload: Payload::Import(order),
         owner: cx.session.user.clone(),
-        description: description(statement, options, &uris),
         connections: connections(cx, &uris).await?,
     })
 }
 
-/// The statement in its canonical form: options sorted, URIs without secrets.
-fn description(statement: &Import, options: Values, uris: &[String]) -> String {
-    let option =
-        |(name, value): (String, Option<String>)| KvOption { name, value: value.map(Text::Literal), position: 0 };
-    let mut shown = statement.clone();
-    shown.uris = uris.iter().map(|uri| Text::Literal(redact(uri))).collect();
-    shown.options = options.0.into_iter().map(option).collect();
-    shown.options.sort_by(|a, b| a.name.cmp(&b.name));
-    shown.to_string()
+/// The statement in its canonical form: whole names, options sorted, URIs without secrets.
+fn description(cx: &Cx<'_>, table: &Table, columns: &[Column], order: &ImportOrder) -> String {
+    let columns: Vec<_> = columns.iter().map(|column| quote_ident(&column.name)).collect();
+    let uris: Vec<_> = order.uris.expose().iter().map(|uri| quote_literal(&redact(uri))).collect();
+    let option = |(name, value): &(String, Option<String>)| match value {
+        Some(value) => format!("{} = {}", quote_ident(name), quote_literal(value)),
+        None => quote_ident(name),
+    };
+    let mut options: Vec<_> = order.options.iter().map(option).collect();
+    options.sort_unstable();
+    let options = if options.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", options.join(", ")) };
+    format!(
+        "IMPORT INTO {}({}) {} DATA ({}){options}",
+        cx.directory.full_name(table),
+        columns.join(", "),
+        order.format,
+        uris.join(", ")
+    )
 }
 
 /// The connections that the URIs go through, each once.

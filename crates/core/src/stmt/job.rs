@@ -69,6 +69,9 @@ pub(crate) async fn show_job(cx: &Cx<'_>, statement: &ShowJob) -> Result<Outcome
         wait_for(cx, &[id]).await?;
     }
     let jobs = visible(cx, Some(&[id])).await?;
+    if jobs.is_empty() {
+        return Err(missing(id));
+    }
     let rows: Vec<_> = jobs.iter().map(|job| job_row(job, job.description.clone())).collect();
     Ok(Outcome::rows("SHOW JOB", batch_of(show_columns(), &rows)?))
 }
@@ -199,7 +202,7 @@ fn job_row(job: &Job, description: String) -> Vec<Cell> {
         time(job.finished),
         time(Some(job.modified)),
         job.fraction,
-        job.error.clone(),
+        job.error.as_deref().unwrap_or_default(),
         job.lease.map(|lease| lease.node),
     ]
 }
