@@ -1,1 +1,188 @@
+//! The query engine: DataFusion over Delta tables, behind core's [`Engine`].
+//!
+//! Reading: `query` plans SELECTs in a session of `context`, over scans that `delta` makes of a table's files.
+//! Writing: a statement opens a [`writing::Writing`] (the table's lock, version and staged files), computes rows
+//! (`insert`, `change`, `append`), stages them as Parquet files and change data, and becomes one commit of the log, or
+//! part of a transaction block (`transaction`).
 
+mod append;
+mod change;
+mod clock;
+mod coerce;
+mod context;
+mod ddl;
+mod delta;
+mod error;
+mod functions;
+mod insert;
+mod key;
+mod params;
+mod query;
+mod relations;
+mod returning;
+mod sql;
+mod stage;
+mod transaction;
+mod types;
+mod upsert;
+mod writing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::ArrayRef;
+use async_trait::async_trait;
+use lakeport_base::id::TableId;
+use lakeport_base::{Env, SqlType};
+use lakeport_core::engine::{
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, TableHandle, TransactionId, Written,
+};
+use lakeport_core::rows::RowStream;
+use lakeport_core::Result;
+use lakeport_sql::stmt::query::{Delete, Insert, Update};
+
+pub use context::EngineOptions;
+
+use crate::clock::Clock;
+use crate::context::Sessions;
+use crate::delta::log::Log;
+use crate::query::until_cancelled;
+use crate::transaction::Transactions;
+
+/// Runs statements with DataFusion on Delta tables.
+pub struct DataFusionEngine {
+    sessions: Sessions,
+    transactions: Transactions,
+    logs: Mutex<HashMap<TableId, Arc<Log>>>,
+    clock: Arc<Clock>,
+}
+
+impl DataFusionEngine {
+    /// An engine with its memory and its folder to spill to.
+    ///
+    /// # Errors
+    /// A spill folder that cannot be used.
+    pub fn new(options: EngineOptions, env: Env) -> Result<DataFusionEngine> {
+        Ok(DataFusionEngine {
+            sessions: Sessions::new(&options)?,
+            transactions: Transactions::default(),
+            logs: Mutex::default(),
+            clock: Arc::new(Clock::new(env)),
+        })
+    }
+
+    /// The log of a table; one per table and process, so that its writers queue.
+    pub(crate) fn log(&self, table: &TableHandle) -> Arc<Log> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = table.row.id;
+        Arc::clone(logs.entry(id).or_insert_with(|| Arc::new(Log::new(id, Arc::clone(&self.clock)))))
+    }
+
+    pub(crate) fn forget(&self, table: TableId) {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
+    }
+}
+
+#[async_trait]
+impl Engine for DataFusionEngine {
+    async fn create_table(&self, table: &TableHandle) -> Result<()> {
+        self.log(table).create(table).await
+    }
+
+    async fn delete_table(&self, table: &TableHandle) -> Result<()> {
+        self.delete_files(table).await
+    }
+
+    async fn alter_table(&self, table: &TableHandle, change: &ColumnChange) -> Result<()> {
+        self.change_column(table, change).await
+    }
+
+    async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()> {
+        self.remove_all_rows(table, transaction).await
+    }
+
+    async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description> {
+        until_cancelled(&cx.cancel, self.describe_query(cx, sql, declared)).await
+    }
+
+    async fn query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
+        until_cancelled(&cx.cancel, self.run_query(cx, sql, params)).await
+    }
+
+    async fn describe_insert(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        insert: &Insert,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        self.plan_insert(cx, table, insert, declared).await
+    }
+
+    async fn describe_update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        self.plan_update(cx, table, update, declared).await
+    }
+
+    async fn describe_delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        self.plan_delete(cx, table, delete, declared).await
+    }
+
+    async fn insert(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        insert: &Insert,
+        params: &[ArrayRef],
+    ) -> Result<Written> {
+        until_cancelled(&cx.cancel, self.run_insert(cx, table, insert, params)).await
+    }
+
+    async fn update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        params: &[ArrayRef],
+    ) -> Result<Written> {
+        until_cancelled(&cx.cancel, self.run_update(cx, table, update, params)).await
+    }
+
+    async fn delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        params: &[ArrayRef],
+    ) -> Result<Written> {
+        until_cancelled(&cx.cancel, self.run_delete(cx, table, delete, params)).await
+    }
+
+    async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
+        let cancel = options.cancel.clone();
+        until_cancelled(&cancel, self.append_rows(table, rows, options)).await
+    }
+
+    async fn begin(&self) -> Result<TransactionId> {
+        Ok(self.transactions.begin())
+    }
+
+    async fn commit(&self, transaction: TransactionId) -> Result<()> {
+        self.commit_block(transaction).await
+    }
+
+    async fn rollback(&self, transaction: TransactionId) {
+        self.roll_back_block(transaction).await;
+    }
+}

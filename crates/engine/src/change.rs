@@ -1,0 +1,269 @@
+//! UPDATE and DELETE: a query finds the rows and their new values, then their files are written again without them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use lakeport_base::{QualifiedName, SqlType};
+use lakeport_catalog::model::Table;
+use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
+use lakeport_core::{Error, Result};
+use lakeport_sql::stmt::query::{Delete, Update};
+
+use crate::DataFusionEngine;
+use crate::coerce::{coerce, table_batch};
+use crate::delta::files::DataFile;
+use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
+use crate::error::{from_arrow, from_datafusion};
+use crate::key::quoted;
+use crate::query::{Planned, given_types, run};
+use crate::relations::table_provider;
+use crate::returning::{Returning, reference_of};
+use crate::sql::parse_query;
+use crate::stage::Images;
+use crate::upsert::{assigned_text, check_assigned};
+use crate::writing::Writing;
+
+/// An UPDATE or DELETE as the query that finds its rows.
+struct Change<'a> {
+    table: &'a TableHandle,
+    name: &'a QualifiedName,
+    alias: Option<&'a str>,
+    returning: Option<&'a str>,
+    /// Gives the hidden position columns, the old values and, for an UPDATE, the new ones.
+    query: String,
+    /// Types of parameters that are a column's new value as they stand.
+    expected: HashMap<usize, SqlType>,
+    updates: bool,
+    /// The statement may change keys.
+    keys_change: bool,
+}
+
+impl DataFusionEngine {
+    pub(crate) async fn plan_update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        self.describe_change(cx, &Change::of_update(table, update)?, declared).await
+    }
+
+    pub(crate) async fn plan_delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        self.describe_change(cx, &Change::of_delete(table, delete), declared).await
+    }
+
+    pub(crate) async fn run_update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        params: &[ArrayRef],
+    ) -> Result<Written> {
+        self.run_change(cx, &Change::of_update(table, update)?, params).await
+    }
+
+    pub(crate) async fn run_delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        params: &[ArrayRef],
+    ) -> Result<Written> {
+        self.run_change(cx, &Change::of_delete(table, delete), params).await
+    }
+
+    async fn plan_change(
+        &self,
+        cx: &QueryContext,
+        change: &Change<'_>,
+        files: Arc<[DataFile]>,
+        declared: &[Option<SqlType>],
+    ) -> Result<Planned> {
+        let session = self.sessions.open(cx)?;
+        session.register(&reference_of(change.name), table_provider(change.table, files, true)?)?;
+        let statement: Statement = parse_query(&change.query)?;
+        self.plan_statement(cx, session, statement, declared, &change.expected).await
+    }
+
+    async fn describe_change(
+        &self,
+        cx: &QueryContext,
+        change: &Change<'_>,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        let planned = self.plan_change(cx, change, Arc::default(), declared).await?;
+        planned.bind(None)?;
+        let params = planned.params.types();
+        let columns = match change.returning() {
+            None => None,
+            Some(returning) => {
+                let declared: Vec<_> = params.iter().cloned().map(Some).collect();
+                Some(self.returning_columns(cx, &returning, &declared).await?)
+            }
+        };
+        Ok(Description { params, columns })
+    }
+
+    async fn run_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
+        let writing = self.start_writing(change.table, cx.transaction).await?;
+        let planned = self.plan_change(cx, change, Arc::clone(&writing.files), &given_types(params)).await?;
+        let mut batches = run(&planned.session, &planned.bind(Some(params))?).await?;
+        let mut changed = Changed::new(&change.table.row, change.updates);
+        while let Some(batch) = batches.next().await {
+            changed.add(&batch.map_err(from_datafusion)?)?;
+        }
+        let images = changed.into_images();
+        let shown = if change.updates { images.after.clone() } else { images.before.clone() };
+        let rows = shown.iter().map(|batch| batch.num_rows() as u64).sum();
+        let changes = self.stage(&writing, &images).await?;
+        if change.keys_change {
+            self.check_keys(&writing, &changes.adds, untouched(&writing, &images)).await?;
+        }
+        self.finish_writing(writing, changes).await?;
+        let returning = match change.returning() {
+            None => None,
+            Some(returning) => Some(self.returning_rows(cx, &returning, shown, params).await?),
+        };
+        Ok(Written { rows, returning })
+    }
+}
+
+/// The files that a statement leaves as they are.
+fn untouched(writing: &Writing, images: &Images) -> Arc<[DataFile]> {
+    let files = writing.files.iter().enumerate();
+    files.filter(|(index, _)| !images.positions.contains_key(index)).map(|(_, file)| file.clone()).collect()
+}
+
+impl<'a> Change<'a> {
+    fn of_update(table: &'a TableHandle, update: &'a Update) -> Result<Change<'a>> {
+        let row = &table.row;
+        check_assigned(row, &update.assignments)?;
+        let relation = quoted(update.alias.as_deref().unwrap_or(update.table.name()));
+        let assigned = |name: &str| update.assignments.iter().find(|assignment| assignment.column == name);
+        let mut expected = HashMap::new();
+        let mut values = Vec::with_capacity(row.columns.len());
+        for column in &row.columns {
+            let Some(assignment) = assigned(&column.name) else {
+                values.push(format!("{relation}.{}", quoted(&column.name)));
+                continue;
+            };
+            if let Some(number) = assignment.value.trim().strip_prefix('$').and_then(|number| number.parse().ok()) {
+                expected.insert(number, column.ty.clone());
+            }
+            values.push(assigned_text(assignment, column.default.as_deref()));
+        }
+        let more = update.from.as_deref();
+        Ok(Change {
+            query: change_query(row, &update.table, update.alias.as_deref(), &values, more, update.filter.as_deref()),
+            table,
+            name: &update.table,
+            alias: update.alias.as_deref(),
+            returning: update.returning.as_deref(),
+            expected,
+            updates: true,
+            keys_change: row.primary_key.iter().any(|name| assigned(name).is_some()),
+        })
+    }
+
+    fn of_delete(table: &'a TableHandle, delete: &'a Delete) -> Change<'a> {
+        let (alias, more) = (delete.alias.as_deref(), delete.using.as_deref());
+        Change {
+            query: change_query(&table.row, &delete.table, alias, &[], more, delete.filter.as_deref()),
+            table,
+            name: &delete.table,
+            alias,
+            returning: delete.returning.as_deref(),
+            expected: HashMap::new(),
+            updates: false,
+            keys_change: false,
+        }
+    }
+
+    fn returning(&self) -> Option<Returning<'_>> {
+        Some(Returning { table: self.table, name: self.name, alias: self.alias, list: self.returning? })
+    }
+}
+
+fn change_query(
+    table: &Table,
+    name: &QualifiedName,
+    alias: Option<&str>,
+    values: &[String],
+    more: Option<&str>,
+    filter: Option<&str>,
+) -> String {
+    let relation = quoted(alias.unwrap_or(name.name()));
+    let list = image_list(table, &relation, values);
+    let alias = alias.map(|alias| format!(" AS {}", quoted(alias))).unwrap_or_default();
+    let more = more.map(|more| format!(", {more}")).unwrap_or_default();
+    let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+    format!("SELECT {list} FROM {name}{alias}{more}{filter}")
+}
+
+/// The select list that [`Changed::add`] reads: position, old values, new values.
+pub(crate) fn image_list(table: &Table, relation: &str, values: &[String]) -> String {
+    let mut items = vec![format!("{relation}.{FILE_COLUMN} AS f"), format!("{relation}.{ROW_COLUMN} AS r")];
+    let old = table.columns.iter().enumerate();
+    items.extend(old.map(|(index, column)| format!("{relation}.{} AS o{index}", quoted(&column.name))));
+    items.extend(values.iter().enumerate().map(|(index, value)| format!("{value} AS n{index}")));
+    items.join(", ")
+}
+
+/// The rows of a change as they are found.
+pub(crate) struct Changed<'a> {
+    table: &'a Table,
+    updates: bool,
+    positions: BTreeMap<usize, HashSet<i64>>,
+    before: Vec<RecordBatch>,
+    after: Vec<RecordBatch>,
+}
+
+impl<'a> Changed<'a> {
+    pub fn new(table: &'a Table, updates: bool) -> Changed<'a> {
+        Changed { table, updates, positions: BTreeMap::new(), before: Vec::new(), after: Vec::new() }
+    }
+
+    /// Takes a batch of the select list of [`image_list`]. A row that a join found more than once counts once.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let files = batch.column(0).as_primitive::<Int32Type>().values();
+        let rows = batch.column(1).as_primitive::<Int64Type>().values();
+        let mut fresh = Vec::with_capacity(batch.num_rows());
+        for (file, row) in files.iter().zip(rows) {
+            let file = usize::try_from(*file).map_err(Error::internal)?;
+            fresh.push(self.positions.entry(file).or_default().insert(*row));
+        }
+        let batch = filter_record_batch(batch, &BooleanArray::from(fresh)).map_err(from_arrow)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let width = self.table.columns.len();
+        self.before.push(self.image(&batch, 2)?);
+        if self.updates {
+            self.after.push(self.image(&batch, 2 + width)?);
+        }
+        Ok(())
+    }
+
+    fn image(&self, batch: &RecordBatch, start: usize) -> Result<RecordBatch> {
+        let columns = self.table.columns.iter().enumerate();
+        let columns = columns.map(|(index, column)| coerce(batch.column(start + index), &column.ty));
+        table_batch(self.table, columns.collect::<Result<_>>()?, batch.num_rows())
+    }
+
+    pub fn into_images(self) -> Images {
+        Images { positions: self.positions, before: self.before, after: self.after, inserted: Vec::new() }
+    }
+}

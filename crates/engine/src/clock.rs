@@ -1,0 +1,30 @@
+//! The one source of commit times.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use lakeport_base::Env;
+
+/// Wall-clock microseconds that never repeat and never go back.
+pub(crate) struct Clock {
+    env: Env,
+    last: AtomicI64,
+}
+
+impl Clock {
+    pub fn new(env: Env) -> Clock {
+        Clock { env, last: AtomicI64::new(i64::MIN) }
+    }
+
+    /// The time of the next commit, later than all before.
+    pub fn next(&self) -> i64 {
+        let now = self.env.now_micros();
+        let advance = |last: i64| Some(now.max(last.saturating_add(1)));
+        let previous = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advance).unwrap_or(now);
+        now.max(previous.saturating_add(1))
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> i64 {
+        self.env.now_micros()
+    }
+}

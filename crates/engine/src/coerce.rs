@@ -1,0 +1,101 @@
+//! Values on their way into a column: PostgreSQL's assignment rules, and the constraints of a row.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_cast::{CastOptions, cast, cast_with_options};
+use arrow_schema::{DataType, Field};
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_catalog::model::Table;
+use lakeport_core::rows::{arrow_type, sql_type};
+use lakeport_core::value::{ColumnBuilder, TextColumn};
+use lakeport_core::{Error, Result};
+
+use crate::delta::scan::table_schema;
+use crate::error::from_arrow;
+
+/// The values as a column of type `ty`.
+pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+    let wanted = arrow_type(ty);
+    match values.data_type() {
+        DataType::Null => Ok(new_null_array(&wanted, values.len())),
+        source if is_text(source) && *ty == SqlType::Text => cast(values, &wanted).map_err(from_arrow),
+        source if is_text(source) => parsed(&cast(values, &DataType::Utf8).map_err(from_arrow)?, ty),
+        _ if matches!(ty, SqlType::Text | SqlType::Varchar(_)) => printed(values, ty),
+        source if matches!(ty, SqlType::Uuid | SqlType::Jsonb) => {
+            let found = sql_type(&Field::new("", source.clone(), true));
+            Err(Error::new(Sqlstate::DATATYPE_MISMATCH, format!("a value of type {found} is no {ty}")))
+        }
+        source if *source == wanted => Ok(Arc::clone(values)),
+        source => {
+            let rounded = if wanted.is_integer() && source.is_floating() { rounded(values) } else { Arc::clone(values) };
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(&rounded, &wanted, &options).map_err(from_arrow)
+        }
+    }
+}
+
+fn is_text(ty: &DataType) -> bool {
+    match ty {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+fn parsed(texts: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+    let mut builder = ColumnBuilder::new(ty, texts.len());
+    for text in texts.as_string::<i32>() {
+        match text {
+            Some(text) => builder.append_text(text)?,
+            None => builder.append_null(),
+        }
+    }
+    Ok(builder.finish())
+}
+
+fn printed(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+    let source = sql_type(&Field::new("", values.data_type().clone(), true));
+    let column = TextColumn::new(values, &source);
+    let mut builder = ColumnBuilder::new(ty, values.len());
+    let mut text = String::new();
+    for row in 0..values.len() {
+        if column.is_null(row) {
+            builder.append_null();
+            continue;
+        }
+        text.clear();
+        column.write(row, &mut text).map_err(Error::internal)?;
+        builder.append_text(&text)?;
+    }
+    Ok(builder.finish())
+}
+
+/// To the nearest integer, halves to the even one, as PostgreSQL rounds floats.
+fn rounded(values: &ArrayRef) -> ArrayRef {
+    match values.data_type() {
+        DataType::Float32 => Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round_ties_even)),
+        DataType::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)),
+        _ => Arc::clone(values),
+    }
+}
+
+/// A row for each of the columns, in the table's order, with its types.
+pub(crate) fn table_batch(table: &Table, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    check_not_null(table, &columns)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(table_schema(table), columns, &options).map_err(from_arrow)
+}
+
+fn check_not_null(table: &Table, columns: &[ArrayRef]) -> Result<()> {
+    let refused = table.columns.iter().zip(columns).find(|(column, values)| !column.nullable && values.null_count() > 0);
+    match refused {
+        None => Ok(()),
+        Some((column, _)) => Err(Error::new(
+            Sqlstate::NOT_NULL_VIOLATION,
+            format!("null value in column {:?} of relation {:?} violates not-null constraint", column.name, table.name),
+        )),
+    }
+}

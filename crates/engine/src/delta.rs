@@ -1,0 +1,8 @@
+//! Tables as Delta logs and Parquet files.
+
+pub(crate) mod as_of;
+pub(crate) mod files;
+pub(crate) mod log;
+pub(crate) mod scan;
+pub(crate) mod schema;
+pub(crate) mod staging;

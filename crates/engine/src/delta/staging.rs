@@ -1,0 +1,244 @@
+//! Parquet files on their way into a table. They are deleted again unless a commit names them.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_cast::cast;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use bytes::Bytes;
+use deltalake::datafile::writer::{PartitionWriter, PartitionWriterConfig};
+use deltalake::kernel::Add;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use lakeport_catalog::model;
+use lakeport_core::rows::{arrow_type, sql_type};
+use lakeport_core::{Error, Result};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult,
+};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::error::{from_arrow, from_delta};
+
+/// Files are closed at about this size.
+const FILE_BYTES: u64 = 128 << 20;
+/// A row group is closed at this size, which bounds what a writer holds in memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_ROWS: usize = 1 << 20;
+/// Folder of change data files, as Delta's protocol names it.
+const CHANGE_FOLDER: &str = "_change_data";
+
+/// The files that one write has put into the table's folder.
+pub(crate) struct Staging {
+    store: Arc<Recording>,
+}
+
+impl Staging {
+    pub fn new(store: Arc<dyn ObjectStore>) -> Staging {
+        Staging { store: Arc::new(Recording { inner: store, written: Mutex::default() }) }
+    }
+
+    /// A writer of data files.
+    pub fn data_writer(&self, table: &model::Table) -> Result<FileWriter> {
+        FileWriter::new(Arc::clone(&self.store), file_schema(table), Path::default())
+    }
+
+    /// A writer of change data files: the table's columns and `_change_type`.
+    pub fn change_writer(&self, table: &model::Table) -> Result<FileWriter> {
+        let mut fields: Vec<Field> = file_schema(table).fields().iter().map(|field| field.as_ref().clone()).collect();
+        fields.iter_mut().for_each(|field| field.set_nullable(true));
+        fields.push(Field::new("_change_type", DataType::Utf8, false));
+        FileWriter::new(Arc::clone(&self.store), Arc::new(Schema::new(fields)), Path::from(CHANGE_FOLDER))
+    }
+
+    /// Keeps the files, for a commit names them now or may do so.
+    pub fn keep(&self) {
+        self.store.written().clear();
+    }
+
+    /// Takes over the files of another staging.
+    pub fn absorb(&self, other: &Staging) {
+        let paths = std::mem::take(&mut *other.store.written());
+        self.store.written().extend(paths);
+    }
+
+    /// Deletes the files.
+    pub async fn discard(&self) {
+        let paths = std::mem::take(&mut *self.store.written());
+        delete_all(Arc::clone(&self.store.inner), paths).await;
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let paths = std::mem::take(&mut *self.store.written());
+        if !paths.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(delete_all(Arc::clone(&self.store.inner), paths));
+        }
+    }
+}
+
+/// Deletes files of an abandoned write. What remains after a failure is unreferenced and goes with the next vacuum.
+async fn delete_all(store: Arc<dyn ObjectStore>, paths: Vec<Path>) {
+    let mut deleted = store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
+    while let Some(outcome) = deleted.next().await {
+        if let Err(error) = outcome
+            && !matches!(error, object_store::Error::NotFound { .. })
+        {
+            tracing::warn!(%error, "cannot delete a file of an abandoned write");
+        }
+    }
+}
+
+/// Writes batches to as many Parquet files as they need.
+pub(crate) struct FileWriter {
+    schema: SchemaRef,
+    /// `None` once closed.
+    writer: Option<PartitionWriter>,
+}
+
+impl FileWriter {
+    fn new(store: Arc<Recording>, schema: SchemaRef, folder: Path) -> Result<FileWriter> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .build();
+        let size = NonZeroU64::new(FILE_BYTES);
+        let values = Default::default();
+        let config = PartitionWriterConfig::try_new(
+            Arc::clone(&schema),
+            values,
+            Some(properties),
+            size,
+            None,
+            None,
+            Some(folder),
+        )
+        .map_err(from_delta)?;
+        let columns = Some(schema.fields().iter().map(|field| field.name().clone()).take(STATISTICS_COLUMNS).collect());
+        let writer = PartitionWriter::try_with_config(store, config, Default::default(), columns).map_err(from_delta)?;
+        Ok(FileWriter { schema, writer: Some(writer) })
+    }
+
+    /// Adds rows; the columns are the schema's, in order.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Err(Error::internal("the writer is closed")) };
+        let columns = batch.columns().iter().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()).map_err(from_arrow));
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?).map_err(from_arrow)?;
+        writer.write(&batch).await.map_err(from_delta)
+    }
+
+    /// Finishes the files; paths are within the table's folder.
+    pub async fn close(mut self) -> Result<Vec<Add>> {
+        let Some(writer) = self.writer.take() else { return Ok(Vec::new()) };
+        writer.close().await.map_err(from_delta)
+    }
+}
+
+/// Columns with minimum and maximum in the log; Delta's default number.
+const STATISTICS_COLUMNS: usize = 32;
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                if let Err(error) = writer.abort().await {
+                    tracing::warn!(%error, "cannot abort an upload");
+                }
+            });
+        }
+    }
+}
+
+/// The table's columns as Parquet files hold them: plain Arrow types, list elements named as Delta names them.
+fn file_schema(table: &model::Table) -> SchemaRef {
+    let field = |column: &model::Column| {
+        Field::new(&column.stored_name, file_type(arrow_type(&column.ty)), column.nullable)
+    };
+    Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+fn file_type(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::List(element) => {
+            DataType::List(Arc::new(Field::new("element", arrow_type(&sql_type(&element)), true)))
+        }
+        other => other,
+    }
+}
+
+/// A store that remembers what was put into it.
+#[derive(Debug)]
+struct Recording {
+    inner: Arc<dyn ObjectStore>,
+    written: Mutex<Vec<Path>>,
+}
+
+impl Recording {
+    fn written(&self) -> std::sync::MutexGuard<'_, Vec<Path>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Recording {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        self.written().push(path.clone());
+        self.inner.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.written().push(path.clone());
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.inner.get_opts(path, options).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+        self.inner.get_ranges(path, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,279 @@
+//! Errors of DataFusion, Arrow, Parquet, delta-rs and the object store as core's error.
+
+use arrow_schema::ArrowError;
+use datafusion::common::{Column, DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
+use deltalake::DeltaTableError;
+use deltalake::kernel::transaction::TransactionError;
+use deltalake::parquet::errors::ParquetError;
+use lakeport_base::Sqlstate;
+use lakeport_base::nearest::nearest;
+use lakeport_core::Error;
+
+/// The error of planning or running a query.
+pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Shared(inner) => from_shared(&inner),
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => from_datafusion(errors.swap_remove(0)),
+        DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
+        DataFusionError::ParquetError(inner) => from_parquet(*inner),
+        DataFusionError::ObjectStore(inner) => from_store(*inner),
+        DataFusionError::External(inner) => from_boxed(inner),
+        DataFusionError::IoError(inner) => from_io(inner),
+        DataFusionError::SQL(inner, _) => from_parser(*inner),
+        DataFusionError::SchemaError(inner, _) => from_schema(&inner),
+        DataFusionError::NotImplemented(message) => Error::unsupported(tidy(&message)),
+        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
+        DataFusionError::Execution(message) => from_execution_text(&message),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::new(Sqlstate::OUT_OF_MEMORY, "out of memory").with_detail(tidy(&message))
+        }
+        other => Error::internal(other),
+    }
+}
+
+/// An error that several readers of one stream share; only its text can be kept.
+fn from_shared(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::Shared(inner) => from_shared(inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_shared(inner),
+        DataFusionError::ArrowError(inner, _) => from_arrow_text(inner).unwrap_or_else(|| Error::internal(inner.to_string())),
+        DataFusionError::Plan(message) => from_plan_text(message),
+        DataFusionError::Execution(message) => from_execution_text(message),
+        DataFusionError::NotImplemented(message) => Error::unsupported(tidy(message)),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::new(Sqlstate::OUT_OF_MEMORY, "out of memory").with_detail(tidy(message))
+        }
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(error) => copied(error),
+            None => Error::internal(inner.to_string()),
+        },
+        other => Error::internal(other.to_string()),
+    }
+}
+
+/// The fields of an error without its source.
+fn copied(error: &Error) -> Error {
+    let copy = Error::new(error.code(), error.message()).with_hint_opt(error.hint().map(str::to_string));
+    match error.detail() {
+        Some(detail) => copy.with_detail(detail),
+        None => copy,
+    }
+}
+
+/// The error of a kernel or a cast.
+pub(crate) fn from_arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::ExternalError(inner) => from_boxed(inner),
+        ArrowError::IoError(_, inner) => from_io(inner),
+        other => from_arrow_text(&other).unwrap_or_else(|| Error::internal(other)),
+    }
+}
+
+fn from_arrow_text(error: &ArrowError) -> Option<Error> {
+    Some(match error {
+        ArrowError::DivideByZero => Error::new(Sqlstate::DIVISION_BY_ZERO, "division by zero"),
+        ArrowError::ArithmeticOverflow(message) => out_of_range(message),
+        ArrowError::CastError(message) | ArrowError::ParseError(message) => from_cast_text(message),
+        ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => from_execution_text(message),
+        ArrowError::NotYetImplemented(message) => Error::unsupported(tidy(message)),
+        _ => return None,
+    })
+}
+
+fn from_parquet(error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) => from_boxed(inner),
+        other => Error::new(Sqlstate::DATA_CORRUPTED, "a data file of the table cannot be read").with_source(other),
+    }
+}
+
+/// The error of the table's storage.
+pub(crate) fn from_store(error: object_store::Error) -> Error {
+    let (code, message) = match &error {
+        object_store::Error::NotFound { path, .. } => {
+            (Sqlstate::UNDEFINED_FILE, format!("the file {path:?} of the table does not exist"))
+        }
+        object_store::Error::PermissionDenied { path, .. } | object_store::Error::Unauthenticated { path, .. } => {
+            (Sqlstate::IO_ERROR, format!("the table's storage refuses access to {path:?}"))
+        }
+        _ => (Sqlstate::IO_ERROR, "the table's storage cannot be read or written".to_string()),
+    };
+    Error::new(code, message).with_source(error)
+}
+
+fn from_io(error: std::io::Error) -> Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Sqlstate::DISK_FULL,
+        _ => Sqlstate::IO_ERROR,
+    };
+    Error::new(code, "input/output error").with_source(error)
+}
+
+/// The error of the table's log.
+pub(crate) fn from_delta(error: DeltaTableError) -> Error {
+    match error {
+        DeltaTableError::ObjectStore { source } => from_store(source),
+        DeltaTableError::Arrow { source } => from_arrow(source),
+        DeltaTableError::Parquet { source } => from_parquet(source),
+        DeltaTableError::Io { source } => from_io(source),
+        DeltaTableError::GenericError { source } => from_boxed(source),
+        DeltaTableError::VersionAlreadyExists(_)
+        | DeltaTableError::Transaction {
+            source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_),
+        } => conflict().with_source(error),
+        DeltaTableError::Transaction { source: TransactionError::UnsupportedTableFeatures(features) } => {
+            Error::unsupported(format!("the table uses Delta features that cannot be written here: {features:?}"))
+        }
+        other => Error::internal(other),
+    }
+}
+
+/// 40001: another writer got there first.
+pub(crate) fn conflict() -> Error {
+    Error::new(
+        Sqlstate::SERIALIZATION_FAILURE,
+        "restart transaction: another writer changed the table since the transaction read it",
+    )
+    .with_hint("run the transaction again")
+}
+
+fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(ours) => return *ours,
+        Err(error) => error,
+    };
+    let error = match error.downcast::<DataFusionError>() {
+        Ok(inner) => return from_datafusion(*inner),
+        Err(error) => error,
+    };
+    let error = match error.downcast::<ArrowError>() {
+        Ok(inner) => return from_arrow(*inner),
+        Err(error) => error,
+    };
+    let error = match error.downcast::<ParquetError>() {
+        Ok(inner) => return from_parquet(*inner),
+        Err(error) => error,
+    };
+    match error.downcast::<object_store::Error>() {
+        Ok(inner) => from_store(*inner),
+        Err(error) => Error::internal(error),
+    }
+}
+
+fn from_parser(error: ParserError) -> Error {
+    match error {
+        ParserError::RecursionLimitExceeded => {
+            Error::new(Sqlstate::STATEMENT_TOO_COMPLEX, "the statement is nested too deeply")
+        }
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+            Error::new(Sqlstate::SYNTAX_ERROR, format!("syntax error: {}", tidy(&message)))
+        }
+    }
+}
+
+fn from_schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => undefined_column(field, valid_fields),
+        SchemaError::AmbiguousReference { field } => {
+            Error::new(Sqlstate::AMBIGUOUS_COLUMN, format!("column reference {:?} is ambiguous", field.name))
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(Sqlstate::DUPLICATE_COLUMN, format!("column name {name:?} appears more than once"))
+        }
+    }
+}
+
+fn undefined_column(column: &Column, valid: &[Column]) -> Error {
+    let name = match &column.relation {
+        Some(relation) => format!("{}.{}", relation.table(), column.name),
+        None => format!("{:?}", column.name),
+    };
+    let hint = nearest(&column.name, valid.iter().map(|valid| valid.name.as_str()))
+        .filter(|near| *near != column.name)
+        .map(|near| format!("did you mean {near:?}?"));
+    Error::new(Sqlstate::UNDEFINED_COLUMN, format!("column {name} does not exist")).with_hint_opt(hint)
+}
+
+/// Planning errors carry their kind in the text only.
+fn from_plan_text(message: &str) -> Error {
+    let message = tidy(message);
+    let lower = message.to_ascii_lowercase();
+    if let Some(rest) = message.strip_prefix("invalid function '") {
+        let (name, hint) = rest.split_once('\'').unwrap_or((rest, ""));
+        let near = hint.split('\'').nth(1).map(|near| format!("did you mean {near}()?"));
+        return Error::new(Sqlstate::UNDEFINED_FUNCTION, format!("unknown function: {name}()")).with_hint_opt(near);
+    }
+    let code = if lower.contains("does not support zero arguments")
+        || lower.contains("no function matches")
+        || lower.contains("failed to coerce arguments")
+        || lower.contains("function signature")
+    {
+        Sqlstate::UNDEFINED_FUNCTION
+    } else if lower.contains("table") && lower.contains("not found") {
+        Sqlstate::UNDEFINED_TABLE
+    } else if lower.contains("placeholder") {
+        Sqlstate::UNDEFINED_PARAMETER
+    } else if lower.contains("group by") || lower.contains("aggregate") {
+        Sqlstate::GROUPING_ERROR
+    } else if ["coerc", "type", "cast", "cannot infer common"].iter().any(|word| lower.contains(word)) {
+        Sqlstate::DATATYPE_MISMATCH
+    } else {
+        Sqlstate::SYNTAX_ERROR
+    };
+    Error::new(code, message)
+}
+
+fn from_execution_text(message: &str) -> Error {
+    let lower = message.to_ascii_lowercase();
+    if lower.contains("divide by zero") || lower.contains("division by zero") {
+        Error::new(Sqlstate::DIVISION_BY_ZERO, "division by zero")
+    } else if lower.contains("overflow") || lower.contains("out of range") {
+        out_of_range(message)
+    } else if lower.contains("cast") || lower.contains("parse") {
+        from_cast_text(message)
+    } else {
+        Error::new(Sqlstate::INVALID_PARAMETER_VALUE, tidy(message))
+    }
+}
+
+fn from_cast_text(message: &str) -> Error {
+    let lower = message.to_ascii_lowercase();
+    if lower.contains("overflow") || lower.contains("too large") || lower.contains("can't cast value") {
+        return out_of_range(message);
+    }
+    Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, tidy(message))
+}
+
+fn out_of_range(message: &str) -> Error {
+    Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range").with_detail(tidy(message))
+}
+
+/// DataFusion's message without its prefixes, its back trace and its full stop, starting in lower case.
+fn tidy(message: &str) -> String {
+    const PREFIXES: &[&str] = &[
+        "Error during planning: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "Cast error: ",
+        "Parser error: ",
+        "Compute error: ",
+        "Invalid argument error: ",
+        "This feature is not implemented: ",
+        "Resources exhausted: ",
+        "sql parser error: ",
+    ];
+    let mut text = message.split("\n\nbacktrace:").next().unwrap_or(message).trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
+    }
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if chars.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().collect::<String>() + chars.as_str()
+        }
+        _ => text.to_string(),
+    }
+}

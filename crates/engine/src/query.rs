@@ -1,0 +1,153 @@
+//! SELECT: plan, bind, run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{Schema, SchemaRef};
+use datafusion::common::{DFSchema, ParamValues};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use lakeport_base::SqlType;
+use lakeport_core::engine::{Description, QueryContext};
+use lakeport_core::rows::{RowStream, arrow_field, sql_type};
+use lakeport_core::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::DataFusionEngine;
+use crate::context::Session;
+use crate::error::{from_arrow, from_datafusion};
+use crate::params::Params;
+use crate::sql::{parse_query, shown_name};
+
+/// A statement that has been planned and lacks its parameters' values only.
+pub(crate) struct Planned {
+    pub session: Session,
+    pub plan: LogicalPlan,
+    pub params: Params,
+}
+
+impl DataFusionEngine {
+    pub(crate) async fn describe_query(
+        &self,
+        cx: &QueryContext,
+        sql: &str,
+        declared: &[Option<SqlType>],
+    ) -> Result<Description> {
+        let planned = self.plan_query(cx, sql, declared).await?;
+        let params = planned.params.types();
+        let bound = planned.bind(None)?;
+        Ok(Description { params, columns: Some(output_schema(bound.schema())) })
+    }
+
+    pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
+        let declared = given_types(params);
+        let planned = self.plan_query(cx, sql, &declared).await?;
+        let plan = planned.bind(Some(params))?;
+        let schema = output_schema(plan.schema());
+        let rows = run(&planned.session, &plan).await?;
+        Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx.cancel.clone()), schema })
+    }
+
+    async fn plan_query(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Planned> {
+        let session = self.sessions.open(cx)?;
+        self.plan_statement(cx, session, parse_query(sql)?, declared, &HashMap::new()).await
+    }
+
+    /// Plans a statement; `expected` are the types of parameters that go to columns.
+    pub(crate) async fn plan_statement(
+        &self,
+        cx: &QueryContext,
+        session: Session,
+        mut statement: Statement,
+        declared: &[Option<SqlType>],
+        expected: &HashMap<usize, SqlType>,
+    ) -> Result<Planned> {
+        let mut params = Params::resolve(&mut statement, declared, expected)?;
+        self.register_relations(cx, &session, &statement).await?;
+        let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        params.infer(&plan)?;
+        Ok(Planned { session, plan, params })
+    }
+}
+
+impl Planned {
+    /// The plan with values (or typed NULLs) for its parameters and with all types resolved.
+    pub fn bind(&self, values: Option<&[ArrayRef]>) -> Result<LogicalPlan> {
+        let values = ParamValues::from(self.params.values(values)?);
+        let plan = self.plan.clone().with_param_values(values).map_err(from_datafusion)?;
+        let state = &self.session.state;
+        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(from_datafusion)
+    }
+}
+
+/// The types that values arrive with.
+pub(crate) fn given_types(params: &[ArrayRef]) -> Vec<Option<SqlType>> {
+    let ty = |value: &ArrayRef| {
+        let field = arrow_schema::Field::new("", value.data_type().clone(), true);
+        Some(sql_type(&field))
+    };
+    params.iter().map(ty).collect()
+}
+
+/// Runs a bound plan.
+pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let physical = session.state.create_physical_plan(plan).await.map_err(from_datafusion)?;
+    execute_stream(physical, session.state.task_ctx()).map_err(from_datafusion)
+}
+
+/// The columns that the client sees: names without our marks, one of our types each.
+pub(crate) fn output_schema(schema: &DFSchema) -> SchemaRef {
+    let field = |field: &Arc<arrow_schema::Field>| arrow_field(shown_name(field.name()), &sql_type(field), true);
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A result as the client sees it, ending with 57014 once `cancel` fires.
+pub(crate) fn shown(
+    rows: SendableRecordBatchStream,
+    schema: SchemaRef,
+    cancel: CancellationToken,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let batches = rows.map(move |batch| as_schema(&batch.map_err(from_datafusion)?, &schema));
+    cancellable(batches.boxed(), cancel)
+}
+
+/// Casts every column to the type that was announced.
+pub(crate) fn as_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast_with_options(column, field.data_type(), &options).map_err(from_arrow));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(from_arrow)
+}
+
+/// Ends a stream with 57014 once `cancel` fires.
+fn cancellable(
+    rows: BoxStream<'static, Result<RecordBatch>>,
+    cancel: CancellationToken,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    stream::unfold(Some((rows, cancel)), |running| async move {
+        let (mut rows, cancel) = running?;
+        match until_cancelled(&cancel, async { Ok(rows.next().await) }).await {
+            Ok(Some(Ok(batch))) => Some((Ok(batch), Some((rows, cancel)))),
+            Ok(None) => None,
+            Ok(Some(Err(error))) | Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+/// The outcome of `work`, or 57014 as soon as `cancel` fires.
+pub(crate) async fn until_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::canceled()),
+        outcome = work => outcome,
+    }
+}

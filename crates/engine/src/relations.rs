@@ -1,0 +1,77 @@
+//! The tables that a statement names.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::sql::parser::Statement;
+use lakeport_base::QualifiedName;
+use lakeport_core::engine::{QueryContext, Relation, TableHandle};
+use lakeport_core::{Error, Result};
+
+use crate::DataFusionEngine;
+use crate::context::Session;
+use crate::delta::files::DataFile;
+use crate::delta::scan::{self, FileScan};
+use crate::error::from_datafusion;
+
+impl DataFusionEngine {
+    /// Registers every relation of `statement` that is not registered yet.
+    pub(crate) async fn register_relations(&self, cx: &QueryContext, session: &Session, statement: &Statement) -> Result<()> {
+        for reference in session.state.resolve_table_references(statement).map_err(from_datafusion)? {
+            if is_registered(session, &reference) {
+                continue;
+            }
+            let name = qualified_name(&reference);
+            let relation = cx.relations.find(&name).await?.ok_or_else(|| Error::undefined_table(&name))?;
+            session.register(&reference, self.relation_provider(cx, relation).await?)?;
+        }
+        Ok(())
+    }
+
+    async fn relation_provider(&self, cx: &QueryContext, relation: Relation) -> Result<Arc<dyn TableProvider>> {
+        match relation {
+            Relation::Rows(batch) => {
+                let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;
+                Ok(Arc::new(table))
+            }
+            Relation::Table(table) => {
+                let files = self.visible_files(cx, &table).await?;
+                table_provider(&table, files, false)
+            }
+        }
+    }
+
+    /// The files of a table that a statement sees: its block's own, those of a past moment, or the latest.
+    async fn visible_files(&self, cx: &QueryContext, table: &TableHandle) -> Result<Arc<[DataFile]>> {
+        if let Some(moment) = cx.as_of {
+            return Ok(self.log(table).as_of(table, moment).await?.files);
+        }
+        if let Some(files) = self.transactions.files(cx.transaction, table.row.id) {
+            return Ok(files);
+        }
+        Ok(self.log(table).latest(&table.store).await?.files)
+    }
+}
+
+/// A table over some of its files.
+pub(crate) fn table_provider(
+    table: &TableHandle,
+    files: Arc<[DataFile]>,
+    with_position: bool,
+) -> Result<Arc<dyn TableProvider>> {
+    let scan = FileScan::new(&table.row, Arc::clone(&table.store), files, with_position);
+    scan::provider(&table.row, scan).map_err(from_datafusion)
+}
+
+fn is_registered(session: &Session, reference: &TableReference) -> bool {
+    match session.state.schema_for_ref(reference.clone()) {
+        Ok(schema) => schema.table_exist(reference.table()),
+        Err(_) => false,
+    }
+}
+
+fn qualified_name(reference: &TableReference) -> QualifiedName {
+    let qualifiers = reference.catalog().into_iter().chain(reference.schema());
+    QualifiedName { parts: qualifiers.chain([reference.table()]).map(str::to_string).collect() }
+}

@@ -1,0 +1,111 @@
+//! Transaction blocks: what a block has written, seen by itself only, until it is one commit.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use deltalake::kernel::Add;
+use lakeport_base::Sqlstate;
+use lakeport_base::id::TableId;
+use lakeport_core::engine::{TableHandle, TransactionId};
+use lakeport_core::{Error, Result};
+
+use crate::delta::files::DataFile;
+use crate::delta::log::{Changes, Snapshot};
+use crate::delta::staging::Staging;
+
+/// The open blocks.
+#[derive(Default)]
+pub(crate) struct Transactions {
+    next: AtomicU64,
+    open: Mutex<HashMap<TransactionId, Option<Block>>>,
+}
+
+/// The uncommitted writes of a block to its one table.
+pub(crate) struct Block {
+    pub table: TableHandle,
+    /// The version that the first write read.
+    pub base: Snapshot,
+    /// The table as the block sees it.
+    pub files: Arc<[DataFile]>,
+    pub changes: Changes,
+    pub staging: Staging,
+    /// Writing statements so far.
+    pub statements: usize,
+}
+
+impl Transactions {
+    /// Opens a block.
+    pub fn begin(&self) -> TransactionId {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.open().insert(id, None);
+        id
+    }
+
+    /// Closes a block; `None` if it wrote nothing.
+    pub fn end(&self, id: TransactionId) -> Result<Option<Block>> {
+        self.open().remove(&id).ok_or_else(no_block)
+    }
+
+    /// The files that a block sees of a table that it has written.
+    pub fn files(&self, id: Option<TransactionId>, table: TableId) -> Option<Arc<[DataFile]>> {
+        let open = self.open();
+        let block = open.get(&id?)?.as_ref()?;
+        (block.table.row.id == table).then(|| Arc::clone(&block.files))
+    }
+
+    /// The version that a block's writes are based on, if it has written this table.
+    pub fn base(&self, id: TransactionId, table: &TableHandle) -> Result<Option<Snapshot>> {
+        let open = self.open();
+        match open.get(&id).ok_or_else(no_block)? {
+            Some(block) if block.table.row.id != table.row.id => Err(second_table(&block.table.row.name)),
+            block => Ok(block.as_ref().map(|block| block.base.clone())),
+        }
+    }
+
+    /// Adds one statement's writes to a block.
+    pub fn add(&self, id: TransactionId, table: &TableHandle, base: &Snapshot, changes: Changes, staging: Staging) -> Result<()> {
+        let mut open = self.open();
+        let block = open.get_mut(&id).ok_or_else(no_block)?.get_or_insert_with(|| Block {
+            table: table.clone(),
+            base: base.clone(),
+            files: Arc::clone(&base.files),
+            changes: Changes::default(),
+            staging: Staging::new(Arc::clone(&table.store)),
+            statements: 0,
+        });
+        block.add(changes);
+        block.staging.absorb(&staging);
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<TransactionId, Option<Block>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Block {
+    fn add(&mut self, changes: Changes) {
+        let gone: Vec<&str> = changes.removes.iter().map(|remove| remove.path.as_str()).collect();
+        let kept = self.files.iter().filter(|file| !gone.contains(&file.path.as_str())).cloned();
+        self.files = kept.chain(changes.adds.iter().map(DataFile::of)).collect();
+        let own: Vec<Add> = std::mem::take(&mut self.changes.adds);
+        let is_own = |path: &str| own.iter().any(|add| add.path == path);
+        self.changes.removes.extend(changes.removes.iter().filter(|remove| !is_own(&remove.path)).cloned());
+        let own = own.into_iter().filter(|add| !gone.contains(&add.path.as_str()));
+        self.changes.adds = own.chain(changes.adds).collect();
+        self.changes.change_files.extend(changes.change_files);
+        self.changes.application = changes.application.or(self.changes.application.take());
+        self.changes.info.extend(changes.info);
+        self.statements += 1;
+    }
+}
+
+fn no_block() -> Error {
+    Error::new(Sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress")
+}
+
+fn second_table(first: &str) -> Error {
+    Error::unsupported(format!("a transaction block may write one table; {first:?} was written first"))
+        .with_hint("commit, then write the other table in a transaction of its own")
+}

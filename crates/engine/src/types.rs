@@ -1,0 +1,30 @@
+//! SQL type names in casts.
+
+use std::sync::Arc;
+
+use arrow_schema::{Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use lakeport_base::SqlType;
+use lakeport_core::rows::arrow_type;
+use sqlparser::ast;
+
+/// Plans our column types first, then PostgreSQL's object identifier types (`regclass`, ...).
+#[derive(Debug)]
+pub(crate) struct SqlTypes;
+
+impl TypePlanner for SqlTypes {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        match column_type(sql_type) {
+            Some(ty) => Ok(Some(Arc::new(Field::new("", arrow_type(&ty), true)))),
+            None => PgOidTypePlanner.plan_type_field(sql_type),
+        }
+    }
+}
+
+/// The column type of a written type.
+pub(crate) fn column_type(sql_type: &ast::DataType) -> Option<SqlType> {
+    let text = sql_type.to_string().to_ascii_lowercase();
+    SqlType::parse(text.strip_prefix("pg_catalog.").unwrap_or(&text))
+}
