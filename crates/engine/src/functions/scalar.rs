@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow_schema::{DataType, FieldRef};
 use datafusion::common::cast::as_string_array;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use lakeport_base::SqlType;
 use lakeport_core::Error;
-use lakeport_core::rows::arrow_field;
+use lakeport_core::rows::{arrow_field, arrow_type};
 
 type Body = dyn Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync;
 
@@ -134,6 +134,14 @@ impl Call<'_> {
     }
 }
 
+/// An argument as a column; a bare NULL counts as text.
+fn column(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    match argument.data_type() {
+        DataType::Null => Ok(new_null_array(&DataType::Utf8, rows)),
+        _ => argument.to_array(rows),
+    }
+}
+
 /// The texts of a row, unless one is NULL.
 fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
     columns.iter().map(|column| column.is_valid(row).then(|| column.value(row))).collect()
@@ -142,6 +150,14 @@ fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
 /// An error with its SQLSTATE on its way through DataFusion.
 pub(super) fn failed(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+/// The Arrow type of a result. Items of lists have no metadata: lists lose it on their way through scalars.
+fn result_type(ty: &SqlType) -> DataType {
+    match ty {
+        SqlType::Array(element) => DataType::new_list(arrow_type(element), true),
+        scalar => arrow_type(scalar),
+    }
 }
 
 impl ScalarUDFImpl for Scalar {
@@ -158,18 +174,18 @@ impl ScalarUDFImpl for Scalar {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(lakeport_core::rows::arrow_type(&self.returns))
+        Ok(result_type(&self.returns))
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(arrow_field(self.name, &self.returns, true)))
+        Ok(Arc::new(arrow_field(self.name, &self.returns, true).with_data_type(result_type(&self.returns))))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let volatile = self.signature.volatility == Volatility::Volatile;
         let constant = !volatile && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let columns = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
+        let columns = args.args.iter().map(|arg| column(arg, rows)).collect::<Result<Vec<_>>>()?;
         let values = (self.body)(&Call { rows, fields: &args.arg_fields, columns })?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?)),

@@ -10,7 +10,6 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::TypeSignature;
 use lakeport_base::SqlType;
 use lakeport_core::engine::QueryContext;
-use lakeport_core::rows::arrow_field;
 use lakeport_core::variable::{SERVER_VERSION, Variable};
 
 use super::scalar::{Call, Scalar, failed};
@@ -43,8 +42,7 @@ fn current_schemas(schema: String) -> Scalar {
     let returns = SqlType::Array(Box::new(SqlType::Text));
     Scalar::new("current_schemas", vec![DataType::Boolean], returns, move |call| {
         let implicit = as_boolean_array(call.column(0))?;
-        let item = Arc::new(arrow_field("item", &SqlType::Text, true));
-        let mut lists = ListBuilder::new(StringBuilder::new()).with_field(item);
+        let mut lists = ListBuilder::new(StringBuilder::new());
         for implicit in implicit {
             let first = (implicit == Some(true)).then_some("pg_catalog");
             lists.append_option(implicit.map(|_| first.into_iter().chain([schema.as_str()]).map(Some)));

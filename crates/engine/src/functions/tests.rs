@@ -149,7 +149,8 @@ async fn answers_what_clients_ask_of_catalogs() {
     answers("has_table_privilege('a', 'SELECT')", "t").await;
     answers("pg_get_expr('a + 1', 7)", "a + 1").await;
     answers("array_upper(ARRAY[1,2], 1)", "2").await;
-    for (size, pretty) in [("10239", "10239 bytes"), ("10240", "10 kB"), ("1073741824", "1024 MB"), ("-5", "-5 bytes")] {
+    for (size, pretty) in [("10239", "10239 bytes"), ("10240", "10 kB"), ("1073741824", "1024 MB"), ("-5", "-5 bytes")]
+    {
         answers(&format!("pg_size_pretty({size})"), pretty).await;
     }
 }
@@ -171,7 +172,7 @@ async fn reads_documents() {
     let readings = [
         ("->'a'", r#"{"b":[10,"x",null]}"#),
         ("->'a'->'b'->0", "10"),
-        ("->'a'->'b'->>-2", "x"),
+        ("->'a'->'b'->> -2", "x"),
         ("->'s'", "\"it\""),
         ("->>'s'", "it"),
         ("->>'n'", "NULL"),

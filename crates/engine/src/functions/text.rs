@@ -46,7 +46,7 @@ fn gen_random_uuid() -> Scalar {
 /// `array_to_string(array, separator [, null_text])`: NULL elements are left out unless they have a text.
 fn array_to_string() -> Scalar {
     let body = |call: &Call<'_>| {
-        if call.column(0).data_type() == &DataType::Null {
+        if call.fields[0].data_type() == &DataType::Null {
             return call.each_row(|_| Ok(None));
         }
         let lists = as_list_array(call.column(0))?;
