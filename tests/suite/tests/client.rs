@@ -41,8 +41,8 @@ fn run(python: &Path, script: &Path) -> Result<(), Failed> {
     command.env("TEST_STORE", server.store()).env("TEST_EXTERN", server.external_dir());
     command.env("TEST_LOG", server.store().with_file_name("server.log"));
     for name in heads("# peer:") {
-        let facts = if name == "sts" { peer::sts() } else { peer::s3() };
-        command.envs(facts.ok_or("the S3 peer is not installed")?);
+        let peer = peer::NAMES.into_iter().find(|peer| *peer == name).ok_or("an unknown peer")?;
+        command.envs(peer::facts(peer).ok_or("the peer is not installed")?);
     }
     let output = command.output()?;
     let mut failures = Vec::new();

@@ -17,15 +17,9 @@ struct Peer {
     facts: Facts,
 }
 
-/// The S3 server that checks keys and signatures; `None` when it is not installed.
-pub fn s3() -> Option<Facts> {
-    facts("s3")
-}
-
-/// The simulator of S3 and STS that checks policies and external ids; `None` when it is not installed.
-pub fn sts() -> Option<Facts> {
-    facts("sts")
-}
+/// The peers: an S3 server that checks keys and signatures, and a simulator of S3 and STS that checks policies and
+/// external ids.
+pub const NAMES: [&str; 2] = ["s3", "sts"];
 
 /// Ends all peers.
 pub fn stop() {
@@ -36,7 +30,8 @@ pub fn stop() {
     }
 }
 
-fn facts(name: &'static str) -> Option<Facts> {
+/// What to know of a peer, which is started if it is not there yet; `None` when it is not installed.
+pub fn facts(name: &'static str) -> Option<Facts> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     started.entry(name).or_insert_with(|| start(name)).as_ref().map(|peer| peer.facts.clone())
 }

@@ -46,7 +46,8 @@ fn run(file: &Path, protocol: Protocol) -> Result<(), Failed> {
 async fn run_file(file: &Path, protocol: Protocol) -> Result<(), Failed> {
     let secure = file.to_string_lossy().ends_with(".secure.slt");
     let server = if secure { Server::start(&[]) } else { Server::insecure() };
-    let stage = Arc::new(Stage { server: Mutex::new(server), variables: Mutex::default(), log_allowed: Mutex::default() });
+    let stage =
+        Arc::new(Stage { server: Mutex::new(server), variables: Mutex::default(), log_allowed: Mutex::default() });
     let session_stage = stage.clone();
     let mut runner = Runner::new(move || {
         let session = FileSession::new(session_stage.clone(), protocol);
@@ -70,10 +71,9 @@ where
 {
     runner.add_label(protocol.label());
     let text = std::fs::read_to_string(file)?;
-    let peers: [(&str, fn() -> Option<peer::Facts>); 2] = [("s3", peer::s3), ("sts", peer::sts)];
-    for (label, start) in peers {
+    for label in peer::NAMES {
         let wanted = text.lines().any(|line| line.trim() == format!("onlyif {label}"));
-        if let Some(facts) = wanted.then(start).flatten() {
+        if let Some(facts) = wanted.then(|| peer::facts(label)).flatten() {
             runner.add_label(label);
             facts.iter().for_each(|(name, value)| stage.set(name, value));
         }
@@ -113,9 +113,8 @@ fn needs_service(record: &Record<Letter>) -> bool {
         Record::System { conditions, .. } | Record::Let { conditions, .. } => conditions,
         _ => return false,
     };
-    conditions.iter().any(
-        |condition| matches!(condition, Condition::OnlyIf { label } if label.starts_with('s') && label != "simple"),
-    )
+    let service = |label: &String| peer::NAMES.contains(&label.as_str());
+    conditions.iter().any(|condition| matches!(condition, Condition::OnlyIf { label } if service(label)))
 }
 
 /// Stops the server; answers what was wrong with its end and its log.
