@@ -64,8 +64,8 @@ with psycopg.connect() as connection:
         assert cursor.rowcount == 3000, cursor.rowcount
         rows = cursor.execute("SELECT a, b FROM t WHERE a BETWEEN 10 AND 13 ORDER BY a").fetchall()
         assert rows == [(10, "tab\tnew\nline\\"), (11, None), (12, "semi;colon"), (13, None)], rows
-        for data, error in (("50\tx\n51\ty\tz\n", errors.BadCopyFileFormat), ("50\tx\nnumber\ty\n", errors.InvalidTextRepresentation),
-                            ("50\tx\n1\tdouble\n", errors.UniqueViolation)):
+        for data, error in (("9050\tx\n9051\ty\tz\n", errors.BadCopyFileFormat), ("9050\tx\nnumber\ty\n", errors.InvalidTextRepresentation),
+                            ("9050\tx\n1\tdouble\n", errors.UniqueViolation)):
             try:
                 with cursor.copy("COPY t FROM STDIN") as copy:
                     copy.write(data)
@@ -74,11 +74,11 @@ with psycopg.connect() as connection:
                 pass
         try:
             with cursor.copy("COPY t FROM STDIN") as copy:
-                copy.write_row((60, "given up"))
+                copy.write_row((9060, "given up"))
                 raise KeyError
         except KeyError:
             pass
-        assert cursor.execute("SELECT count(*) FROM t WHERE a IN (50, 51, 60)").fetchone() == (0,)
+        assert cursor.execute("SELECT count(*) FROM t WHERE a IN (9050, 9051, 9060)").fetchone() == (0,)
 
         # COPY out.
         with cursor.copy("COPY (SELECT a, b FROM t WHERE a < 13 ORDER BY a) TO STDOUT") as copy:

@@ -57,7 +57,7 @@ with tempfile.TemporaryDirectory() as name:
 
         refused("password authentication failed", **verified, password="wrong")
         refused("password authentication failed", **{**verified, "user": "nobody"}, password="x")
-        refused("password authentication failed", **{**verified, "user": "silent"}, password="")
+        refused("password authentication failed", **{**verified, "user": "silent"}, password="x")
         refused("certificate verify failed", **{**common, "sslmode": "verify-full", "sslrootcert": str(certs / "node.crt")}, password=password)
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=20) == 0
