@@ -11,7 +11,7 @@ use crate::server::Server;
 
 const ROUNDS: u64 = 20;
 const WRITERS: u64 = 3;
-const IMPORT_ROWS: i64 = 20_000;
+const IMPORT_ROWS: i64 = 200_000;
 /// How long adopted jobs may take after a restart.
 const ADOPT_LIMIT: Duration = Duration::from_secs(60);
 
