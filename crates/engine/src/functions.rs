@@ -6,6 +6,7 @@ mod json_build;
 mod json_operators;
 mod scalar;
 mod session;
+mod single_value;
 mod text;
 mod time;
 
@@ -17,11 +18,12 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::QueryContext;
 
 use self::scalar::Scalar;
+pub(crate) use self::single_value::SINGLE_VALUE;
 
 /// Adds the functions that answer the same in every session.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
@@ -31,6 +33,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         state.register_udf(Arc::new(function))?;
     }
     state.register_udf(Arc::new(quote_ident_udf::create_parse_ident_udf()))?;
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(single_value::SingleValue::new())))?;
     state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))
 }
 

@@ -17,6 +17,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 
 use crate::context::NESTING_DEPTH;
 use crate::error::from_datafusion;
+use crate::rewrite::rewrite;
 use crate::types::column_type;
 
 /// Marks a column name as made unique; what follows is not shown to clients.
@@ -62,6 +63,7 @@ fn rewritten(statement: Statement) -> Statement {
         Statement::Statement(inner) => {
             let mut inner = RULES.iter().fold(*inner, |statement, rule| rule.rewrite(statement));
             let _ = VisitMut::visit(&mut inner, &mut ColumnNames);
+            rewrite(&mut inner);
             Statement::Statement(Box::new(inner))
         }
         Statement::Explain(mut explain) => {

@@ -12,6 +12,8 @@ macro_rules! empty {
 
 empty! {
     "pg_cast": "oid" Int, "castsource" Int, "casttarget" Int, "castfunc" Int, "castcontext" Text, "castmethod" Text;
+    "pg_conversion": "oid" Int, "conname" Text, "connamespace" Int, "conowner" Int, "conforencoding" Int, "contoencoding" Int, "conproc" Int, "condefault" Bool;
+    "pg_default_acl": "oid" Int, "defaclrole" Int, "defaclnamespace" Int, "defaclobjtype" Text, "defaclacl" Texts;
     "pg_depend": "classid" Int, "objid" Int, "objsubid" Int, "refclassid" Int, "refobjid" Int, "refobjsubid" Int, "deptype" Text;
     "pg_enum": "oid" Int, "enumtypid" Int, "enumsortorder" Int, "enumlabel" Text;
     "pg_event_trigger": "oid" Int, "evtname" Text, "evtevent" Text, "evtowner" Int, "evtfoid" Int, "evtenabled" Text;

@@ -1,5 +1,6 @@
 //! Databases, schemas, tables, columns, keys, comments.
 
+use lakeport_base::name::quote_ident;
 use lakeport_catalog::model::{Column, Table};
 
 use super::Ty::{Bool, Float, Int, Text, Texts};
@@ -124,6 +125,7 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("indoption", Texts),
             ("indexprs", Text),
             ("indpred", Text),
+            ("indexdef", Text),
         ],
         rows: indexes,
     },
@@ -150,6 +152,7 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("conkey", Texts),
             ("confkey", Texts),
             ("conbin", Text),
+            ("condef", Text),
         ],
         rows: constraints,
     },
@@ -268,12 +271,25 @@ fn keyed<'a>(viewer: Viewer<'a>) -> impl Iterator<Item = &'a Table> {
     tables(viewer).map(AsRef::as_ref).filter(|table| !table.primary_key.is_empty())
 }
 
+/// Names of a key's columns as written in SQL.
+fn key_names(table: &Table) -> String {
+    table.primary_key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// What `pg_get_indexdef` shows; psql prints the part from the access method on.
+fn index_definition(viewer: Viewer<'_>, table: &Table) -> String {
+    let schema = viewer.directory.schemas.get(&table.schema).map_or("", |schema| schema.name.as_str());
+    let (index, schema, name) = (quote_ident(&format!("{}_pkey", table.name)), quote_ident(schema), quote_ident(&table.name));
+    format!("CREATE UNIQUE INDEX {index} ON {schema}.{name} USING delta ({})", key_names(table))
+}
+
 fn indexes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
     let index = |table: &Table| {
         let columns = table.primary_key.len() as i64;
         [
             row![oid::index(table.id), table.id.0, columns, columns, true, false, true, false, true, false],
             row![true, true, true, false, key_numbers(table), Cell::Null, Cell::Null, Cell::Null],
+            row![index_definition(viewer, table)],
         ]
         .concat()
     };
@@ -283,9 +299,11 @@ fn indexes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
 fn constraints(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
     let constraint = |table: &Table| {
         let name = format!("{}_pkey", table.name);
+        let definition = format!("PRIMARY KEY ({})", key_names(table));
         [
             row![oid::constraint(table.id), name, table.schema.0, "p", false, false, true, table.id.0, 0],
             row![oid::index(table.id), 0, 0, " ", " ", " ", true, true, key_numbers(table), Cell::Null, Cell::Null],
+            row![definition],
         ]
         .concat()
     };
