@@ -148,6 +148,7 @@ def search():
 with psycopg.connect(autocommit=True) as connection:
     connection.add_notice_handler(lambda notice: remember("notice", notice.message_primary))
     connection.execute("CREATE TABLE t (a INT)")
+    connection.execute("SET CLUSTER SETTING connection.check_timeout = '500ms'")
     for statement in statements("simple"):
         with psycopg.ClientCursor(connection) as cursor:
             try:
@@ -170,6 +171,7 @@ with psycopg.connect(autocommit=True) as connection:
     # A connection that works, with a real job through it; its secret is planted as well.
     PLANTED[real_secret] = "the key that works"
     working = f"s3://{bucket}/canary?AWS_ACCESS_KEY_ID={key}&AWS_SECRET_ACCESS_KEY={quoted(real_secret)}&AWS_ENDPOINT={endpoint}"
+    connection.execute("RESET CLUSTER SETTING connection.check_timeout")
     connection.execute(f"CREATE EXTERNAL CONNECTION working AS '{working}'")
     connection.execute("INSERT INTO t VALUES (1), (2)")
     run(connection, "EXPORT INTO CSV 'external://working/e' FROM TABLE t")
