@@ -46,6 +46,7 @@ pub enum UriError {
 }
 
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'?').add(b'#').add(b'%').add(b'"').add(b'<').add(b'>');
+const USER_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const QUERY_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 impl Uri {
@@ -87,10 +88,10 @@ impl Uri {
     pub fn to_text(&self) -> String {
         let mut text = format!("{}://", self.scheme);
         if let Some(user) = &self.user {
-            text += &utf8_percent_encode(user, QUERY_ESCAPED).to_string();
+            text += &utf8_percent_encode(user, USER_ESCAPED).to_string();
             if let Some(password) = &self.password {
                 text.push(':');
-                text += &utf8_percent_encode(password, QUERY_ESCAPED).to_string();
+                text += &utf8_percent_encode(password, USER_ESCAPED).to_string();
             }
             text.push('@');
         }
@@ -163,6 +164,8 @@ mod tests {
         let uri = Uri::parse("https://u:p%40ss@h.example:8443/x").unwrap();
         assert_eq!((uri.user.as_deref(), uri.password.as_deref()), (Some("u"), Some("p@ss")));
         assert_eq!(uri.host, "h.example:8443");
+        let escaped = "https://u:a%2Fb%3D%40@h/x";
+        assert_eq!(Uri::parse(escaped).unwrap().to_text(), escaped);
         assert!(!format!("{uri:?}").contains("p@ss"));
     }
 

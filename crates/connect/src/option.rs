@@ -61,8 +61,6 @@ pub struct OptionSpec {
     pub secret_after: Option<&'static str>,
     /// Whether it must be written.
     pub need: Need,
-    /// An empty value is allowed and means the option is not set.
-    pub may_be_empty: bool,
     /// The value when it is not written.
     pub default: Option<&'static str>,
     /// ALTER may change it.
@@ -83,7 +81,6 @@ impl OptionSpec {
             public: false,
             secret_after: None,
             need: Need::Optional,
-            may_be_empty: false,
             default: None,
             alterable: true,
             help,
@@ -105,12 +102,6 @@ impl OptionSpec {
     /// Sets the value used when none is written.
     pub const fn default(mut self, value: &'static str) -> OptionSpec {
         self.default = Some(value);
-        self
-    }
-
-    /// Takes an empty value for none.
-    pub const fn may_be_empty(mut self) -> OptionSpec {
-        self.may_be_empty = true;
         self
     }
 
@@ -155,7 +146,7 @@ impl OptionSpec {
         if value.is_empty() {
             let refusal = || Error::invalid(format!("parameter {} must not be empty", self.name));
             let hint = "leave the parameter out to use its default";
-            return if self.may_be_empty { Ok(()) } else { Err(refusal().with_hint(hint)) };
+            return Err(refusal().with_hint(hint));
         }
         match self.ty {
             OptionType::Choice(words, refusal) if !words.contains(&value) => {
@@ -279,7 +270,7 @@ mod tests {
     static TABLE: &[OptionSpec] = &[
         OptionSpec { need: Need::Required, ..OptionSpec::new("TOPIC", OptionType::Text, "The topic to write to.") },
         OptionSpec::new("RETRIES", OptionType::Int, "How often.").default("3"),
-        OptionSpec::new("PAUSE", OptionType::Duration, "How long between.").may_be_empty(),
+        OptionSpec::new("PAUSE", OptionType::Duration, "How long between."),
         OptionSpec::new("CA_CERT", OptionType::Base64, "Whom to trust."),
     ];
 
@@ -290,7 +281,7 @@ mod tests {
 
     #[test]
     fn values_are_checked_by_type() {
-        let options = parse(&[("TOPIC", "t"), ("PAUSE", ""), ("CA_CERT", "AAEC")]).unwrap();
+        let options = parse(&[("TOPIC", "t"), ("CA_CERT", "AAEC")]).unwrap();
         assert_eq!((options.get("RETRIES"), options.get("PAUSE")), (Some("3"), None));
         for (params, message) in [
             (&[("RETRIES", "1")][..], "parameter TOPIC is required"),

@@ -140,6 +140,7 @@ impl From<lakeport_sql::SyntaxError> for Error {
             SyntaxErrorKind::Unsupported => Sqlstate::FEATURE_NOT_SUPPORTED,
             SyntaxErrorKind::TooComplex => Sqlstate::STATEMENT_TOO_COMPLEX,
             SyntaxErrorKind::Name => Sqlstate::INVALID_NAME,
+            SyntaxErrorKind::Type => Sqlstate::UNDEFINED_OBJECT,
         };
         Error::new(code, error.message).with_hint_opt(error.hint).with_position(error.position)
     }

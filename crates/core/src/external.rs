@@ -39,6 +39,8 @@ pub struct Resolved {
     pub target: Target,
     /// Id and version of the connection, for `external://` URIs.
     pub connection: Option<(ConnectionId, i64)>,
+    /// Who owns the connection: it gives its users the owner's access.
+    pub owner: Option<String>,
 }
 
 impl Server {
@@ -94,7 +96,7 @@ impl Server {
     /// A missing connection, parameters on the reference that no operation reads, or a path that escapes.
     pub(crate) async fn resolve(&self, uri: &str) -> Result<Resolved> {
         let Some(reference) = ExternalRef::parse(uri)? else {
-            return Ok(Resolved { target: Target::parse(uri)?, connection: None });
+            return Ok(Resolved { target: Target::parse(uri)?, connection: None, owner: None });
         };
         check_params(&reference)?;
         let mut tx = self.config.catalog.read().await?;
@@ -116,7 +118,7 @@ impl Server {
         if ExternalRef::parse(uri)?.is_none() {
             return self.open_target(user, &resolved.target).await;
         }
-        let store = self.open_target(user, &resolved.target).await?;
+        let store = self.open_target(resolved.owner.as_deref().unwrap_or(user), &resolved.target).await?;
         let current = Current { generation, version: resolved.connection, store };
         Ok(Arc::new(Following(Arc::new(Reference {
             server: self.clone(),
@@ -124,6 +126,17 @@ impl Server {
             uri: uri.to_string(),
             current: Mutex::new(current),
         }))))
+    }
+
+    /// # Errors
+    /// 0A000 when the kind of the URI's target cannot be written.
+    pub(crate) async fn require_writable(&self, uri: &str) -> Result<()> {
+        let target = self.resolve(uri).await?.target;
+        if target.spec().capability.write {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!("files cannot be written to {} URIs", target.uri().scheme))
+            .with_hint("use a bucket, nodelocal or userfile"))
     }
 
     pub(crate) async fn open_target(&self, user: &str, target: &Target) -> Result<Arc<dyn ObjectStore>> {
@@ -186,7 +199,11 @@ fn resolve_in(connection: &Connection, reference: &ExternalRef) -> Result<Resolv
     if target.role() != Role::Storage {
         return Err(wrong_role(Role::Storage, target.role()));
     }
-    Ok(Resolved { target: target.join(&reference.path)?, connection: Some((connection.id, connection.version)) })
+    Ok(Resolved {
+        target: target.join(&reference.path)?,
+        connection: Some((connection.id, connection.version)),
+        owner: Some(connection.owner.clone()),
+    })
 }
 
 /// The store of an `external://` URI as of a catalog generation.
@@ -221,7 +238,8 @@ impl Reference {
         self.server.authorise_uri(subject, &self.uri).await?;
         let resolved = self.server.resolve(&self.uri).await?;
         if resolved.connection != current.version {
-            current.store = self.server.open_target(&self.user, &resolved.target).await?;
+            let owner = resolved.owner.as_deref().unwrap_or(&self.user);
+            current.store = self.server.open_target(owner, &resolved.target).await?;
             current.version = resolved.connection;
         }
         current.generation = generation;

@@ -52,12 +52,19 @@ pub(crate) struct OpenBlock {
     pub now: i64,
 }
 
+/// A statement prepared by SQL.
+pub(crate) struct Prepared {
+    pub parsed: Parsed,
+    /// The types declared for its parameters, by position.
+    pub types: Vec<Option<SqlType>>,
+}
+
 struct State {
     variables: HashMap<&'static str, String>,
     /// Values to go back to when the block ends (`SET LOCAL`).
     local: Vec<(&'static str, String)>,
     block: Option<OpenBlock>,
-    prepared: HashMap<String, Arc<Parsed>>,
+    prepared: HashMap<String, Arc<Prepared>>,
 }
 
 /// A session. One statement at a time; [`cancel`](Session::cancel) may come from elsewhere.
@@ -251,17 +258,17 @@ impl Session {
         }
     }
 
-    pub(crate) fn prepared(&self, name: &str) -> Option<Arc<Parsed>> {
+    pub(crate) fn prepared(&self, name: &str) -> Option<Arc<Prepared>> {
         self.state().prepared.get(name).cloned()
     }
 
     /// Keeps a statement prepared by SQL under its name; `false` when the name is taken.
-    pub(crate) fn prepare(&self, name: &str, parsed: Parsed) -> bool {
+    pub(crate) fn prepare(&self, name: &str, prepared: Prepared) -> bool {
         let mut state = self.state();
         if state.prepared.contains_key(name) {
             return false;
         }
-        state.prepared.insert(name.to_string(), Arc::new(parsed));
+        state.prepared.insert(name.to_string(), Arc::new(prepared));
         true
     }
 

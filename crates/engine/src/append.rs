@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
-use lakeport_core::engine::{Append, Appended, TableHandle};
+use arrow_array::RecordBatch;
+use deltalake::kernel::{Add, AddCDCFile};
+use futures::{Stream, StreamExt, TryStreamExt};
+use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
 use lakeport_core::Result;
 use object_store::path::Path;
@@ -12,64 +14,108 @@ use serde_json::Value;
 
 use crate::DataFusionEngine;
 use crate::delta::log::{BYTES_KEY, Changes, ROWS_KEY, Snapshot};
+use crate::delta::staging::Staging;
 use crate::error::{from_delta, from_store};
 use crate::insert::{Targets, complete};
+use crate::query::until_cancelled;
 use crate::stage::ChangeWriter;
-use crate::writing::Writing;
 
 /// Commits searched for the counts of an append that was done before.
 const HISTORY_MAX: u64 = 10_000;
 
-impl DataFusionEngine {
-    pub(crate) async fn append_rows(
-        &self,
+/// Rows of a table in staged files.
+pub(crate) struct Staged {
+    pub staging: Staging,
+    pub adds: Vec<Add>,
+    pub change_files: Vec<AddCDCFile>,
+    pub rows: u64,
+}
+
+impl Staged {
+    /// Writes rows to files as they come, without holding up other writers of the table. In a block they are change
+    /// data as well, since the block's one commit may remove rows too.
+    pub async fn collect(
         table: &TableHandle,
-        mut rows: RowStream,
-        options: Append,
-    ) -> Result<Appended> {
-        let names: Vec<String> = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let targets = Targets::new(&table.row, &names, names.len())?;
-        let session = self.sessions.open_internal()?;
-        let staged = self.start_writing(table, options.transaction).await?;
-        if let Some(done) = self.done_before(&staged, options.idempotency_key.as_deref()).await? {
-            return Ok(done);
-        }
-        let mut writer = staged.staging.data_writer(&table.row)?;
-        let mut changes = staged.transaction.map(|_| ChangeWriter::new(&staged)).transpose()?;
-        let mut appended = Appended { rows: 0, bytes: 0 };
-        while let Some(batch) = rows.batches.next().await {
-            let batch = complete(&session, &table.row, &targets, &batch?).await?;
-            appended.rows += batch.num_rows() as u64;
+        in_block: bool,
+        mut rows: impl Stream<Item = Result<RecordBatch>> + Unpin,
+        mut keep: Option<&mut Vec<RecordBatch>>,
+    ) -> Result<Staged> {
+        let staging = Staging::new(Arc::clone(&table.store));
+        let mut writer = staging.data_writer(&table.row)?;
+        let mut changes = in_block.then(|| ChangeWriter::new(&staging, &table.row)).transpose()?;
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            count += batch.num_rows() as u64;
             writer.write(&batch).await?;
             if let Some(changes) = &mut changes {
-                changes.write(&[batch], "insert").await?;
+                changes.write(std::slice::from_ref(&batch), "insert").await?;
+            }
+            if let Some(keep) = &mut keep {
+                keep.push(batch);
             }
         }
         let adds = writer.close().await?;
-        appended.bytes = adds.iter().map(|add| add.size.max(0) as u64).sum();
         let change_files = match changes {
-            Some(changes) if appended.rows > 0 => changes.close().await?,
+            Some(changes) if count > 0 => changes.close().await?,
             _ => Vec::new(),
         };
-        let info = options.idempotency_key.iter().flat_map(|_| {
-            [(ROWS_KEY.to_string(), Value::from(appended.rows)), (BYTES_KEY.to_string(), Value::from(appended.bytes))]
-        });
-        let info = info.collect();
-        self.check_keys(&staged, &adds, Arc::clone(&staged.files)).await?;
-        let changes = Changes { adds, change_files, application: options.idempotency_key, info, ..Changes::default() };
-        self.finish_writing(staged, changes).await?;
+        Ok(Staged { staging, adds, change_files, rows: count })
+    }
+}
+
+impl DataFusionEngine {
+    pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
+        if let Some(done) = self.done_before(table, &options).await? {
+            return Ok(done);
+        }
+        let names: Vec<String> = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let targets = Targets::new(&table.row, &names, names.len())?;
+        let session = self.sessions.open_internal()?;
+        let rows = rows.batches.then(|batch| async { complete(&session, &table.row, &targets, &batch?).await });
+        let collect = Staged::collect(table, options.transaction.is_some(), rows.boxed(), None);
+        let staged = until_cancelled(&options.cancel, collect).await?;
+        let bytes = staged.adds.iter().map(|add| add.size.max(0) as u64).sum();
+        let appended = Appended { rows: staged.rows, bytes };
+        let info = match options.idempotency_key {
+            None => Vec::new(),
+            Some(_) => vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(bytes))],
+        };
+        let application = options.idempotency_key;
+        let Staged { staging, adds, change_files, .. } = staged;
+        let changes = Changes { adds, change_files, application, info, ..Changes::default() };
+        until_cancelled(&options.cancel, self.add_staged(table, options.transaction, staging, changes)).await?.await?;
         Ok(appended)
     }
 
+    /// Takes the table's turn, checks keys, and gives back the commit, which is not to be cancelled.
+    pub(crate) async fn add_staged(
+        &self,
+        table: &TableHandle,
+        transaction: Option<TransactionId>,
+        staging: Staging,
+        changes: Changes,
+    ) -> Result<impl Future<Output = Result<()>>> {
+        let mut writing = self.start_writing(table, transaction).await?;
+        writing.staging = staging;
+        self.check_keys(&writing, &changes.adds, Arc::clone(&writing.files)).await?;
+        Ok(self.finish_writing(writing, changes))
+    }
+
     /// What an append with this key added, if it is in the table already.
-    async fn done_before(&self, writing: &Writing, key: Option<&str>) -> Result<Option<Appended>> {
-        let Some(key) = key else { return Ok(None) };
-        let store = writing.log().store(Arc::clone(&writing.table.store));
-        let version = writing.base.state.transaction_version(&store, key).await.map_err(from_delta)?;
+    async fn done_before(&self, table: &TableHandle, options: &Append) -> Result<Option<Appended>> {
+        let Some(key) = &options.idempotency_key else { return Ok(None) };
+        let log = self.log(table);
+        let latest = log.latest(&table.store).await?;
+        let store = log.store(Arc::clone(&table.store));
+        let version = latest.state.transaction_version(&store, key).await.map_err(from_delta)?;
         if version.is_none() {
             return Ok(None);
         }
-        Ok(Some(counts_of(&writing.table.store, &writing.base, key).await?.unwrap_or(Appended { rows: 0, bytes: 0 })))
+        Ok(Some(counts_of(&table.store, &latest, key).await?.unwrap_or(Appended { rows: 0, bytes: 0 })))
     }
 }
 

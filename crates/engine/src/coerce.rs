@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::{CastOptions, cast, cast_with_options};
-use arrow_schema::{DataType, Field};
+use arrow_schema::DataType;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
-use lakeport_core::rows::{arrow_type, sql_type};
+use lakeport_core::rows::arrow_type;
 use lakeport_core::value::{ColumnBuilder, TextColumn};
 use lakeport_core::{Error, Result};
 
 use crate::delta::scan::table_schema;
 use crate::error::from_arrow;
+use crate::literal::shown_type;
 
 /// The values as a column of type `ty`.
 pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
@@ -25,16 +26,32 @@ pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
         source if is_text(source) => parsed(&cast(values, &DataType::Utf8).map_err(from_arrow)?, ty),
         _ if matches!(ty, SqlType::Text | SqlType::Varchar(_)) => printed(values, ty),
         source if matches!(ty, SqlType::Uuid | SqlType::Jsonb) => {
-            let found = sql_type(&Field::new("", source.clone(), true));
+            let found = shown_type(source);
+            Err(Error::new(Sqlstate::DATATYPE_MISMATCH, format!("a value of type {found} is no {ty}")))
+        }
+        source if (*source == DataType::Boolean) != (wanted == DataType::Boolean) => {
+            let found = shown_type(source);
             Err(Error::new(Sqlstate::DATATYPE_MISMATCH, format!("a value of type {found} is no {ty}")))
         }
         source if *source == wanted => Ok(Arc::clone(values)),
         source => {
             let rounded = if wanted.is_integer() && source.is_floating() { rounded(values) } else { Arc::clone(values) };
             let options = CastOptions { safe: false, ..CastOptions::default() };
-            cast_with_options(&rounded, &wanted, &options).map_err(from_arrow)
+            relabelled(cast_with_options(&rounded, &wanted, &options).map_err(from_arrow)?, wanted)
         }
     }
+}
+
+/// The same values under a type that differs in the metadata of its elements only; a cast leaves those as they were.
+fn relabelled(values: ArrayRef, wanted: DataType) -> Result<ArrayRef> {
+    if *values.data_type() == wanted {
+        return Ok(values);
+    }
+    let DataType::List(item) = &wanted else { return Err(Error::internal("a cast gave another type")) };
+    let list = values.as_list::<i32>();
+    let elements = relabelled(Arc::clone(list.values()), item.data_type().clone())?;
+    let relabelled = ListArray::try_new(Arc::clone(item), list.offsets().clone(), elements, list.nulls().cloned());
+    Ok(Arc::new(relabelled.map_err(from_arrow)?))
 }
 
 fn is_text(ty: &DataType) -> bool {
@@ -57,7 +74,7 @@ fn parsed(texts: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
 }
 
 fn printed(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
-    let source = sql_type(&Field::new("", values.data_type().clone(), true));
+    let source = shown_type(values.data_type());
     let column = TextColumn::new(values, &source);
     let mut builder = ColumnBuilder::new(ty, values.len());
     let mut text = String::new();

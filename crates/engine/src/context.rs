@@ -83,10 +83,6 @@ impl Sessions {
         Ok(Session { state, catalogs })
     }
 
-    /// The memory that all statements share.
-    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
-        &self.runtime
-    }
 }
 
 /// A DataFusion session and its tables.

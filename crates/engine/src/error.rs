@@ -23,7 +23,7 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::IoError(inner) => from_io(inner),
         DataFusionError::SQL(inner, _) => from_parser(*inner),
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
-        DataFusionError::NotImplemented(message) => Error::unsupported(tidy(&message)),
+        DataFusionError::NotImplemented(message) => from_unsupported(&message),
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
         DataFusionError::Execution(message) => from_execution_text(&message),
         DataFusionError::ResourcesExhausted(message) => {
@@ -225,11 +225,18 @@ fn from_plan_text(message: &str) -> Error {
     Error::new(code, message)
 }
 
+fn from_unsupported(message: &str) -> Error {
+    match tidy(message).strip_prefix("unsupported SQL type ") {
+        Some(name) => Error::new(Sqlstate::UNDEFINED_OBJECT, format!("type {name:?} does not exist")),
+        None => Error::unsupported(tidy(message)),
+    }
+}
+
 fn from_execution_text(message: &str) -> Error {
     let lower = message.to_ascii_lowercase();
     if lower.contains("divide by zero") || lower.contains("division by zero") {
         Error::new(Sqlstate::DIVISION_BY_ZERO, "division by zero")
-    } else if lower.contains("overflow") || lower.contains("out of range") {
+    } else if lower.contains("overflow") || lower.contains("out of range") || lower.contains("too large") {
         out_of_range(message)
     } else if lower.contains("cast") || lower.contains("parse") {
         from_cast_text(message)

@@ -1,5 +1,6 @@
 //! SQL functions under PostgreSQL's names: those that DataFusion lacks and those that it defines differently.
 
+mod array_literals;
 mod catalog;
 mod json;
 mod json_build;
@@ -34,6 +35,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     }
     state.register_udf(Arc::new(quote_ident_udf::create_parse_ident_udf()))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(single_value::SingleValue::new())))?;
+    state.register_expr_planner(Arc::new(array_literals::ArrayLiterals))?;
     state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))
 }
 

@@ -15,21 +15,20 @@ use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
 use lakeport_core::rows::arrow_type;
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Insert, OnConflict};
-use sqlparser::ast::{self, Expr, SelectItem, SetExpr};
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
+use sqlparser::ast::{self, Expr, SelectItem, SetExpr, Value, ValueWithSpan};
 
 use crate::DataFusionEngine;
+use crate::append::Staged;
 use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::delta::log::Changes;
 use crate::error::{from_arrow, from_datafusion};
 use crate::key::{quoted, register};
+use crate::literal::{parsed, typed_literal};
 use crate::params::placeholder;
 use crate::query::{given_types, run};
 use crate::returning::Returning;
 use crate::sql::parse_query;
-use crate::stage::ChangeWriter;
 
 /// For each column of a table, which column of the source gives its values.
 pub(crate) struct Targets(Vec<Option<usize>>);
@@ -153,34 +152,19 @@ impl DataFusionEngine {
         &self,
         cx: &QueryContext,
         table: &TableHandle,
-        mut source: Source,
+        source: Source,
         keep: bool,
     ) -> Result<(u64, Vec<RecordBatch>)> {
-        let writing = self.start_writing(table, cx.transaction).await?;
-        let mut writer = writing.staging.data_writer(&table.row)?;
-        let mut changes = writing.transaction.map(|_| ChangeWriter::new(&writing)).transpose()?;
-        let (mut rows, mut kept) = (0, Vec::new());
-        while let Some(batch) = source.batches.next().await {
-            let batch = complete(&source.session, &table.row, &source.targets, &batch.map_err(from_datafusion)?).await?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            rows += batch.num_rows() as u64;
-            writer.write(&batch).await?;
-            if let Some(changes) = &mut changes {
-                changes.write(std::slice::from_ref(&batch), "insert").await?;
-            }
-            if keep {
-                kept.push(batch);
-            }
-        }
-        let adds = writer.close().await?;
-        let change_files = match changes {
-            Some(changes) if rows > 0 => changes.close().await?,
-            _ => Vec::new(),
-        };
-        self.check_keys(&writing, &adds, Arc::clone(&writing.files)).await?;
-        self.finish_writing(writing, Changes { adds, change_files, ..Changes::default() }).await?;
+        let Source { session, targets, batches } = source;
+        let rows = batches.then(|batch| async {
+            complete(&session, &table.row, &targets, &batch.map_err(from_datafusion)?).await
+        });
+        let mut kept = Vec::new();
+        let keep = keep.then_some(&mut kept);
+        let Staged { staging, adds, change_files, rows } =
+            Staged::collect(table, cx.transaction.is_some(), rows.boxed(), keep).await?;
+        let changes = Changes { adds, change_files, ..Changes::default() };
+        self.add_staged(table, cx.transaction, staging, changes).await?.await?;
         Ok((rows, kept))
     }
 }
@@ -262,7 +246,10 @@ fn source_statement(table: &Table, insert: &Insert) -> Result<(Statement, HashMa
         Some(SetExpr::Values(values)) => {
             for row in &mut values.rows {
                 for (position, expr) in row.content.iter_mut().enumerate() {
-                    if is_default(expr) {
+                    let typed = column(position).filter(|column| !matches!(column.ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes));
+                    if let (Some(text), Some(column)) = (plain_text(expr), typed) {
+                        *expr = typed_literal(&text, &column.ty)?;
+                    } else if is_default(expr) {
                         *expr = default_expr(column(position).and_then(|column| column.default.as_deref()))?;
                     }
                     note(position, expr);
@@ -287,13 +274,19 @@ fn body(statement: &mut Statement) -> Option<&mut SetExpr> {
     Some(query.body.as_mut())
 }
 
+/// The text of a string literal, which takes the type of its column.
+fn plain_text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text.clone()),
+        _ => None,
+    }
+}
+
 /// The word DEFAULT in a VALUES list.
 pub(crate) fn is_default(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
 }
 
 fn default_expr(default: Option<&str>) -> Result<Expr> {
-    let text = default.map_or_else(|| "NULL".to_string(), |text| format!("({text})"));
-    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_expr());
-    parsed.map_err(|error| Error::internal(error.to_string()))
+    parsed(&default.map_or_else(|| "NULL".to_string(), |text| format!("({text})")))
 }

@@ -16,10 +16,12 @@ mod error;
 mod functions;
 mod insert;
 mod key;
+mod literal;
 mod params;
 mod query;
 mod relations;
 mod returning;
+mod rewrite;
 mod sql;
 mod stage;
 mod transaction;
@@ -170,8 +172,7 @@ impl Engine for DataFusionEngine {
     }
 
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        let cancel = options.cancel.clone();
-        until_cancelled(&cancel, self.append_rows(table, rows, options)).await
+        self.append_rows(table, rows, options).await
     }
 
     async fn begin(&self) -> Result<TransactionId> {

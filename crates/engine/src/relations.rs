@@ -19,7 +19,7 @@ impl DataFusionEngine {
     /// Registers every relation of `statement` that is not registered yet.
     pub(crate) async fn register_relations(&self, cx: &QueryContext, session: &Session, statement: &Statement) -> Result<()> {
         for reference in session.state.resolve_table_references(statement).map_err(from_datafusion)? {
-            if is_registered(session, &reference) {
+            if is_registered(session, &reference) || session.state.table_functions().contains_key(reference.table()) {
                 continue;
             }
             let name = qualified_name(&reference);
@@ -50,7 +50,7 @@ impl DataFusionEngine {
         if let Some(files) = self.transactions.files(cx.transaction, table.row.id) {
             return Ok(files);
         }
-        Ok(self.log(table).latest(&table.store).await?.files)
+        Ok(self.version_seen(table, cx.transaction).await?.files)
     }
 }
 

@@ -17,6 +17,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 
 use crate::context::NESTING_DEPTH;
 use crate::error::from_datafusion;
+use crate::literal;
 use crate::rewrite::rewrite;
 use crate::types::column_type;
 
@@ -40,7 +41,7 @@ fn parse(text: &str) -> Result<Statement> {
         .and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(from_datafusion)?;
     match (statements.pop_front(), statements.is_empty()) {
-        (Some(statement), true) => Ok(rewritten(statement)),
+        (Some(statement), true) => rewritten(statement),
         _ => Err(Error::new(Sqlstate::SYNTAX_ERROR, "expected one statement")),
     }
 }
@@ -58,20 +59,21 @@ fn is_plain(query: &Query) -> bool {
     !matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_))
 }
 
-fn rewritten(statement: Statement) -> Statement {
-    match statement {
+fn rewritten(statement: Statement) -> Result<Statement> {
+    Ok(match statement {
         Statement::Statement(inner) => {
             let mut inner = RULES.iter().fold(*inner, |statement, rule| rule.rewrite(statement));
             let _ = VisitMut::visit(&mut inner, &mut ColumnNames);
+            literal::rewrite(&mut inner)?;
             rewrite(&mut inner);
             Statement::Statement(Box::new(inner))
         }
         Statement::Explain(mut explain) => {
-            explain.statement = Box::new(rewritten(*explain.statement));
+            explain.statement = Box::new(rewritten(*explain.statement)?);
             Statement::Explain(explain)
         }
         other => other,
-    }
+    })
 }
 
 /// PostgreSQL's spellings that DataFusion does not know.

@@ -12,12 +12,13 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use deltalake::kernel::{Add, AddCDCFile};
 use futures::StreamExt;
+use lakeport_catalog::model::Table;
 use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
 use crate::delta::files::DataFile;
 use crate::delta::log::Changes;
-use crate::delta::staging::FileWriter;
+use crate::delta::staging::{FileWriter, Staging};
 use crate::error::{from_arrow, from_datafusion};
 use crate::query::run;
 use crate::relations::table_provider;
@@ -89,7 +90,7 @@ async fn stage_changes(writing: &Writing, images: &Images) -> Result<Vec<AddCDCF
         return Ok(Vec::new());
     }
     let updates = !images.after.is_empty();
-    let mut changes = ChangeWriter::new(writing)?;
+    let mut changes = ChangeWriter::new(&writing.staging, &writing.table.row)?;
     changes.write(&images.before, if updates { "update_preimage" } else { "delete" }).await?;
     changes.write(&images.after, "update_postimage").await?;
     changes.write(&images.inserted, "insert").await?;
@@ -100,8 +101,8 @@ async fn stage_changes(writing: &Writing, images: &Images) -> Result<Vec<AddCDCF
 pub(crate) struct ChangeWriter(FileWriter);
 
 impl ChangeWriter {
-    pub fn new(writing: &Writing) -> Result<ChangeWriter> {
-        Ok(ChangeWriter(writing.staging.change_writer(&writing.table.row)?))
+    pub fn new(staging: &Staging, table: &Table) -> Result<ChangeWriter> {
+        Ok(ChangeWriter(staging.change_writer(table)?))
     }
 
     pub async fn write(&mut self, batches: &[RecordBatch], kind: &str) -> Result<()> {

@@ -18,7 +18,15 @@ use crate::delta::staging::Staging;
 #[derive(Default)]
 pub(crate) struct Transactions {
     next: AtomicU64,
-    open: Mutex<HashMap<TransactionId, Option<Block>>>,
+    open: Mutex<HashMap<TransactionId, Open>>,
+}
+
+/// An open block.
+#[derive(Default)]
+struct Open {
+    /// The version of each table that the block has read or written; it sees no later one.
+    pinned: HashMap<TableId, Snapshot>,
+    block: Option<Block>,
 }
 
 /// The uncommitted writes of a block to its one table.
@@ -30,56 +38,66 @@ pub(crate) struct Block {
     pub files: Arc<[DataFile]>,
     pub changes: Changes,
     pub staging: Staging,
-    /// Writing statements so far.
-    pub statements: usize,
 }
 
 impl Transactions {
     /// Opens a block.
     pub fn begin(&self) -> TransactionId {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.open().insert(id, None);
+        self.open().insert(id, Open::default());
         id
     }
 
     /// Closes a block; `None` if it wrote nothing.
     pub fn end(&self, id: TransactionId) -> Result<Option<Block>> {
-        self.open().remove(&id).ok_or_else(no_block)
+        Ok(self.open().remove(&id).ok_or_else(no_block)?.block)
+    }
+
+    /// The version of a table that a block reads, if it has read it before.
+    pub fn pinned(&self, id: TransactionId, table: TableId) -> Option<Snapshot> {
+        self.open().get(&id)?.pinned.get(&table).cloned()
+    }
+
+    /// Makes a version the one that a block reads; answers the one that counts.
+    pub fn pin(&self, id: TransactionId, table: TableId, snapshot: Snapshot) -> Snapshot {
+        match self.open().get_mut(&id) {
+            Some(open) => open.pinned.entry(table).or_insert(snapshot).clone(),
+            None => snapshot,
+        }
     }
 
     /// The files that a block sees of a table that it has written.
     pub fn files(&self, id: Option<TransactionId>, table: TableId) -> Option<Arc<[DataFile]>> {
         let open = self.open();
-        let block = open.get(&id?)?.as_ref()?;
+        let block = open.get(&id?)?.block.as_ref()?;
         (block.table.row.id == table).then(|| Arc::clone(&block.files))
     }
 
-    /// The version that a block's writes are based on, if it has written this table.
-    pub fn base(&self, id: TransactionId, table: &TableHandle) -> Result<Option<Snapshot>> {
-        let open = self.open();
-        match open.get(&id).ok_or_else(no_block)? {
-            Some(block) if block.table.row.id != table.row.id => Err(second_table(&block.table.row.name)),
-            block => Ok(block.as_ref().map(|block| block.base.clone())),
+    /// # Errors
+    /// 0A000 when the block has written another table.
+    pub fn check_table(&self, id: TransactionId, table: TableId) -> Result<()> {
+        match &self.open().get(&id).ok_or_else(no_block)?.block {
+            Some(block) if block.table.row.id != table => Err(second_table(&block.table.row.name)),
+            _ => Ok(()),
         }
     }
 
     /// Adds one statement's writes to a block.
     pub fn add(&self, id: TransactionId, table: &TableHandle, base: &Snapshot, changes: Changes, staging: Staging) -> Result<()> {
         let mut open = self.open();
-        let block = open.get_mut(&id).ok_or_else(no_block)?.get_or_insert_with(|| Block {
+        let block = open.get_mut(&id).ok_or_else(no_block)?.block.get_or_insert_with(|| Block {
             table: table.clone(),
             base: base.clone(),
             files: Arc::clone(&base.files),
             changes: Changes::default(),
             staging: Staging::new(Arc::clone(&table.store)),
-            statements: 0,
         });
         block.add(changes);
         block.staging.absorb(&staging);
         Ok(())
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<TransactionId, Option<Block>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<TransactionId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,7 +115,6 @@ impl Block {
         self.changes.change_files.extend(changes.change_files);
         self.changes.application = changes.application.or(self.changes.application.take());
         self.changes.info.extend(changes.info);
-        self.statements += 1;
     }
 }
 

@@ -43,15 +43,30 @@ impl DataFusionEngine {
     ) -> Result<Writing> {
         let log = self.log(table);
         let lock = log.lock().await;
-        let begun = transaction.map(|id| self.transactions.base(id, table)).transpose()?.flatten();
-        let base = match begun {
-            Some(base) => base,
-            None => log.latest(&table.store).await?,
-        };
+        if let Some(id) = transaction {
+            self.transactions.check_table(id, table.row.id)?;
+        }
+        let base = self.version_seen(table, transaction).await?;
         let own = self.transactions.files(transaction, table.row.id);
         let files = own.unwrap_or_else(|| Arc::clone(&base.files));
         let staging = Staging::new(Arc::clone(&table.store));
         Ok(Writing { table: table.clone(), base, files, staging, transaction, log, lock })
+    }
+
+    /// The latest version or, in a block, the one that was the latest when it first looked.
+    pub(crate) async fn version_seen(
+        &self,
+        table: &TableHandle,
+        transaction: Option<TransactionId>,
+    ) -> Result<Snapshot> {
+        if let Some(pinned) = transaction.and_then(|id| self.transactions.pinned(id, table.row.id)) {
+            return Ok(pinned);
+        }
+        let latest = self.log(table).latest(&table.store).await?;
+        Ok(match transaction {
+            Some(id) => self.transactions.pin(id, table.row.id, latest),
+            None => latest,
+        })
     }
 
     /// Commits, or adds to the block.

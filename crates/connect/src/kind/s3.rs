@@ -48,12 +48,10 @@ const OPTIONS: &[OptionSpec] = &[
         .materialize("SESSION TOKEN"),
     OptionSpec::new("AWS_REGION", OptionType::Text, "The bucket's region; looked up when left out.")
         .public()
-        .may_be_empty()
         .databend("region")
         .materialize("REGION"),
     OptionSpec::new("AWS_ENDPOINT", OptionType::Text, "The address of an S3-compatible server.")
         .public()
-        .may_be_empty()
         .databend("endpoint_url")
         .materialize("ENDPOINT"),
     OptionSpec::new(

@@ -70,7 +70,7 @@ fn folder(set: &str, user: &str) -> Result<Path> {
     let own = format!("{DEFAULT_SET}{user}");
     let set = if set.is_empty() { own.as_str() } else { set };
     if set != own && set.strip_prefix(DEFAULT_SET).is_some() {
-        return Err(Error::denied(format!("the files of {set:?} belong to another user")));
+        return Err(Error::forbidden(format!("the files of {set:?} belong to another user")));
     }
     Ok(Path::from_iter([PathPart::from(user), PathPart::from(set)]))
 }

@@ -64,9 +64,9 @@ async fn check_location(cx: &Cx<'_>, location: &str) -> Result<()> {
             .with_hint("CREATE EXTERNAL CONNECTION first; then WITH LOCATION = 'external://name/folder'"));
     }
     cx.server.authorise_uri(cx.subject(), location).await?;
-    let target = cx.server.resolve(location).await?.target;
+    let resolved = cx.server.resolve(location).await?;
     let limit = crate::setting::CHECK_TIMEOUT.duration(&cx.directory);
-    cx.server.probe(&cx.session.user, &target, limit).await
+    cx.server.probe(resolved.owner.as_deref().unwrap_or(&cx.session.user), &resolved.target, limit).await
 }
 
 impl Server {

@@ -256,6 +256,8 @@ pub(crate) async fn describe(
         Statement::Query(statement) => query::describe(&cx, statement, declared).await,
         Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => write::describe(&cx, &parsed.statement, declared).await,
         Statement::Execute(statement) => Box::pin(prepared::describe(&cx, statement)).await,
+        // Its placeholders are the prepared statement's own.
+        Statement::Prepare(_) => Ok(Description { params: Vec::new(), columns: None }),
         statement => {
             let params = vec![SqlType::Text; parsed.placeholder_count];
             Ok(Description { params, columns: columns(statement) })

@@ -3,17 +3,23 @@
 use arrow_array::ArrayRef;
 use futures::TryStreamExt;
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_sql::Parsed;
 use lakeport_sql::stmt::session::{Deallocate, Execute, Prepare};
 
 use super::Cx;
 use crate::engine::Description;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
+use crate::session::Prepared;
 
 pub(crate) fn prepare(cx: &Cx<'_>, statement: &Prepare) -> Result<Outcome> {
     let parsed = lakeport_sql::parse_one(&statement.statement.to_string())?;
-    if cx.session.prepare(&statement.name, parsed) {
+    let declared = |name: &String| match SqlType::parse(name) {
+        _ if name == "unknown" => Ok(None),
+        Some(ty) => Ok(Some(ty)),
+        None => Err(Error::new(Sqlstate::UNDEFINED_OBJECT, format!("type {name:?} does not exist"))),
+    };
+    let types = statement.types.iter().map(declared).collect::<Result<_>>()?;
+    if cx.session.prepare(&statement.name, Prepared { parsed, types }) {
         return Ok(Outcome::done("PREPARE"));
     }
     let message = format!("prepared statement {:?} already exists", statement.name);
@@ -21,14 +27,14 @@ pub(crate) fn prepare(cx: &Cx<'_>, statement: &Prepare) -> Result<Outcome> {
 }
 
 pub(crate) async fn execute(cx: &Cx<'_>, statement: &Execute) -> Result<Outcome> {
-    let parsed = cx.session.prepared(&statement.name).ok_or_else(|| unknown(&statement.name))?;
-    let params = arguments(cx, &parsed, &statement.arguments).await?;
-    super::run(cx.session, &parsed, &params, cx.cancel.clone()).await
+    let prepared = cx.session.prepared(&statement.name).ok_or_else(|| unknown(&statement.name))?;
+    let params = arguments(cx, &prepared, &statement.arguments).await?;
+    super::run(cx.session, &prepared.parsed, &params, cx.cancel.clone()).await
 }
 
 /// The arguments' values, each cast to its parameter's type.
-async fn arguments(cx: &Cx<'_>, parsed: &Parsed, texts: &[String]) -> Result<Vec<ArrayRef>> {
-    let described = super::describe(cx.session, &parsed, &[], cx.cancel.clone()).await?;
+async fn arguments(cx: &Cx<'_>, prepared: &Prepared, texts: &[String]) -> Result<Vec<ArrayRef>> {
+    let described = super::describe(cx.session, &prepared.parsed, &prepared.types, cx.cancel.clone()).await?;
     if described.params.len() != texts.len() {
         let (wanted, given) = (described.params.len(), texts.len());
         return Err(Error::new(Sqlstate::SYNTAX_ERROR, format!("wrong number of parameters: expected {wanted}, got {given}")));
@@ -49,8 +55,8 @@ async fn arguments(cx: &Cx<'_>, parsed: &Parsed, texts: &[String]) -> Result<Vec
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Execute) -> Result<Description> {
-    let parsed = cx.session.prepared(&statement.name).ok_or_else(|| unknown(&statement.name))?;
-    let described = super::describe(cx.session, &parsed, &[], cx.cancel.clone()).await?;
+    let prepared = cx.session.prepared(&statement.name).ok_or_else(|| unknown(&statement.name))?;
+    let described = super::describe(cx.session, &prepared.parsed, &prepared.types, cx.cancel.clone()).await?;
     Ok(Description { params: Vec::new(), columns: described.columns })
 }
 

@@ -132,6 +132,9 @@ fn check_columns(columns: &[Column]) -> Result<()> {
         let message = format!("a table may have {COLUMNS_MAX} columns, not {}", columns.len());
         return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
     }
+    if columns.is_empty() {
+        return Err(Error::new(Sqlstate::INVALID_TABLE_DEFINITION, "a table needs at least one column"));
+    }
     let mut seen = std::collections::HashSet::new();
     // Delta compares column names without case.
     match columns.iter().find(|column| !seen.insert(column.name.to_lowercase())) {

@@ -122,7 +122,7 @@ impl ColumnBuilder {
             Values::Float4(builder) => builder.append_value(parse::float4(text, ty)?),
             Values::Float8(builder) => builder.append_value(parse::float8(text, ty)?),
             Values::Decimal(builder) => builder.append_value(parse::decimal(text, ty)?),
-            Values::Text(builder) => append_string(builder, &mut self.scratch, text, ty)?,
+            Values::Text(builder) => append_string(builder, text, ty)?,
             Values::Bytes(builder) => {
                 parse::bytes(text, ty, &mut self.scratch)?;
                 builder.append_value(&self.scratch);
@@ -150,8 +150,8 @@ impl ColumnBuilder {
             Values::Decimal(builder) => builder.append_value(binary::decimal(bytes, ty)?),
             Values::Text(builder) => match ty {
                 SqlType::Uuid => builder.append_value(binary::uuid(bytes, ty)?.as_str()),
-                SqlType::Jsonb => append_string(builder, &mut self.scratch, binary::json(bytes, ty)?, ty)?,
-                _ => append_string(builder, &mut self.scratch, binary::text(bytes, ty)?, ty)?,
+                SqlType::Jsonb => append_string(builder, binary::json(bytes, ty)?, ty)?,
+                _ => append_string(builder, binary::text(bytes, ty)?, ty)?,
             },
             Values::Bytes(builder) => builder.append_value(bytes),
             Values::Date(builder) => builder.append_value(binary::date(bytes, ty)?),
@@ -170,7 +170,6 @@ impl ColumnBuilder {
 /// Text, VARCHAR, UUID and JSONB share a physical type and differ in what they take.
 fn append_string(
     builder: &mut StringBuilder,
-    scratch: &mut Vec<u8>,
     text: &str,
     ty: &SqlType,
 ) -> Result<(), ValueError> {
@@ -180,7 +179,7 @@ fn append_string(
             return Err(ValueError::new(Sqlstate::STRING_DATA_RIGHT_TRUNCATION, message));
         }
         SqlType::Uuid => builder.append_value(parse::uuid(text, ty)?.as_str()),
-        SqlType::Jsonb => builder.append_value(parse::json(text, ty, scratch)?),
+        SqlType::Jsonb => builder.append_value(parse::json(text, ty)?),
         _ => builder.append_value(text),
     }
     Ok(())

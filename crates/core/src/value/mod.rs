@@ -9,6 +9,7 @@ pub mod binary;
 mod builder;
 mod datetime;
 mod format;
+mod json;
 mod parse;
 
 #[cfg(test)]

@@ -208,20 +208,8 @@ fn canonical_uuid(text: &[u8]) -> Option<UuidText> {
     (count == 32).then_some(UuidText(canonical))
 }
 
-/// A JSON document without the spaces between its tokens.
-pub(super) fn json<'a>(text: &'a str, ty: &SqlType, scratch: &'a mut Vec<u8>) -> Result<&'a str, ValueError> {
+/// The canonical text of a JSON document.
+pub(super) fn json(text: &str, ty: &SqlType) -> Result<String, ValueError> {
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| ValueError::form(text, ty))?;
-    if !text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        return Ok(text);
-    }
-    scratch.clear();
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in text.bytes() {
-        if in_string || !byte.is_ascii_whitespace() {
-            scratch.push(byte);
-        }
-        in_string ^= byte == b'"' && !escaped;
-        escaped = in_string && byte == b'\\' && !escaped;
-    }
-    str::from_utf8(scratch).map_err(|_| ValueError::form(text, ty))
+    Ok(super::json::canonical(text))
 }

@@ -26,6 +26,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::error::{from_arrow, from_delta};
+use crate::key::quoted;
 
 /// Files are closed at about this size.
 const FILE_BYTES: u64 = 128 << 20;
@@ -125,7 +126,8 @@ impl FileWriter {
             Some(folder),
         )
         .map_err(from_delta)?;
-        let columns = Some(schema.fields().iter().map(|field| field.name().clone()).take(STATISTICS_COLUMNS).collect());
+        let measured = schema.fields().iter().filter(|field| has_statistics(field.data_type()));
+        let columns = Some(measured.map(|field| quoted(field.name())).take(STATISTICS_COLUMNS).collect());
         let writer = PartitionWriter::try_with_config(store, config, Default::default(), columns).map_err(from_delta)?;
         Ok(FileWriter { schema, writer: Some(writer) })
     }
@@ -144,6 +146,11 @@ impl FileWriter {
         let Some(writer) = self.writer.take() else { return Ok(Vec::new()) };
         writer.close().await.map_err(from_delta)
     }
+}
+
+/// Delta keeps no bounds of binary and nested columns.
+fn has_statistics(ty: &DataType) -> bool {
+    !matches!(ty, DataType::Binary | DataType::List(_))
 }
 
 /// Columns with minimum and maximum in the log; Delta's default number.

@@ -11,7 +11,7 @@ use sqlparser::ast::{
     TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 
-use super::{last_name, parse};
+use super::{correlation, last_name, parse};
 use crate::functions::SINGLE_VALUE;
 
 /// `(SELECT x ...)` as an aggregate, without which a subquery that refers to the outer query cannot be planned.
@@ -20,10 +20,10 @@ pub(super) fn single_value(query: &Query) -> Option<Expr> {
     let (select, value) = plain_select(query)?;
     let aggregate = match &query.limit_clause {
         None => format!("{SINGLE_VALUE}({value})"),
-        Some(limit) if is_one(limit) && refers_outside(query) => format!("first_value({value}{})", order(query, value)?),
+        Some(limit) if is_one(limit) && correlation::refers_outside(query) => format!("first_value({value}{})", order(query, value)?),
         Some(_) => return None,
     };
-    Some(Expr::Subquery(Box::new(with_value(query, select, &aggregate)?)))
+    conditioned(with_value(query, select, &aggregate)?)
 }
 
 /// `ARRAY(SELECT x ...)`: the values in order, an empty array without rows.
@@ -37,7 +37,7 @@ pub(super) fn array(function: &Function) -> Option<Expr> {
     }
     let (select, value) = plain_select(query).filter(|_| query.limit_clause.is_none())?;
     let aggregate = format!("array_agg({value}{})", order(query, value)?);
-    let aggregated = Expr::Subquery(Box::new(with_value(query, select, &aggregate)?));
+    let aggregated = conditioned(with_value(query, select, &aggregate)?)?;
     parse(&format!("coalesce({aggregated}, make_array())"))
 }
 
@@ -154,38 +154,13 @@ fn aggregates(function: &Function) -> bool {
     function.over.is_some() || name.is_some_and(|name| AGGREGATES.contains(&name))
 }
 
-/// Whether a column's qualifier names no table of the query.
-fn refers_outside(query: &Query) -> bool {
-    let mut names = Qualifiers::default();
-    let _ = query.visit(&mut names);
-    !names.used.is_subset(&names.tables)
-}
-
-#[derive(Default)]
-struct Qualifiers {
-    tables: HashSet<String>,
-    used: HashSet<String>,
-}
-
-impl Visitor for Qualifiers {
-    type Break = ();
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        let (alias, name) = match factor {
-            TableFactor::Table { name, alias, .. } => (alias.as_ref(), last_name(&name.0)),
-            TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => (alias.as_ref(), None),
-            _ => (None, None),
-        };
-        self.tables.extend(alias.map(|alias| alias.name.value.as_str()).or(name).map(str::to_ascii_lowercase));
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(parts) = expr
-            && let [.., table, _] = parts.as_slice()
-        {
-            self.used.insert(table.value.to_ascii_lowercase());
-        }
-        ControlFlow::Continue(())
+/// The subquery with conditions that can be planned.
+fn conditioned(mut query: Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let outer = correlation::relieve(select);
+    let subquery = Expr::Subquery(Box::new(query));
+    match outer {
+        Some(condition) => parse(&format!("CASE WHEN {condition} THEN {subquery} END")),
+        None => Some(subquery),
     }
 }

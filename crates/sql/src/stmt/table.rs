@@ -9,7 +9,7 @@ use sqlparser::tokenizer::Token;
 use super::query::{self, Query};
 use super::{Statement, Text};
 use crate::cursor::{Cursor, Result};
-use crate::error::SyntaxError;
+use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::print;
 
 /// A column of a new table.
@@ -273,7 +273,7 @@ fn unknown_type(written: &str, position: usize) -> SyntaxError {
         return SyntaxError::unsupported(format!("type \"{name}\" is not supported"), position)
             .with_hint("declare the column as INT8 and write its values");
     }
-    SyntaxError::syntax(format!("type \"{name}\" does not exist"), position)
+    SyntaxError { kind: SyntaxErrorKind::Type, ..SyntaxError::syntax(format!("type \"{name}\" does not exist"), position) }
 }
 
 /// After `DROP TABLE`.

@@ -1,5 +1,7 @@
 //! Batches of rows to copy data: one message for each row.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
@@ -18,11 +20,13 @@ const BINARY_TRAILER: i16 = -1;
 /// Writes copy data in the format asked for.
 pub(super) struct CopyEncoder<'a> {
     options: &'a CopyOptions,
+    /// A binary copy's signature is still to be sent: it goes into one message with the first row, as clients expect.
+    unsigned: AtomicBool,
 }
 
 /// One batch ready to be written row by row.
 pub(super) struct CopyBatch<'a> {
-    options: &'a CopyOptions,
+    encoder: &'a CopyEncoder<'a>,
     columns: Columns,
     rows: usize,
 }
@@ -34,18 +38,12 @@ enum Columns {
 
 impl<'a> CopyEncoder<'a> {
     pub(super) fn new(options: &'a CopyOptions) -> CopyEncoder<'a> {
-        CopyEncoder { options }
+        CopyEncoder { options, unsigned: AtomicBool::new(options.format == CopyFormat::Binary) }
     }
 
-    /// What comes before the rows: the header line, or the signature of a binary copy.
+    /// The header line before the rows.
     pub(super) fn start(&self, schema: &Schema, out: &mut Replies) {
-        if self.options.format == CopyFormat::Binary {
-            out.begin(b'd');
-            out.buffer.put_slice(BINARY_SIGNATURE);
-            // No flags, no extension.
-            out.buffer.put_u64(0);
-            out.end();
-        } else if self.options.header {
+        if self.options.header {
             out.begin(b'd');
             for (at, field) in schema.fields().iter().enumerate() {
                 self.options.write_separator(at, &mut out.buffer);
@@ -60,13 +58,23 @@ impl<'a> CopyEncoder<'a> {
     pub(super) fn end(&self, out: &mut Replies) {
         if self.options.format == CopyFormat::Binary {
             out.begin(b'd');
+            self.sign(out);
             out.buffer.put_i16(BINARY_TRAILER);
             out.end();
         }
     }
 
+    /// Writes the signature of a binary copy, once.
+    fn sign(&self, out: &mut Replies) {
+        if self.unsigned.swap(false, Ordering::Relaxed) {
+            out.buffer.put_slice(BINARY_SIGNATURE);
+            // No flags, no extension.
+            out.buffer.put_u64(0);
+        }
+    }
+
     /// Prepares a batch.
-    pub(super) fn batch(&self, batch: &RecordBatch) -> Result<CopyBatch<'a>> {
+    pub(super) fn batch<'b>(&'b self, batch: &RecordBatch) -> Result<CopyBatch<'b>> {
         let fields = batch.schema_ref().fields().iter().zip(batch.columns());
         let columns = match self.options.format {
             CopyFormat::Binary => {
@@ -77,7 +85,7 @@ impl<'a> CopyEncoder<'a> {
                 Columns::Text(fields.map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect())
             }
         };
-        Ok(CopyBatch { options: self.options, columns, rows: batch.num_rows() })
+        Ok(CopyBatch { encoder: self, columns, rows: batch.num_rows() })
     }
 }
 
@@ -91,6 +99,7 @@ impl CopyBatch<'_> {
         out.begin(b'd');
         match &self.columns {
             Columns::Binary(columns) => {
+                self.encoder.sign(out);
                 out.buffer.put_u16(columns.len() as u16);
                 columns.iter().try_for_each(|column| column.write(row, &mut out.buffer))?;
             }
@@ -103,14 +112,14 @@ impl CopyBatch<'_> {
     fn write_line(&self, columns: &[TextColumn], row: usize, out: &mut BytesMut) -> Result<()> {
         let mut field = String::new();
         for (at, column) in columns.iter().enumerate() {
-            self.options.write_separator(at, out);
+            self.encoder.options.write_separator(at, out);
             if column.is_null(row) {
-                out.put_slice(self.options.null.as_bytes());
+                out.put_slice(self.encoder.options.null.as_bytes());
                 continue;
             }
             field.clear();
             column.write(row, &mut field).map_err(Error::internal)?;
-            self.options.write_field(&field, out);
+            self.encoder.options.write_field(&field, out);
         }
         out.put_u8(b'\n');
         Ok(())

@@ -39,7 +39,6 @@ empty! {
     "pg_sequence": "seqrelid" Int, "seqtypid" Int, "seqstart" Int, "seqincrement" Int, "seqmax" Int, "seqmin" Int, "seqcycle" Bool;
     "pg_stat_activity": "datid" Int, "datname" Text, "pid" Int, "usename" Text, "application_name" Text, "state" Text, "query" Text;
     "pg_statistic_ext": "oid" Int, "stxrelid" Int, "stxname" Text, "stxnamespace" Int, "stxowner" Int, "stxstattarget" Int, "stxkeys" Texts, "stxkind" Texts;
-    "pg_tablespace": "oid" Int, "spcname" Text, "spcowner" Int, "spcacl" Texts, "spcoptions" Texts;
     "pg_trigger": "oid" Int, "tgrelid" Int, "tgparentid" Int, "tgname" Text, "tgfoid" Int, "tgtype" Int, "tgenabled" Text, "tgisinternal" Bool, "tgconstraint" Int, "tgdeferrable" Bool, "tginitdeferred" Bool;
     "pg_views": "schemaname" Text, "viewname" Text, "viewowner" Text, "definition" Text;
 }

@@ -30,6 +30,11 @@ pub(super) const TABLES: &[SystemTable] = &[
         rows: databases,
     },
     SystemTable {
+        name: "pg_tablespace",
+        columns: &[("oid", Int), ("spcname", Text), ("spcowner", Int), ("spcacl", Texts), ("spcoptions", Texts)],
+        rows: |_| vec![row![oid::TABLESPACE, "pg_default", oid::role("root"), Cell::Null, Cell::Null]],
+    },
+    SystemTable {
         name: "pg_namespace",
         columns: &[("oid", Int), ("nspname", Text), ("nspowner", Int), ("nspacl", Texts)],
         rows: namespaces,
@@ -194,7 +199,7 @@ fn databases(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
     databases
         .map(|row| {
             let owner = oid::role(&row.owner);
-            row![row.id.0, &row.name, owner, UTF8, "c", false, true, -1, "C", "C", Cell::Null, 0, Cell::Null]
+            row![row.id.0, &row.name, owner, UTF8, "c", false, true, -1, "C", "C", Cell::Null, oid::TABLESPACE, Cell::Null]
         })
         .collect()
 }

@@ -10,6 +10,8 @@ pub const INFORMATION_SCHEMA: i64 = 12;
 pub const ACCESS_METHOD: i64 = 2;
 /// Oid of the default collation, as in PostgreSQL.
 pub const COLLATION: i64 = 100;
+/// Oid of the one tablespace, `pg_default`, as in PostgreSQL.
+pub const TABLESPACE: i64 = 1663;
 /// Set in the oid of a primary key's index, whose other bits are the table's id.
 const INDEX_BIT: i64 = 1 << 30;
 /// Set in the oid of a primary key's constraint.

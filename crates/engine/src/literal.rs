@@ -1,0 +1,126 @@
+//! PostgreSQL's readings of a syntax tree that DataFusion would read otherwise.
+
+use std::ops::ControlFlow;
+
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_core::rows::sql_type;
+use lakeport_core::value::{ColumnBuilder, format_value};
+use lakeport_core::{Error, Result};
+use sqlparser::ast::{
+    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+use crate::types::column_type;
+
+/// Applies the readings to a whole statement.
+///
+/// # Errors
+/// 22P02 and its kin for a literal that is no value of the type it is cast to.
+pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
+    match VisitMut::visit(statement, &mut Readings) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Readings;
+
+impl VisitorMut for Readings {
+    type Break = Error;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        let (literal, data_type) = match expr {
+            Expr::Cast { expr: inner, data_type, .. } => (inner, data_type.clone()),
+            Expr::TypedString(typed) => {
+                let Some(text) = literal_text(&typed.value) else { return ControlFlow::Continue(()) };
+                return finish(cast_literal(&text, &typed.data_type.clone()), expr);
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        let Expr::Value(value) = literal.as_ref() else { return ControlFlow::Continue(()) };
+        let Some(text) = literal_text(value) else { return ControlFlow::Continue(()) };
+        finish(cast_literal(&text, &data_type), expr)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
+            && let Some(function) = name.0.last().and_then(|part| part.as_ident())
+        {
+            name_function_column(function.clone(), alias);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn finish(rewritten: Result<Option<Expr>>, expr: &mut Expr) -> ControlFlow<Error> {
+    match rewritten {
+        Ok(Some(new)) => *expr = new,
+        Ok(None) => {}
+        Err(error) => return ControlFlow::Break(error),
+    }
+    ControlFlow::Continue(())
+}
+
+fn literal_text(value: &ValueWithSpan) -> Option<String> {
+    match &value.value {
+        Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text.clone()),
+        Value::DollarQuotedString(text) => Some(text.value.clone()),
+        _ => None,
+    }
+}
+
+/// A literal cast to a type: our reading of its text, in a form that DataFusion's own cast takes.
+fn cast_literal(text: &str, data_type: &ast::DataType) -> Result<Option<Expr>> {
+    match column_type(data_type) {
+        None | Some(SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes) => Ok(None),
+        Some(ty) => typed_literal(text, &ty).map(Some),
+    }
+}
+
+/// The literal as a value of a type.
+///
+/// # Errors
+/// The text is no value of the type.
+pub(crate) fn typed_literal(text: &str, ty: &SqlType) -> Result<Expr> {
+    let mut builder = ColumnBuilder::new(ty, 1);
+    builder.append_text(text)?;
+    let value = builder.finish();
+    let sql = if let SqlType::Array(element) = ty {
+        let list = arrow_array::cast::AsArray::as_list::<i32>(&value).value(0);
+        let mut items = Vec::with_capacity(list.len());
+        for row in 0..list.len() {
+            items.push(if list.is_null(row) { "NULL".to_string() } else { quoted_value(&list, row, element)? });
+        }
+        format!("CAST(ARRAY[{}] AS {ty})", items.join(", "))
+    } else {
+        format!("CAST({} AS {ty})", quoted_value(&value, 0, ty)?)
+    };
+    parsed(&sql)
+}
+
+fn quoted_value(values: &arrow_array::ArrayRef, row: usize, ty: &SqlType) -> Result<String> {
+    let mut text = String::new();
+    format_value(values, row, ty, &mut text).map_err(Error::internal)?;
+    Ok(lakeport_base::name::quote_literal(&text))
+}
+
+/// The expression of a text of ours.
+pub(crate) fn parsed(sql: &str) -> Result<Expr> {
+    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).and_then(|mut parser| parser.parse_expr());
+    parsed.map_err(|error| Error::new(Sqlstate::SYNTAX_ERROR, error.to_string()))
+}
+
+/// The one column of a function in FROM has the function's name, or its alias'.
+fn name_function_column(function: Ident, alias: &mut Option<TableAlias>) {
+    let alias = alias.get_or_insert_with(|| TableAlias { explicit: true, name: function, columns: Vec::new(), at: None });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+/// The type of an Arrow value, for messages.
+pub(crate) fn shown_type(data_type: &arrow_schema::DataType) -> SqlType {
+    sql_type(&arrow_schema::Field::new("", data_type.clone(), true))
+}

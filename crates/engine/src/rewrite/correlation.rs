@@ -1,0 +1,131 @@
+//! Conditions by which a subquery refers to the outer query. Planning takes equalities with inner columns only.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+};
+
+use super::last_name;
+
+/// Whether a column's qualifier names no table of the query.
+pub(super) fn refers_outside(query: &Query) -> bool {
+    let names = Qualifiers::of(query);
+    !names.used.is_subset(&names.tables)
+}
+
+/// Makes the conditions of a subquery fit for planning, where they are not: an outer column that equals an inner one
+/// is replaced by it in the other conditions, and conditions on the outer query alone are taken out and answered.
+pub(super) fn relieve(select: &mut Select) -> Option<Expr> {
+    let tables = Qualifiers::of(&select.from).tables;
+    let mut conditions = Vec::new();
+    conjuncts(select.selection.take()?, &mut conditions);
+    for index in 0..conditions.len() {
+        if let Some((outer, inner)) = equality(&conditions[index], &tables) {
+            let others = conditions.iter_mut().enumerate().filter(|(other, _)| *other != index);
+            others.for_each(|(_, condition)| drop(VisitMut::visit(condition, &mut Replace { outer: &outer, inner: &inner })));
+        }
+    }
+    let (outer, inner) = conditions.into_iter().partition(|condition| is_outer(condition, &tables));
+    select.selection = all(inner);
+    all(outer)
+}
+
+fn conjuncts(condition: Expr, into: &mut Vec<Expr>) {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            conjuncts(*left, into);
+            conjuncts(*right, into);
+        }
+        Expr::Nested(inner) => conjuncts(*inner, into),
+        other => into.push(other),
+    }
+}
+
+fn all(conditions: Vec<Expr>) -> Option<Expr> {
+    conditions.into_iter().map(|condition| Expr::Nested(Box::new(condition))).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    })
+}
+
+/// The columns of `inner = outer`, outer first.
+fn equality(condition: &Expr, tables: &HashSet<String>) -> Option<(Expr, Expr)> {
+    let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition else { return None };
+    match (qualifier(left)?, qualifier(right)?) {
+        (left_table, right_table) if tables.contains(&left_table) == tables.contains(&right_table) => None,
+        (left_table, _) if tables.contains(&left_table) => Some((*right.clone(), *left.clone())),
+        _ => Some((*left.clone(), *right.clone())),
+    }
+}
+
+fn qualifier(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [.., table, _] => Some(table.value.to_ascii_lowercase()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a condition names columns of the outer query and no others.
+fn is_outer(condition: &Expr, tables: &HashSet<String>) -> bool {
+    let names = Qualifiers::of(condition);
+    !names.bare && !names.used.is_empty() && names.used.is_disjoint(tables) && names.tables.is_empty()
+}
+
+struct Replace<'a> {
+    outer: &'a Expr,
+    inner: &'a Expr,
+}
+
+impl VisitorMut for Replace<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if expr == self.outer {
+            *expr = self.inner.clone();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Names of tables, and the qualifiers of columns.
+#[derive(Default)]
+struct Qualifiers {
+    tables: HashSet<String>,
+    used: HashSet<String>,
+    /// There are columns without qualifiers.
+    bare: bool,
+}
+
+impl Qualifiers {
+    fn of(node: &impl Visit) -> Qualifiers {
+        let mut names = Qualifiers::default();
+        let _ = node.visit(&mut names);
+        names
+    }
+}
+
+impl Visitor for Qualifiers {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let (alias, name) = match factor {
+            TableFactor::Table { name, alias, .. } => (alias.as_ref(), last_name(&name.0)),
+            TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => (alias.as_ref(), None),
+            _ => (None, None),
+        };
+        self.tables.extend(alias.map(|alias| alias.name.value.as_str()).or(name).map(str::to_ascii_lowercase));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.bare |= matches!(expr, Expr::Identifier(_));
+        self.used.extend(qualifier(expr));
+        ControlFlow::Continue(())
+    }
+}
