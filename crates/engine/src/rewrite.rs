@@ -1,140 +1,110 @@
-//! PostgreSQL's readings of a syntax tree that DataFusion would read otherwise.
+//! PostgreSQL's forms that DataFusion plans only when they are written in another way.
+
+mod catalog;
+mod correlation;
+mod subquery;
 
 use std::ops::ControlFlow;
 
-use lakeport_base::{SqlType, Sqlstate};
-use lakeport_core::rows::sql_type;
-use lakeport_core::value::{ColumnBuilder, format_value};
-use lakeport_core::{Error, Result};
 use sqlparser::ast::{
-    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, TableFactor, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use crate::types::column_type;
-
-/// Applies the readings to a whole statement.
-///
-/// # Errors
-/// 22P02 and its kin for a literal that is no value of the type it is cast to.
-pub(crate) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match VisitMut::visit(statement, &mut Readings) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+/// Rewrites a statement whose select lists have their names already.
+pub(crate) fn rewrite(statement: &mut ast::Statement) {
+    let _ = VisitMut::visit(statement, &mut Forms);
 }
 
-struct Readings;
+struct Forms;
 
-impl VisitorMut for Readings {
-    type Break = Error;
+impl VisitorMut for Forms {
+    type Break = ();
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        let (literal, data_type) = match expr {
-            Expr::Cast { expr: inner, data_type, .. } => (inner, data_type.clone()),
-            Expr::TypedString(typed) => {
-                let Some(text) = literal_text(&typed.value) else { return ControlFlow::Continue(()) };
-                return finish(cast_literal(&text, &typed.data_type.clone()), expr);
-            }
-            _ => return ControlFlow::Continue(()),
-        };
-        let Expr::Value(value) = literal.as_ref() else { return ControlFlow::Continue(()) };
-        let Some(text) = literal_text(value) else { return ControlFlow::Continue(()) };
-        finish(cast_literal(&text, &data_type), expr)
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let Some(unnest) = unnest(factor) {
+            *factor = unnest;
+        }
+        ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        if let TableFactor::Table { name, alias, args: Some(_), .. } = factor
-            && let Some(function) = name.0.last().and_then(|part| part.as_ident())
-        {
-            name_function_column(function.clone(), alias);
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let replacement = match expr {
+            Expr::Identifier(name) => keyword(name),
+            Expr::Function(function) => subquery::array(function).or_else(|| catalog::lookup(function)),
+            Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
+            Expr::Subquery(query) => subquery::single_value(query),
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if let Some(items) = array_items(right) {
+                    *right = Box::new(items);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(replacement) = replacement {
+            *expr = replacement;
         }
         ControlFlow::Continue(())
     }
 }
 
-fn finish(rewritten: Result<Option<Expr>>, expr: &mut Expr) -> ControlFlow<Error> {
-    match rewritten {
-        Ok(Some(new)) => *expr = new,
-        Ok(None) => {}
-        Err(error) => return ControlFlow::Break(error),
-    }
-    ControlFlow::Continue(())
+/// Functions that SQL writes without parentheses and the parser takes for columns.
+fn keyword(name: &Ident) -> Option<Expr> {
+    const KEYWORDS: &[&str] = &["current_role", "current_schema"];
+    let plain = name.quote_style.is_none();
+    let known = KEYWORDS.iter().find(|keyword| plain && name.value.eq_ignore_ascii_case(keyword))?;
+    parse(&format!("{known}()"))
 }
 
-fn literal_text(value: &ValueWithSpan) -> Option<String> {
-    match &value.value {
-        Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text.clone()),
-        Value::DollarQuotedString(text) => Some(text.value.clone()),
+/// `unnest(...)` in FROM, which the parser knows without a schema before it only.
+fn unnest(factor: &TableFactor) -> Option<TableFactor> {
+    let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return None };
+    if !last_name(&name.0).is_some_and(|name| name.eq_ignore_ascii_case("unnest")) {
+        return None;
+    }
+    let array_exprs = args.args.iter().map(|argument| unnamed(argument).cloned()).collect::<Option<_>>()?;
+    Some(TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: *with_ordinality,
+    })
+}
+
+/// The array that a literal such as `'{a,b}'` stands for after ANY or ALL.
+fn array_items(expr: &Expr) -> Option<Expr> {
+    let Expr::Value(value) = expr else { return None };
+    let ast::Value::SingleQuotedString(text) = &value.value else { return None };
+    let ty = lakeport_base::SqlType::Array(Box::new(lakeport_base::SqlType::Text));
+    crate::literal::typed_literal(text, &ty).ok()
+}
+
+/// The expression of a text that we wrote.
+fn parse(text: &str) -> Option<Expr> {
+    Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
+}
+
+fn last_name(parts: &[ObjectNamePart]) -> Option<&str> {
+    match parts.last()? {
+        ObjectNamePart::Identifier(name) => Some(&name.value),
+        ObjectNamePart::Function(_) => None,
+    }
+}
+
+fn unnamed(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
         _ => None,
     }
 }
 
-/// A literal cast to a type: our reading of its text, in a form that DataFusion's own cast takes.
-fn cast_literal(text: &str, data_type: &ast::DataType) -> Result<Option<Expr>> {
-    let written = data_type.to_string().to_ascii_lowercase();
-    if written.strip_prefix("pg_catalog.").unwrap_or(&written) == "regclass" {
-        return relation_oid(text).map(Some);
+/// The arguments of a call, if they are plain expressions.
+fn arguments(function: &ast::Function) -> Option<Vec<&Expr>> {
+    match &function.args {
+        FunctionArguments::List(list) => list.args.iter().map(unnamed).collect(),
+        _ => None,
     }
-    match column_type(data_type) {
-        None | Some(SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes) => Ok(None),
-        Some(ty) => typed_literal(text, &ty).map(Some),
-    }
-}
-
-/// The literal as a value of a type.
-///
-/// # Errors
-/// The text is no value of the type.
-pub(crate) fn typed_literal(text: &str, ty: &SqlType) -> Result<Expr> {
-    let mut builder = ColumnBuilder::new(ty, 1);
-    builder.append_text(text)?;
-    let value = builder.finish();
-    let sql = if let SqlType::Array(element) = ty {
-        let list = arrow_array::cast::AsArray::as_list::<i32>(&value).value(0);
-        let mut items = Vec::with_capacity(list.len());
-        for row in 0..list.len() {
-            items.push(if list.is_null(row) { "NULL".to_string() } else { quoted_value(&list, row, element)? });
-        }
-        format!("CAST(ARRAY[{}] AS {ty})", items.join(", "))
-    } else {
-        format!("CAST({} AS {ty})", quoted_value(&value, 0, ty)?)
-    };
-    parsed(&sql)
-}
-
-fn quoted_value(values: &arrow_array::ArrayRef, row: usize, ty: &SqlType) -> Result<String> {
-    let mut text = String::new();
-    format_value(values, row, ty, &mut text).map_err(Error::internal)?;
-    Ok(lakeport_base::name::quote_literal(&text))
-}
-
-/// `'name'::regclass`: a number stays one, a name becomes a look-up.
-fn relation_oid(text: &str) -> Result<Expr> {
-    if text.parse::<i64>().is_ok() {
-        return parsed(&format!("CAST('{text}' AS BIGINT)"));
-    }
-    let name = text.rsplit('.').next().unwrap_or(text).trim_matches('"');
-    let name = lakeport_base::name::quote_literal(name);
-    parsed(&format!("(SELECT max(oid) FROM pg_catalog.pg_class WHERE relname = {name})"))
-}
-
-/// The expression of a text of ours.
-pub(crate) fn parsed(sql: &str) -> Result<Expr> {
-    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).and_then(|mut parser| parser.parse_expr());
-    parsed.map_err(|error| Error::new(Sqlstate::SYNTAX_ERROR, error.to_string()))
-}
-
-/// The one column of a function in FROM has the function's name, or its alias'.
-fn name_function_column(function: Ident, alias: &mut Option<TableAlias>) {
-    let alias = alias.get_or_insert_with(|| TableAlias { explicit: true, name: function, columns: Vec::new(), at: None });
-    if alias.columns.is_empty() {
-        alias.columns.push(TableAliasColumnDef::from_name(alias.name.clone()));
-    }
-}
-
-/// The type of an Arrow value, for messages.
-pub(crate) fn shown_type(data_type: &arrow_schema::DataType) -> SqlType {
-    sql_type(&arrow_schema::Field::new("", data_type.clone(), true))
 }

@@ -23,8 +23,9 @@ pub(super) fn relieve(select: &mut Select) -> Option<Expr> {
     conjuncts(select.selection.take()?, &mut conditions);
     for index in 0..conditions.len() {
         if let Some((outer, inner)) = equality(&conditions[index], &tables) {
-            let others = conditions.iter_mut().enumerate().filter(|(other, _)| *other != index);
-            others.for_each(|(_, condition)| drop(VisitMut::visit(condition, &mut Replace { outer: &outer, inner: &inner })));
+            for (_, condition) in conditions.iter_mut().enumerate().filter(|(other, _)| *other != index) {
+                let _ = VisitMut::visit(condition, &mut Replace { outer: &outer, inner: &inner });
+            }
         }
     }
     let (outer, inner) = conditions.into_iter().partition(|condition| is_outer(condition, &tables));
