@@ -32,7 +32,13 @@ impl Relations for SessionRelations {
         if let ([], Some(rows)) = (name.qualifiers(), self.shows.get(name.name())) {
             return Ok(Some(Relation::Rows(rows.clone())));
         }
-        let viewer = Viewer { server: &self.server, directory: &self.directory, user: &self.user, database: &self.database };
+        let viewer = Viewer {
+            server: &self.server,
+            directory: &self.directory,
+            user: &self.user,
+            database: &self.database,
+            search_path: &self.search_path,
+        };
         if let Some(rows) = show::system_table(viewer, name)? {
             return Ok(Some(Relation::Rows(rows)));
         }

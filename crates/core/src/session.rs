@@ -161,6 +161,35 @@ impl Session {
         }
     }
 
+    /// Opens a transaction for the statements of one message, if there are several, no block is open, and all of them
+    /// only read and write rows. Answers whether it did.
+    pub async fn begin_batch(&self, statements: &[Parsed]) -> Result<bool> {
+        let rows_only = |parsed: &Parsed| {
+            use Statement as S;
+            matches!(parsed.statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Truncate(_))
+        };
+        if statements.len() < 2 || self.block() != Block::Idle || !statements.iter().all(rows_only) {
+            return Ok(false);
+        }
+        let id = self.server.config.engine.begin().await?;
+        self.set_block(Some(OpenBlock { id, failed: false, now: self.server.config.env.now_micros() }));
+        Ok(true)
+    }
+
+    /// Ends the transaction of a message.
+    ///
+    /// # Errors
+    /// 40001 when the commit fails.
+    pub async fn end_batch(&self, commit: bool) -> Result<()> {
+        let Some(block) = self.open_block() else { return Ok(()) };
+        self.set_block(None);
+        if commit {
+            return self.server.config.engine.commit(block.id).await;
+        }
+        self.server.config.engine.rollback(block.id).await;
+        Ok(())
+    }
+
     /// Where the session stands with its block.
     pub fn block(&self) -> Block {
         match self.state().block {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use datafusion::catalog::{MemTable, TableProvider};
-use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, TableReference};
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use lakeport_base::QualifiedName;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
@@ -31,6 +34,7 @@ impl DataFusionEngine {
 
     async fn relation_provider(&self, cx: &QueryContext, relation: Relation) -> Result<Arc<dyn TableProvider>> {
         match relation {
+            Relation::Rows(batch) if batch.num_rows() == 0 => empty_table(&batch),
             Relation::Rows(batch) => {
                 let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;
                 Ok(Arc::new(table))
@@ -52,6 +56,13 @@ impl DataFusionEngine {
         }
         Ok(self.version_seen(table, cx.transaction).await?.files)
     }
+}
+
+/// A table that is known to be empty when a query is planned, so that what is joined with it need not be.
+fn empty_table(batch: &RecordBatch) -> Result<Arc<dyn TableProvider>> {
+    let schema = DFSchema::try_from(batch.schema()).map_err(from_datafusion)?;
+    let plan = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
+    Ok(Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(plan), None)))
 }
 
 /// A table over some of its files.

@@ -7,10 +7,23 @@ mod subquery;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, TableFactor, VisitMut, VisitorMut,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, TableAliasColumnDef, TableFactor,
+    VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
+
+/// Makes calls of the functions that SQL writes without parentheses and the parser takes for columns.
+pub(crate) fn call_keywords(statement: &mut ast::Statement) {
+    let _ = ast::visit_expressions_mut(statement, |expr| {
+        if let Expr::Identifier(name) = expr
+            && let Some(call) = keyword(name)
+        {
+            *expr = call;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
 
 /// Rewrites a statement whose select lists have their names already.
 pub(crate) fn rewrite(statement: &mut ast::Statement) {
@@ -26,12 +39,16 @@ impl VisitorMut for Forms {
         if let Some(unnest) = unnest(factor) {
             *factor = unnest;
         }
+        if let TableFactor::UNNEST { alias: Some(alias), .. } = factor
+            && alias.columns.is_empty()
+        {
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let replacement = match expr {
-            Expr::Identifier(name) => keyword(name),
             Expr::Function(function) => subquery::array(function).or_else(|| catalog::lookup(function)),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
             Expr::Subquery(query) => subquery::single_value(query),
@@ -50,7 +67,6 @@ impl VisitorMut for Forms {
     }
 }
 
-/// Functions that SQL writes without parentheses and the parser takes for columns.
 fn keyword(name: &Ident) -> Option<Expr> {
     const KEYWORDS: &[&str] = &["current_role", "current_schema"];
     let plain = name.quote_style.is_none();

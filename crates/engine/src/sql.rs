@@ -18,7 +18,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use crate::context::NESTING_DEPTH;
 use crate::error::from_datafusion;
 use crate::literal;
-use crate::rewrite::rewrite;
+use crate::rewrite::{call_keywords, rewrite};
 use crate::types::column_type;
 
 /// Marks a column name as made unique; what follows is not shown to clients.
@@ -63,6 +63,7 @@ fn rewritten(statement: Statement) -> Result<Statement> {
     Ok(match statement {
         Statement::Statement(inner) => {
             let mut inner = RULES.iter().fold(*inner, |statement, rule| rule.rewrite(statement));
+            call_keywords(&mut inner);
             let _ = VisitMut::visit(&mut inner, &mut ColumnNames);
             literal::rewrite(&mut inner)?;
             rewrite(&mut inner);
@@ -181,10 +182,17 @@ fn type_name(data_type: &ast::DataType) -> String {
         Some(SqlType::Bytes) => "bytea",
         Some(SqlType::Decimal(..)) => "numeric",
         Some(SqlType::Varchar(_)) => "varchar",
-        Some(SqlType::Array(_)) | None => "?column?",
+        Some(SqlType::Array(_)) => "?column?",
+        None => return oid_type_name(data_type),
         Some(other) => return other.to_string().to_ascii_lowercase(),
     };
     name.to_string()
+}
+
+/// The name of a type such as `regclass`.
+fn oid_type_name(data_type: &ast::DataType) -> String {
+    let written = data_type.to_string().to_ascii_lowercase();
+    written.rsplit('.').next().map_or_else(String::new, str::to_string)
 }
 
 fn folded(name: &Ident) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{Field, FieldRef};
+use arrow_schema::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -17,9 +17,17 @@ pub(crate) struct SqlTypes;
 impl TypePlanner for SqlTypes {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
         match column_type(sql_type) {
-            Some(ty) => Ok(Some(Arc::new(Field::new("", arrow_type(&ty), true)))),
+            Some(ty) => Ok(Some(Arc::new(Field::new("", plain_type(&ty), true)))),
             None => PgOidTypePlanner.plan_type_field(sql_type),
         }
+    }
+}
+
+/// The Arrow type without our metadata on elements, so that arrays of one type are of one Arrow type.
+fn plain_type(ty: &SqlType) -> DataType {
+    match ty {
+        SqlType::Array(element) => DataType::List(Arc::new(Field::new("item", plain_type(element), true))),
+        ty => arrow_type(ty),
     }
 }
 

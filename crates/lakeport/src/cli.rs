@@ -67,9 +67,12 @@ fn execute(command: Command) -> Result<()> {
         .thread_stack_size(WORKER_STACK_BYTES)
         .build()
         .context("start the runtime")?;
-    match command {
-        Command::Start(args) => runtime.block_on(node::run(Config::check(*args)?)),
+    let outcome = match command {
+        Command::Start(args) => Config::check(*args).and_then(|config| runtime.block_on(node::run(config))),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Userfile(args) => runtime.block_on(userfile::run(args)),
-    }
+    };
+    // A query that was given up may still be busy between two of its yields: do not wait for it.
+    runtime.shutdown_background();
+    outcome
 }

@@ -12,7 +12,7 @@ use crate::fault::{Fault, Flow};
 use crate::message::{Bind, Target, violation};
 use crate::params;
 use crate::portal::{Bound, Portal, PortalState, RowCursor};
-use crate::types::{ColumnShape, TEXT, declared_type, spread_formats};
+use crate::types::{ColumnShape, TEXT, declared_type, same_sorts, spread_formats};
 
 /// A statement ready to be bound.
 pub(crate) struct Prepared {
@@ -139,6 +139,11 @@ impl Connection {
             Outcome::Rows { tag, rows } => {
                 let formats = spread_result_formats(&bound.result_formats, rows.schema.fields().len())?;
                 let described = bound.prepared.description.columns.as_ref();
+                if described.is_some_and(|described| !same_sorts(described, &rows.schema)) {
+                    return Err(Error::unsupported("cached plan must not change result type")
+                        .with_hint("prepare the statement again: a table that it reads was changed")
+                        .into());
+                }
                 let cursor = RowCursor::new(tag, rows, formats).described_as(described);
                 return self.continue_portal(cursor, rows_max).await;
             }

@@ -1,4 +1,4 @@
-//! The simple protocol: a text with any number of statements, each of which stands by itself.
+//! The simple protocol: a text with any number of statements. Several that only read and write rows are one transaction.
 
 use std::sync::Arc;
 
@@ -19,6 +19,16 @@ impl Connection {
         if statements.is_empty() {
             self.link.out.empty_query();
         }
+        let session = Arc::clone(&self.session);
+        let together = session.begin_batch(&statements).await?;
+        let ran = self.run_statements(statements).await;
+        if together {
+            session.end_batch(ran.is_ok()).await?;
+        }
+        ran
+    }
+
+    async fn run_statements(&mut self, statements: Vec<Parsed>) -> Flow {
         for parsed in statements {
             let position = parsed.position;
             self.run_statement(parsed).await.map_err(|fault| fault.moved(position))?;

@@ -21,6 +21,8 @@ pub struct Viewer<'a> {
     pub directory: &'a Directory,
     pub user: &'a str,
     pub database: &'a str,
+    /// Schemas searched for bare names.
+    pub search_path: &'a [String],
 }
 
 /// The rows of a system table, or `None` when the name is not one. A bare name is looked for in `pg_catalog`, which is

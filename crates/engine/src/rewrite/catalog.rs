@@ -30,6 +30,7 @@ const LOOKUPS: &[Lookup] = &[
         answer: "description",
     },
     Lookup { function: "shobj_description", source: "pg_shdescription", keys: &["objoid"], answer: "description" },
+    Lookup { function: "pg_table_is_visible", source: "pg_class", keys: &["oid"], answer: "relvisible" },
     Lookup { function: "pg_get_constraintdef", source: "pg_constraint", keys: &["oid"], answer: "condef" },
     Lookup { function: "pg_get_indexdef", source: "pg_index", keys: &["indexrelid"], answer: "indexdef" },
 ];

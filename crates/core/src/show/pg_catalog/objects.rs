@@ -72,6 +72,8 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("relacl", Texts),
             ("reloptions", Texts),
             ("relpartbound", Text),
+            // Not PostgreSQL's: what pg_table_is_visible() answers.
+            ("relvisible", Bool),
         ],
         rows: classes,
     },
@@ -216,10 +218,13 @@ fn namespaces(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
 fn classes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for table in tables(viewer) {
-        rows.push(class(table, table.id.0, &table.name, "r", table.columns.len()));
+        let schema = viewer.directory.schemas.get(&table.schema);
+        let visible = schema.is_some_and(|schema| viewer.search_path.contains(&schema.name));
+        let class = |id, name: &str, kind, columns| [class(table, id, name, kind, columns), row![visible]].concat();
+        rows.push(class(table.id.0, &table.name, "r", table.columns.len()));
         if !table.primary_key.is_empty() {
             let name = format!("{}_pkey", table.name);
-            rows.push(class(table, oid::index(table.id), &name, "i", table.primary_key.len()));
+            rows.push(class(oid::index(table.id), &name, "i", table.primary_key.len()));
         }
     }
     rows

@@ -2,7 +2,7 @@
 
 use lakeport_base::SqlType;
 
-use super::Ty::{Bool, Int, Text};
+use super::Ty::{Bool, Int, Text, Texts};
 use super::{SystemTable, oid};
 use crate::row;
 use crate::show::Viewer;
@@ -36,6 +36,7 @@ pub(super) const TABLES: &[SystemTable] = &[
             ("typndims", Int),
             ("typcollation", Int),
             ("typdefault", Text),
+            ("typacl", Texts),
         ],
         rows: types,
     },
@@ -140,7 +141,7 @@ fn type_row(id: i64, name: &str, category: &str, length: i64, element: i64, arra
     let subscript = if category == "A" { "array_subscript_handler" } else { "-" };
     [
         row![id, name, oid::PG_CATALOG, oid::role("root"), length, by_value, kind, category, false, true, ",", 0],
-        row![subscript, element, array, input, output, false, 0, -1, 0, collation, Cell::Null],
+        row![subscript, element, array, input, output, false, 0, -1, 0, collation, Cell::Null, Cell::Null],
     ]
     .concat()
 }

@@ -1,0 +1,218 @@
+//! One table in memory and the engine on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, RecordBatch};
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use lakeport_base::id::{DatabaseId, SchemaId, TableId};
+use lakeport_base::{Env, QualifiedName, SqlType};
+use lakeport_catalog::model::{Column, Table};
+use lakeport_core::Result;
+use lakeport_core::engine::{Engine, QueryContext, Relation, Relations, TableHandle};
+use lakeport_engine::{DataFusionEngine, EngineOptions};
+use lakeport_sql::Statement;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+/// id, grp, name.
+pub type Row = (i64, Option<i64>, Option<String>);
+/// Rows by id.
+pub type Rows = BTreeMap<i64, Row>;
+
+/// An engine and its table `t (id INT8 PRIMARY KEY, grp INT4, name STRING)`.
+pub struct Bench {
+    engine: DataFusionEngine,
+    table: TableHandle,
+    _spill: tempfile::TempDir,
+}
+
+struct OneTable(TableHandle);
+
+#[async_trait]
+impl Relations for OneTable {
+    async fn find(&self, name: &QualifiedName) -> Result<Option<Relation>> {
+        Ok((name.name() == self.0.row.name).then(|| Relation::Table(self.0.clone())))
+    }
+}
+
+impl Bench {
+    pub async fn new() -> Bench {
+        let spill = tempfile::tempdir().unwrap();
+        let options =
+            EngineOptions { memory_bytes: 256 << 20, spill_dir: spill.path().to_path_buf(), parallelism: 2 };
+        let engine = DataFusionEngine::new(options, Env::system()).unwrap();
+        let table = TableHandle { row: Arc::new(table_row()), store: Arc::new(InMemory::new()) };
+        engine.create_table(&table).await.unwrap();
+        Bench { engine, table, _spill: spill }
+    }
+
+    fn context(&self, transaction: Option<u64>) -> QueryContext {
+        QueryContext {
+            relations: Arc::new(OneTable(self.table.clone())),
+            user: "root".to_string(),
+            database: "defaultdb".to_string(),
+            schema: "public".to_string(),
+            time_zone: "UTC".to_string(),
+            now: 0,
+            as_of: None,
+            transaction,
+            cancel: Default::default(),
+        }
+    }
+
+    /// Runs an INSERT, UPSERT, UPDATE or DELETE.
+    pub async fn write(&self, sql: &str, block: Option<u64>) -> Result<u64> {
+        let cx = self.context(block);
+        let written = match lakeport_sql::parse_one(sql).unwrap().statement {
+            Statement::Insert(insert) => self.engine.insert(&cx, &self.table, &insert, &[]).await?,
+            Statement::Update(update) => self.engine.update(&cx, &self.table, &update, &[]).await?,
+            Statement::Delete(delete) => self.engine.delete(&cx, &self.table, &delete, &[]).await?,
+            other => panic!("{other:?} is no write"),
+        };
+        Ok(written.rows)
+    }
+
+    pub async fn begin(&self) -> u64 {
+        self.engine.begin().await.unwrap()
+    }
+
+    pub async fn commit(&self, block: u64) -> Result<()> {
+        self.engine.commit(block).await
+    }
+
+    pub async fn rollback(&self, block: u64) {
+        self.engine.rollback(block).await;
+    }
+
+    /// The table as a statement sees it.
+    pub async fn rows(&self, block: Option<u64>) -> Rows {
+        let found = self.engine.query(&self.context(block), "SELECT id, grp, name FROM t", &[]).await.unwrap();
+        let batches: Vec<RecordBatch> = found.batches.try_collect().await.unwrap();
+        let rows: Vec<Row> = batches.iter().flat_map(rows_of).collect();
+        let count = rows.len();
+        let rows: Rows = rows.into_iter().map(|row| (row.0, row)).collect();
+        assert_eq!(rows.len(), count, "a key occurs twice");
+        rows
+    }
+
+    /// Replays the change data of every version: what came minus what went is the table.
+    pub async fn check_change_data(&self, expected: &Rows) {
+        let mut counts: HashMap<Row, i64> = HashMap::new();
+        for actions in self.log().await {
+            let changes: Vec<&Value> = actions.iter().filter_map(|action| action.get("cdc")).collect();
+            for (file, sign) in change_sources(&actions, &changes) {
+                for batch in self.parquet(&file).await {
+                    let kinds = batch.column_by_name("_change_type").cloned();
+                    for (index, row) in rows_of(&batch).into_iter().enumerate() {
+                        let sign = kinds.as_ref().map_or(sign, |kinds| kind_sign(kinds.as_string::<i32>().value(index)));
+                        *counts.entry(row).or_default() += sign;
+                    }
+                }
+            }
+        }
+        counts.retain(|_, count| *count != 0);
+        let expected: HashMap<Row, i64> = expected.values().map(|row| (row.clone(), 1)).collect();
+        assert_eq!(counts, expected);
+    }
+
+    /// Every file of the folder is named by the log.
+    pub async fn check_files(&self) {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let mut named = BTreeSet::new();
+        for actions in self.log().await {
+            for action in &actions {
+                let path = ["add", "cdc"].iter().find_map(|kind| action[*kind]["path"].as_str());
+                named.extend(path.map(str::to_string));
+            }
+        }
+        let files: Vec<_> = self.table.store.list(None).try_collect().await.unwrap();
+        let files = files.iter().map(|file| file.location.to_string()).filter(|file| !file.starts_with("_delta_log"));
+        let strangers: Vec<String> = files.filter(|file| !named.contains(file)).collect();
+        assert_eq!(strangers, Vec::<String>::new());
+    }
+
+    async fn log(&self) -> Vec<Vec<Value>> {
+        let mut entries = Vec::new();
+        let listed: Vec<_> = self.table.store.list(Some(&Path::from("_delta_log"))).collect().await;
+        let mut paths: Vec<Path> = listed.into_iter().map(|entry| entry.unwrap().location).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| path.as_ref().ends_with(".json")) {
+            let bytes = self.table.store.get(path).await.unwrap().bytes().await.unwrap();
+            let lines = std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
+            entries.push(lines.collect());
+        }
+        entries
+    }
+
+    async fn parquet(&self, path: &str) -> Vec<RecordBatch> {
+        let bytes = self.table.store.get(&Path::from(path)).await.unwrap().bytes().await.unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+        reader.map(|batch| batch.unwrap()).collect()
+    }
+}
+
+/// The files that tell a version's changes: its change data or, without any, the files it added and removed.
+fn change_sources(actions: &[Value], changes: &[&Value]) -> Vec<(String, i64)> {
+    let path = |value: &Value| value["path"].as_str().map(str::to_string);
+    if !changes.is_empty() {
+        return changes.iter().filter_map(|change| Some((path(change)?, 1))).collect();
+    }
+    let signed = |kind: &'static str, sign: i64| {
+        actions.iter().filter_map(move |action| Some((path(action.get(kind)?)?, sign)))
+    };
+    signed("add", 1).chain(signed("remove", -1)).collect()
+}
+
+fn kind_sign(kind: &str) -> i64 {
+    match kind {
+        "insert" | "update_postimage" => 1,
+        "delete" | "update_preimage" => -1,
+        other => panic!("unknown change type {other}"),
+    }
+}
+
+fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+    let column = |name: &str| Arc::clone(batch.column_by_name(name).unwrap());
+    let (ids, groups, names) = (column("id"), column("grp"), column("name"));
+    let (ids, groups) = (ids.as_primitive::<Int64Type>(), groups.as_primitive::<Int32Type>());
+    let names = names.as_string::<i32>();
+    let row = |index: usize| {
+        let grp = groups.is_valid(index).then(|| i64::from(groups.value(index)));
+        let name = names.is_valid(index).then(|| names.value(index).to_string());
+        (ids.value(index), grp, name)
+    };
+    (0..batch.num_rows()).map(row).collect()
+}
+
+fn table_row() -> Table {
+    let column = |name: &str, ty: SqlType, nullable: bool| Column {
+        name: name.to_string(),
+        stored_name: name.to_string(),
+        ty,
+        nullable,
+        default: None,
+        comment: None,
+    };
+    Table {
+        id: TableId(104),
+        schema: SchemaId(101),
+        database: DatabaseId(100),
+        name: "t".to_string(),
+        owner: "root".to_string(),
+        columns: vec![
+            column("id", SqlType::Int8, false),
+            column("grp", SqlType::Int4, true),
+            column("name", SqlType::Text, true),
+        ],
+        primary_key: vec!["id".to_string()],
+        comment: None,
+        created: 0,
+    }
+}
