@@ -86,7 +86,10 @@ fn statement(random: &mut Random, model: &Rows) -> (String, Result<Rows, &'stati
             for row in after.values_mut().filter(|row| row.1.is_some_and(|grp| groups.contains(&grp))) {
                 row.2 = None;
             }
-            (format!("UPDATE t SET name = NULL WHERE grp IN (SELECT s.grp FROM t AS s WHERE s.id < {limit})"), Ok(after))
+            (
+                format!("UPDATE t SET name = NULL WHERE grp IN (SELECT s.grp FROM t AS s WHERE s.id < {limit})"),
+                Ok(after),
+            )
         }
         7 => {
             let low = random.below(60);

@@ -1,6 +1,6 @@
 //! The log of one table: its latest state in memory, and commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -73,6 +73,12 @@ impl Changes {
 
     pub fn is_empty(&self) -> bool {
         self.adds.is_empty() && self.removes.is_empty() && self.application.is_none()
+    }
+
+    /// The files that the commit puts into the table.
+    fn paths(&self) -> HashSet<&str> {
+        let data = self.adds.iter().map(|add| add.path.as_str());
+        data.chain(self.change_files.iter().map(|file| file.path.as_str())).collect()
     }
 
     fn operation(&self) -> DeltaOperation {
@@ -153,7 +159,8 @@ impl Log {
 
     /// An earlier version.
     pub async fn at(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Snapshot> {
-        let state = DeltaTableState::try_new(&self.store(Arc::clone(store)), Some(version)).await.map_err(from_delta)?;
+        let state =
+            DeltaTableState::try_new(&self.store(Arc::clone(store)), Some(version)).await.map_err(from_delta)?;
         Snapshot::new(state)
     }
 
@@ -172,9 +179,10 @@ impl Log {
         let commit = tokio::spawn(async move {
             let committed = log.write(log_store, &base, &changes).await;
             match &committed {
+                Ok(()) => staging.keep_only(changes.paths()).await,
                 Err(error) if error.code() == lakeport_base::Sqlstate::SERIALIZATION_FAILURE => staging.discard().await,
                 // After any other failure the commit may have been stored.
-                _ => staging.keep(),
+                Err(_) => staging.keep(),
             }
             drop(lock);
             committed
@@ -206,11 +214,12 @@ impl Log {
         actions: Vec<Action>,
         operation: DeltaOperation,
     ) -> Result<()> {
-        let committed = CommitBuilder::from(CommitProperties::default().with_metadata([self.timestamp()]).with_max_retries(0))
-            .with_actions(actions)
-            .build(Some(base.state.as_ref()), self.store(Arc::clone(store)), operation)
-            .await
-            .map_err(from_delta)?;
+        let committed =
+            CommitBuilder::from(CommitProperties::default().with_metadata([self.timestamp()]).with_max_retries(0))
+                .with_actions(actions)
+                .build(Some(base.state.as_ref()), self.store(Arc::clone(store)), operation)
+                .await
+                .map_err(from_delta)?;
         self.set_latest(Snapshot::new(committed.snapshot())?);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Parquet files on their way into a table. They are deleted again unless a commit names them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -59,9 +60,15 @@ impl Staging {
         FileWriter::new(Arc::clone(&self.store), Arc::new(Schema::new(fields)), Path::from(CHANGE_FOLDER))
     }
 
-    /// Keeps the files, for a commit names them now or may do so.
+    /// Keeps the files, for a commit may name them.
     pub fn keep(&self) {
         self.store.written().clear();
+    }
+
+    /// Keeps the files that a commit names. The rest, which later statements of a block replaced, are deleted.
+    pub async fn keep_only(&self, named: HashSet<&str>) {
+        self.store.written().retain(|path| !named.contains(path.as_ref()));
+        self.discard().await;
     }
 
     /// Takes over the files of another staging.
@@ -128,7 +135,8 @@ impl FileWriter {
         .map_err(from_delta)?;
         let measured = schema.fields().iter().filter(|field| has_statistics(field.data_type()));
         let columns = Some(measured.map(|field| quoted(field.name())).take(STATISTICS_COLUMNS).collect());
-        let writer = PartitionWriter::try_with_config(store, config, Default::default(), columns).map_err(from_delta)?;
+        let writer =
+            PartitionWriter::try_with_config(store, config, Default::default(), columns).map_err(from_delta)?;
         Ok(FileWriter { schema, writer: Some(writer) })
     }
 
@@ -137,7 +145,8 @@ impl FileWriter {
         let Some(writer) = &mut self.writer else { return Err(Error::internal("the writer is closed")) };
         let columns = batch.columns().iter().zip(self.schema.fields());
         let columns = columns.map(|(column, field)| cast(column, field.data_type()).map_err(from_arrow));
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?).map_err(from_arrow)?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?).map_err(from_arrow)?;
         writer.write(&batch).await.map_err(from_delta)
     }
 
@@ -172,9 +181,8 @@ impl Drop for FileWriter {
 
 /// The table's columns as Parquet files hold them: plain Arrow types, list elements named as Delta names them.
 fn file_schema(table: &model::Table) -> SchemaRef {
-    let field = |column: &model::Column| {
-        Field::new(&column.stored_name, file_type(arrow_type(&column.ty)), column.nullable)
-    };
+    let field =
+        |column: &model::Column| Field::new(&column.stored_name, file_type(arrow_type(&column.ty)), column.nullable);
     Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()))
 }
 

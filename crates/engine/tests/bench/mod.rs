@@ -45,8 +45,7 @@ impl Relations for OneTable {
 impl Bench {
     pub async fn new() -> Bench {
         let spill = tempfile::tempdir().unwrap();
-        let options =
-            EngineOptions { memory_bytes: 256 << 20, spill_dir: spill.path().to_path_buf(), parallelism: 2 };
+        let options = EngineOptions { memory_bytes: 256 << 20, spill_dir: spill.path().to_path_buf(), parallelism: 2 };
         let engine = DataFusionEngine::new(options, Env::system()).unwrap();
         let table = TableHandle { row: Arc::new(table_row()), store: Arc::new(InMemory::new()) };
         engine.create_table(&table).await.unwrap();
@@ -111,7 +110,8 @@ impl Bench {
                 for batch in self.parquet(&file).await {
                     let kinds = batch.column_by_name("_change_type").cloned();
                     for (index, row) in rows_of(&batch).into_iter().enumerate() {
-                        let sign = kinds.as_ref().map_or(sign, |kinds| kind_sign(kinds.as_string::<i32>().value(index)));
+                        let sign =
+                            kinds.as_ref().map_or(sign, |kinds| kind_sign(kinds.as_string::<i32>().value(index)));
                         *counts.entry(row).or_default() += sign;
                     }
                 }
@@ -164,9 +164,8 @@ fn change_sources(actions: &[Value], changes: &[&Value]) -> Vec<(String, i64)> {
     if !changes.is_empty() {
         return changes.iter().filter_map(|change| Some((path(change)?, 1))).collect();
     }
-    let signed = |kind: &'static str, sign: i64| {
-        actions.iter().filter_map(move |action| Some((path(action.get(kind)?)?, sign)))
-    };
+    let signed =
+        |kind: &'static str, sign: i64| actions.iter().filter_map(move |action| Some((path(action.get(kind)?)?, sign)));
     signed("add", 1).chain(signed("remove", -1)).collect()
 }
 
@@ -211,6 +210,7 @@ fn table_row() -> Table {
             column("grp", SqlType::Int4, true),
             column("name", SqlType::Text, true),
         ],
+        dropped_names: Vec::new(),
         primary_key: vec!["id".to_string()],
         comment: None,
         created: 0,
