@@ -20,7 +20,12 @@ use crate::error::from_datafusion;
 
 impl DataFusionEngine {
     /// Registers every relation of `statement` that is not registered yet.
-    pub(crate) async fn register_relations(&self, cx: &QueryContext, session: &Session, statement: &Statement) -> Result<()> {
+    pub(crate) async fn register_relations(
+        &self,
+        cx: &QueryContext,
+        session: &Session,
+        statement: &Statement,
+    ) -> Result<()> {
         for reference in session.state.resolve_table_references(statement).map_err(from_datafusion)? {
             if is_registered(session, &reference) || session.state.table_functions().contains_key(reference.table()) {
                 continue;

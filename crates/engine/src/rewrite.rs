@@ -4,11 +4,14 @@ mod catalog;
 mod correlation;
 mod subquery;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, TableAliasColumnDef, TableFactor,
-    VisitMut, VisitorMut,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, TableAliasColumnDef,
+    TableFactor, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -35,6 +38,13 @@ struct Forms;
 impl VisitorMut for Forms {
     type Break = ();
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            let _ = VisitMut::visit(item, &mut Values { depth: 0 });
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let Some(unnest) = unnest(factor) {
             *factor = unnest;
@@ -51,12 +61,49 @@ impl VisitorMut for Forms {
         let replacement = match expr {
             Expr::Function(function) => subquery::array(function).or_else(|| catalog::lookup(function)),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
-            Expr::Subquery(query) => subquery::single_value(query),
+            Expr::Subquery(query) => subquery::single_value(query).or_else(|| subquery::of_aggregate(query)),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(items) = array_items(right) {
                     *right = Box::new(items);
                 }
                 None
+            }
+            _ => None,
+        };
+        if let Some(replacement) = replacement {
+            *expr = replacement;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Makes scalar subqueries of EXISTS and IN in a select list.
+struct Values {
+    /// Subqueries around the expression; theirs are none of this list's.
+    depth: usize,
+}
+
+impl VisitorMut for Values {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let replacement = match expr {
+            Expr::Exists { subquery, negated } if self.depth == 0 => subquery::exists(subquery, *negated),
+            Expr::InSubquery { expr, subquery, negated: false } if self.depth == 0 => {
+                parse(&format!("({expr}) = ANY(ARRAY({subquery}))"))
+            }
+            Expr::InSubquery { expr, subquery, negated: true } if self.depth == 0 => {
+                parse(&format!("({expr}) <> ALL(ARRAY({subquery}))"))
             }
             _ => None,
         };
@@ -74,13 +121,15 @@ fn keyword(name: &Ident) -> Option<Expr> {
     parse(&format!("{known}()"))
 }
 
-/// `unnest(...)` in FROM, which the parser knows without a schema before it only.
+/// `unnest(...)` in FROM, which the parser knows without a schema before it only, and series whose bounds are columns.
 fn unnest(factor: &TableFactor) -> Option<TableFactor> {
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return None };
-    if !last_name(&name.0).is_some_and(|name| name.eq_ignore_ascii_case("unnest")) {
-        return None;
-    }
-    let array_exprs = args.args.iter().map(|argument| unnamed(argument).cloned()).collect::<Option<_>>()?;
+    let values = args.args.iter().map(unnamed).collect::<Option<Vec<_>>>()?;
+    let array_exprs = match last_name(&name.0)?.to_ascii_lowercase().as_str() {
+        "unnest" => values.into_iter().cloned().collect(),
+        "generate_series" if values.iter().any(|value| names_column(value)) => vec![parse(&call_text(name, &values))?],
+        _ => return None,
+    };
     Some(TableFactor::UNNEST {
         alias: alias.clone(),
         array_exprs,
@@ -88,6 +137,18 @@ fn unnest(factor: &TableFactor) -> Option<TableFactor> {
         with_offset_alias: None,
         with_ordinality: *with_ordinality,
     })
+}
+
+fn call_text(name: &ast::ObjectName, arguments: &[&Expr]) -> String {
+    format!("{name}({})", arguments.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+fn names_column(expr: &Expr) -> bool {
+    let column = |expr: &Expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    ast::visit_expressions(expr, column).is_break()
 }
 
 /// The array that a literal such as `'{a,b}'` stands for after ANY or ALL.

@@ -10,9 +10,7 @@ use datafusion_pg_catalog::sql::rules::{
 };
 use lakeport_base::Sqlstate;
 use lakeport_core::{Error, Result};
-use sqlparser::ast::{
-    self, Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut};
 use sqlparser::dialect::PostgreSqlDialect;
 
 use crate::context::NESTING_DEPTH;
@@ -79,11 +77,7 @@ fn rewritten(statement: Statement) -> Result<Statement> {
 
 /// PostgreSQL's spellings that DataFusion does not know.
 static RULES: LazyLock<Vec<Arc<dyn SqlStatementRewriteRule>>> = LazyLock::new(|| {
-    vec![
-        Arc::new(StripCallableQualifier),
-        Arc::new(StripCollate),
-        Arc::new(RewritePgCatalogOperator),
-    ]
+    vec![Arc::new(StripCallableQualifier), Arc::new(StripCollate), Arc::new(RewritePgCatalogOperator)]
 });
 
 /// Names the columns of every select list as PostgreSQL does, each once.
@@ -153,7 +147,7 @@ fn column_name(expr: &Expr) -> String {
         Expr::Nested(expr) | Expr::Collate { expr, .. } => column_name(expr),
         Expr::Case { else_result: Some(last), .. } if column_name(last) != "?column?" => column_name(last),
         Expr::Case { .. } => "case".to_string(),
-        Expr::Exists { .. } => "exists".to_string(),
+        Expr::Exists { negated: false, .. } => "exists".to_string(),
         Expr::Array(_) => "array".to_string(),
         Expr::Extract { .. } => "extract".to_string(),
         Expr::Substring { .. } => "substring".to_string(),

@@ -23,11 +23,12 @@ impl ExprPlanner for ArrayLiterals {
             BinaryOperator::NotEq => Operator::NotEq,
             _ => return Ok(PlannerResult::Original(expr)),
         };
-        let (left, right) = match (array_like(&expr.left, &expr.right, schema)?, array_like(&expr.right, &expr.left, schema)?) {
-            (Some(left), _) => (left, expr.right),
-            (_, Some(right)) => (expr.left, right),
-            (None, None) => return Ok(PlannerResult::Original(expr)),
-        };
+        let (left, right) =
+            match (array_like(&expr.left, &expr.right, schema)?, array_like(&expr.right, &expr.left, schema)?) {
+                (Some(left), _) => (left, expr.right),
+                (_, Some(right)) => (expr.left, right),
+                (None, None) => return Ok(PlannerResult::Original(expr)),
+            };
         Ok(PlannerResult::Planned(binary_expr(left, operator, right)))
     }
 }

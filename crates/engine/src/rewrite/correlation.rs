@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Query, Select, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, Expr, Ident, Query, Select, TableFactor, TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
 };
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
-use super::last_name;
+use super::{last_name, parse};
 
 /// Whether a column's qualifier names no table of the query.
 pub(super) fn refers_outside(query: &Query) -> bool {
@@ -33,6 +35,53 @@ pub(super) fn relieve(select: &mut Select) -> Option<Expr> {
     all(outer)
 }
 
+/// Takes out the equalities of inner and outer columns: pairs, outer first.
+pub(super) fn take_equalities(select: &mut Select) -> Vec<(Expr, Expr)> {
+    let tables = Qualifiers::of(&select.from).tables;
+    let mut conditions = Vec::new();
+    select.selection.take().into_iter().for_each(|selection| conjuncts(selection, &mut conditions));
+    let (pairs, rest): (Vec<_>, Vec<_>) =
+        conditions.into_iter().partition(|condition| equality(condition, &tables).is_some());
+    select.selection = all(rest);
+    pairs.iter().filter_map(|pair| equality(pair, &tables)).collect()
+}
+
+/// Gives names of their own to inner columns that outer ones are compared with and that share their name with another
+/// such column: planning tells them apart by name only. Answers whether there were any.
+pub(super) fn name_keys(select: &mut Select) -> bool {
+    let tables = Qualifiers::of(&select.from).tables;
+    let mut conditions = Vec::new();
+    select.selection.take().into_iter().for_each(|selection| conjuncts(selection, &mut conditions));
+    let mut taken = HashSet::new();
+    let mut renamed = false;
+    for (number, condition) in conditions.iter_mut().enumerate() {
+        let Some((outer, inner)) = equality(condition, &tables) else { continue };
+        let Expr::CompoundIdentifier(parts) = &inner else { continue };
+        let [.., table, column] = parts.as_slice() else { continue };
+        if taken.insert(column.value.to_ascii_lowercase()) {
+            continue;
+        }
+        if let Some(key) = add_column(&mut select.from, table, column, number) {
+            *condition = Expr::BinaryOp { left: Box::new(key), op: BinaryOperator::Eq, right: Box::new(outer) };
+            renamed = true;
+        }
+    }
+    select.selection = all(conditions);
+    renamed
+}
+
+/// Adds a column to a table of FROM under a name of its own.
+fn add_column(from: &mut [TableWithJoins], table: &Ident, column: &Ident, number: usize) -> Option<Expr> {
+    let factors = from.iter_mut().flat_map(|source| {
+        [&mut source.relation].into_iter().chain(source.joins.iter_mut().map(|join| &mut join.relation))
+    });
+    let mut named = factors.filter(|factor| Qualifiers::of(*factor).tables.contains(&table.value.to_ascii_lowercase()));
+    let factor = named.next().filter(|factor| matches!(factor, TableFactor::Table { args: None, .. }))?;
+    let derived = format!("(SELECT *, {column} AS \" key {number}\" FROM {factor}) AS {table}");
+    *factor = Parser::new(&PostgreSqlDialect {}).try_with_sql(&derived).ok()?.parse_table_factor().ok()?;
+    parse(&format!("{table}.\" key {number}\""))
+}
+
 fn conjuncts(condition: Expr, into: &mut Vec<Expr>) {
     match condition {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
@@ -52,13 +101,15 @@ fn all(conditions: Vec<Expr>) -> Option<Expr> {
     })
 }
 
-/// The columns of `inner = outer`, outer first.
+/// The columns of `inner = outer`, outer first. A column without qualifier beside an outer one is an inner one.
 fn equality(condition: &Expr, tables: &HashSet<String>) -> Option<(Expr, Expr)> {
     let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition else { return None };
-    match (qualifier(left)?, qualifier(right)?) {
-        (left_table, right_table) if tables.contains(&left_table) == tables.contains(&right_table) => None,
-        (left_table, _) if tables.contains(&left_table) => Some((*right.clone(), *left.clone())),
-        _ => Some((*left.clone(), *right.clone())),
+    let is_outer = |expr: &Expr| qualifier(expr).is_some_and(|table| !tables.contains(&table));
+    let is_column = |expr: &Expr| matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    match (is_outer(left), is_outer(right)) {
+        (true, false) if is_column(right) => Some((*left.clone(), *right.clone())),
+        (false, true) if is_column(left) => Some((*right.clone(), *left.clone())),
+        _ => None,
     }
 }
 

@@ -10,6 +10,8 @@ use sqlparser::ast::{
     LimitClause, OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
     TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::{correlation, last_name, parse};
 use crate::functions::SINGLE_VALUE;
@@ -17,13 +19,20 @@ use crate::functions::SINGLE_VALUE;
 /// `(SELECT x ...)` as an aggregate, without which a subquery that refers to the outer query cannot be planned.
 /// With `LIMIT 1` the first value in order, else the only one.
 pub(super) fn single_value(query: &Query) -> Option<Expr> {
-    let (select, value) = plain_select(query)?;
-    let aggregate = match &query.limit_clause {
-        None => format!("{SINGLE_VALUE}({value})"),
-        Some(limit) if is_one(limit) && correlation::refers_outside(query) => format!("first_value({value}{})", order(query, value)?),
-        Some(_) => return None,
-    };
-    conditioned(with_value(query, select, &aggregate)?)
+    match &query.limit_clause {
+        None => aggregated(query, SINGLE_VALUE, &[]),
+        Some(limit) if is_one(limit) && correlation::refers_outside(query) => {
+            aggregated(query, "first_value", &order_keys(query)?)
+        }
+        Some(_) => None,
+    }
+}
+
+/// A subquery whose value is an aggregate already.
+pub(super) fn of_aggregate(query: &Query) -> Option<Expr> {
+    let mut query = query.clone();
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    correlation::name_keys(select).then(|| Expr::Subquery(Box::new(query)))
 }
 
 /// `ARRAY(SELECT x ...)`: the values in order, an empty array without rows.
@@ -35,10 +44,81 @@ pub(super) fn array(function: &Function) -> Option<Expr> {
     if let Some(transformed) = transformed(query) {
         return Some(transformed);
     }
-    let (select, value) = plain_select(query).filter(|_| query.limit_clause.is_none())?;
-    let aggregate = format!("array_agg({value}{})", order(query, value)?);
-    let aggregated = conditioned(with_value(query, select, &aggregate)?)?;
+    if query.limit_clause.is_some() {
+        return None;
+    }
+    let aggregated = aggregated(query, "array_agg", &order_keys(query)?)?;
     parse(&format!("coalesce({aggregated}, make_array())"))
+}
+
+/// EXISTS as a value, not as a condition of WHERE.
+pub(super) fn exists(query: &Query, negated: bool) -> Option<Expr> {
+    let compared = if negated { "= 0" } else { "> 0" };
+    match plain_select(query) {
+        Some((select, _)) if query.limit_clause.is_none() && correlation::refers_outside(query) => {
+            let counted = conditioned(with_value(query, select, "count(*)")?)?;
+            parse(&format!("coalesce({counted}, 0) {compared}"))
+        }
+        _ => parse(&format!(
+            "(SELECT count(*) {compared} FROM (SELECT 1 FROM ({query}) AS \" rows\" LIMIT 1) AS \" rows\")"
+        )),
+    }
+}
+
+/// The values of a plain SELECT under an aggregate function.
+fn aggregated(query: &Query, function: &str, order: &[OrderByExpr]) -> Option<Expr> {
+    let (select, value) = plain_select(query)?;
+    if holds_query(value) {
+        return layered(query, select, function, order);
+    }
+    conditioned(with_value(query, select, &call(function, &value.to_string(), order))?)
+}
+
+fn call(function: &str, value: &str, order: &[OrderByExpr]) -> String {
+    let keys = order.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if keys.is_empty() { format!("{function}({value})") } else { format!("{function}({value} ORDER BY {keys})") }
+}
+
+/// The same where the value is made of subqueries, which cannot be planned within an aggregate: they go to a subquery
+/// in FROM, whose columns are the value, what it is ordered by and what the outer query compares.
+fn layered(query: &Query, select: &Select, function: &str, order: &[OrderByExpr]) -> Option<Expr> {
+    if query.with.is_some() {
+        return None;
+    }
+    let mut inner = select.clone();
+    let condition = correlation::relieve(&mut inner);
+    let compared = correlation::take_equalities(&mut inner);
+    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = inner.projection.as_slice()
+    else {
+        return None;
+    };
+    let mut columns = vec![format!("{value} AS \" value\"")];
+    let mut keys = order.to_vec();
+    for (number, key) in keys.iter_mut().enumerate() {
+        columns.push(format!("{} AS \" order {number}\"", key.expr));
+        key.expr = parse(&format!("\" order {number}\""))?;
+    }
+    let mut conditions = vec!["true".to_string()];
+    for (number, (outer, inner)) in compared.iter().enumerate() {
+        columns.push(format!("{inner} AS \" key {number}\""));
+        conditions.push(format!("\" key {number}\" = {outer}"));
+    }
+    inner.projection = columns.iter().map(|column| select_item(column)).collect::<Option<_>>()?;
+    let (call, conditions) = (call(function, "\" value\"", &keys), conditions.join(" AND "));
+    guarded(condition, &format!("(SELECT {call} FROM ({inner}) AS \" rows\" WHERE {conditions})"))
+}
+
+fn select_item(text: &str) -> Option<SelectItem> {
+    Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_select_item().ok()
+}
+
+/// Whether an expression holds a subquery.
+fn holds_query(expr: &Expr) -> bool {
+    let query = |expr: &Expr| match expr {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    ast::visit_expressions(expr, query).is_break()
 }
 
 /// A SELECT of one value that is neither grouped nor an aggregate.
@@ -66,16 +146,25 @@ fn with_value(query: &Query, select: &Select, value: &str) -> Option<Query> {
     Some(Query { body, order_by: None, limit_clause: None, ..query.clone() })
 }
 
-/// The ORDER BY clause of a query as an argument of an aggregate.
-fn order(query: &Query, value: &Expr) -> Option<String> {
-    let Some(order) = &query.order_by else { return Some(String::new()) };
+/// What a query is ordered by; its own column, by number or by name, in full.
+fn order_keys(query: &Query) -> Option<Vec<OrderByExpr>> {
+    let Some(order) = &query.order_by else { return Some(Vec::new()) };
     let OrderByKind::Expressions(keys) = &order.kind else { return None };
-    let written = keys.iter().map(|key| {
-        let first = matches!(number(&key.expr), Some("1"));
-        let expr = if first { value.clone() } else { key.expr.clone() };
-        OrderByExpr { expr, ..key.clone() }.to_string()
-    });
-    Some(format!(" ORDER BY {}", written.collect::<Vec<_>>().join(", ")))
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let (name, value) = match select.projection.as_slice() {
+        [SelectItem::ExprWithAlias { expr, alias }] => (Some(alias), expr),
+        [SelectItem::UnnamedExpr(expr)] => (None, expr),
+        _ => return None,
+    };
+    let own = |expr: &Expr| match expr {
+        Expr::Identifier(key) => name.is_some_and(|name| name.value == key.value),
+        other => number(other) == Some("1"),
+    };
+    let key = |key: &OrderByExpr| match own(&key.expr) {
+        true => OrderByExpr { expr: value.clone(), ..key.clone() },
+        false => key.clone(),
+    };
+    Some(keys.iter().map(key).collect())
 }
 
 fn is_one(limit: &LimitClause) -> bool {
@@ -118,7 +207,9 @@ fn item_name(alias: &TableAlias) -> Ident {
 
 static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let functions = all_default_aggregate_functions();
-    let names = functions.iter().flat_map(|function| [function.name().to_string()].into_iter().chain(function.aliases().to_vec()));
+    let names = functions
+        .iter()
+        .flat_map(|function| [function.name().to_string()].into_iter().chain(function.aliases().to_vec()));
     names.chain([SINGLE_VALUE.to_string()]).collect()
 });
 
@@ -157,10 +248,15 @@ fn aggregates(function: &Function) -> bool {
 /// The subquery with conditions that can be planned.
 fn conditioned(mut query: Query) -> Option<Expr> {
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
-    let outer = correlation::relieve(select);
-    let subquery = Expr::Subquery(Box::new(query));
-    match outer {
+    let condition = correlation::relieve(select);
+    correlation::name_keys(select);
+    guarded(condition, &Expr::Subquery(Box::new(query)).to_string())
+}
+
+/// A subquery whose answer counts under a condition on the outer query only.
+fn guarded(condition: Option<Expr>, subquery: &str) -> Option<Expr> {
+    match condition {
         Some(condition) => parse(&format!("CASE WHEN {condition} THEN {subquery} END")),
-        None => Some(subquery),
+        None => parse(subquery),
     }
 }

@@ -201,7 +201,21 @@ fn databases(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
     databases
         .map(|row| {
             let owner = oid::role(&row.owner);
-            row![row.id.0, &row.name, owner, UTF8, "c", false, true, -1, "C", "C", Cell::Null, oid::TABLESPACE, Cell::Null]
+            row![
+                row.id.0,
+                &row.name,
+                owner,
+                UTF8,
+                "c",
+                false,
+                true,
+                -1,
+                "C",
+                "C",
+                Cell::Null,
+                oid::TABLESPACE,
+                Cell::Null
+            ]
         })
         .collect()
 }
@@ -273,7 +287,8 @@ fn defaults(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
 
 /// Numbers of a key's columns, from 1.
 fn key_numbers(table: &Table) -> Cell {
-    let number = |name: &String| table.columns.iter().position(|column| column.name == *name).map_or(0, |index| index + 1);
+    let number =
+        |name: &String| table.columns.iter().position(|column| column.name == *name).map_or(0, |index| index + 1);
     Cell::Texts(table.primary_key.iter().map(|name| number(name).to_string()).collect())
 }
 
@@ -289,7 +304,8 @@ fn key_names(table: &Table) -> String {
 /// What `pg_get_indexdef` shows; psql prints the part from the access method on.
 fn index_definition(viewer: Viewer<'_>, table: &Table) -> String {
     let schema = viewer.directory.schemas.get(&table.schema).map_or("", |schema| schema.name.as_str());
-    let (index, schema, name) = (quote_ident(&format!("{}_pkey", table.name)), quote_ident(schema), quote_ident(&table.name));
+    let (index, schema, name) =
+        (quote_ident(&format!("{}_pkey", table.name)), quote_ident(schema), quote_ident(&table.name));
     format!("CREATE UNIQUE INDEX {index} ON {schema}.{name} USING delta ({})", key_names(table))
 }
 

@@ -30,6 +30,8 @@ pub fn role(name: &str) -> i64 {
     if name == "root" {
         return 10;
     }
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (1 << 31) | (hash & 0x3fff_ffff) as i64
 }
