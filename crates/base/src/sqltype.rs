@@ -137,7 +137,7 @@ fn decimal(arguments: &[u32]) -> Option<SqlType> {
         [precision, scale] => (*precision, *scale),
         _ => return None,
     };
-    ((1..=38).contains(&precision) && scale <= precision).then(|| SqlType::Decimal(precision as u8, scale as u8))
+    ((1..=38).contains(&precision) && scale <= precision).then_some(SqlType::Decimal(precision as u8, scale as u8))
 }
 
 impl fmt::Display for SqlType {
@@ -170,8 +170,23 @@ mod tests {
     #[test]
     fn display_parses_back() {
         for text in [
-            "BOOL", "INT2", "INT4", "INT8", "FLOAT4", "FLOAT8", "DECIMAL(10,2)", "STRING", "VARCHAR(20)", "BYTES", "DATE",
-            "TIMESTAMP", "TIMESTAMPTZ", "UUID", "JSONB", "STRING[]", "DECIMAL(38,10)[]",
+            "BOOL",
+            "INT2",
+            "INT4",
+            "INT8",
+            "FLOAT4",
+            "FLOAT8",
+            "DECIMAL(10,2)",
+            "STRING",
+            "VARCHAR(20)",
+            "BYTES",
+            "DATE",
+            "TIMESTAMP",
+            "TIMESTAMPTZ",
+            "UUID",
+            "JSONB",
+            "STRING[]",
+            "DECIMAL(38,10)[]",
         ] {
             let parsed = SqlType::parse(text).unwrap_or_else(|| panic!("{text} does not parse"));
             assert_eq!(parsed.to_string(), text);

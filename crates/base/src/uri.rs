@@ -66,14 +66,16 @@ impl Uri {
         }
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let (user, password) = match userinfo.map(|info| info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p)))) {
-            None => (None, None),
-            Some((user, password)) => {
-                (Some(decode(user, "user")?), password.map(|p| decode(p, "password")).transpose()?)
-            }
-        };
+        let (user, password) =
+            match userinfo.map(|info| info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p)))) {
+                None => (None, None),
+                Some((user, password)) => {
+                    (Some(decode(user, "user")?), password.map(|p| decode(p, "password")).transpose()?)
+                }
+            };
         let host = decode(host, "host")?;
-        if host.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`')) {
+        if host.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`'))
+        {
             return Err(UriError::BadHost);
         }
         Ok(Uri { scheme, user, password, host, path: decode(path, "path")?, params: parse_query(query)? })

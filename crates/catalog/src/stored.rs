@@ -93,11 +93,7 @@ impl Shape for TableShape {
 
     fn to_stored(&self) -> StoredTable {
         let columns = self.columns.iter().map(StoredColumn::from).collect();
-        StoredTable::V1 {
-            columns,
-            primary_key: self.primary_key.clone(),
-            dropped_names: self.dropped_names.clone(),
-        }
+        StoredTable::V1 { columns, primary_key: self.primary_key.clone(), dropped_names: self.dropped_names.clone() }
     }
 
     fn from_stored(stored: StoredTable) -> std::result::Result<Self, String> {

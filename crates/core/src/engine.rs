@@ -139,12 +139,27 @@ pub trait Engine: Send + Sync {
         delete: &Delete,
         declared: &[Option<SqlType>],
     ) -> Result<Description>;
-    async fn insert(&self, cx: &QueryContext, table: &TableHandle, insert: &Insert, params: &[ArrayRef])
-    -> Result<Written>;
-    async fn update(&self, cx: &QueryContext, table: &TableHandle, update: &Update, params: &[ArrayRef])
-    -> Result<Written>;
-    async fn delete(&self, cx: &QueryContext, table: &TableHandle, delete: &Delete, params: &[ArrayRef])
-    -> Result<Written>;
+    async fn insert(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        insert: &Insert,
+        params: &[ArrayRef],
+    ) -> Result<Written>;
+    async fn update(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        update: &Update,
+        params: &[ArrayRef],
+    ) -> Result<Written>;
+    async fn delete(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+        delete: &Delete,
+        params: &[ArrayRef],
+    ) -> Result<Written>;
 
     /// Appends rows whose columns are named and typed as the table's, in any order; a missing column takes its default.
     /// All rows or none. Checks NOT NULL (23502) and the primary key (23505, within the rows and against the table).

@@ -157,7 +157,7 @@ impl Engine for StubEngine {
             biased;
             () = options.cancel.cancelled() => return Err(Error::canceled()),
             // An engine may wrap what comes out of the stream.
-            batches = self.collect(rows) => batches.map_err(|error| Error::internal(error))?,
+            batches = self.collect(rows) => batches.map_err(Error::internal)?,
         };
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let appended = Appended { rows, bytes: rows * 10 };

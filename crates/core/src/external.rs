@@ -100,9 +100,10 @@ impl Server {
         };
         check_params(&reference)?;
         let mut tx = self.config.catalog.read().await?;
-        let connection = tx.find_connection(&reference.name).await?.ok_or_else(|| {
-            missing_connection(&reference.name).prefixed("failed to load external connection object")
-        })?;
+        let connection = tx
+            .find_connection(&reference.name)
+            .await?
+            .ok_or_else(|| missing_connection(&reference.name).prefixed("failed to load external connection object"))?;
         resolve_in(&connection, &reference)
     }
 
@@ -168,10 +169,7 @@ pub(crate) fn missing_connection(name: &str) -> Error {
 }
 
 fn wrong_role(wanted: Role, found: Role) -> Error {
-    Error::new(
-        lakeport_base::Sqlstate::WRONG_OBJECT_TYPE,
-        format!("{wanted} cannot use object of type {found}"),
-    )
+    Error::new(lakeport_base::Sqlstate::WRONG_OBJECT_TYPE, format!("{wanted} cannot use object of type {found}"))
 }
 
 fn implicit_denied(target: &Target) -> Error {

@@ -2,8 +2,8 @@
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use futures::{Stream, StreamExt};
 use futures::future::BoxFuture;
+use futures::{Stream, StreamExt};
 use lakeport_base::Sqlstate;
 use lakeport_sql::stmt::copy::CopyOptions;
 use tokio::sync::mpsc;
@@ -16,11 +16,19 @@ pub enum Outcome {
     /// Nothing to say: an empty statement.
     Empty,
     /// No rows; the whole command tag, such as `INSERT 0 3`.
-    Done { tag: String },
+    Done {
+        tag: String,
+    },
     /// Rows; wire adds their number to the tag.
-    Rows { tag: &'static str, rows: RowStream },
+    Rows {
+        tag: &'static str,
+        rows: RowStream,
+    },
     CopyIn(CopyIn),
-    CopyOut { rows: RowStream, options: CopyOptions },
+    CopyOut {
+        rows: RowStream,
+        options: CopyOptions,
+    },
 }
 
 impl Outcome {

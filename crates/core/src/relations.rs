@@ -49,9 +49,14 @@ impl Relations for SessionRelations {
 
 impl Server {
     /// A table with the store of its folder: in the warehouse, or where its database lies.
-    pub(crate) async fn table_handle(self: &Arc<Self>, directory: &Directory, table: &Arc<Table>) -> Result<TableHandle> {
+    pub(crate) async fn table_handle(
+        self: &Arc<Self>,
+        directory: &Directory,
+        table: &Arc<Table>,
+    ) -> Result<TableHandle> {
         let folder = format!("{}/{}", table.database, table.id);
-        let location = directory.database_of(table.database).and_then(|database| Some((database, database.location.as_ref()?)));
+        let location =
+            directory.database_of(table.database).and_then(|database| Some((database, database.location.as_ref()?)));
         let root = match location {
             None => self.config.warehouse.clone(),
             Some((database, location)) => self.location_store(&database.owner, location).await?,

@@ -110,7 +110,8 @@ impl Server {
     pub async fn login(&self, user: &str) -> Result<Login> {
         let directory = self.directory().await?;
         let now = self.config.env.now_micros();
-        let role = directory.roles.get(user).filter(|role| role.login && role.valid_until.is_none_or(|until| now < until));
+        let role =
+            directory.roles.get(user).filter(|role| role.login && role.valid_until.is_none_or(|until| now < until));
         Ok(Login { verifier: role.and_then(|role| role.verifier.clone()) })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_array::ArrayRef;
 use futures::StreamExt;
 use lakeport_base::limits::NOTICE_QUEUE_MAX;
-use lakeport_base::{Sqlstate, SqlType};
+use lakeport_base::{SqlType, Sqlstate};
 use lakeport_sql::stmt::session::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
@@ -150,9 +150,7 @@ impl Session {
         self.server.count_statement(parsed.statement.topic(), counted);
         match outcome {
             Ok(Outcome::Rows { tag, rows }) => Ok(Outcome::Rows { tag, rows: limit.guard(rows, cancel) }),
-            Ok(Outcome::CopyOut { rows, options }) => {
-                Ok(Outcome::CopyOut { rows: limit.guard(rows, cancel), options })
-            }
+            Ok(Outcome::CopyOut { rows, options }) => Ok(Outcome::CopyOut { rows: limit.guard(rows, cancel), options }),
             Ok(outcome) => Ok(outcome),
             Err(error) => {
                 self.fail_block();

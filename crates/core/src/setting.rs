@@ -37,8 +37,7 @@ pub const SHOW_CREATE_SECRETS: Setting = setting(
 );
 pub const FEATURE_EXPORT: Setting = setting("feature.export.enabled", Kind::Bool, "true", "EXPORT is allowed");
 pub const FEATURE_IMPORT: Setting = setting("feature.import.enabled", Kind::Bool, "true", "IMPORT is allowed");
-pub const GC_TTL: Setting =
-    setting("gc.ttl", Kind::Duration, "25h", "how far back AS OF SYSTEM TIME reaches");
+pub const GC_TTL: Setting = setting("gc.ttl", Kind::Duration, "25h", "how far back AS OF SYSTEM TIME reaches");
 pub const JOBS_RETENTION: Setting =
     setting("jobs.retention_time", Kind::Duration, "336h", "how long finished jobs are kept");
 
@@ -73,7 +72,9 @@ impl Setting {
             Kind::Duration => units::parse_duration(value).map(|_| value.trim().to_string()),
         };
         checked.ok_or_else(|| {
-            Error::invalid(format!("invalid value for cluster setting {}: {value:?}", self.name)).with_hint(match self.kind {
+            Error::invalid(format!("invalid value for cluster setting {}: {value:?}", self.name)).with_hint(match self
+                .kind
+            {
                 Kind::Bool => "true or false",
                 Kind::Duration => "such as 10s, 90m or 25h",
             })

@@ -47,7 +47,12 @@ const fn reported(
 /// Every session variable, by name.
 pub const VARIABLES: &[Variable] = &[
     reported("application_name", "", Rule::Text, "application_name", "name of the client program"),
-    variable("autocommit_before_ddl", "on", Rule::Choice(&["on"]), "DDL in a transaction block commits the block first"),
+    variable(
+        "autocommit_before_ddl",
+        "on",
+        Rule::Choice(&["on"]),
+        "DDL in a transaction block commits the block first",
+    ),
     variable("bytea_output", "hex", Rule::Choice(&["hex"]), "text form of BYTES"),
     reported("client_encoding", "UTF8", Rule::Choice(&["UTF8", "UTF-8", "unicode"]), "client_encoding", "always UTF8"),
     variable("client_min_messages", "notice", Rule::Text, "accepted; notices are always sent"),
@@ -122,15 +127,20 @@ impl Variable {
                 "off" | "false" | "no" | "0" | "f" => Ok("off".into()),
                 _ => Err(refused("on or off")),
             },
-            Rule::Duration => duration_ms(value).map(|ms| ms.to_string()).ok_or_else(|| refused("such as 500 (ms) or 10s")),
+            Rule::Duration => {
+                duration_ms(value).map(|ms| ms.to_string()).ok_or_else(|| refused("such as 500 (ms) or 10s"))
+            }
             Rule::Choice(choices) => {
                 let chosen = choices.iter().find(|choice| choice.eq_ignore_ascii_case(value));
-                chosen.map(|_| choices[0].to_string()).ok_or_else(|| refused(&format!("one of: {}", choices.join(", "))))
+                chosen
+                    .map(|_| choices[0].to_string())
+                    .ok_or_else(|| refused(&format!("one of: {}", choices.join(", "))))
             }
             Rule::TimeZone => time_zone(value).ok_or_else(|| refused("such as UTC, Europe/Berlin or +02:00")),
-            Rule::ReadOnly => {
-                Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("parameter {:?} cannot be changed", self.name)))
-            }
+            Rule::ReadOnly => Err(Error::new(
+                Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("parameter {:?} cannot be changed", self.name),
+            )),
         }
     }
 }
@@ -144,7 +154,8 @@ pub fn duration_ms(value: &str) -> Option<u64> {
 /// The canonical form of a zone that Arrow can compute with.
 fn time_zone(value: &str) -> Option<String> {
     let value = value.trim();
-    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local") {
+    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local")
+    {
         return Some("UTC".to_string());
     }
     value.parse::<arrow_array::timezone::Tz>().ok().map(|_| value.to_string())

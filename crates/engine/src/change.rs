@@ -20,10 +20,10 @@ use crate::coerce::{coerce, table_batch};
 use crate::delta::files::DataFile;
 use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
 use crate::error::{from_arrow, from_datafusion};
-use crate::key::quoted;
+use crate::key::{quoted, register};
 use crate::query::{Planned, given_types, run};
 use crate::relations::table_provider;
-use crate::returning::{Returning, reference_of};
+use crate::returning::Returning;
 use crate::sql::parse_query;
 use crate::stage::Images;
 use crate::upsert::{assigned_text, check_assigned};
@@ -93,7 +93,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        session.register(&reference_of(change.name), table_provider(change.table, files, true)?)?;
+        register(&session, TARGET, table_provider(change.table, files, true)?)?;
         let statement: Statement = parse_query(&change.query)?;
         self.plan_statement(cx, session, statement, declared, &change.expected).await
     }
@@ -132,14 +132,14 @@ impl DataFusionEngine {
         if change.keys_change {
             self.check_keys(&writing, &changes.adds, untouched(&writing, &images)).await?;
         }
+        let returning = self.returned(cx, change.returning().as_ref(), shown, params).await?;
         self.finish_writing(writing, changes).await?;
-        let returning = match change.returning() {
-            None => None,
-            Some(returning) => Some(self.returning_rows(cx, &returning, shown, params).await?),
-        };
         Ok(Written { rows, returning })
     }
 }
+
+/// The changed table with its hidden columns. Other mentions of the table in the statement do not see those.
+const TARGET: &str = "__lakeport_target";
 
 /// The files that a statement leaves as they are.
 fn untouched(writing: &Writing, images: &Images) -> Arc<[DataFile]> {
@@ -207,10 +207,9 @@ fn change_query(
 ) -> String {
     let relation = quoted(alias.unwrap_or(name.name()));
     let list = image_list(table, &relation, values);
-    let alias = alias.map(|alias| format!(" AS {}", quoted(alias))).unwrap_or_default();
     let more = more.map(|more| format!(", {more}")).unwrap_or_default();
     let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
-    format!("SELECT {list} FROM {name}{alias}{more}{filter}")
+    format!("SELECT {list} FROM {TARGET} AS {relation}{more}{filter}")
 }
 
 /// The select list that [`Changed::add`] reads: position, old values, new values.

@@ -117,16 +117,11 @@ impl DataFusionEngine {
     ) -> Result<Written> {
         let source = self.open_source(cx, table, insert, params).await?;
         let keyed = !table.row.primary_key.is_empty();
-        let (rows, written) = match &insert.on_conflict {
-            OnConflict::Fail => self.insert_rows(cx, table, source, insert.returning.is_some()).await?,
-            _ if !keyed => self.insert_rows(cx, table, source, insert.returning.is_some()).await?,
-            _ => self.upsert_rows(cx, table, insert, source, params).await?,
-        };
-        let returning = match returning(table, insert) {
-            None => None,
-            Some(returning) => Some(self.returning_rows(cx, &returning, written, params).await?),
-        };
-        Ok(Written { rows, returning })
+        match &insert.on_conflict {
+            OnConflict::Fail => self.insert_rows(cx, table, insert, source, params).await,
+            _ if !keyed => self.insert_rows(cx, table, insert, source, params).await,
+            _ => self.upsert_rows(cx, table, insert, source, params).await,
+        }
     }
 
     async fn open_source(
@@ -147,29 +142,31 @@ impl DataFusionEngine {
         Ok(Source { session: self.sessions.open(cx)?, targets, batches })
     }
 
-    /// Adds the rows; answers their number and, if asked, the rows.
     async fn insert_rows(
         &self,
         cx: &QueryContext,
         table: &TableHandle,
+        insert: &Insert,
         source: Source,
-        keep: bool,
-    ) -> Result<(u64, Vec<RecordBatch>)> {
+        params: &[ArrayRef],
+    ) -> Result<Written> {
         let Source { session, targets, batches } = source;
         let rows = batches.then(|batch| async {
             complete(&session, &table.row, &targets, &batch.map_err(from_datafusion)?).await
         });
         let mut kept = Vec::new();
-        let keep = keep.then_some(&mut kept);
+        let returning = returning(table, insert);
+        let keep = returning.is_some().then_some(&mut kept);
         let Staged { staging, adds, change_files, rows } =
             Staged::collect(table, cx.transaction.is_some(), rows.boxed(), keep).await?;
         let changes = Changes { adds, change_files, ..Changes::default() };
+        let returning = self.returned(cx, returning.as_ref(), kept, params).await?;
         self.add_staged(table, cx.transaction, staging, changes).await?.await?;
-        Ok((rows, kept))
+        Ok(Written { rows, returning })
     }
 }
 
-fn returning<'a>(table: &'a TableHandle, insert: &'a Insert) -> Option<Returning<'a>> {
+pub(crate) fn returning<'a>(table: &'a TableHandle, insert: &'a Insert) -> Option<Returning<'a>> {
     let list = insert.returning.as_deref()?;
     Some(Returning { table, name: &insert.table, alias: None, list })
 }

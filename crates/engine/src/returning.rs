@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use datafusion::catalog::MemTable;
 use datafusion::common::TableReference;
+use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_core::Result;
 use lakeport_core::engine::{QueryContext, TableHandle};
@@ -62,18 +63,21 @@ impl DataFusionEngine {
         Ok(output_schema(planned.bind(None)?.schema()))
     }
 
-    /// The rows that RETURNING gives for the rows written.
-    pub(crate) async fn returning_rows(
+    /// What RETURNING gives for the rows to be written. It is computed before the commit, so that an error in the list
+    /// undoes the statement.
+    pub(crate) async fn returned(
         &self,
         cx: &QueryContext,
-        returning: &Returning<'_>,
+        returning: Option<&Returning<'_>>,
         rows: Vec<RecordBatch>,
         params: &[ArrayRef],
-    ) -> Result<RowStream> {
+    ) -> Result<Option<RowStream>> {
+        let Some(returning) = returning else { return Ok(None) };
         let planned = self.plan_returning(cx, returning, rows, &given_types(params)).await?;
         let plan = planned.bind(Some(params))?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
-        Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx.cancel.clone()), schema })
+        let rows: Vec<RecordBatch> = shown(rows, Arc::clone(&schema), cx.cancel.clone()).try_collect().await?;
+        Ok(Some(RowStream { schema, batches: stream::iter(rows.into_iter().map(Ok)).boxed() }))
     }
 }

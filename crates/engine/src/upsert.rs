@@ -9,7 +9,7 @@ use datafusion::catalog::MemTable;
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
-use lakeport_core::engine::{QueryContext, TableHandle};
+use lakeport_core::engine::{QueryContext, TableHandle, Written};
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Assignment, Insert, OnConflict};
 use sqlparser::ast::{Expr, Ident, VisitMut, VisitorMut};
@@ -23,7 +23,7 @@ use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::delta::scan::table_schema;
 use crate::error::from_datafusion;
-use crate::insert::{Source, Targets, complete, undefined_column};
+use crate::insert::{Source, Targets, complete, returning, undefined_column};
 use crate::key::{first_row, key_list, keys_equal, quoted, register};
 use crate::query::{given_types, run};
 use crate::relations::table_provider;
@@ -35,7 +35,7 @@ use crate::writing::Writing;
 const NEW: &str = "excluded";
 
 impl DataFusionEngine {
-    /// Adds or changes rows; answers how many and what they are now.
+    /// Adds or changes rows.
     pub(crate) async fn upsert_rows(
         &self,
         cx: &QueryContext,
@@ -43,7 +43,7 @@ impl DataFusionEngine {
         insert: &Insert,
         mut source: Source,
         params: &[ArrayRef],
-    ) -> Result<(u64, Vec<RecordBatch>)> {
+    ) -> Result<Written> {
         check_conflict_columns(&table.row, &insert.on_conflict)?;
         let writing = self.start_writing(table, cx.transaction).await?;
         let mut new = Vec::new();
@@ -53,9 +53,11 @@ impl DataFusionEngine {
         let conflict = Conflict { engine: self, cx, table, insert, writing: &writing, params };
         let images = conflict.images(new, &source.targets).await?;
         let written: Vec<RecordBatch> = images.after.iter().chain(&images.inserted).cloned().collect();
+        let rows = written.iter().map(|batch| batch.num_rows() as u64).sum();
+        let returning = self.returned(cx, returning(table, insert).as_ref(), written, params).await?;
         let changes = self.stage(&writing, &images).await?;
         self.finish_writing(writing, changes).await?;
-        Ok((written.iter().map(|batch| batch.num_rows() as u64).sum(), written))
+        Ok(Written { rows, returning })
     }
 }
 

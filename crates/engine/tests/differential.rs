@@ -186,3 +186,29 @@ async fn a_dropped_statement_leaves_all_or_nothing() {
     }
     bench.check_files().await;
 }
+
+#[tokio::test]
+async fn an_error_in_returning_undoes_the_statement() {
+    let bench = Bench::new().await;
+    bench.write("INSERT INTO t VALUES (1, 1, 'a')", None).await.unwrap();
+    for sql in [
+        "INSERT INTO t VALUES (2, 0, 'b') RETURNING 1 / grp",
+        "UPSERT INTO t VALUES (1, 0, 'b') RETURNING 1 / grp",
+        "UPDATE t SET grp = 0 RETURNING 1 / grp",
+        "DELETE FROM t RETURNING 1 / (grp - 1)",
+    ] {
+        assert_eq!(bench.write(sql, None).await.unwrap_err().code().code(), "22012", "{sql}");
+    }
+    assert_eq!(bench.rows(None).await, BTreeMap::from([(1, (1, Some(1), Some("a".to_string())))]));
+    bench.check_files().await;
+}
+
+#[tokio::test]
+async fn a_subquery_on_the_changed_table_sees_its_own_columns_only() {
+    let bench = Bench::new().await;
+    bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.unwrap();
+    let twice = "SELECT s.* FROM t AS s UNION ALL SELECT id, grp, name FROM t";
+    let sql = format!("DELETE FROM t WHERE id IN (SELECT id - 1 FROM ({twice}) AS u)");
+    assert_eq!(bench.write(&sql, None).await.unwrap(), 1);
+    assert_eq!(bench.rows(None).await.into_keys().collect::<Vec<_>>(), [2]);
+}

@@ -50,7 +50,7 @@ pub fn command() -> clap::Command {
 /// Flags win over the environment, the environment over `--config`, that over the defaults.
 fn parse() -> Result<Command> {
     let matches = command().get_matches();
-    let file = matches.subcommand_matches("start").and_then(|start| config_file::path(start));
+    let file = matches.subcommand_matches("start").and_then(config_file::path);
     let cli = match file {
         None => Cli::from_arg_matches(&matches)?,
         Some(path) => {

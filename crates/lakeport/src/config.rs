@@ -81,7 +81,12 @@ pub struct StartArgs {
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace, also per crate as in warn,lakeport_core=debug
-    #[arg(long, env = "LAKEPORT_LOG", value_name = "FILTER", default_value = "info,buoyant_kernel=warn,deltalake_core=warn")]
+    #[arg(
+        long,
+        env = "LAKEPORT_LOG",
+        value_name = "FILTER",
+        default_value = "info,buoyant_kernel=warn,deltalake_core=warn"
+    )]
     pub log: String,
 }
 

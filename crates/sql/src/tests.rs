@@ -222,7 +222,6 @@ fn errors_say_where_and_what() {
         ("SELECT 1; CREATE EXTERNAL CONNECTION a", "at or near \"EOF\": syntax error: expected AS", 39),
         ("SELECT * FORM t", "at or near \"t\": syntax error", 15),
         ("SELECT 'é', * FROM", "at or near \"EOF\": syntax error: expected identifier", 19),
-        ("CREATE TABLE t (a INT, b WIDGET)", "type \"widget\" does not exist", 26),
         ("SELECT 'abc", "lexical error: unterminated string literal", 8),
         ("DROP EXTERNAL CONNECTION IF EXISTS a", "at or near \"IF\": syntax error: expected a string", 26),
         ("ALTER EXTERNAL CONNECTION IF NOT EXISTS a AS 'x'", "at or near \"NOT\": syntax error: expected AS", 30),
@@ -236,6 +235,9 @@ fn errors_say_where_and_what() {
         assert_eq!((found.message.as_str(), found.position), (message, position), "{text}");
         assert_eq!(found.kind, SyntaxErrorKind::Syntax, "{text}");
     }
+    let found = error("CREATE TABLE t (a INT, b WIDGET)");
+    assert_eq!((found.message.as_str(), found.position), ("type \"widget\" does not exist", 26));
+    assert_eq!(found.kind, SyntaxErrorKind::Type);
 }
 
 #[test]

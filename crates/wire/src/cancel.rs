@@ -12,10 +12,13 @@ const SECRET_BYTES_SHORT: usize = 4;
 /// Bytes of a secret from protocol 3.2 on.
 const SECRET_BYTES: usize = 32;
 
+/// Secret and session, by process number.
+type Sessions = HashMap<u32, (Vec<u8>, Arc<Session>)>;
+
 /// The sessions that may be cancelled.
 #[derive(Default)]
 pub(crate) struct CancelRegistry {
-    sessions: Mutex<HashMap<u32, (Vec<u8>, Arc<Session>)>>,
+    sessions: Mutex<Sessions>,
     last: AtomicU32,
 }
 
@@ -45,7 +48,7 @@ impl CancelRegistry {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<u32, (Vec<u8>, Arc<Session>)>> {
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -51,7 +51,7 @@ impl Connection {
             Some(parsed) => {
                 let declared: Vec<_> = types.iter().map(|oid| declared_type(*oid)).collect();
                 let session = Arc::clone(&self.session);
-                let described = self.drive(session.describe(&parsed, &declared)).await?;
+                let described = self.drive(session.describe(parsed, &declared)).await?;
                 described.map_err(|error| Fault::from(error).moved(parsed.position))?
             }
             None => Description { params: Vec::new(), columns: None },

@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn startup_packets() {
-        let opening = read(3 << 16 | 2, b"user\0ann\0database\0d\0_pq_.x\01\0options\0-c a=1 --b-c=2\\ 3\0\0").unwrap();
+        let opening =
+            read(3 << 16 | 2, b"user\0ann\0database\0d\0_pq_.x\x001\0options\0-c a=1 --b-c=2\\ 3\0\0").unwrap();
         assert_eq!((opening.user.as_str(), opening.database.as_deref(), opening.minor), ("ann", Some("d"), 2));
         assert_eq!(opening.unknown_options, ["_pq_.x"]);
         let parameters: Vec<_> =

@@ -112,6 +112,25 @@ pub(crate) fn spread_formats(formats: &[i16], count: usize) -> Option<Vec<i16>> 
     }
 }
 
+/// Whether columns are of the same sort, so that a value of one can be sent as the other: all numbers are one sort, all
+/// texts, all times.
+pub(crate) fn same_sorts(described: &Schema, found: &Schema) -> bool {
+    let sorts = |schema: &Schema| schema.fields().iter().map(|field| sort(&sql_type(field))).collect::<Vec<_>>();
+    sorts(described) == sorts(found)
+}
+
+fn sort(ty: &SqlType) -> u8 {
+    match ty {
+        SqlType::Bool => 0,
+        SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => 1,
+        SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => 1,
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid | SqlType::Jsonb => 2,
+        SqlType::Bytes => 3,
+        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => 4,
+        SqlType::Array(_) => 5,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,24 +154,5 @@ mod tests {
         assert_eq!(spread_formats(&[0, 1], 2), Some(vec![TEXT, BINARY]));
         assert_eq!(spread_formats(&[0, 1], 3), None);
         assert_eq!(spread_formats(&[2], 1), None);
-    }
-}
-
-/// Whether columns are of the same sort, so that a value of one can be sent as the other: all numbers are one sort, all
-/// texts, all times.
-pub(crate) fn same_sorts(described: &Schema, found: &Schema) -> bool {
-    let sorts = |schema: &Schema| schema.fields().iter().map(|field| sort(&sql_type(field))).collect::<Vec<_>>();
-    sorts(described) == sorts(found)
-}
-
-fn sort(ty: &SqlType) -> u8 {
-    match ty {
-        SqlType::Bool => 0,
-        SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => 1,
-        SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => 1,
-        SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid | SqlType::Jsonb => 2,
-        SqlType::Bytes => 3,
-        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => 4,
-        SqlType::Array(_) => 5,
     }
 }

@@ -10,7 +10,8 @@ use crate::model::Table;
 use crate::stored::{Shape, TableShape};
 
 fn table(row: &SqliteRow) -> Result<Table> {
-    let TableShape { columns, primary_key, dropped_names } = TableShape::decode(&field::<String>(row, "table", "shape")?)?;
+    let TableShape { columns, primary_key, dropped_names } =
+        TableShape::decode(&field::<String>(row, "table", "shape")?)?;
     decode!(row, "table" => Table { id, schema, database, name, owner, comment, created; columns; primary_key; dropped_names })
 }
 

@@ -51,7 +51,7 @@ async fn users_do_not_see_each_others_files() {
     open("userfile:///x", &cx).await.put(&Path::from("f"), "ann's".into()).await.unwrap();
     assert!(open("userfile:///x", &bob).await.get(&Path::from("f")).await.is_err());
     let target = Target::parse("userfile://defaultdb.public.userfiles_ann/x").unwrap();
-    assert!(matches!(target.open(&bob).await, Err(Error::Denied(_))));
+    assert!(matches!(target.open(&bob).await, Err(Error::Forbidden(_))));
     assert!(target.open(&cx).await.unwrap().get(&Path::from("f")).await.is_ok());
 }
 

@@ -85,6 +85,7 @@ fn null_without_text() -> Error {
 }
 
 /// Text on its way into a file.
+#[expect(clippy::large_enum_variant, reason = "one lives per file under way")]
 enum Packer {
     Plain,
     Gzip(GzipEncoder<Vec<u8>>),

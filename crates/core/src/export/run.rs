@@ -59,6 +59,7 @@ pub(crate) fn start(
     })
 }
 
+#[expect(clippy::large_enum_variant, reason = "one lives per export")]
 enum File {
     Csv(CsvFile),
     Parquet(Box<ParquetFile>),

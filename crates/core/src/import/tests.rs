@@ -105,7 +105,7 @@ async fn json_lines_are_matched_by_name() {
     root.ok("IMPORT INTO t NDJSON DATA ('nodelocal://1/f.json')").await;
     assert_eq!(
         stub.engine.rows(),
-        [["1", "12345678901234567890.1200000000", "NULL", "{\"k\":[1]}"], ["2", "NULL", "{\"a b\",NULL}", "NULL"]]
+        [["1", "12345678901234567890.1200000000", "NULL", "{\"k\": [1]}"], ["2", "NULL", "{\"a b\",NULL}", "NULL"]]
     );
     let (code, message) = root.error("IMPORT INTO t NDJSON DATA ('nodelocal://1/f.json') WITH strict_validation").await;
     assert_eq!(code, "42703");

@@ -7,7 +7,10 @@ use lakeport_base::SqlType;
 use lakeport_catalog::model::Table;
 
 use super::Viewer;
-use super::pg_catalog::{SystemTable, Ty::{Int, Text}};
+use super::pg_catalog::{
+    SystemTable,
+    Ty::{Int, Text},
+};
 use super::rows::Cell;
 use crate::authz::Subject;
 use crate::error::Result;

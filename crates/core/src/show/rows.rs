@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
+use arrow_array::builder::{
+    BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
 use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, new_null_array};
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
@@ -112,7 +114,9 @@ fn column<'a>(ty: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<Arr
     }
     match ty {
         SqlType::Bool => build!(BooleanBuilder::new(), Cell::Bool(value) => *value),
-        SqlType::Int4 => build!(Int32Builder::new(), Cell::Int(value) => i32::try_from(*value).map_err(Error::internal)?),
+        SqlType::Int4 => {
+            build!(Int32Builder::new(), Cell::Int(value) => i32::try_from(*value).map_err(Error::internal)?)
+        }
         SqlType::Int8 => build!(Int64Builder::new(), Cell::Int(value) => *value),
         SqlType::Float8 => build!(Float64Builder::new(), Cell::Float(value) => *value),
         SqlType::Timestamp => build!(TimestampMicrosecondBuilder::new(), Cell::Time(value) => *value),

@@ -5,13 +5,13 @@ use lakeport_base::id::ConnectionId;
 use lakeport_base::limits::NAME_BYTES_MAX;
 use lakeport_base::name::quote_literal;
 use lakeport_base::{Secret, SqlType, Sqlstate, Uri};
-use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
 use lakeport_catalog::Tx;
+use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
 use lakeport_connect::{ExternalRef, Target, kind_of_scheme};
-use object_store::ObjectStore;
 use lakeport_sql::stmt::connection::{
     AlterConnection, CheckConnection, CreateConnection, DropConnection, ShowConnections, ShowCreateConnection,
 };
+use object_store::ObjectStore;
 
 use super::Cx;
 use crate::error::{Error, Result};
@@ -113,7 +113,9 @@ fn done(verb: &str) -> Outcome {
 fn exists(name: &str) -> Error {
     Error::new(
         Sqlstate::DUPLICATE_OBJECT,
-        format!("failed to create external connection: external connection with connection name '{name}' already exists"),
+        format!(
+            "failed to create external connection: external connection with connection name '{name}' already exists"
+        ),
     )
     .with_hint("ALTER EXTERNAL CONNECTION changes it")
 }
@@ -134,7 +136,8 @@ fn checked_name(name: String) -> Result<String> {
         return Err(Error::new(Sqlstate::INVALID_NAME, "the name of an external connection must not be empty"));
     }
     if name.len() > NAME_BYTES_MAX {
-        let message = format!("the name of an external connection is {} bytes long; at most {NAME_BYTES_MAX}", name.len());
+        let message =
+            format!("the name of an external connection is {} bytes long; at most {NAME_BYTES_MAX}", name.len());
         return Err(Error::new(Sqlstate::NAME_TOO_LONG, message));
     }
     if name.contains('\0') {
@@ -146,8 +149,11 @@ fn checked_name(name: String) -> Result<String> {
 /// The target of a definition, with CockroachDB's prefixes on what is wrong with it.
 fn parse_definition(uri: &str) -> Result<Target> {
     let parsed = Uri::parse(uri).map_err(|error| {
-        Error::invalid(format!("failed to log and sanitize External Connection: parse {:?}: {error}", lakeport_connect::redact(uri)))
-            .with_hint("write scheme://host/path?PARAMETER=value; escape special characters as %XX")
+        Error::invalid(format!(
+            "failed to log and sanitize External Connection: parse {:?}: {error}",
+            lakeport_connect::redact(uri)
+        ))
+        .with_hint("write scheme://host/path?PARAMETER=value; escape special characters as %XX")
     })?;
     let Some(kind) = kind_of_scheme(&parsed.scheme).filter(|_| parsed.scheme != ExternalRef::SCHEME) else {
         let schemes: Vec<&str> = lakeport_connect::KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
@@ -242,9 +248,9 @@ pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Out
     }
     match wanted {
         Some(name) if connections.is_empty() => Err(missing_connection(&name)),
-        Some(name) if rows.is_empty() => Err(Error::denied(format!(
-            "must have USAGE privilege or be owner of the External Connection {name:?}"
-        ))),
+        Some(name) if rows.is_empty() => {
+            Err(Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")))
+        }
         _ => Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?)),
     }
 }

@@ -60,8 +60,11 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
 /// A location must be an `external://` URI that the user may use and that can be written and listed.
 async fn check_location(cx: &Cx<'_>, location: &str) -> Result<()> {
     if ExternalRef::parse(location)?.is_none() {
-        return Err(Error::invalid(format!("LOCATION must be an external:// URI, not {:?}", lakeport_connect::redact(location)))
-            .with_hint("CREATE EXTERNAL CONNECTION first; then WITH LOCATION = 'external://name/folder'"));
+        return Err(Error::invalid(format!(
+            "LOCATION must be an external:// URI, not {:?}",
+            lakeport_connect::redact(location)
+        ))
+        .with_hint("CREATE EXTERNAL CONNECTION first; then WITH LOCATION = 'external://name/folder'"));
     }
     cx.server.authorise_uri(cx.subject(), location).await?;
     let resolved = cx.server.resolve(location).await?;
@@ -80,7 +83,11 @@ impl Server {
 
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcome> {
     let Some(database) = cx.directory.databases.get(&statement.name) else {
-        return if statement.if_exists { Ok(Outcome::done("DROP DATABASE")) } else { Err(cx.directory.database(&statement.name).err().unwrap_or_else(|| Error::internal("database vanished"))) };
+        return if statement.if_exists {
+            Ok(Outcome::done("DROP DATABASE"))
+        } else {
+            Err(cx.directory.database(&statement.name).err().unwrap_or_else(|| Error::internal("database vanished")))
+        };
     };
     cx.subject().require(Object::Database(database.id), &database.owner, &database.name, "DROP")?;
     if cx.session.variable("database") == database.name {
@@ -197,7 +204,8 @@ pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<O
     if schema.name == PUBLIC_SCHEMA {
         return Err(Error::new(Sqlstate::INVALID_SCHEMA_NAME, "cannot drop schema \"public\""));
     }
-    let tables: Vec<Arc<Table>> = cx.directory.tables.values().filter(|table| table.schema == schema.id).cloned().collect();
+    let tables: Vec<Arc<Table>> =
+        cx.directory.tables.values().filter(|table| table.schema == schema.id).cloned().collect();
     if !statement.cascade && !tables.is_empty() {
         let message = format!("schema {:?} is not empty and CASCADE was not specified", schema.name);
         return Err(Error::new(Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST, message));

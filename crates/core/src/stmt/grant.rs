@@ -125,8 +125,7 @@ async fn take(tx: &mut dyn Tx, row: &Row, option_only: bool) -> Result<()> {
 async fn expand_all(tx: &mut dyn Tx, object: Object, grantee: &str, grant_option: bool) -> Result<()> {
     tx.delete_grant(object, grantee, "ALL").await?;
     for privilege in privileges_of(object).0.iter().filter(|privilege| **privilege != "ALL") {
-        let row =
-            Row { object, grantee: grantee.to_string(), privilege: (*privilege).to_string(), grant_option };
+        let row = Row { object, grantee: grantee.to_string(), privilege: (*privilege).to_string(), grant_option };
         tx.put_grant(&row).await?;
     }
     Ok(())
@@ -136,11 +135,10 @@ fn check_privileges(object: Object, privileges: &[String]) -> Result<()> {
     let (known, sort) = privileges_of(object);
     match privileges.iter().find(|privilege| !known.contains(&privilege.as_str())) {
         None => Ok(()),
-        Some(unknown) => Err(Error::new(
-            Sqlstate::INVALID_GRANT_OPERATION,
-            format!("invalid privilege type {unknown} for {sort}"),
-        )
-        .with_hint(format!("privileges on {sort}: {}", known.join(", ")))),
+        Some(unknown) => {
+            Err(Error::new(Sqlstate::INVALID_GRANT_OPERATION, format!("invalid privilege type {unknown} for {sort}"))
+                .with_hint(format!("privileges on {sort}: {}", known.join(", "))))
+        }
     }
 }
 
@@ -215,7 +213,9 @@ async fn objects(cx: &Cx<'_>, tx: &mut dyn Tx, target: &Target) -> Result<Vec<Gr
             for name in names {
                 let schema = super::database::find_schema(cx, name)?.id;
                 let tables = cx.directory.tables.values().filter(|table| table.schema == schema);
-                found.extend(tables.map(|table| Granted { object: Object::Table(table.id), owner: table.owner.clone() }));
+                found.extend(
+                    tables.map(|table| Granted { object: Object::Table(table.id), owner: table.owner.clone() }),
+                );
             }
         }
     }
@@ -244,7 +244,8 @@ pub(crate) async fn grant_role(cx: &Cx<'_>, statement: &GrantRole) -> Result<Out
     let mut tx = cx.server.config.catalog.write().await?;
     for role in &statement.roles {
         for member in &members {
-            let held = cx.directory.memberships.iter().any(|m| m.role == *role && m.member == *member && m.admin_option);
+            let held =
+                cx.directory.memberships.iter().any(|m| m.role == *role && m.member == *member && m.admin_option);
             let admin_option = statement.admin_option || held;
             tx.put_membership(&Membership { role: role.clone(), member: member.clone(), admin_option }).await?;
         }
@@ -286,11 +287,9 @@ pub(crate) async fn revoke_role(cx: &Cx<'_>, statement: &RevokeRole) -> Result<O
 /// 42501 unless the user is admin, or has admin option on the role, or CREATEROLE for any role but admin.
 fn require_role_admin(cx: &Cx<'_>, role: &str) -> Result<()> {
     let roles = cx.directory.roles_of(&cx.session.user);
-    let has_option = cx
-        .directory
-        .memberships
-        .iter()
-        .any(|membership| membership.role == role && membership.admin_option && roles.contains(membership.member.as_str()));
+    let has_option = cx.directory.memberships.iter().any(|membership| {
+        membership.role == role && membership.admin_option && roles.contains(membership.member.as_str())
+    });
     let may = cx.subject().is_admin() || has_option || (role != ADMIN && cx.subject().has_system("CREATEROLE"));
     if may {
         return Ok(());
@@ -303,11 +302,9 @@ pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
         Some(Target::Connections(_)) => &[("connection_name", SqlType::Text)],
         Some(Target::Databases(_)) => &[("database_name", SqlType::Text)],
         Some(Target::Schemas(_)) => &[("database_name", SqlType::Text), ("schema_name", SqlType::Text)],
-        Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => &[
-            ("database_name", SqlType::Text),
-            ("schema_name", SqlType::Text),
-            ("table_name", SqlType::Text),
-        ],
+        Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => {
+            &[("database_name", SqlType::Text), ("schema_name", SqlType::Text), ("table_name", SqlType::Text)]
+        }
         Some(Target::System) => &[],
         None => &[
             ("database_name", SqlType::Text),

@@ -48,11 +48,7 @@ pub(crate) struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    async fn new(
-        session: &'a Session,
-        params: &'a [ArrayRef],
-        cancel: CancellationToken,
-    ) -> Result<Cx<'a>> {
+    async fn new(session: &'a Session, params: &'a [ArrayRef], cancel: CancellationToken) -> Result<Cx<'a>> {
         let server = &session.server;
         let now = session.open_block().map_or_else(|| server.config.env.now_micros(), |block| block.now);
         Ok(Cx { session, server, directory: server.directory().await?, params, cancel, now })
@@ -254,7 +250,9 @@ pub(crate) async fn describe(
     let cx = Cx::new(session, &[], cancel).await?;
     match &parsed.statement {
         Statement::Query(statement) => query::describe(&cx, statement, declared).await,
-        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => write::describe(&cx, &parsed.statement, declared).await,
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+            write::describe(&cx, &parsed.statement, declared).await
+        }
         Statement::Execute(statement) => Box::pin(prepared::describe(&cx, statement)).await,
         // Its placeholders are the prepared statement's own.
         Statement::Prepare(_) => Ok(Description { params: Vec::new(), columns: None }),

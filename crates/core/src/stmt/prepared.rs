@@ -37,19 +37,24 @@ async fn arguments(cx: &Cx<'_>, prepared: &Prepared, texts: &[String]) -> Result
     let described = super::describe(cx.session, &prepared.parsed, &prepared.types, cx.cancel.clone()).await?;
     if described.params.len() != texts.len() {
         let (wanted, given) = (described.params.len(), texts.len());
-        return Err(Error::new(Sqlstate::SYNTAX_ERROR, format!("wrong number of parameters: expected {wanted}, got {given}")));
+        return Err(Error::new(
+            Sqlstate::SYNTAX_ERROR,
+            format!("wrong number of parameters: expected {wanted}, got {given}"),
+        ));
     }
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    let select = texts.iter().enumerate().map(|(index, text)| format!("({text}) AS p{index}")).collect::<Vec<_>>().join(", ");
+    let select =
+        texts.iter().enumerate().map(|(index, text)| format!("({text}) AS p{index}")).collect::<Vec<_>>().join(", ");
     let context = cx.query_context(None, Default::default());
     let rows = cx.server.config.engine.query(&context, &format!("SELECT {select}"), &[]).await?;
     let batches: Vec<_> = rows.batches.try_collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| Error::internal("SELECT gave no row"))?;
     let cast = |(array, ty): (&ArrayRef, &SqlType)| {
-        arrow_cast::cast(array, &crate::rows::arrow_type(ty))
-            .map_err(|error| Error::new(Sqlstate::DATATYPE_MISMATCH, format!("argument is not of type {ty}")).with_source(error))
+        arrow_cast::cast(array, &crate::rows::arrow_type(ty)).map_err(|error| {
+            Error::new(Sqlstate::DATATYPE_MISMATCH, format!("argument is not of type {ty}")).with_source(error)
+        })
     };
     row.columns().iter().zip(&described.params).map(cast).collect()
 }

@@ -16,7 +16,11 @@ use crate::rows::RowStream;
 use crate::setting;
 
 pub(crate) async fn query(cx: &Cx<'_>, statement: &Query) -> Result<Outcome> {
-    let tag = if statement.text.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("EXPLAIN")) { "EXPLAIN" } else { "SELECT" };
+    let tag = if statement.text.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("EXPLAIN")) {
+        "EXPLAIN"
+    } else {
+        "SELECT"
+    };
     Ok(Outcome::Rows { tag, rows: rows(cx, statement).await? })
 }
 
@@ -97,7 +101,7 @@ const FOLLOWER_READ_LAG_MICROS: i64 = 4_800_000;
 
 fn moment(cx: &Cx<'_>, text: &str) -> Option<i64> {
     let lower = text.to_ascii_lowercase();
-    if lower.trim_end_matches(|c| c == ')' || c == '(' || c == ' ') == "follower_read_timestamp" {
+    if lower.trim_end_matches([')', '(', ' ']) == "follower_read_timestamp" {
         return Some(cx.now - FOLLOWER_READ_LAG_MICROS);
     }
     let literal = text.trim_matches('\'').trim();

@@ -74,7 +74,9 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
         return if statement.if_exists { Ok(Outcome::done("ALTER ROLE")) } else { Err(missing_role(&statement.name)) };
     };
     if cx.directory.is_admin(&role.name) && !cx.subject().is_admin() {
-        return Err(Error::denied(format!("only users with the {ADMIN} role may alter a role that is a member of {ADMIN}")));
+        return Err(Error::denied(format!(
+            "only users with the {ADMIN} role may alter a role that is a member of {ADMIN}"
+        )));
     }
     apply(cx, &mut role, &statement.options)?;
     tx.update_role(&role).await?;
@@ -131,7 +133,12 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
         }
         let mut dependents = owned_objects(cx, name);
         let connections = tx.connections().await?;
-        dependents.extend(connections.iter().filter(|row| row.owner == *name).map(|row| format!("owner of external connection {}", row.name)));
+        dependents.extend(
+            connections
+                .iter()
+                .filter(|row| row.owner == *name)
+                .map(|row| format!("owner of external connection {}", row.name)),
+        );
         let grants = tx.grants().await?;
         dependents.extend(grants.iter().filter(|row| row.grantee == *name).map(|row| {
             let (_, sort) = crate::authz::privileges_of(row.object);
@@ -201,7 +208,8 @@ fn set_flag(role: &mut Role, name: &str, on: bool) -> Result<()> {
 
 fn timestamp(text: &str) -> Result<i64> {
     let full = if text.len() <= 10 { format!("{text} 00:00:00+00:00") } else { text.to_string() };
-    let parsed = DateTime::parse_from_rfc3339(&full).or_else(|_| DateTime::parse_from_str(&full, "%Y-%m-%d %H:%M:%S%.f%#z"));
+    let parsed =
+        DateTime::parse_from_rfc3339(&full).or_else(|_| DateTime::parse_from_str(&full, "%Y-%m-%d %H:%M:%S%.f%#z"));
     parsed.map(|time| time.timestamp_micros()).map_err(|_| {
         Error::new(Sqlstate::INVALID_DATETIME_FORMAT, format!("could not parse {text:?} as a timestamp"))
             .with_hint("such as '2030-01-01 00:00:00+00:00'")

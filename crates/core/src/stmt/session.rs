@@ -77,9 +77,8 @@ fn no_block(cx: &Cx<'_>, tag: &str) -> Outcome {
 
 /// Commits the open block ahead of a statement that changes the catalog, as CockroachDB's `autocommit_before_ddl` does.
 pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
-    cx.session.notice(Notice::new(
-        "auto-committing transaction before processing DDL due to autocommit_before_ddl setting",
-    ));
+    cx.session
+        .notice(Notice::new("auto-committing transaction before processing DDL due to autocommit_before_ddl setting"));
     commit(cx).await.map(drop)
 }
 

@@ -67,7 +67,12 @@ fn exists(name: &QualifiedName) -> Error {
 }
 
 /// The row of a table to be: its files are made before it is published.
-async fn new_table(cx: &Cx<'_>, statement: &CreateTable, schema: &Schema, mut columns: Vec<Column>) -> Result<Arc<Table>> {
+async fn new_table(
+    cx: &Cx<'_>,
+    statement: &CreateTable,
+    schema: &Schema,
+    mut columns: Vec<Column>,
+) -> Result<Arc<Table>> {
     for name in &statement.primary_key {
         let column = columns.iter_mut().find(|column| column.name == *name);
         column.ok_or_else(|| undefined_column(name, statement.name.name()))?.nullable = false;
@@ -118,7 +123,10 @@ fn column(definition: &ColumnDef) -> Column {
 fn columns_of(rows: &RowStream, names: &[String]) -> Result<Vec<Column>> {
     let fields = rows.schema.fields();
     if names.len() > fields.len() {
-        return Err(Error::new(Sqlstate::SYNTAX_ERROR, "CREATE TABLE specifies more column names than the query has columns"));
+        return Err(Error::new(
+            Sqlstate::SYNTAX_ERROR,
+            "CREATE TABLE specifies more column names than the query has columns",
+        ));
     }
     let column = |(index, field): (usize, &Arc<arrow_schema::Field>)| {
         let name = names.get(index).unwrap_or(field.name()).clone();
@@ -156,9 +164,7 @@ fn place<'a>(cx: &'a Cx<'_>, name: &'a QualifiedName) -> Result<&'a Schema> {
 /// CREATE on the schema or its database; everybody may create in `public`.
 fn require_create(cx: &Cx<'_>, schema: &Schema) -> Result<()> {
     let database = cx.directory.database_of(schema.database);
-    let on_database = |database: &Database| {
-        cx.subject().has(Object::Database(database.id), &database.owner, "CREATE")
-    };
+    let on_database = |database: &Database| cx.subject().has(Object::Database(database.id), &database.owner, "CREATE");
     if schema.name == crate::directory::PUBLIC_SCHEMA || database.is_some_and(on_database) {
         return Ok(());
     }
@@ -329,7 +335,9 @@ pub(crate) async fn truncate(cx: &Cx<'_>, statement: &Truncate) -> Result<Outcom
         cx.subject().require_table(table, "DROP")?;
     }
     if tables.len() > 1 && cx.session.open_block().is_some() {
-        return Err(Error::unsupported("a transaction block may write one table").with_hint("TRUNCATE one table at a time"));
+        return Err(
+            Error::unsupported("a transaction block may write one table").with_hint("TRUNCATE one table at a time")
+        );
     }
     for table in &tables {
         let handle = cx.handle(table).await?;

@@ -50,11 +50,7 @@ fn outcome(written: Written, tag: &'static str, done: impl Fn(u64) -> String) ->
     }
 }
 
-pub(crate) async fn describe(
-    cx: &Cx<'_>,
-    statement: &Statement,
-    declared: &[Option<SqlType>],
-) -> Result<Description> {
+pub(crate) async fn describe(cx: &Cx<'_>, statement: &Statement, declared: &[Option<SqlType>]) -> Result<Description> {
     let engine = &cx.server.config.engine;
     match statement {
         Statement::Insert(statement) => {
@@ -139,8 +135,8 @@ pub(crate) fn renamed(rows: RowStream, names: &[String]) -> Result<RowStream> {
         rows.schema.fields().iter().zip(names).map(|(field, name)| field.as_ref().clone().with_name(name)).collect();
     let schema = Arc::new(Schema::new(fields));
     let renamed = schema.clone();
-    let batches = rows.batches.map(move |batch| {
-        RecordBatch::try_new(renamed.clone(), batch?.columns().to_vec()).map_err(Error::internal)
-    });
+    let batches = rows
+        .batches
+        .map(move |batch| RecordBatch::try_new(renamed.clone(), batch?.columns().to_vec()).map_err(Error::internal));
     Ok(RowStream { schema, batches: batches.boxed() })
 }

@@ -168,11 +168,7 @@ impl ColumnBuilder {
 }
 
 /// Text, VARCHAR, UUID and JSONB share a physical type and differ in what they take.
-fn append_string(
-    builder: &mut StringBuilder,
-    text: &str,
-    ty: &SqlType,
-) -> Result<(), ValueError> {
+fn append_string(builder: &mut StringBuilder, text: &str, ty: &SqlType) -> Result<(), ValueError> {
     match ty {
         SqlType::Varchar(length) if text.len() > *length as usize && text.chars().count() > *length as usize => {
             let message = format!("value too long for type {}", super::type_name(ty));

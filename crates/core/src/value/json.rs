@@ -100,7 +100,10 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_texts() {
-        assert_eq!(canonical(r#" {"b":[1,2 ,{"x":null}],"a" : "q\" ,:]" } "#), r#"{"a": "q\" ,:]", "b": [1, 2, {"x": null}]}"#);
+        assert_eq!(
+            canonical(r#" {"b":[1,2 ,{"x":null}],"a" : "q\" ,:]" } "#),
+            r#"{"a": "q\" ,:]", "b": [1, 2, {"x": null}]}"#
+        );
         assert_eq!(canonical(r#"{"a":1,"a":2}"#), r#"{"a": 2}"#);
         assert_eq!(canonical("[]"), "[]");
         assert_eq!(canonical(" 12.50e3\n"), "12.50e3");

@@ -172,7 +172,7 @@ fn up_to(c: &mut Cursor, end: usize) -> Result<Query> {
 /// After `EXPLAIN`.
 pub(super) fn explain(c: &mut Cursor) -> Result<Statement> {
     let (mut analyze, mut verbose) = (false, false);
-    if c.is_open() && !c.rest().get(1).is_some_and(|next| is_query_start(next)) {
+    if c.is_open() && !c.rest().get(1).is_some_and(is_query_start) {
         c.parenthesised(|c| {
             c.comma_list(|c| {
                 let option = c.one_of(&["ANALYZE", "VERBOSE"]).ok_or_else(|| c.error())?;

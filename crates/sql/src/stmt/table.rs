@@ -273,7 +273,10 @@ fn unknown_type(written: &str, position: usize) -> SyntaxError {
         return SyntaxError::unsupported(format!("type \"{name}\" is not supported"), position)
             .with_hint("declare the column as INT8 and write its values");
     }
-    SyntaxError { kind: SyntaxErrorKind::Type, ..SyntaxError::syntax(format!("type \"{name}\" does not exist"), position) }
+    SyntaxError {
+        kind: SyntaxErrorKind::Type,
+        ..SyntaxError::syntax(format!("type \"{name}\" does not exist"), position)
+    }
 }
 
 /// After `DROP TABLE`.
