@@ -2,6 +2,7 @@
 
 mod array_literals;
 mod catalog;
+mod format;
 mod json;
 mod json_build;
 mod json_operators;
@@ -30,6 +31,7 @@ pub(crate) use self::single_value::SINGLE_VALUE;
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     let own = [catalog::functions(), json::functions(), json_build::functions(), text::functions()];
     add(state, own.into_iter().flatten())?;
+    add(state, [format::function()])?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;
     }

@@ -163,6 +163,9 @@ async fn makes_texts() {
     answers("array_to_string(ARRAY['a', NULL, 'b'], ',')", "a,b").await;
     answers("array_to_string(ARRAY['a', NULL, 'b'], ',', '*')", "a,*,b").await;
     answers("array_to_string(NULL, ',')", "NULL").await;
+    answers("format('%s %I=%L %2$s %%', 1, 'a b', NULL)", "1 \"a b\"=NULL a b %").await;
+    fails("format('%s')", "22023").await;
+    fails("format('%x', 1)", "22023").await;
     answers("array_to_string(ARRAY[1, 2], '-')", "1-2").await;
 }
 
