@@ -114,14 +114,14 @@ with psycopg.connect() as connection:
         assert (first.fetchone(), second.fetchone()) == ((1,), (2,))
     try:
         with connection.pipeline():
-            connection.execute("INSERT INTO t VALUES (70, 'x')")
+            connection.execute("INSERT INTO t VALUES (9070, 'x')")
             connection.execute("SELECT nope")
-            connection.execute("INSERT INTO t VALUES (71, 'x')")
+            connection.execute("INSERT INTO t VALUES (9071, 'x')")
         raise AssertionError("the pipeline did not fail")
     except (errors.UndefinedColumn, errors.PipelineAborted):
         pass
-    assert connection.execute("SELECT count(*) FROM t WHERE a = 71").fetchone() == (0,)
-    connection.execute("DELETE FROM t WHERE a = 70")
+    assert connection.execute("SELECT count(*) FROM t WHERE a = 9071").fetchone() == (0,)
+    connection.execute("DELETE FROM t WHERE a = 9070")
 
     # Statements prepared on the server see a changed table.
     for i in range(3):

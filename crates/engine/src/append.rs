@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use deltalake::kernel::{Add, AddCDCFile};
 use futures::{Stream, StreamExt, TryStreamExt};
-use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
-use lakeport_core::rows::RowStream;
 use lakeport_core::Result;
+use lakeport_core::engine::{Append, Appended, TableHandle};
+use lakeport_core::rows::RowStream;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::error::{from_delta, from_store};
 use crate::insert::{Targets, complete};
 use crate::query::until_cancelled;
 use crate::stage::ChangeWriter;
+use crate::writing::Writing;
 
 /// Commits searched for the counts of an append that was done before.
 const HISTORY_MAX: u64 = 10_000;
@@ -69,7 +70,7 @@ impl Staged {
 
 impl DataFusionEngine {
     pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        if let Some(done) = self.done_before(table, &options).await? {
+        if let Some(done) = self.done_before(table, options.idempotency_key.as_deref()).await? {
             return Ok(done);
         }
         let names: Vec<String> = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -87,27 +88,30 @@ impl DataFusionEngine {
         let application = options.idempotency_key;
         let Staged { staging, adds, change_files, .. } = staged;
         let changes = Changes { adds, change_files, application, info, ..Changes::default() };
-        until_cancelled(&options.cancel, self.add_staged(table, options.transaction, staging, changes)).await?.await?;
+        let writing = until_cancelled(&options.cancel, self.start_writing(table, options.transaction)).await?;
+        // Again, now that nobody else can commit: the same append may have been made by another job runner.
+        if let Some(done) = self.done_before(table, changes.application.as_deref()).await? {
+            return Ok(done);
+        }
+        until_cancelled(&options.cancel, self.add_staged(writing, staging, changes)).await?.await?;
         Ok(appended)
     }
 
-    /// Takes the table's turn, checks keys, and gives back the commit, which is not to be cancelled.
+    /// Checks keys and gives back the commit, which is not to be cancelled.
     pub(crate) async fn add_staged(
         &self,
-        table: &TableHandle,
-        transaction: Option<TransactionId>,
+        mut writing: Writing,
         staging: Staging,
         changes: Changes,
     ) -> Result<impl Future<Output = Result<()>>> {
-        let mut writing = self.start_writing(table, transaction).await?;
         writing.staging = staging;
         self.check_keys(&writing, &changes.adds, Arc::clone(&writing.files)).await?;
         Ok(self.finish_writing(writing, changes))
     }
 
     /// What an append with this key added, if it is in the table already.
-    async fn done_before(&self, table: &TableHandle, options: &Append) -> Result<Option<Appended>> {
-        let Some(key) = &options.idempotency_key else { return Ok(None) };
+    async fn done_before(&self, table: &TableHandle, key: Option<&str>) -> Result<Option<Appended>> {
+        let Some(key) = key else { return Ok(None) };
         let log = self.log(table);
         let latest = log.latest(&table.store).await?;
         let store = log.store(Arc::clone(&table.store));
@@ -130,7 +134,8 @@ async fn counts_of(store: &Arc<dyn ObjectStore>, base: &Snapshot, key: &str) -> 
         };
         let text: Vec<u8> =
             entry.into_stream().map_ok(|bytes| bytes.to_vec()).try_concat().await.map_err(from_store)?;
-        let actions: Vec<Value> = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let actions: Vec<Value> =
+            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         if actions.iter().any(|action| action["txn"]["appId"] == key) {
             let count = |name: &str| actions.iter().find_map(|action| action["commitInfo"][name].as_u64()).unwrap_or(0);
             return Ok(Some(Appended { rows: count(ROWS_KEY), bytes: count(BYTES_KEY) }));

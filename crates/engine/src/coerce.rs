@@ -35,7 +35,8 @@ pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
         }
         source if *source == wanted && !matches!(wanted, DataType::List(_)) => Ok(Arc::clone(values)),
         source => {
-            let rounded = if wanted.is_integer() && source.is_floating() { rounded(values) } else { Arc::clone(values) };
+            let rounded =
+                if wanted.is_integer() && source.is_floating() { rounded(values) } else { Arc::clone(values) };
             let options = CastOptions { safe: false, ..CastOptions::default() };
             relabelled(cast_with_options(&rounded, &wanted, &options).map_err(from_arrow)?, wanted)
         }
@@ -90,8 +91,12 @@ fn printed(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
 /// To the nearest integer, halves to the even one, as PostgreSQL rounds floats.
 fn rounded(values: &ArrayRef) -> ArrayRef {
     match values.data_type() {
-        DataType::Float32 => Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round_ties_even)),
-        DataType::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)),
+        DataType::Float32 => {
+            Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round_ties_even))
+        }
+        DataType::Float64 => {
+            Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even))
+        }
         _ => Arc::clone(values),
     }
 }
@@ -104,7 +109,8 @@ pub(crate) fn table_batch(table: &Table, columns: Vec<ArrayRef>, rows: usize) ->
 }
 
 fn check_not_null(table: &Table, columns: &[ArrayRef]) -> Result<()> {
-    let refused = table.columns.iter().zip(columns).find(|(column, values)| !column.nullable && values.null_count() > 0);
+    let refused =
+        table.columns.iter().zip(columns).find(|(column, values)| !column.nullable && values.null_count() > 0);
     match refused {
         None => Ok(()),
         Some((column, _)) => Err(Error::new(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -13,7 +14,6 @@ use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use datafusion::common::TableReference;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
 use lakeport_core::Result;
 use lakeport_core::engine::QueryContext;
@@ -43,8 +43,8 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub fn new(options: &EngineOptions) -> Result<Sessions> {
-        let spill = DiskManagerBuilder::default()
-            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]));
+        let spill =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]));
         let top = std::num::NonZeroUsize::new(3).expect("3 is not 0");
         let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), top);
         let runtime = RuntimeEnvBuilder::new()
@@ -82,7 +82,6 @@ impl Sessions {
             .build();
         Ok(Session { state, catalogs })
     }
-
 }
 
 /// A DataFusion session and its tables.

@@ -77,7 +77,8 @@ impl DataFusionEngine {
         if fields == before {
             return Ok(());
         }
-        let added = fields.iter().filter(|field| !before.iter().any(|old| old.name() == field.name())).cloned().collect();
+        let added =
+            fields.iter().filter(|field| !before.iter().any(|old| old.name() == field.name())).cloned().collect();
         let schema = StructType::try_new(fields).map_err(|error| from_delta(error.into()))?;
         let metadata = state.metadata().clone().with_schema(&schema).map_err(|error| from_delta(error.into()))?;
         let operation = DeltaOperation::AddColumn { fields: added };

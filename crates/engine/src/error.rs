@@ -38,7 +38,9 @@ fn from_shared(error: &DataFusionError) -> Error {
     match error {
         DataFusionError::Shared(inner) => from_shared(inner),
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_shared(inner),
-        DataFusionError::ArrowError(inner, _) => from_arrow_text(inner).unwrap_or_else(|| Error::internal(inner.to_string())),
+        DataFusionError::ArrowError(inner, _) => {
+            from_arrow_text(inner).unwrap_or_else(|| Error::internal(inner.to_string()))
+        }
         DataFusionError::Plan(message) => from_plan_text(message),
         DataFusionError::Execution(message) => from_execution_text(message),
         DataFusionError::NotImplemented(message) => Error::unsupported(tidy(message)),

@@ -15,7 +15,7 @@ use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
 use lakeport_core::rows::arrow_type;
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Insert, OnConflict};
-use sqlparser::ast::{self, Expr, SelectItem, SetExpr, Value, ValueWithSpan};
+use sqlparser::ast::{self, Expr, SelectItem, SetExpr, UnaryOperator, Value, ValueWithSpan};
 
 use crate::DataFusionEngine;
 use crate::append::Staged;
@@ -29,6 +29,7 @@ use crate::params::placeholder;
 use crate::query::{given_types, run};
 use crate::returning::Returning;
 use crate::sql::parse_query;
+use crate::upsert::check_conflict_columns;
 
 /// For each column of a table, which column of the source gives its values.
 pub(crate) struct Targets(Vec<Option<usize>>);
@@ -116,10 +117,11 @@ impl DataFusionEngine {
         params: &[ArrayRef],
     ) -> Result<Written> {
         let source = self.open_source(cx, table, insert, params).await?;
-        let keyed = !table.row.primary_key.is_empty();
+        check_conflict_columns(&table.row, &insert.on_conflict)?;
         match &insert.on_conflict {
             OnConflict::Fail => self.insert_rows(cx, table, insert, source, params).await,
-            _ if !keyed => self.insert_rows(cx, table, insert, source, params).await,
+            // Without a key no row is in conflict.
+            _ if table.row.primary_key.is_empty() => self.insert_rows(cx, table, insert, source, params).await,
             _ => self.upsert_rows(cx, table, insert, source, params).await,
         }
     }
@@ -151,9 +153,8 @@ impl DataFusionEngine {
         params: &[ArrayRef],
     ) -> Result<Written> {
         let Source { session, targets, batches } = source;
-        let rows = batches.then(|batch| async {
-            complete(&session, &table.row, &targets, &batch.map_err(from_datafusion)?).await
-        });
+        let rows = batches
+            .then(|batch| async { complete(&session, &table.row, &targets, &batch.map_err(from_datafusion)?).await });
         let mut kept = Vec::new();
         let returning = returning(table, insert);
         let keep = returning.is_some().then_some(&mut kept);
@@ -161,7 +162,8 @@ impl DataFusionEngine {
             Staged::collect(table, cx.transaction.is_some(), rows.boxed(), keep).await?;
         let changes = Changes { adds, change_files, ..Changes::default() };
         let returning = self.returned(cx, returning.as_ref(), kept, params).await?;
-        self.add_staged(table, cx.transaction, staging, changes).await?.await?;
+        let writing = self.start_writing(table, cx.transaction).await?;
+        self.add_staged(writing, staging, changes).await?.await?;
         Ok(Written { rows, returning })
     }
 }
@@ -243,9 +245,10 @@ fn source_statement(table: &Table, insert: &Insert) -> Result<(Statement, HashMa
         Some(SetExpr::Values(values)) => {
             for row in &mut values.rows {
                 for (position, expr) in row.content.iter_mut().enumerate() {
-                    let typed = column(position).filter(|column| !matches!(column.ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes));
-                    if let (Some(text), Some(column)) = (plain_text(expr), typed) {
-                        *expr = typed_literal(&text, &column.ty)?;
+                    let typed = column(position).filter(|column| takes_literals(&column.ty));
+                    let literal = typed.and_then(|column| Some((plain_text(expr, &column.ty)?, &column.ty)));
+                    if let Some((text, ty)) = literal {
+                        *expr = typed_literal(&text, ty)?;
                     } else if is_default(expr) {
                         *expr = default_expr(column(position).and_then(|column| column.default.as_deref()))?;
                     }
@@ -271,10 +274,19 @@ fn body(statement: &mut Statement) -> Option<&mut SetExpr> {
     Some(query.body.as_mut())
 }
 
-/// The text of a string literal, which takes the type of its column.
-fn plain_text(expr: &Expr) -> Option<String> {
+/// Whether a string literal for the column is read here; text stays as it is.
+fn takes_literals(ty: &SqlType) -> bool {
+    !matches!(ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes)
+}
+
+/// The text of a literal that takes the type of its column: a string, or a number for a float, which would lose digits
+/// on its way through DECIMAL.
+fn plain_text(expr: &Expr, ty: &SqlType) -> Option<String> {
+    let float = matches!(ty, SqlType::Float4 | SqlType::Float8);
     match expr {
         Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text.clone()),
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if float => Some(digits.clone()),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if float => Some(format!("-{}", plain_text(expr, ty)?)),
         _ => None,
     }
 }

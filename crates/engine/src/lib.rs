@@ -36,11 +36,11 @@ use arrow_array::ArrayRef;
 use async_trait::async_trait;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType};
+use lakeport_core::Result;
 use lakeport_core::engine::{
     Append, Appended, ColumnChange, Description, Engine, QueryContext, TableHandle, TransactionId, Written,
 };
 use lakeport_core::rows::RowStream;
-use lakeport_core::Result;
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
 
 pub use context::EngineOptions;

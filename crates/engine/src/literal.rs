@@ -7,7 +7,8 @@ use lakeport_core::rows::sql_type;
 use lakeport_core::value::{ColumnBuilder, format_value};
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{
-    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -42,6 +43,16 @@ impl VisitorMut for Readings {
         let Expr::Value(value) = literal.as_ref() else { return ControlFlow::Continue(()) };
         let Some(text) = literal_text(value) else { return ControlFlow::Continue(()) };
         finish(cast_literal(&text, &data_type), expr)
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        // An empty array has no length in PostgreSQL.
+        if let Expr::Function(function) = expr
+            && function.name.to_string().eq_ignore_ascii_case("array_length")
+        {
+            return finish(parsed(&format!("nullif(CAST({function} AS BIGINT), 0)")).map(Some), expr);
+        }
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
@@ -114,7 +125,8 @@ pub(crate) fn parsed(sql: &str) -> Result<Expr> {
 
 /// The one column of a function in FROM has the function's name, or its alias'.
 fn name_function_column(function: Ident, alias: &mut Option<TableAlias>) {
-    let alias = alias.get_or_insert_with(|| TableAlias { explicit: true, name: function, columns: Vec::new(), at: None });
+    let alias =
+        alias.get_or_insert_with(|| TableAlias { explicit: true, name: function, columns: Vec::new(), at: None });
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }

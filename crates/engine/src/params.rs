@@ -38,7 +38,10 @@ impl Params {
         let mut finder = Finder { found: BTreeMap::new(), beyond: false };
         let _ = VisitMut::visit(query, &mut finder);
         if finder.beyond {
-            return Err(Error::new(Sqlstate::UNDEFINED_PARAMETER, format!("there is no parameter above ${PARAMS_MAX}")));
+            return Err(Error::new(
+                Sqlstate::UNDEFINED_PARAMETER,
+                format!("there is no parameter above ${PARAMS_MAX}"),
+            ));
         }
         let count = finder.found.keys().max().copied().unwrap_or(0).max(declared.len());
         let mut params = Params::default();

@@ -121,7 +121,8 @@ pub(crate) fn shown(
 pub(crate) fn as_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast_with_options(column, field.data_type(), &options).map_err(from_arrow));
+    let columns =
+        columns.map(|(column, field)| cast_with_options(column, field.data_type(), &options).map_err(from_arrow));
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(from_arrow)

@@ -64,7 +64,7 @@ impl VisitorMut for Forms {
             Expr::Subquery(query) => subquery::single_value(query).or_else(|| subquery::of_aggregate(query)),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(items) = array_items(right) {
-                    *right = Box::new(items);
+                    **right = items;
                 }
                 None
             }

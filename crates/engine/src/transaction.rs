@@ -83,7 +83,14 @@ impl Transactions {
     }
 
     /// Adds one statement's writes to a block.
-    pub fn add(&self, id: TransactionId, table: &TableHandle, base: &Snapshot, changes: Changes, staging: Staging) -> Result<()> {
+    pub fn add(
+        &self,
+        id: TransactionId,
+        table: &TableHandle,
+        base: &Snapshot,
+        changes: Changes,
+        staging: Staging,
+    ) -> Result<()> {
         let mut open = self.open();
         let block = open.get_mut(&id).ok_or_else(no_block)?.block.get_or_insert_with(|| Block {
             table: table.clone(),

@@ -44,7 +44,6 @@ impl DataFusionEngine {
         mut source: Source,
         params: &[ArrayRef],
     ) -> Result<Written> {
-        check_conflict_columns(&table.row, &insert.on_conflict)?;
         let writing = self.start_writing(table, cx.transaction).await?;
         let mut new = Vec::new();
         while let Some(batch) = source.batches.next().await {
@@ -61,7 +60,8 @@ impl DataFusionEngine {
     }
 }
 
-fn check_conflict_columns(table: &Table, conflict: &OnConflict) -> Result<()> {
+/// ON CONFLICT must name the primary key.
+pub(crate) fn check_conflict_columns(table: &Table, conflict: &OnConflict) -> Result<()> {
     let columns = match conflict {
         OnConflict::Fail | OnConflict::Replace => return Ok(()),
         OnConflict::Nothing { columns } if columns.is_empty() => return Ok(()),
@@ -138,11 +138,12 @@ impl Conflict<'_> {
         match &self.insert.on_conflict {
             OnConflict::Update { assignments, filter, .. } => {
                 let qualify = |text: &str| qualified(text, row);
-                let value = |column: &lakeport_catalog::model::Column| {
-                    match assignments.iter().find(|assignment| assignment.column == column.name) {
-                        None => Ok(format!("{relation}.{}", quoted(&column.name))),
-                        Some(assignment) => qualify(&assigned_text(assignment, column.default.as_deref())),
-                    }
+                let value = |column: &lakeport_catalog::model::Column| match assignments
+                    .iter()
+                    .find(|assignment| assignment.column == column.name)
+                {
+                    None => Ok(format!("{relation}.{}", quoted(&column.name))),
+                    Some(assignment) => qualify(&assigned_text(assignment, column.default.as_deref())),
                 };
                 check_assigned(row, assignments)?;
                 let values = row.columns.iter().map(value).collect::<Result<_>>()?;

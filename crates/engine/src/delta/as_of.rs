@@ -64,9 +64,9 @@ impl Log {
 async fn commit_time(entry: impl futures::Stream<Item = object_store::Result<bytes::Bytes>>) -> Result<Option<i64>> {
     let text: Vec<u8> = entry.map_ok(|bytes| bytes.to_vec()).try_concat().await.map_err(from_store)?;
     let lines = text.split(|byte| *byte == b'\n');
-    let info = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find_map(|mut action| {
-        action.get_mut("commitInfo").map(Value::take)
-    });
+    let info = lines
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .find_map(|mut action| action.get_mut("commitInfo").map(Value::take));
     let Some(info) = info else { return Ok(None) };
     let ours = info[TIMESTAMP_KEY].as_i64();
     let theirs = info["inCommitTimestamp"].as_i64().or_else(|| info["timestamp"].as_i64());

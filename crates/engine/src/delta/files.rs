@@ -107,7 +107,9 @@ pub(crate) fn files_of(state: &DeltaTableState) -> Result<Vec<DataFile>> {
     let mut files = Vec::with_capacity(state.log_data().num_files());
     for view in state.log_data().iter() {
         if view.deletion_vector_descriptor().is_some() {
-            return Err(Error::unsupported("another writer put deletion vectors on the table; they cannot be read here"));
+            return Err(Error::unsupported(
+                "another writer put deletion vectors on the table; they cannot be read here",
+            ));
         }
         let rows = view.num_records();
         let path = view.object_store_path().to_string();

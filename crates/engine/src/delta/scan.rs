@@ -40,7 +40,12 @@ pub(crate) struct FileScan {
 
 impl FileScan {
     /// A scan of the columns of `table`; `with_position` adds [`FILE_COLUMN`] and [`ROW_COLUMN`].
-    pub fn new(table: &model::Table, store: Arc<dyn ObjectStore>, files: Arc<[DataFile]>, with_position: bool) -> FileScan {
+    pub fn new(
+        table: &model::Table,
+        store: Arc<dyn ObjectStore>,
+        files: Arc<[DataFile]>,
+        with_position: bool,
+    ) -> FileScan {
         let mut builder = TableSchema::builder(stored_schema(table));
         if with_position {
             builder = builder
@@ -107,7 +112,8 @@ impl TableProvider for FileScan {
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(readers));
         let schema = DFSchema::try_from(self.table_schema.file_schema().as_ref().clone())?;
-        let on_files = filters.iter().filter(|filter| filter.column_refs().iter().all(|column| schema.has_column(column)));
+        let on_files =
+            filters.iter().filter(|filter| filter.column_refs().iter().all(|column| schema.has_column(column)));
         if let Some(filter) = conjunction(on_files.cloned()) {
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
@@ -140,10 +146,13 @@ pub(crate) fn provider(table: &model::Table, scan: FileScan) -> Result<Arc<dyn T
     if table.columns.iter().all(|column| column.name == column.stored_name) {
         return Ok(Arc::new(scan));
     }
-    let hidden = scan.schema().fields().iter().skip(table.columns.len()).map(|field| ident(field.name())).collect::<Vec<_>>();
+    let hidden =
+        scan.schema().fields().iter().skip(table.columns.len()).map(|field| ident(field.name())).collect::<Vec<_>>();
     let renamed = table.columns.iter().map(|column| ident(&column.stored_name).alias(&column.name));
     let expressions: Vec<Expr> = renamed.chain(hidden).collect();
-    let plan = LogicalPlanBuilder::scan(&table.name, provider_as_source(Arc::new(scan)), None)?.project(expressions)?.build()?;
+    let plan = LogicalPlanBuilder::scan(&table.name, provider_as_source(Arc::new(scan)), None)?
+        .project(expressions)?
+        .build()?;
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
