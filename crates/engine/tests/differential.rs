@@ -1,5 +1,7 @@
 //! Random statements on a table with a key and on a plain map: rows, change data and blocks must agree.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 mod bench;
 
 use std::collections::BTreeMap;
