@@ -131,8 +131,8 @@ with psycopg.connect() as connection:
 
     # Two sessions at once.
     with psycopg.connect(autocommit=True) as other:
-        other.execute("INSERT INTO t (a) VALUES (80)")
-        assert connection.execute("SELECT count(*) FROM t WHERE a = 80").fetchone() == (1,)
+        other.execute("INSERT INTO t (a) VALUES (9080)")
+        assert connection.execute("SELECT count(*) FROM t WHERE a = 9080").fetchone() == (1,)
 
     # Concurrent small inserts all arrive.
     def insert(writer):

@@ -1,7 +1,5 @@
 //! Random statements on a table with a key and on a plain map: rows, change data and blocks must agree.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 mod bench;
 
 use std::collections::BTreeMap;
@@ -150,7 +148,7 @@ async fn blocks_are_all_or_nothing() {
         if round % 3 == 2 {
             bench.rollback(block).await;
         } else {
-            bench.commit(block).await.unwrap();
+            bench.commit(block).await.expect("a step of the test");
             model = inside;
         }
         assert_eq!(bench.rows(None).await, model);
@@ -162,11 +160,11 @@ async fn blocks_are_all_or_nothing() {
 #[tokio::test]
 async fn the_second_of_two_blocks_that_change_rows_restarts() {
     let bench = Bench::new().await;
-    bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.unwrap();
+    bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.expect("a step of the test");
     let (first, second) = (bench.begin().await, bench.begin().await);
-    bench.write("UPDATE t SET grp = 10 WHERE id = 1", Some(first)).await.unwrap();
-    bench.write("UPDATE t SET grp = 20 WHERE id = 1", Some(second)).await.unwrap();
-    bench.commit(first).await.unwrap();
+    bench.write("UPDATE t SET grp = 10 WHERE id = 1", Some(first)).await.expect("a step of the test");
+    bench.write("UPDATE t SET grp = 20 WHERE id = 1", Some(second)).await.expect("a step of the test");
+    bench.commit(first).await.expect("a step of the test");
     assert_eq!(bench.commit(second).await.unwrap_err().code().code(), "40001");
     assert_eq!(bench.rows(None).await[&1].1, Some(10));
     bench.check_files().await;
@@ -192,7 +190,7 @@ async fn a_dropped_statement_leaves_all_or_nothing() {
 #[tokio::test]
 async fn an_error_in_returning_undoes_the_statement() {
     let bench = Bench::new().await;
-    bench.write("INSERT INTO t VALUES (1, 1, 'a')", None).await.unwrap();
+    bench.write("INSERT INTO t VALUES (1, 1, 'a')", None).await.expect("a step of the test");
     for sql in [
         "INSERT INTO t VALUES (2, 0, 'b') RETURNING 1 / grp",
         "UPSERT INTO t VALUES (1, 0, 'b') RETURNING 1 / grp",
@@ -208,9 +206,9 @@ async fn an_error_in_returning_undoes_the_statement() {
 #[tokio::test]
 async fn a_subquery_on_the_changed_table_sees_its_own_columns_only() {
     let bench = Bench::new().await;
-    bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.unwrap();
+    bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.expect("a step of the test");
     let twice = "SELECT s.* FROM t AS s UNION ALL SELECT id, grp, name FROM t";
     let sql = format!("DELETE FROM t WHERE id IN (SELECT id - 1 FROM ({twice}) AS u)");
-    assert_eq!(bench.write(&sql, None).await.unwrap(), 1);
+    assert_eq!(bench.write(&sql, None).await.expect("a step of the test"), 1);
     assert_eq!(bench.rows(None).await.into_keys().collect::<Vec<_>>(), [2]);
 }

@@ -73,6 +73,11 @@ async fn new_table(
     schema: &Schema,
     mut columns: Vec<Column>,
 ) -> Result<Arc<Table>> {
+    let mut used = Vec::with_capacity(columns.len());
+    for column in &mut columns {
+        column.stored_name = free_stored_name(&column.name, used.iter());
+        used.push(column.stored_name.clone());
+    }
     for name in &statement.primary_key {
         let column = columns.iter_mut().find(|column| column.name == *name);
         column.ok_or_else(|| undefined_column(name, statement.name.name()))?.nullable = false;
@@ -232,7 +237,8 @@ fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange) -> Result<Option<
                 return if *if_not_exists { Ok(None) } else { Err(duplicate_column(&definition.name, &table.name)) };
             }
             let mut column = column(definition);
-            column.stored_name = unused_stored_name(table, &definition.name);
+            let used = table.columns.iter().map(|column| &column.stored_name).chain(&table.dropped_names);
+            column.stored_name = free_stored_name(&definition.name, used);
             table.columns.push(column.clone());
             Ok(Some(ColumnChange::Add(column)))
         }
@@ -291,16 +297,16 @@ fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange) -> Result<Option<
     }
 }
 
-/// A name for a column's data that no earlier column of the table has used, so that a dropped column's data never
-/// come back under a new one.
-fn unused_stored_name(table: &Table, name: &str) -> String {
-    let used = table.columns.iter().map(|column| &column.stored_name).chain(&table.dropped_names);
+/// A name for a column's data: the column's own where Delta's protocol takes it and no other column of the table has
+/// used it, so that a dropped column's data never come back under a new one.
+fn free_stored_name<'a>(name: &str, used: impl Iterator<Item = &'a String>) -> String {
     let used: Vec<String> = used.map(|name| name.to_lowercase()).collect();
-    let mut free = name.to_string();
+    let plain = name.replace([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='], "_");
+    let mut free = plain.clone();
     let mut number = 1;
     while used.contains(&free.to_lowercase()) {
         number += 1;
-        free = format!("{name}_{number}");
+        free = format!("{plain}_{number}");
     }
     free
 }

@@ -44,11 +44,11 @@ impl Relations for OneTable {
 
 impl Bench {
     pub async fn new() -> Bench {
-        let spill = tempfile::tempdir().unwrap();
+        let spill = tempfile::tempdir().expect("a step of the test");
         let options = EngineOptions { memory_bytes: 256 << 20, spill_dir: spill.path().to_path_buf(), parallelism: 2 };
-        let engine = DataFusionEngine::new(options, Env::system()).unwrap();
+        let engine = DataFusionEngine::new(options, Env::system()).expect("a step of the test");
         let table = TableHandle { row: Arc::new(table_row()), store: Arc::new(InMemory::new()) };
-        engine.create_table(&table).await.unwrap();
+        engine.create_table(&table).await.expect("a step of the test");
         Bench { engine, table, _spill: spill }
     }
 
@@ -69,7 +69,7 @@ impl Bench {
     /// Runs an INSERT, UPSERT, UPDATE or DELETE.
     pub async fn write(&self, sql: &str, block: Option<u64>) -> Result<u64> {
         let cx = self.context(block);
-        let written = match lakeport_sql::parse_one(sql).unwrap().statement {
+        let written = match lakeport_sql::parse_one(sql).expect("a step of the test").statement {
             Statement::Insert(insert) => self.engine.insert(&cx, &self.table, &insert, &[]).await?,
             Statement::Update(update) => self.engine.update(&cx, &self.table, &update, &[]).await?,
             Statement::Delete(delete) => self.engine.delete(&cx, &self.table, &delete, &[]).await?,
@@ -79,7 +79,7 @@ impl Bench {
     }
 
     pub async fn begin(&self) -> u64 {
-        self.engine.begin().await.unwrap()
+        self.engine.begin().await.expect("a step of the test")
     }
 
     pub async fn commit(&self, block: u64) -> Result<()> {
@@ -92,8 +92,12 @@ impl Bench {
 
     /// The table as a statement sees it.
     pub async fn rows(&self, block: Option<u64>) -> Rows {
-        let found = self.engine.query(&self.context(block), "SELECT id, grp, name FROM t", &[]).await.unwrap();
-        let batches: Vec<RecordBatch> = found.batches.try_collect().await.unwrap();
+        let found = self
+            .engine
+            .query(&self.context(block), "SELECT id, grp, name FROM t", &[])
+            .await
+            .expect("a step of the test");
+        let batches: Vec<RecordBatch> = found.batches.try_collect().await.expect("a step of the test");
         let rows: Vec<Row> = batches.iter().flat_map(rows_of).collect();
         let count = rows.len();
         let rows: Rows = rows.into_iter().map(|row| (row.0, row)).collect();
@@ -132,7 +136,7 @@ impl Bench {
                 named.extend(path.map(str::to_string));
             }
         }
-        let files: Vec<_> = self.table.store.list(None).try_collect().await.unwrap();
+        let files: Vec<_> = self.table.store.list(None).try_collect().await.expect("a step of the test");
         let files = files.iter().map(|file| file.location.to_string()).filter(|file| !file.starts_with("_delta_log"));
         let strangers: Vec<String> = files.filter(|file| !named.contains(file)).collect();
         assert_eq!(strangers, Vec::<String>::new());
@@ -141,20 +145,43 @@ impl Bench {
     async fn log(&self) -> Vec<Vec<Value>> {
         let mut entries = Vec::new();
         let listed: Vec<_> = self.table.store.list(Some(&Path::from("_delta_log"))).collect().await;
-        let mut paths: Vec<Path> = listed.into_iter().map(|entry| entry.unwrap().location).collect();
+        let mut paths: Vec<Path> =
+            listed.into_iter().map(|entry| entry.expect("a step of the test").location).collect();
         paths.sort();
         for path in paths.iter().filter(|path| path.as_ref().ends_with(".json")) {
-            let bytes = self.table.store.get(path).await.unwrap().bytes().await.unwrap();
-            let lines = std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
+            let bytes = self
+                .table
+                .store
+                .get(path)
+                .await
+                .expect("a step of the test")
+                .bytes()
+                .await
+                .expect("a step of the test");
+            let lines = std::str::from_utf8(&bytes)
+                .expect("a step of the test")
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("a step of the test"));
             entries.push(lines.collect());
         }
         entries
     }
 
     async fn parquet(&self, path: &str) -> Vec<RecordBatch> {
-        let bytes = self.table.store.get(&Path::from(path)).await.unwrap().bytes().await.unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
-        reader.map(|batch| batch.unwrap()).collect()
+        let bytes = self
+            .table
+            .store
+            .get(&Path::from(path))
+            .await
+            .expect("a step of the test")
+            .bytes()
+            .await
+            .expect("a step of the test");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .expect("a step of the test")
+            .build()
+            .expect("a step of the test");
+        reader.map(|batch| batch.expect("a step of the test")).collect()
     }
 }
 
@@ -178,7 +205,7 @@ fn kind_sign(kind: &str) -> i64 {
 }
 
 fn rows_of(batch: &RecordBatch) -> Vec<Row> {
-    let column = |name: &str| Arc::clone(batch.column_by_name(name).unwrap());
+    let column = |name: &str| Arc::clone(batch.column_by_name(name).expect("a step of the test"));
     let (ids, groups, names) = (column("id"), column("grp"), column("name"));
     let (ids, groups) = (ids.as_primitive::<Int64Type>(), groups.as_primitive::<Int32Type>());
     let names = names.as_string::<i32>();
