@@ -276,6 +276,7 @@ fn config(
         external_io_dir: Some(external_io_dir),
         external_io_http_disabled: false,
         external_io_implicit_disabled: false,
+        external_io_metadata_allowed: false,
         insecure: true,
     }
 }

@@ -56,6 +56,7 @@ impl Server {
             policy: OutboundPolicy {
                 http_disabled: config.external_io_http_disabled,
                 implicit_disabled: config.external_io_implicit_disabled,
+                allow_metadata_addresses: config.external_io_metadata_allowed,
                 ..OutboundPolicy::default()
             },
             timeouts: Timeouts::default(),

@@ -31,6 +31,8 @@ pub struct ServerConfig {
     pub external_io_dir: Option<PathBuf>,
     pub external_io_http_disabled: bool,
     pub external_io_implicit_disabled: bool,
+    /// URIs may reach link-local and metadata addresses.
+    pub external_io_metadata_allowed: bool,
     /// No passwords.
     pub insecure: bool,
 }

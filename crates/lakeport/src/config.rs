@@ -55,6 +55,10 @@ pub struct StartArgs {
     #[arg(long, env = "LAKEPORT_EXTERNAL_IO_DISABLE_IMPLICIT_CREDENTIALS", value_parser = BoolishValueParser::new())]
     pub external_io_disable_implicit_credentials: bool,
 
+    /// Let URIs reach link-local and cloud metadata addresses
+    #[arg(long, env = "LAKEPORT_EXTERNAL_IO_ALLOW_METADATA_ADDRESSES", value_parser = BoolishValueParser::new())]
+    pub external_io_allow_metadata_addresses: bool,
+
     /// File of the key that seals secrets in the catalog; made if missing [default: master.key in the store]
     #[arg(long, env = "LAKEPORT_MASTER_KEY", value_name = "FILE")]
     pub master_key: Option<String>,
@@ -124,6 +128,7 @@ pub struct Config {
     pub external_io_dir: Option<PathBuf>,
     pub external_io_http_disabled: bool,
     pub external_io_implicit_disabled: bool,
+    pub external_io_metadata_allowed: bool,
     pub master_key: PathBuf,
     pub certs_dir: Option<PathBuf>,
     pub insecure: bool,
@@ -149,6 +154,7 @@ impl Config {
             external_io_dir: external_io_dir(args.external_io_dir, &store)?,
             external_io_http_disabled: args.external_io_disable_http,
             external_io_implicit_disabled: args.external_io_disable_implicit_credentials,
+            external_io_metadata_allowed: args.external_io_allow_metadata_addresses,
             master_key: master_key_file(args.master_key.as_deref(), &store)?,
             certs_dir: args.certs_dir,
             insecure: args.insecure,
@@ -173,6 +179,7 @@ impl Config {
             external_io_dir: Some(store.join(EXTERNAL_IO_DIR)),
             external_io_http_disabled: false,
             external_io_implicit_disabled: false,
+            external_io_metadata_allowed: false,
             master_key: store.join(MASTER_KEY_FILE),
             certs_dir: None,
             insecure: true,

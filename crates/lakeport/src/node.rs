@@ -187,6 +187,7 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
         external_io_dir: config.external_io_dir.clone(),
         external_io_http_disabled: config.external_io_http_disabled,
         external_io_implicit_disabled: config.external_io_implicit_disabled,
+        external_io_metadata_allowed: config.external_io_metadata_allowed,
         insecure: config.insecure,
     });
     Ok((server, catalog))

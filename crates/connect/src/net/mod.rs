@@ -128,7 +128,7 @@ impl Guard {
             return Ok(());
         }
         Err(Error::forbidden(format!("{name} is a link-local or metadata address"))
-            .with_hint("the operator can allow it with --allow-metadata-addresses"))
+            .with_hint("the operator can allow it with --external-io-allow-metadata-addresses"))
     }
 
     fn check_literal(self, url: &str) -> Result<()> {
