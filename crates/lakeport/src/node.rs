@@ -208,7 +208,13 @@ async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStor
     let target = match &config.warehouse {
         Warehouse::Folder(folder) => {
             make_private_folder(folder)?;
-            return Ok(Arc::new(LocalStore::open(folder, env.clone())?));
+            let store = LocalStore::open(folder, env.clone())?;
+            // What a crash left half written; nobody else writes a store that this process has locked.
+            let swept = store.sweep(env.now()).await?;
+            if swept > 0 {
+                tracing::info!(swept, "removed files that were never finished");
+            }
+            return Ok(Arc::new(store));
         }
         Warehouse::Bucket(target) => target,
     };
