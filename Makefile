@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Where the test peers live: a strict S3 server, an S3 and STS simulator, SQL clients, independent readers.
 export PEERS_DIR ?= $(CURDIR)/.peers
 
-.PHONY: help demo test lint fmt peers clean
+.PHONY: help demo test bench lint fmt peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,12 @@ test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
 	tests/install build peers
 	$(MAKE) --no-print-directory lint
 	tests/run
+
+bench: ## speed beside DuckDB, polars and PostgreSQL; ARGS="--small" or names of lines
+	@echo "Lakeport benchmark: a release build (20 minutes on 2 idle cores from nothing), then about 40 minutes, or 6 with --small."
+	tests/install build bench
+	cargo build --release --package lakeport
+	$(PEERS_DIR)/bench/bin/python -m bench $(ARGS)
 
 lint: ## format and clippy, warnings are errors
 	cargo fmt --all --check

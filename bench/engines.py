@@ -1,0 +1,83 @@
+"""DuckDB and polars at work. Each function is called in a process of its own and times only the work itself."""
+
+import os
+
+import duckdb
+import polars
+
+from bench import lineitem
+from bench.measure import ThisProcess, timed
+
+THREADS = os.cpu_count()
+
+
+def sync(path):
+    """Makes a finished file durable, as a table's commit is."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def read_csv(path, header=True):
+    return f"read_csv('{path}', header = {header}, columns = {lineitem.DUCKDB_COLUMNS})"
+
+
+def read_parquet(files):
+    return f"read_parquet({[str(file) for file in files]})"
+
+
+def duckdb_fingerprint(relation):
+    (row,) = duckdb.execute(lineitem.FINGERPRINT + relation).fetchall()
+    return row
+
+
+def duckdb_copy(source, target, options):
+    """COPY of all rows of `source` to a durable file."""
+    connection = duckdb.connect(config={"preserve_insertion_order": "false"})
+
+    def work():
+        connection.execute(f"COPY (SELECT * FROM {source}) TO '{target}' ({options})")
+        sync(target)
+
+    return timed(ThisProcess(), work)
+
+
+def polars_import(source, target):
+    """CSV to a durable Parquet file, compressed as the table's files are."""
+    types = {"BIGINT": polars.Int64, "INTEGER": polars.Int32, "DOUBLE": polars.Float64, "VARCHAR": polars.String,
+             "DATE": polars.Date}
+    schema = {name: types[ty] for name, _, ty in lineitem.COLUMNS}
+
+    def work():
+        polars.scan_csv(source, schema=schema).sink_parquet(target, compression="zstd")
+        sync(target)
+
+    return timed(ThisProcess(), work)
+
+
+def duckdb_query(files, statement, times):
+    """A statement on Parquet files, once to warm up and then timed."""
+    connection = duckdb.connect()
+    connection.execute(f"CREATE VIEW lineitem AS FROM {read_parquet(files)}")
+    work = lambda: connection.execute(statement).fetchall()
+    work()
+    run = timed(ThisProcess(), work, times)
+    run.answer = rounded(run.answer)
+    return run
+
+
+def polars_query(files, statement, times):
+    context = polars.SQLContext(lineitem=polars.scan_parquet(files))
+    work = lambda: context.execute(statement).collect().rows()
+    work()
+    run = timed(ThisProcess(), work, times)
+    run.answer = rounded(run.answer)
+    return run
+
+
+def rounded(rows):
+    """Rows whose floating-point sums do not depend on the order of adding."""
+    number = lambda value: float(f"{float(value):.9g}") if isinstance(value, float) or hasattr(value, "as_tuple") else value
+    return sorted(tuple(number(value) for value in row) for row in rows)

@@ -1,0 +1,119 @@
+"""Time, CPU time and memory of a piece of work, and what everybody else's work on the machine was meanwhile."""
+
+import os
+import pathlib
+import resource
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+# From here on the other work decides the time on the wall, and CPU time is what can be compared.
+LOADED_CORES = 0.3
+
+
+@dataclass
+class Run:
+    """One repetition; of many operations where `timed` was told so, then per operation."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    # Cores that neither the work nor its client kept busy.
+    others: float
+    answer: object = None
+
+
+class Process:
+    """A server: its CPU time is that of the process and its children, living and ended."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def cpu_seconds(self):
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        ended = sum(self.stat(self.pid)[13:15])
+        return (ended + sum(sum(self.stat(pid)[11:13]) for pid in [self.pid, *children])) / TICKS_PER_SECOND
+
+    @staticmethod
+    def stat(pid):
+        """The numbers of /proc/PID/stat after the process's name; times are in ticks."""
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            return [0] * 50
+        return [0] + [int(field) for field in fields[1:]]
+
+    def reset_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_bytes(self):
+        return self.status_bytes("VmHWM")
+
+    def resident_bytes(self):
+        return self.status_bytes("VmRSS")
+
+    def status_bytes(self, name):
+        lines = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+class ThisProcess(Process):
+    """The work is done in this process."""
+
+    def __init__(self):
+        super().__init__(os.getpid())
+
+    def cpu_seconds(self):
+        return time.process_time()
+
+
+class Commands(Process):
+    """The work is done by commands that this process runs and waits for."""
+
+    def __init__(self):
+        super().__init__(os.getpid())
+
+    def cpu_seconds(self):
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    def peak_bytes(self):
+        return 0
+
+
+def timed(process, work, times=1):
+    """Runs `work`, `times` times, and says what one of them cost `process`."""
+    process.reset_peak()
+    busy, client, cpu = machine_seconds(), client_seconds(), process.cpu_seconds()
+    start = time.perf_counter()
+    for _ in range(times):
+        answer = work()
+    seconds = time.perf_counter() - start
+    cpu = process.cpu_seconds() - cpu
+    client = 0 if process.pid == os.getpid() else client_seconds() - client
+    others = max(0, machine_seconds() - busy - cpu - client) / seconds
+    return Run(seconds / times, cpu / times, process.peak_bytes(), others, answer)
+
+
+def client_seconds():
+    """CPU time of this process and of the commands that it has run."""
+    return time.process_time() + Commands().cpu_seconds()
+
+
+def machine_seconds():
+    """CPU time that all cores have spent on anything."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, open("/proc/stat").readline().split()[1:])
+    return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+
+
+def in_child(function, *arguments):
+    """Calls a function of a module in a fresh Python process, so that its memory is its own."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def median(runs, name):
+    return statistics.median(getattr(run, name) for run in runs)
