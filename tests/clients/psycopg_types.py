@@ -72,3 +72,33 @@ with psycopg.connect(autocommit=True, prepare_threshold=None) as connection:
     assert [column.name for column in cursor.description] == ["small", "word", "price"]
     assert [column.type_code for column in cursor.description][0:1] == [21]
     assert cursor.description[2].precision == 4 and cursor.description[2].scale == 2, cursor.description[2]
+
+# NUMERIC parameters keep their digits, and a column's precision is its own.
+with psycopg.connect(autocommit=True) as connection:
+    for binary in (False, True):
+        with connection.cursor(binary=binary) as cursor:
+            for number in ("1.5", "0.00", "-12345678901234567890.125", "100"):
+                row = cursor.execute("SELECT %s, %s::NUMERIC", (decimal.Decimal(number),) * 2).fetchone()
+                assert [str(value) for value in row] == [number, number], (binary, number, row)
+    connection.execute("CREATE TABLE prices (k INT PRIMARY KEY, price DECIMAL(7,2))")
+    connection.execute("INSERT INTO prices VALUES (1, %s)", (decimal.Decimal("9.9"),))
+    connection.execute("UPDATE prices SET price = price + %s", (decimal.Decimal("0.1"),))
+    assert str(connection.execute("SELECT price FROM prices").fetchone()[0]) == "10.00"
+
+# Times in the session's zone: parameters and results, text and binary, COPY both ways.
+with psycopg.connect(autocommit=True) as connection:
+    connection.execute("SET TIME ZONE 'Europe/Berlin'")
+    noon = datetime.datetime(2024, 7, 1, 10, tzinfo=UTC)
+    assert connection.info.timezone.key == "Europe/Berlin"
+    for binary in (False, True):
+        with connection.cursor(binary=binary) as cursor:
+            value = cursor.execute("SELECT %s::TIMESTAMPTZ", ("2024-07-01 12:00",)).fetchone()[0]
+            assert value == noon and value.utcoffset() == datetime.timedelta(hours=2), (binary, value)
+            text = cursor.execute("SELECT (%s::TIMESTAMPTZ)::TEXT", (noon,)).fetchone()[0]
+            assert text == "2024-07-01 12:00:00+02", text
+    connection.execute("CREATE TABLE moments (at TIMESTAMPTZ)")
+    with connection.cursor() as cursor:
+        with cursor.copy("COPY moments FROM STDIN") as copy:
+            copy.write("2024-07-01 12:00\n2024-07-01 12:00+00\n")
+        with cursor.copy("COPY (SELECT at FROM moments ORDER BY at) TO STDOUT") as copy:
+            assert b"".join(copy) == b"2024-07-01 12:00:00+02\n2024-07-01 14:00:00+02\n"

@@ -35,6 +35,9 @@ pub const DECIMAL_PRECISION_DEFAULT: u8 = 38;
 pub const DECIMAL_SCALE_DEFAULT: u8 = 10;
 
 impl SqlType {
+    /// `DECIMAL` without arguments.
+    pub const DECIMAL: SqlType = SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT);
+
     /// Reads a type as written in SQL or by `Display`: any documented alias, any case, optional
     /// length or precision, `[]` or ` ARRAY` for arrays. `None` when it is not one of ours.
     pub fn parse(text: &str) -> Option<SqlType> {

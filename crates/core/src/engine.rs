@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::rows::RowStream;
+use crate::value::Zone;
 
 /// A table and where its files lie.
 #[derive(Clone)]
@@ -47,8 +48,8 @@ pub struct QueryContext {
     pub user: String,
     pub database: String,
     pub schema: String,
-    /// IANA name or offset, for casts between TIMESTAMP and TIMESTAMPTZ and for `now()` in text.
-    pub time_zone: String,
+    /// Where clocks are read: for TIMESTAMPTZ in text, and its casts to TIMESTAMP and DATE.
+    pub zone: Zone,
     /// `now()` of the statement, microseconds since the epoch.
     pub now: i64,
     /// Read every table as of this moment (microseconds since the epoch).

@@ -20,6 +20,7 @@ use crate::outcome::{Notice, Outcome, SessionEvent};
 use crate::rows::RowStream;
 use crate::server::Server;
 use crate::stmt;
+use crate::value::Zone;
 use crate::variable::{VARIABLES, Variable};
 
 /// What a client says of itself when it connects.
@@ -235,6 +236,11 @@ impl Session {
     /// The value of a variable.
     pub(crate) fn variable(&self, name: &'static str) -> String {
         self.state().variables.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The zone in which the client writes and reads times.
+    pub fn zone(&self) -> Zone {
+        Zone::parse(&self.variable("timezone")).unwrap_or_default()
     }
 
     /// Sets a variable to a checked value; `local` ends with the block.

@@ -4,6 +4,7 @@ use lakeport_base::nearest::nearest;
 use lakeport_base::{Sqlstate, units};
 
 use crate::error::{Error, Result};
+use crate::value::Zone;
 
 /// What values a variable takes.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +137,7 @@ impl Variable {
                     .map(|_| choices[0].to_string())
                     .ok_or_else(|| refused(&format!("one of: {}", choices.join(", "))))
             }
-            Rule::TimeZone => time_zone(value).ok_or_else(|| refused("such as UTC, Europe/Berlin or +02:00")),
+            Rule::TimeZone => time_zone(value).ok_or_else(|| refused("such as UTC, Europe/Berlin, +02:00 or -3")),
             Rule::ReadOnly => Err(Error::new(
                 Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("parameter {:?} cannot be changed", self.name),
@@ -151,12 +152,11 @@ pub fn duration_ms(value: &str) -> Option<u64> {
     value.parse().ok().or_else(|| u64::try_from(units::parse_duration(value)?.as_millis()).ok())
 }
 
-/// The canonical form of a zone that Arrow can compute with.
+/// The canonical name of a zone.
 fn time_zone(value: &str) -> Option<String> {
     let value = value.trim();
-    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local")
-    {
+    if value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local") {
         return Some("UTC".to_string());
     }
-    value.parse::<arrow_array::timezone::Tz>().ok().map(|_| value.to_string())
+    Zone::parse(value).map(|zone| zone.to_string())
 }

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
+use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Delete, Update};
 
@@ -121,7 +122,7 @@ impl DataFusionEngine {
         let writing = self.start_writing(change.table, cx.transaction).await?;
         let planned = self.plan_change(cx, change, Arc::clone(&writing.files), &given_types(params)).await?;
         let mut batches = run(&planned.session, &planned.bind(Some(params))?).await?;
-        let mut changed = Changed::new(&change.table.row, change.updates);
+        let mut changed = Changed::new(&change.table.row, change.updates, cx.zone);
         while let Some(batch) = batches.next().await {
             changed.add(&batch.map_err(from_datafusion)?)?;
         }
@@ -225,14 +226,15 @@ pub(crate) fn image_list(table: &Table, relation: &str, values: &[String]) -> St
 pub(crate) struct Changed<'a> {
     table: &'a Table,
     updates: bool,
+    zone: Zone,
     positions: BTreeMap<usize, HashSet<i64>>,
     before: Vec<RecordBatch>,
     after: Vec<RecordBatch>,
 }
 
 impl<'a> Changed<'a> {
-    pub fn new(table: &'a Table, updates: bool) -> Changed<'a> {
-        Changed { table, updates, positions: BTreeMap::new(), before: Vec::new(), after: Vec::new() }
+    pub fn new(table: &'a Table, updates: bool, zone: Zone) -> Changed<'a> {
+        Changed { table, updates, zone, positions: BTreeMap::new(), before: Vec::new(), after: Vec::new() }
     }
 
     /// Takes a batch of the select list of [`image_list`]. A row that a join found more than once counts once.
@@ -258,7 +260,7 @@ impl<'a> Changed<'a> {
 
     fn image(&self, batch: &RecordBatch, start: usize) -> Result<RecordBatch> {
         let columns = self.table.columns.iter().enumerate();
-        let columns = columns.map(|(index, column)| coerce(batch.column(start + index), &column.ty));
+        let columns = columns.map(|(index, column)| coerce(batch.column(start + index), &column.ty, self.zone));
         table_batch(self.table, columns.collect::<Result<_>>()?, batch.num_rows())
     }
 

@@ -5,26 +5,29 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_cast::{CastOptions, cast, cast_with_options};
+use arrow_cast::cast;
 use arrow_schema::DataType;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::{ColumnBuilder, TextColumn};
+use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
 
 use crate::delta::scan::table_schema;
 use crate::error::from_arrow;
 use crate::literal::shown_type;
+use crate::zoned::{clocks, exactly, is_text, moments, parsed, printed};
 
-/// The values as a column of type `ty`.
-pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+/// The values as a column of type `ty`; `zone` is where the clocks of texts and TIMESTAMP are read.
+pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType, zone: Zone) -> Result<ArrayRef> {
     let wanted = arrow_type(ty);
     match values.data_type() {
         DataType::Null => Ok(new_null_array(&wanted, values.len())),
         source if is_text(source) && *ty == SqlType::Text => cast(values, &wanted).map_err(from_arrow),
-        source if is_text(source) => parsed(&cast(values, &DataType::Utf8).map_err(from_arrow)?, ty),
-        _ if matches!(ty, SqlType::Text | SqlType::Varchar(_)) => printed(values, ty),
+        source if is_text(source) => parsed(exactly(values, &DataType::Utf8)?.as_string(), ty, zone),
+        source if matches!(ty, SqlType::Text | SqlType::Varchar(_)) => {
+            parsed(&printed(values, &shown_type(source), zone)?, ty, zone)
+        }
         source if matches!(ty, SqlType::Uuid | SqlType::Jsonb) => {
             let found = shown_type(source);
             Err(Error::new(Sqlstate::DATATYPE_MISMATCH, format!("a value of type {found} is no {ty}")))
@@ -34,11 +37,14 @@ pub(crate) fn coerce(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
             Err(Error::new(Sqlstate::DATATYPE_MISMATCH, format!("a value of type {found} is no {ty}")))
         }
         source if *source == wanted && !matches!(wanted, DataType::List(_)) => Ok(Arc::clone(values)),
+        DataType::Timestamp(_, None) | DataType::Date32 if *ty == SqlType::TimestampTz => moments(values, zone),
+        DataType::Timestamp(_, Some(_)) if matches!(ty, SqlType::Timestamp | SqlType::Date) => {
+            exactly(&clocks(values, zone)?, &wanted)
+        }
         source => {
             let rounded =
                 if wanted.is_integer() && source.is_floating() { rounded(values) } else { Arc::clone(values) };
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            relabelled(cast_with_options(&rounded, &wanted, &options).map_err(from_arrow)?, wanted)
+            relabelled(exactly(&rounded, &wanted)?, wanted)
         }
     }
 }
@@ -50,42 +56,6 @@ fn relabelled(values: ArrayRef, wanted: DataType) -> Result<ArrayRef> {
     let elements = relabelled(Arc::clone(list.values()), item.data_type().clone())?;
     let relabelled = ListArray::try_new(Arc::clone(item), list.offsets().clone(), elements, list.nulls().cloned());
     Ok(Arc::new(relabelled.map_err(from_arrow)?))
-}
-
-fn is_text(ty: &DataType) -> bool {
-    match ty {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, values) => is_text(values),
-        _ => false,
-    }
-}
-
-fn parsed(texts: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
-    let mut builder = ColumnBuilder::new(ty, texts.len());
-    for text in texts.as_string::<i32>() {
-        match text {
-            Some(text) => builder.append_text(text)?,
-            None => builder.append_null(),
-        }
-    }
-    Ok(builder.finish())
-}
-
-fn printed(values: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
-    let source = shown_type(values.data_type());
-    let column = TextColumn::new(values, &source);
-    let mut builder = ColumnBuilder::new(ty, values.len());
-    let mut text = String::new();
-    for row in 0..values.len() {
-        if column.is_null(row) {
-            builder.append_null();
-            continue;
-        }
-        text.clear();
-        column.write(row, &mut text).map_err(Error::internal)?;
-        builder.append_text(&text)?;
-    }
-    Ok(builder.finish())
 }
 
 /// To the nearest integer, halves to the even one, as PostgreSQL rounds floats.

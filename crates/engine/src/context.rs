@@ -17,7 +17,9 @@ use datafusion::prelude::SessionConfig;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
 use lakeport_core::Result;
 use lakeport_core::engine::QueryContext;
+use lakeport_core::value::Zone;
 
+use crate::casts::PostgresCasts;
 use crate::error::from_datafusion;
 use crate::functions;
 
@@ -63,30 +65,37 @@ impl Sessions {
 
     /// A session for one statement.
     pub fn open(&self, cx: &QueryContext) -> Result<Session> {
-        let mut session = self.open_internal()?;
-        session.state.config_mut().options_mut().execution.time_zone = Some(cx.time_zone.clone());
+        let mut session = self.open_in(cx.zone)?;
         functions::register_session(&mut session.state, cx).map_err(from_datafusion)?;
         Ok(session)
     }
 
     /// A session for the engine's own queries.
     pub fn open_internal(&self) -> Result<Session> {
+        self.open_in(Zone::UTC)
+    }
+
+    fn open_in(&self, zone: Zone) -> Result<Session> {
         let runtime = RuntimeEnv {
             object_store_registry: Arc::new(DefaultObjectStoreRegistry::new()),
             ..self.runtime.as_ref().clone()
         };
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        let state = SessionStateBuilder::new_from_existing(self.base.clone())
+        let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(Arc::clone(&catalogs) as Arc<dyn CatalogProviderList>)
+            .with_analyzer_rule(Arc::new(PostgresCasts { zone }))
             .build();
-        Ok(Session { state, catalogs })
+        functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
+        Ok(Session { state, zone, catalogs })
     }
 }
 
 /// A DataFusion session and its tables.
 pub(crate) struct Session {
     pub state: SessionState,
+    /// Where clocks are read.
+    pub zone: Zone,
     catalogs: Arc<MemoryCatalogProviderList>,
 }
 

@@ -103,7 +103,7 @@ impl DataFusionEngine {
         let statement = parse_query(&format!("SELECT {list} FROM {}", QualifiedName::bare(&table.row.name)))?;
         let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
         let mut batches = run(&session, &plan).await?;
-        let mut changed = Changed::new(&old.row, true);
+        let mut changed = Changed::new(&old.row, true, session.zone);
         while let Some(batch) = batches.next().await {
             changed.add(&batch.map_err(from_datafusion)?)?;
         }

@@ -1,16 +1,25 @@
 //! SQL functions under PostgreSQL's names: those that DataFusion lacks and those that it defines differently.
 
 mod array_literals;
+mod calendar;
 mod catalog;
+mod date_part;
+mod date_trunc;
 mod format;
+mod interval_text;
 mod json;
 mod json_build;
 mod json_operators;
 mod scalar;
 mod session;
 mod single_value;
+mod sleep;
 mod text;
 mod time;
+mod time_arithmetic;
+mod time_series;
+mod timezone;
+mod to_char;
 
 #[cfg(test)]
 mod tests;
@@ -23,22 +32,34 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::QueryContext;
+use lakeport_core::value::Zone;
 
+pub(crate) use self::calendar::Span;
+pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 use self::scalar::Scalar;
+pub(crate) use self::scalar::failed;
 pub(crate) use self::single_value::SINGLE_VALUE;
+pub(crate) use self::time_series::TIME_SERIES;
 
 /// Adds the functions that answer the same in every session.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    let own = [catalog::functions(), json::functions(), json_build::functions(), text::functions()];
-    add(state, own.into_iter().flatten())?;
-    add(state, [format::function()])?;
+    add(state, [catalog::functions(), json::functions(), text::functions()].into_iter().flatten())?;
+    state.register_udf(Arc::new(sleep::function()))?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;
     }
     state.register_udf(Arc::new(quote_ident_udf::create_parse_ident_udf()))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(single_value::SingleValue::new())))?;
-    state.register_expr_planner(Arc::new(array_literals::ArrayLiterals))?;
     state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))
+}
+
+/// Adds the functions whose answers depend on where clocks are read.
+pub(crate) fn register_zoned(state: &mut SessionState, zone: Zone) -> Result<()> {
+    add(state, json_build::functions(zone).into_iter().chain(date_part::functions(zone)))?;
+    add(state, [format::function(zone), text::array_to_string(zone), timezone::function(zone)])?;
+    add(state, [date_trunc::function(zone), to_char::function(zone), time_series::function(zone)])?;
+    state.register_expr_planner(Arc::new(array_literals::ArrayLiterals { zone }))?;
+    state.register_expr_planner(Arc::new(time_arithmetic::TimeArithmetic::new(zone)))
 }
 
 /// Adds the functions that tell of the session and the moment of a statement.

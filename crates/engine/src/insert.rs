@@ -13,6 +13,7 @@ use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
 use lakeport_core::rows::arrow_type;
+use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Insert, OnConflict};
 use sqlparser::ast::{self, Expr, SelectItem, SetExpr, UnaryOperator, Value, ValueWithSpan};
@@ -95,7 +96,7 @@ impl DataFusionEngine {
         insert: &Insert,
         declared: &[Option<SqlType>],
     ) -> Result<Description> {
-        let (statement, expected) = source_statement(&table.row, insert)?;
+        let (statement, expected) = source_statement(&table.row, insert, cx.zone)?;
         let planned = self.plan_statement(cx, self.sessions.open(cx)?, statement, declared, &expected).await?;
         Targets::new(&table.row, &insert.columns, planned.plan.schema().fields().len())?;
         let params = planned.params.types();
@@ -133,7 +134,7 @@ impl DataFusionEngine {
         insert: &Insert,
         params: &[ArrayRef],
     ) -> Result<Source> {
-        let (statement, expected) = source_statement(&table.row, insert)?;
+        let (statement, expected) = source_statement(&table.row, insert, cx.zone)?;
         let session = self.sessions.open(cx)?;
         let planned = self.plan_statement(cx, session, statement, &given_types(params), &expected).await?;
         let plan = planned.bind(Some(params))?;
@@ -187,10 +188,10 @@ pub(crate) async fn complete(
     let mut columns = Vec::with_capacity(table.columns.len());
     for (column, target) in table.columns.iter().zip(&targets.0) {
         let values = match target {
-            Some(position) => coerce(batch.column(*position), &column.ty)?,
+            Some(position) => coerce(batch.column(*position), &column.ty, session.zone)?,
             None if column.default.is_some() => {
                 let values = defaults.next().ok_or_else(|| Error::internal("a default has no value"))?;
-                coerce(&values, &column.ty)?
+                coerce(&values, &column.ty, session.zone)?
             }
             None => new_null_array(&arrow_type(&column.ty), rows),
         };
@@ -227,7 +228,7 @@ async fn default_values(session: &Session, defaults: &[&str], rows: usize) -> Re
 const DEFAULTS_RELATION: &str = "__lakeport_rows_";
 
 /// The query of an INSERT with DEFAULT filled in, and the types of parameters that are a column's value as they stand.
-fn source_statement(table: &Table, insert: &Insert) -> Result<(Statement, HashMap<usize, SqlType>)> {
+fn source_statement(table: &Table, insert: &Insert, zone: Zone) -> Result<(Statement, HashMap<usize, SqlType>)> {
     let Some(source) = &insert.source else { return Ok((parse_query("SELECT 1")?, HashMap::new())) };
     let mut statement = parse_query(&source.text)?;
     let order = named_columns(table, &insert.columns)?;
@@ -248,7 +249,7 @@ fn source_statement(table: &Table, insert: &Insert) -> Result<(Statement, HashMa
                     let typed = column(position).filter(|column| takes_literals(&column.ty));
                     let literal = typed.and_then(|column| Some((plain_text(expr, &column.ty)?, &column.ty)));
                     if let Some((text, ty)) = literal {
-                        *expr = typed_literal(&text, ty)?;
+                        *expr = typed_literal(&text, ty, zone)?;
                     } else if is_default(expr) {
                         *expr = default_expr(column(position).and_then(|column| column.default.as_deref()))?;
                     }

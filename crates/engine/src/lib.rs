@@ -6,6 +6,7 @@
 //! part of a transaction block (`transaction`).
 
 mod append;
+mod casts;
 mod change;
 mod clock;
 mod coerce;
@@ -28,6 +29,7 @@ mod transaction;
 mod types;
 mod upsert;
 mod writing;
+mod zoned;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::{ColumnBuilder, format_value};
+use lakeport_core::value::{ColumnBuilder, Zone, decimal_of_text, format_value};
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{
     self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut,
@@ -13,6 +13,8 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use crate::functions::Span;
+use crate::params::is_free_numeric;
 use crate::types::column_type;
 
 /// Applies the readings to a whole statement.
@@ -32,6 +34,22 @@ impl VisitorMut for Readings {
     type Break = Error;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Some(number) = free_number(expr) {
+            return finish(number.map(Some), expr);
+        }
+        if let Expr::Interval(interval) = expr
+            && interval.leading_field.is_none()
+            && let Expr::Value(value) = interval.value.as_mut()
+            && let Value::SingleQuotedString(text) = &mut value.value
+        {
+            return match Span::parse(text) {
+                Ok(span) => {
+                    *text = span.plain_text();
+                    ControlFlow::Continue(())
+                }
+                Err(error) => ControlFlow::Break(error),
+            };
+        }
         let (literal, data_type) = match expr {
             Expr::Cast { expr: inner, data_type, .. } => (inner, data_type.clone()),
             Expr::TypedString(typed) => {
@@ -82,20 +100,34 @@ fn literal_text(value: &ValueWithSpan) -> Option<String> {
     }
 }
 
-/// A literal cast to a type: our reading of its text, in a form that DataFusion's own cast takes.
+/// A literal cast to NUMERIC without precision, which keeps its digits.
+fn free_number(expr: &Expr) -> Option<Result<Expr>> {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return None };
+    let Expr::Value(value) = inner.as_ref() else { return None };
+    let text = match &value.value {
+        Value::Number(digits, _) => digits.clone(),
+        _ => literal_text(value)?,
+    };
+    let ty = is_free_numeric(data_type).then(|| decimal_of_text(&text))??;
+    Some(typed_literal(&text, &ty, Zone::UTC))
+}
+
+/// A literal cast to a type: our reading of its text, in a form that DataFusion's own cast takes. What the session's zone
+/// decides is left to the cast itself.
 fn cast_literal(text: &str, data_type: &ast::DataType) -> Result<Option<Expr>> {
     match column_type(data_type) {
-        None | Some(SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes) => Ok(None),
-        Some(ty) => typed_literal(text, &ty).map(Some),
+        None | Some(SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes | SqlType::TimestampTz) => Ok(None),
+        Some(SqlType::Array(element)) if *element == SqlType::TimestampTz => Ok(None),
+        Some(ty) => typed_literal(text, &ty, Zone::UTC).map(Some),
     }
 }
 
-/// The literal as a value of a type.
+/// The literal as a value of a type; `zone` is that of a TIMESTAMPTZ whose text names none.
 ///
 /// # Errors
 /// The text is no value of the type.
-pub(crate) fn typed_literal(text: &str, ty: &SqlType) -> Result<Expr> {
-    let mut builder = ColumnBuilder::new(ty, 1);
+pub(crate) fn typed_literal(text: &str, ty: &SqlType, zone: Zone) -> Result<Expr> {
+    let mut builder = ColumnBuilder::in_zone(ty, 1, zone);
     builder.append_text(text)?;
     let value = builder.finish();
     let sql = if let SqlType::Array(element) = ty {

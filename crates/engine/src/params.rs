@@ -48,7 +48,7 @@ impl Params {
         for number in 1..=count {
             let declared = declared.get(number - 1).cloned().flatten();
             let placed = expected.get(&number).cloned().or_else(|| finder.found.get(&number).cloned().flatten());
-            params.types.insert(number, declared.or(placed));
+            params.types.insert(number, settled(declared, placed));
         }
         let _ = VisitMut::visit(query, &mut Typer { params: &params });
         Ok(params)
@@ -92,6 +92,14 @@ fn scalar(ty: &SqlType, value: &ArrayRef) -> Result<ScalarValue> {
     }
     let value = ScalarValue::try_from_array(value, 0).map_err(from_datafusion)?;
     value.cast_to(&arrow_type(ty)).map_err(from_datafusion)
+}
+
+/// The client's word counts, save that NUMERIC leaves precision and scale open where the place has them.
+fn settled(declared: Option<SqlType>, placed: Option<SqlType>) -> Option<SqlType> {
+    match (&declared, &placed) {
+        (Some(SqlType::Decimal(..)), Some(SqlType::Decimal(..))) if placed != Some(SqlType::DECIMAL) => placed,
+        _ => declared.or(placed),
+    }
 }
 
 /// The statement that holds placeholders, EXPLAIN removed.
@@ -175,8 +183,28 @@ impl VisitorMut for Typer<'_> {
             let inner = Box::new(expr.clone());
             *expr = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
         }
+        // NUMERIC without precision keeps the digits of the parameter.
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && is_free_numeric(data_type)
+            && let Expr::Cast { expr: parameter, data_type: own, .. } = inner.as_ref()
+            && placeholder(parameter).is_some()
+            && matches!(column_type(own), Some(SqlType::Decimal(..)))
+        {
+            *expr = inner.as_ref().clone();
+        }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a type is NUMERIC without precision.
+pub(crate) fn is_free_numeric(data_type: &ast::DataType) -> bool {
+    use ast::{DataType, ExactNumberInfo};
+    matches!(
+        data_type,
+        DataType::Numeric(ExactNumberInfo::None)
+            | DataType::Decimal(ExactNumberInfo::None)
+            | DataType::Dec(ExactNumberInfo::None)
+    )
 }
 
 /// A column type as written in SQL.

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
@@ -16,6 +15,7 @@ use futures::stream::{self, BoxStream};
 use lakeport_base::SqlType;
 use lakeport_core::engine::{Description, QueryContext};
 use lakeport_core::rows::{RowStream, arrow_field, sql_type};
+use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
 use crate::params::Params;
 use crate::sql::{parse_query, shown_name};
+use crate::zoned::{exactly, printed};
 
 /// A statement that has been planned and lacks its parameters' values only.
 pub(crate) struct Planned {
@@ -51,7 +52,7 @@ impl DataFusionEngine {
         let plan = planned.bind(Some(params))?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
-        Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx.cancel.clone()), schema })
+        Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx), schema })
     }
 
     async fn plan_query(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Planned> {
@@ -107,22 +108,26 @@ pub(crate) fn output_schema(schema: &DFSchema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-/// A result as the client sees it, ending with 57014 once `cancel` fires.
+/// A result as the client sees it, ending with 57014 once the statement is cancelled.
 pub(crate) fn shown(
     rows: SendableRecordBatchStream,
     schema: SchemaRef,
-    cancel: CancellationToken,
+    cx: &QueryContext,
 ) -> BoxStream<'static, Result<RecordBatch>> {
-    let batches = rows.map(move |batch| as_schema(&batch.map_err(from_datafusion)?, &schema));
-    cancellable(batches.boxed(), cancel)
+    let zone = cx.zone;
+    let batches = rows.map(move |batch| as_schema(&batch.map_err(from_datafusion)?, &schema, zone));
+    cancellable(batches.boxed(), cx.cancel.clone())
 }
 
-/// Casts every column to the type that was announced.
-pub(crate) fn as_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+/// Casts every column to the type that was announced; what we have no type for is printed.
+fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns =
-        columns.map(|(column, field)| cast_with_options(column, field.data_type(), &options).map_err(from_arrow));
+    let columns = columns.map(|(column, field)| match column.data_type() {
+        DataType::Interval(_) | DataType::Duration(_) | DataType::Struct(_) => {
+            printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef)
+        }
+        _ => exactly(column, field.data_type()),
+    });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(from_arrow)

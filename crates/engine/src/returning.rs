@@ -77,7 +77,7 @@ impl DataFusionEngine {
         let plan = planned.bind(Some(params))?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
-        let rows: Vec<RecordBatch> = shown(rows, Arc::clone(&schema), cx.cancel.clone()).try_collect().await?;
+        let rows: Vec<RecordBatch> = shown(rows, Arc::clone(&schema), cx).try_collect().await?;
         Ok(Some(RowStream { schema, batches: stream::iter(rows.into_iter().map(Ok)).boxed() }))
     }
 }

@@ -1,14 +1,17 @@
 //! PostgreSQL's forms that DataFusion plans only when they are written in another way.
 
+mod aggregate;
 mod catalog;
 mod correlation;
 mod subquery;
+mod time;
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::ControlFlow;
 
+use lakeport_core::value::Zone;
 use sqlparser::ast::{
     self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, TableAliasColumnDef,
     TableFactor, VisitMut, VisitorMut,
@@ -59,7 +62,10 @@ impl VisitorMut for Forms {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let replacement = match expr {
-            Expr::Function(function) => subquery::array(function).or_else(|| catalog::lookup(function)),
+            Expr::Function(function) => {
+                subquery::array(function).or_else(|| catalog::lookup(function)).or_else(|| aggregate::json(function))
+            }
+            Expr::Extract { .. } | Expr::AtTimeZone { .. } => time::call(expr),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
             Expr::Subquery(query) => subquery::single_value(query).or_else(|| subquery::of_aggregate(query)),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
@@ -127,7 +133,11 @@ fn unnest(factor: &TableFactor) -> Option<TableFactor> {
     let values = args.args.iter().map(unnamed).collect::<Option<Vec<_>>>()?;
     let array_exprs = match last_name(&name.0)?.to_ascii_lowercase().as_str() {
         "unnest" => values.into_iter().cloned().collect(),
-        "generate_series" if values.iter().any(|value| names_column(value)) => vec![parse(&call_text(name, &values))?],
+        "generate_series" => match time::series(&values) {
+            Some(series) => vec![series],
+            None if values.iter().any(|value| names_column(value)) => vec![parse(&call_text(name, &values))?],
+            None => return None,
+        },
         _ => return None,
     };
     Some(TableFactor::UNNEST {
@@ -156,7 +166,16 @@ fn array_items(expr: &Expr) -> Option<Expr> {
     let Expr::Value(value) = expr else { return None };
     let ast::Value::SingleQuotedString(text) = &value.value else { return None };
     let ty = lakeport_base::SqlType::Array(Box::new(lakeport_base::SqlType::Text));
-    crate::literal::typed_literal(text, &ty).ok()
+    crate::literal::typed_literal(text, &ty, Zone::UTC).ok()
+}
+
+/// A call of one of our functions.
+fn call(name: &str, arguments: Vec<Expr>) -> Option<Expr> {
+    let mut call = parse(&format!("{name}()"))?;
+    let Expr::Function(function) = &mut call else { return None };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    list.args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
+    Some(call)
 }
 
 /// The expression of a text that we wrote.

@@ -150,6 +150,7 @@ fn column_name(expr: &Expr) -> String {
         Expr::Exists { negated: false, .. } => "exists".to_string(),
         Expr::Array(_) => "array".to_string(),
         Expr::Extract { .. } => "extract".to_string(),
+        Expr::AtTimeZone { .. } => "timezone".to_string(),
         Expr::Substring { .. } => "substring".to_string(),
         Expr::Trim { .. } => "btrim".to_string(),
         Expr::Position { .. } => "position".to_string(),

@@ -114,7 +114,7 @@ impl Conflict<'_> {
         let list = image_list(row, &relation, &values);
         let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
         let matched = format!("SELECT {list} FROM {relation} JOIN {NEW} ON {equal}{filter}");
-        let mut changed = Changed::new(row, true);
+        let mut changed = Changed::new(row, true, self.cx.zone);
         for batch in self.rows_of(session, &matched).await? {
             changed.add(&batch)?;
         }
@@ -176,7 +176,8 @@ impl Conflict<'_> {
         let row = &self.table.row;
         let mut rows = Vec::new();
         for batch in self.rows_of(session, sql).await?.iter().filter(|batch| batch.num_rows() > 0) {
-            let columns = batch.columns().iter().zip(&row.columns).map(|(values, column)| coerce(values, &column.ty));
+            let columns = batch.columns().iter().zip(&row.columns);
+            let columns = columns.map(|(values, column)| coerce(values, &column.ty, self.cx.zone));
             rows.push(table_batch(row, columns.collect::<Result<_>>()?, batch.num_rows())?);
         }
         Ok(rows)

@@ -177,6 +177,8 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("SET LOCAL search_path = x, 'Y'", "SET LOCAL search_path = 'x, Y'"),
     ("SET extra_float_digits = -3", "SET extra_float_digits = '-3'"),
     ("SET TIME ZONE 'UTC'", "SET timezone = 'UTC'"),
+    ("SET TIME ZONE -3", "SET timezone = '-3'"),
+    ("SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "SET timezone = '+02:00'"),
     ("SET NAMES 'utf8'", "SET client_encoding = 'utf8'"),
     ("SET x = DEFAULT", "SET x = DEFAULT"),
     ("USE movr", "SET database = 'movr'"),

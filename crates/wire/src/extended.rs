@@ -74,10 +74,11 @@ impl Connection {
         }
         let formats = spread_formats(&bind.param_formats, types.len())
             .ok_or_else(|| violation("parameter formats do not fit the parameters"))?;
+        let zone = self.session.zone();
         let mut params = Vec::with_capacity(types.len());
         for (index, ((value, format), ty)) in bind.params.iter().zip(formats).zip(types).enumerate() {
             let declared = prepared.declared_type(index);
-            let param = params::read(value.as_deref(), format, declared.as_ref().unwrap_or(ty), ty);
+            let param = params::read(value.as_deref(), format, declared.as_ref().unwrap_or(ty), ty, zone);
             params.push(param.map_err(|error| error.with_detail(format!("parameter ${}", index + 1)))?);
         }
         let bound = Bound { prepared, params, result_formats: bind.result_formats };
@@ -144,7 +145,7 @@ impl Connection {
                         .with_hint("prepare the statement again: a table that it reads was changed")
                         .into());
                 }
-                let cursor = RowCursor::new(tag, rows, formats).described_as(described);
+                let cursor = RowCursor::new(tag, rows, formats, session.zone()).described_as(described);
                 return self.continue_portal(cursor, rows_max).await;
             }
             Outcome::CopyIn(copy) => self.copy_in(copy).await?,

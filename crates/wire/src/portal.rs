@@ -6,6 +6,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
 use futures::StreamExt;
 use lakeport_core::rows::RowStream;
+use lakeport_core::value::Zone;
 
 use crate::connection::Connection;
 use crate::encode::BatchEncoder;
@@ -44,15 +45,16 @@ pub(crate) struct RowCursor {
     /// Fields as the client was told of them; the rows are sent in their types.
     columns: SchemaRef,
     formats: Vec<i16>,
+    zone: Zone,
     /// The batch being sent.
     batch: Option<BatchEncoder>,
     sent: u64,
 }
 
 impl RowCursor {
-    /// Rows with a format for each column.
-    pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>) -> RowCursor {
-        RowCursor { tag, columns: rows.schema.clone(), rows, formats, batch: None, sent: 0 }
+    /// Rows with a format for each column, and the zone of times in text.
+    pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>, zone: Zone) -> RowCursor {
+        RowCursor { tag, columns: rows.schema.clone(), rows, formats, zone, batch: None, sent: 0 }
     }
 
     /// The same in the types of an earlier description, if that was of as many columns.
@@ -97,7 +99,10 @@ impl Connection {
                 cursor.batch = None;
             }
             match self.drive(cursor.rows.batches.next()).await? {
-                Some(batch) => cursor.batch = Some(BatchEncoder::new(&batch?, &cursor.columns, &cursor.formats)?),
+                Some(batch) => {
+                    let encoder = BatchEncoder::new(&batch?, &cursor.columns, &cursor.formats, cursor.zone)?;
+                    cursor.batch = Some(encoder);
+                }
                 None => break,
             }
         }

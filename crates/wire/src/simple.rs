@@ -43,7 +43,7 @@ impl Connection {
             Outcome::Done { tag } => self.link.out.command_complete(&tag),
             Outcome::Rows { tag, rows } => {
                 let formats = vec![TEXT; rows.schema.fields().len()];
-                let mut cursor = RowCursor::new(tag, rows, formats);
+                let mut cursor = RowCursor::new(tag, rows, formats, session.zone());
                 cursor.describe(&mut self.link.out);
                 self.send_rows(&mut cursor, 0).await?;
             }

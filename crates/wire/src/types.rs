@@ -2,7 +2,6 @@
 
 use arrow_schema::{Field, Schema};
 use lakeport_base::SqlType;
-use lakeport_base::sqltype::{DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT};
 use lakeport_core::rows::sql_type;
 
 /// Format code of values in text form.
@@ -72,7 +71,7 @@ pub(crate) fn declared_type(oid: u32) -> Option<SqlType> {
         1082 => SqlType::Date,
         1114 => SqlType::Timestamp,
         1184 => SqlType::TimestampTz,
-        1700 => SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT),
+        1700 => SqlType::DECIMAL,
         2950 => SqlType::Uuid,
         _ => return declared_array(oid),
     };
@@ -93,7 +92,7 @@ fn declared_array(oid: u32) -> Option<SqlType> {
         1182 => SqlType::Date,
         1115 => SqlType::Timestamp,
         1185 => SqlType::TimestampTz,
-        1231 => SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT),
+        1231 => SqlType::DECIMAL,
         2951 => SqlType::Uuid,
         _ => return None,
     };

@@ -116,7 +116,7 @@ impl<'a> Cx<'a> {
             user: session.user.clone(),
             database,
             schema,
-            time_zone: session.variable("timezone"),
+            zone: session.zone(),
             now: self.now,
             as_of,
             transaction: session.open_block().map(|block| block.id),

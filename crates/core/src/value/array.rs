@@ -8,7 +8,7 @@ use arrow_array::builder::NullBufferBuilder;
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use lakeport_base::SqlType;
 
-use super::{ColumnBuilder, ValueError, binary};
+use super::{ColumnBuilder, ValueError, Zone, binary};
 use crate::rows::arrow_field;
 
 /// A growing column of arrays.
@@ -22,10 +22,10 @@ pub(super) struct ArrayColumn {
 }
 
 impl ArrayColumn {
-    pub(super) fn new(element: &SqlType, capacity: usize) -> ArrayColumn {
+    pub(super) fn new(element: &SqlType, capacity: usize, zone: Zone) -> ArrayColumn {
         ArrayColumn {
-            elements: ColumnBuilder::new(element, capacity),
-            trial: ColumnBuilder::new(element, 0),
+            elements: ColumnBuilder::in_zone(element, capacity, zone),
+            trial: ColumnBuilder::in_zone(element, 0, zone),
             ends: vec![0],
             valid: NullBufferBuilder::new(capacity),
         }

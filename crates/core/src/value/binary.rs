@@ -54,6 +54,14 @@ fn out_of_range(ty: &SqlType) -> ValueError {
     ValueError::new(Sqlstate::DATETIME_FIELD_OVERFLOW, message)
 }
 
+/// The narrowest DECIMAL that holds a NUMERIC with the digits after the point that it is to be shown with.
+pub(super) fn decimal_type(bytes: &[u8]) -> Option<SqlType> {
+    let weight = i32::from(i16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]));
+    let scale = i32::from(u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]));
+    let precision = ((weight + 1) * NUMERIC_DIGIT_WIDTH).max(1) + scale;
+    (precision <= 38).then_some(SqlType::Decimal(precision as u8, scale as u8))
+}
+
 /// A NUMERIC as a whole number of the type's smallest unit: count of digits, weight of the first, sign, digits after
 /// the point, then digits of base 10000.
 pub(super) fn decimal(bytes: &[u8], ty: &SqlType) -> Result<i128, ValueError> {

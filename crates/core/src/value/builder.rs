@@ -10,7 +10,7 @@ use arrow_array::types::{
 use lakeport_base::{SqlType, Sqlstate};
 
 use super::array::ArrayColumn;
-use super::{ValueError, binary, datetime, parse};
+use super::{ValueError, Zone, binary, datetime, parse};
 use crate::rows::arrow_type;
 
 /// Bytes set aside per text value before its length is known.
@@ -21,6 +21,8 @@ const TEXT_BYTES_GUESS: usize = 16;
 /// A refused value leaves the column as it was, so that the caller may append NULL in its place and go on.
 pub struct ColumnBuilder {
     ty: SqlType,
+    /// Of TIMESTAMPTZ texts that name none.
+    zone: Zone,
     values: Values,
     /// Reused for values that are rewritten on their way in.
     scratch: Vec<u8>,
@@ -63,8 +65,13 @@ macro_rules! each_builder {
 }
 
 impl ColumnBuilder {
-    /// An empty column with room for `capacity` values.
+    /// An empty column with room for `capacity` values. Texts of TIMESTAMPTZ without a zone are in UTC.
     pub fn new(ty: &SqlType, capacity: usize) -> ColumnBuilder {
+        ColumnBuilder::in_zone(ty, capacity, Zone::UTC)
+    }
+
+    /// As [`new`](ColumnBuilder::new), with another zone for texts of TIMESTAMPTZ that name none.
+    pub fn in_zone(ty: &SqlType, capacity: usize, zone: Zone) -> ColumnBuilder {
         let values = match ty {
             SqlType::Bool => Values::Bool(BooleanBuilder::with_capacity(capacity)),
             SqlType::Int2 => Values::Int2(PrimitiveBuilder::with_capacity(capacity)),
@@ -83,9 +90,9 @@ impl ColumnBuilder {
             SqlType::Timestamp | SqlType::TimestampTz => {
                 Values::Timestamp(PrimitiveBuilder::with_capacity(capacity).with_data_type(arrow_type(ty)))
             }
-            SqlType::Array(element) => Values::Array(Box::new(ArrayColumn::new(element, capacity))),
+            SqlType::Array(element) => Values::Array(Box::new(ArrayColumn::new(element, capacity, zone))),
         };
-        ColumnBuilder { ty: ty.clone(), values, scratch: Vec::new() }
+        ColumnBuilder { ty: ty.clone(), zone, values, scratch: Vec::new() }
     }
 
     /// The type of the column.
@@ -128,7 +135,7 @@ impl ColumnBuilder {
                 builder.append_value(&self.scratch);
             }
             Values::Date(builder) => builder.append_value(datetime::parse_date(text, ty)?),
-            Values::Timestamp(builder) => builder.append_value(datetime::parse_timestamp(text, ty)?),
+            Values::Timestamp(builder) => builder.append_value(datetime::parse_timestamp(text, ty, self.zone)?),
             Values::Array(column) => column.append_text(text, ty)?,
         }
         Ok(())

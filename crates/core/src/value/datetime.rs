@@ -1,10 +1,10 @@
-//! Dates and times: days and microseconds since 1970-01-01, proleptic Gregorian calendar, UTC.
+//! Dates and times: days and microseconds since 1970-01-01, proleptic Gregorian calendar.
 
 use std::fmt::{self, Write};
 
 use lakeport_base::{SqlType, Sqlstate};
 
-use super::ValueError;
+use super::{ValueError, Zone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
@@ -22,23 +22,24 @@ pub(super) fn parse_date(text: &str, ty: &SqlType) -> Result<i32, ValueError> {
     i32::try_from(moment.days).map_err(|_| field_overflow(text, ty))
 }
 
-/// Microseconds since the epoch of a timestamp. An offset counts for TIMESTAMPTZ and is passed over for TIMESTAMP.
-pub(super) fn parse_timestamp(text: &str, ty: &SqlType) -> Result<i64, ValueError> {
+/// Microseconds since the epoch of a timestamp. For TIMESTAMPTZ a clock of the zone that the text names, else of `zone`,
+/// shows it; for TIMESTAMP a zone in the text is passed over.
+pub(super) fn parse_timestamp(text: &str, ty: &SqlType, zone: Zone) -> Result<i64, ValueError> {
     let moment = Moment::parse(text, ty)?;
-    let offset = if *ty == SqlType::TimestampTz { moment.offset_seconds * MICROS_PER_SECOND } else { 0 };
-    let midnight = moment.days.checked_mul(MICROS_PER_DAY);
-    midnight.and_then(|midnight| midnight.checked_add(moment.micros - offset)).ok_or_else(|| field_overflow(text, ty))
+    let local = moment.days.checked_mul(MICROS_PER_DAY).and_then(|midnight| midnight.checked_add(moment.micros));
+    let zone = if *ty == SqlType::TimestampTz { moment.zone.unwrap_or(zone) } else { Zone::UTC };
+    local.and_then(|local| zone.to_moment(local)).ok_or_else(|| field_overflow(text, ty))
 }
 
 fn field_overflow(text: &str, ty: &SqlType) -> ValueError {
     ValueError::unparsable(Sqlstate::DATETIME_FIELD_OVERFLOW, text, ty)
 }
 
-/// A date with a time of day and an offset east of UTC.
+/// A date with a time of day and the zone that the text names.
 struct Moment {
     days: i64,
     micros: i64,
-    offset_seconds: i64,
+    zone: Option<Zone>,
 }
 
 /// Why a text is no moment.
@@ -52,7 +53,7 @@ impl Moment {
     fn parse(text: &str, ty: &SqlType) -> Result<Moment, ValueError> {
         let trimmed = text.trim();
         match trimmed.to_ascii_lowercase().as_str() {
-            "epoch" => return Ok(Moment { days: 0, micros: 0, offset_seconds: 0 }),
+            "epoch" => return Ok(Moment { days: 0, micros: 0, zone: Some(Zone::UTC) }),
             "infinity" | "+infinity" | "-infinity" => {
                 let message = format!("infinite values of type {} are not supported", super::type_name(ty));
                 return Err(ValueError::new(Sqlstate::FEATURE_NOT_SUPPORTED, message));
@@ -77,12 +78,8 @@ impl Moment {
             return Err(Refusal::Field);
         }
         let micros = scan.time_of_day()?;
-        let offset_seconds = scan.offset()?;
-        if scan.rest.is_empty() {
-            Ok(Moment { days: days_from_civil(year, month, day), micros, offset_seconds })
-        } else {
-            Err(Refusal::Form)
-        }
+        let zone = scan.zone()?;
+        Ok(Moment { days: days_from_civil(year, month, day), micros, zone })
     }
 }
 
@@ -155,28 +152,16 @@ impl Scan<'_> {
         if (1..=12).contains(&hour) { Ok(hour % 12 + noon) } else { Err(Refusal::Field) }
     }
 
-    /// Seconds east of UTC of `Z`, `UTC`, `GMT` or `{+|-}hh[[:]mm[:ss]]`, 0 when there is none.
-    fn offset(&mut self) -> Result<i64, Refusal> {
-        self.skip(b" ");
-        for name in [&b"utc"[..], b"gmt", b"zulu", b"z"] {
-            if self.rest.eq_ignore_ascii_case(name) {
-                self.rest = &[];
-                return Ok(0);
-            }
+    /// The zone that takes the rest of the text: a name, or `{+|-}hh[[:]mm[:ss]]`.
+    fn zone(&mut self) -> Result<Option<Zone>, Refusal> {
+        let Ok(rest) = str::from_utf8(self.rest.trim_ascii()) else { return Err(Refusal::Form) };
+        let is_offset = rest.starts_with(['+', '-']) && rest.len() > 1;
+        match Zone::parse(rest) {
+            _ if rest.is_empty() => Ok(None),
+            Some(zone) if is_offset || rest.starts_with(|first: char| first.is_ascii_alphabetic()) => Ok(Some(zone)),
+            None if is_offset => Err(Refusal::Field),
+            _ => Err(Refusal::Form),
         }
-        let Some(sign) = self.take_any(b"+-") else { return Ok(0) };
-        let (number, digits) = self.number()?;
-        let (hours, mut minutes) = if digits > 2 { (number / 100, number % 100) } else { (number, 0) };
-        let mut seconds = 0;
-        if self.take_any(b":").is_some() {
-            minutes = self.number()?.0;
-            seconds = if self.take_any(b":").is_some() { self.number()?.0 } else { 0 };
-        }
-        if hours > 15 || minutes > 59 || seconds > 59 {
-            return Err(Refusal::Field);
-        }
-        let east = hours * 3600 + minutes * 60 + seconds;
-        Ok(if sign == b'-' { -east } else { east })
     }
 
     /// The number of a month that is written as its name, of three letters or in full.
@@ -235,16 +220,28 @@ pub(super) fn write_date(days: i64, out: &mut impl Write) -> fmt::Result {
     write_era(year, out)
 }
 
-/// Writes a timestamp as `2024-01-02 03:04:05.123`, with `+00` when it is a moment in UTC.
-pub(super) fn write_timestamp(micros: i64, zoned: bool, out: &mut impl Write) -> fmt::Result {
+/// Writes a timestamp as `2024-01-02 03:04:05.123`, and a moment as a clock of `zone` shows it, with its offset.
+pub(super) fn write_timestamp(micros: i64, zone: Option<Zone>, out: &mut impl Write) -> fmt::Result {
+    let offset = zone.map(|zone| i64::from(zone.offset_at(micros)));
+    let micros = micros.saturating_add(offset.unwrap_or(0) * MICROS_PER_SECOND);
     let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
     write_year(year, out)?;
     write!(out, "-{month:02}-{day:02} ")?;
     write_clock(micros.rem_euclid(MICROS_PER_DAY), out)?;
-    if zoned {
-        out.write_str("+00")?;
+    if let Some(offset) = offset {
+        write_offset(offset, out)?;
     }
     write_era(year, out)
+}
+
+/// Writes seconds east of UTC as `+02` or `+05:30`.
+fn write_offset(seconds: i64, out: &mut impl Write) -> fmt::Result {
+    let (sign, seconds) = (if seconds < 0 { '-' } else { '+' }, seconds.abs());
+    write!(out, "{sign}{:02}", seconds / 3600)?;
+    if seconds % 3600 > 0 {
+        write!(out, ":{:02}", seconds / 60 % 60)?;
+    }
+    if seconds % 60 > 0 { write!(out, ":{:02}", seconds % 60) } else { Ok(()) }
 }
 
 /// Writes microseconds of at least 0 as `03:04:05.123`.
@@ -264,21 +261,25 @@ pub(super) fn write_clock(micros: i64, out: &mut impl Write) -> fmt::Result {
 
 /// Writes an interval as PostgreSQL does: `1 year 2 mons 3 days 04:05:06`.
 pub(super) fn write_interval(months: i64, days: i64, micros: i64, out: &mut impl Write) -> fmt::Result {
-    let mut first = true;
+    let (mut space, mut after_negative) = ("", false);
     for (count, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
         if count != 0 {
-            let space = if first { "" } else { " " };
+            let sign = if after_negative && count > 0 { "+" } else { "" };
             let plural = if count == 1 { "" } else { "s" };
-            write!(out, "{space}{count} {unit}{plural}")?;
-            first = false;
+            write!(out, "{space}{sign}{count} {unit}{plural}")?;
+            (space, after_negative) = (" ", count < 0);
         }
     }
-    if micros == 0 && !first {
+    if micros == 0 && !space.is_empty() {
         return Ok(());
     }
-    out.write_str(if first { "" } else { " " })?;
-    out.write_str(if micros < 0 { "-" } else { "" })?;
-    write_clock(micros.unsigned_abs() as i64, out)
+    let sign = match micros {
+        ..0 => "-",
+        _ if after_negative => "+",
+        _ => "",
+    };
+    write!(out, "{space}{sign}")?;
+    write_clock(micros.unsigned_abs().min(i64::MAX as u64) as i64, out)
 }
 
 fn write_year(year: i64, out: &mut impl Write) -> fmt::Result {

@@ -16,7 +16,7 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use lakeport_base::SqlType;
 
-use super::datetime;
+use super::{Zone, datetime};
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -49,9 +49,10 @@ enum Values {
     LargeBytes(LargeBinaryArray),
     BytesView(BinaryViewArray),
     Date(PrimitiveArray<Date32Type>),
-    Timestamp {
+    Timestamp(PrimitiveArray<TimestampMicrosecondType>),
+    TimestampTz {
         values: PrimitiveArray<TimestampMicrosecondType>,
-        zoned: bool,
+        zone: Zone,
     },
     Duration(PrimitiveArray<DurationMicrosecondType>),
     Interval(PrimitiveArray<IntervalMonthDayNanoType>),
@@ -65,10 +66,15 @@ enum Values {
 }
 
 impl TextColumn {
-    /// Prepares a column; its type decides where the Arrow type alone does not tell.
+    /// Prepares a column; its type decides where the Arrow type alone does not tell. TIMESTAMPTZ prints in UTC.
     pub fn new(array: &ArrayRef, ty: &SqlType) -> TextColumn {
+        TextColumn::in_zone(array, ty, Zone::UTC)
+    }
+
+    /// As [`new`](TextColumn::new), with TIMESTAMPTZ as a zone's clocks show it.
+    pub fn in_zone(array: &ArrayRef, ty: &SqlType, zone: Zone) -> TextColumn {
         let array = simplified(array);
-        let values = Values::of(&array, ty);
+        let values = Values::of(&array, ty, zone);
         TextColumn { array, values }
     }
 
@@ -99,7 +105,8 @@ impl TextColumn {
             Values::LargeBytes(values) => write_hex(values.value(row), out),
             Values::BytesView(values) => write_hex(values.value(row), out),
             Values::Date(values) => datetime::write_date(i64::from(values.value(row)), out),
-            Values::Timestamp { values, zoned } => datetime::write_timestamp(values.value(row), *zoned, out),
+            Values::Timestamp(values) => datetime::write_timestamp(values.value(row), None, out),
+            Values::TimestampTz { values, zone } => datetime::write_timestamp(values.value(row), Some(*zone), out),
             Values::Duration(values) => {
                 let micros = values.value(row);
                 datetime::write_interval(0, micros / MICROS_PER_DAY, micros % MICROS_PER_DAY, out)
@@ -168,7 +175,7 @@ fn simplified_again(array: ArrayRef, target: &DataType) -> ArrayRef {
 }
 
 impl Values {
-    fn of(array: &ArrayRef, ty: &SqlType) -> Values {
+    fn of(array: &ArrayRef, ty: &SqlType, zone: Zone) -> Values {
         match array.data_type() {
             DataType::Null => Values::Null,
             DataType::Boolean => Values::Bool(array.as_boolean().clone()),
@@ -188,32 +195,32 @@ impl Values {
             DataType::LargeBinary => Values::LargeBytes(array.as_binary().clone()),
             DataType::BinaryView => Values::BytesView(array.as_binary_view().clone()),
             DataType::Date32 => Values::Date(array.as_primitive().clone()),
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-                Values::Timestamp { values: array.as_primitive().clone(), zoned: zone.is_some() }
+            DataType::Timestamp(TimeUnit::Microsecond, None) => Values::Timestamp(array.as_primitive().clone()),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
+                Values::TimestampTz { values: array.as_primitive().clone(), zone }
             }
             DataType::Duration(TimeUnit::Microsecond) => Values::Duration(array.as_primitive().clone()),
             DataType::Interval(IntervalUnit::MonthDayNano) => Values::Interval(array.as_primitive().clone()),
-            DataType::List(_) => Values::of_list(array.as_list(), ty),
-            DataType::Struct(_) => Values::of_struct(array.as_struct()),
+            DataType::List(_) => Values::of_list(array.as_list(), ty, zone),
+            DataType::Struct(_) => Values::of_struct(array.as_struct(), zone),
             _ => Values::Other,
         }
     }
 
-    fn of_list(lists: &ListArray, ty: &SqlType) -> Values {
+    fn of_list(lists: &ListArray, ty: &SqlType, zone: Zone) -> Values {
         let element = match ty {
             SqlType::Array(element) => element,
             _ => &SqlType::Text,
         };
-        Values::List { lists: lists.clone(), elements: Box::new(TextColumn::new(lists.values(), element)) }
+        Values::List { lists: lists.clone(), elements: Box::new(TextColumn::in_zone(lists.values(), element, zone)) }
     }
 
-    fn of_struct(array: &StructArray) -> Values {
-        let columns = array.fields().iter().zip(array.columns());
-        Values::Struct(
-            columns
-                .map(|(field, column)| (field.name().clone(), TextColumn::new(column, &crate::rows::sql_type(field))))
-                .collect(),
-        )
+    fn of_struct(array: &StructArray, zone: Zone) -> Values {
+        let columns = array.fields().iter().zip(array.columns()).map(|(field, column)| {
+            let column = TextColumn::in_zone(column, &crate::rows::sql_type(field), zone);
+            (field.name().clone(), column)
+        });
+        Values::Struct(columns.collect())
     }
 }
 

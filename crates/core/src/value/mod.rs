@@ -2,7 +2,8 @@
 //! text ([`TextColumn`]).
 //!
 //! Both directions work column by column and allocate nothing per value in the common cases: EXPORT, IMPORT and COPY
-//! push millions of values through them. Times are UTC.
+//! push millions of values through them. TIMESTAMPTZ is written and read in UTC unless a [`Zone`] is given: sessions have
+//! theirs, files have none.
 
 mod array;
 pub mod binary;
@@ -11,6 +12,7 @@ mod datetime;
 mod format;
 mod json;
 mod parse;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
 pub use format::{TextColumn, format_value};
+pub use zone::Zone;
 
 /// Longest part of a refused value that an error message repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -67,6 +70,16 @@ impl From<ValueError> for crate::error::Error {
     fn from(error: ValueError) -> Self {
         Self::new(error.code, error.message)
     }
+}
+
+/// The DECIMAL that keeps a number as it is written, for a NUMERIC without precision.
+pub fn decimal_of_text(text: &str) -> Option<SqlType> {
+    parse::decimal_type(text)
+}
+
+/// The same for a number in binary form.
+pub fn decimal_of_binary(bytes: &[u8]) -> Option<SqlType> {
+    binary::decimal_type(bytes)
 }
 
 fn type_name(ty: &SqlType) -> String {

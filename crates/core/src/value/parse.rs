@@ -65,6 +65,15 @@ pub(super) fn decimal(text: &str, ty: &SqlType) -> Result<i128, ValueError> {
     number.to_units(precision, scale).ok_or_else(|| ValueError::range(text, ty))
 }
 
+/// The narrowest DECIMAL that holds every digit of a number; `None` for what no DECIMAL holds.
+pub(super) fn decimal_type(text: &str) -> Option<SqlType> {
+    let number = Number::parse(text.trim())?;
+    let digits = i64::from(number.mantissa.checked_ilog10().map_or(1, |log| log + 1));
+    let scale = (-number.exponent).max(0);
+    let precision = (digits + number.exponent.max(0)).max(scale + 1);
+    (precision <= 38).then_some(SqlType::Decimal(precision as u8, scale as u8))
+}
+
 /// A decimal number as written: `mantissa * 10^exponent`.
 struct Number {
     negative: bool,

@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 use lakeport_base::SqlType;
 
-use super::{ColumnBuilder, format_value};
+use super::{ColumnBuilder, TextColumn, Zone, format_value};
 
 fn ty(text: &str) -> SqlType {
     SqlType::parse(text).unwrap_or_else(|| panic!("{text} is no type"))
@@ -168,6 +168,31 @@ fn timestamps() {
 }
 
 #[test]
+fn moments_in_a_zone() {
+    let zone = Zone::parse("Europe/Berlin").unwrap();
+    for (name, text, expected) in [
+        ("timestamptz", "2024-07-01 12:00", "2024-07-01 12:00:00+02"),
+        ("timestamptz", "2024-01-01 12:00", "2024-01-01 12:00:00+01"),
+        ("timestamptz", "2024-07-01 12:00Z", "2024-07-01 14:00:00+02"),
+        ("timestamptz", "2024-07-01 12:00 America/New_York", "2024-07-01 18:00:00+02"),
+        ("timestamptz", "1890-01-01 00:00 BC", "1890-01-01 00:00:00+00:53:28 BC"),
+        ("timestamptz[]", "{2024-07-01}", "{\"2024-07-01 00:00:00+02\"}"),
+        ("timestamp", "2024-07-01 12:00Z", "2024-07-01 12:00:00"),
+    ] {
+        let ty = ty(name);
+        let mut builder = ColumnBuilder::in_zone(&ty, 1, zone);
+        builder.append_text(text).unwrap();
+        let mut out = String::new();
+        TextColumn::in_zone(&builder.finish(), &ty, zone).write(0, &mut out).unwrap();
+        assert_eq!(out, expected, "{text} as {name}");
+    }
+    let kolkata = Zone::parse("+05:30").unwrap();
+    let mut builder = ColumnBuilder::in_zone(&SqlType::TimestampTz, 1, kolkata);
+    builder.append_text("2024-01-01").unwrap();
+    assert_eq!(shown(&builder.finish(), &SqlType::TimestampTz), "2023-12-31 18:30:00+00");
+}
+
+#[test]
 fn uuids() {
     let canonical = "0e8e7f2c-4a6d-4b1e-9c3f-2a7d5b8e1f60";
     for text in [
@@ -250,6 +275,9 @@ fn intervals_and_structs() {
     let interval = arrow_array::types::IntervalMonthDayNanoType::make_value(14, 3, 4_000_000_000);
     let array: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![interval]));
     assert_eq!(shown(&array, &SqlType::Text), "1 year 2 mons 3 days 00:00:04");
+    let interval = arrow_array::types::IntervalMonthDayNanoType::make_value(-1, 1, 0);
+    let array: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![interval]));
+    assert_eq!(shown(&array, &SqlType::Text), "-1 mons +1 day");
 
     let id: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     let name: ArrayRef = Arc::new(LargeStringArray::from(vec!["a\"b"]));

@@ -7,14 +7,17 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::ColumnBuilder;
+use lakeport_core::value::{ColumnBuilder, Zone};
 use sqlparser::ast::BinaryOperator;
 
 use super::scalar::failed;
 
 /// Reads a text literal that an array is compared with as an array of the same type.
 #[derive(Debug)]
-pub(super) struct ArrayLiterals;
+pub(super) struct ArrayLiterals {
+    /// Of TIMESTAMPTZ that name none.
+    pub zone: Zone,
+}
 
 impl ExprPlanner for ArrayLiterals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -23,24 +26,28 @@ impl ExprPlanner for ArrayLiterals {
             BinaryOperator::NotEq => Operator::NotEq,
             _ => return Ok(PlannerResult::Original(expr)),
         };
-        let (left, right) =
-            match (array_like(&expr.left, &expr.right, schema)?, array_like(&expr.right, &expr.left, schema)?) {
-                (Some(left), _) => (left, expr.right),
-                (_, Some(right)) => (expr.left, right),
-                (None, None) => return Ok(PlannerResult::Original(expr)),
-            };
+        let (left, right) = match (
+            self.array_like(&expr.left, &expr.right, schema)?,
+            self.array_like(&expr.right, &expr.left, schema)?,
+        ) {
+            (Some(left), _) => (left, expr.right),
+            (_, Some(right)) => (expr.left, right),
+            (None, None) => return Ok(PlannerResult::Original(expr)),
+        };
         Ok(PlannerResult::Planned(binary_expr(left, operator, right)))
     }
 }
 
-/// The array that a text literal stands for beside `other`, if that is an array.
-fn array_like(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
-    let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else { return Ok(None) };
-    let (_, field) = other.to_field(schema)?;
-    let DataType::List(_) = field.data_type() else { return Ok(None) };
-    let mut values = ColumnBuilder::new(&sql_type(&field), 1);
-    values.append_text(text).map_err(|error| failed(error.into()))?;
-    let values = arrow_cast::cast(&values.finish(), field.data_type())?;
-    let list = datafusion::common::cast::as_list_array(&values)?.clone();
-    Ok(Some(Expr::Literal(ScalarValue::List(Arc::new(list)), None)))
+impl ArrayLiterals {
+    /// The array that a text literal stands for beside `other`, if that is an array.
+    fn array_like(&self, literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else { return Ok(None) };
+        let (_, field) = other.to_field(schema)?;
+        let DataType::List(_) = field.data_type() else { return Ok(None) };
+        let mut values = ColumnBuilder::in_zone(&sql_type(&field), 1, self.zone);
+        values.append_text(text).map_err(|error| failed(error.into()))?;
+        let values = arrow_cast::cast(&values.finish(), field.data_type())?;
+        let list = datafusion::common::cast::as_list_array(&values)?.clone();
+        Ok(Some(Expr::Literal(ScalarValue::List(Arc::new(list)), None)))
+    }
 }

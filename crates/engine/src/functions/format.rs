@@ -9,13 +9,14 @@ use datafusion::logical_expr::TypeSignature;
 use lakeport_base::SqlType;
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_core::Error;
+use lakeport_core::value::Zone;
 
 use super::scalar::{Call, Scalar, failed};
 
 /// The function: `%s` is a value's text, `%I` a name, `%L` a literal, `%2$s` the second value, `%%` a percent sign.
-pub(super) fn function() -> Scalar {
-    let body = |call: &Call<'_>| {
-        let columns = (0..call.columns().len()).map(|index| call.texts(index)).collect::<Result<Vec<_>>>()?;
+pub(super) fn function(zone: Zone) -> Scalar {
+    let body = move |call: &Call<'_>| {
+        let columns = (0..call.columns().len()).map(|index| call.printed(index, zone)).collect::<Result<Vec<_>>>()?;
         let Some((templates, values)) = columns.split_first() else { return call.each_row(|_| Ok(None)) };
         call.each_row(|row| match templates.is_valid(row) {
             true => filled(templates.value(row), values, row).map(Some).map_err(failed),

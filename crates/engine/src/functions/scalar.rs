@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, StringArray, new_null_array};
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::{DataType, Field, FieldRef};
 use datafusion::common::cast::as_string_array;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -13,23 +13,36 @@ use datafusion::logical_expr::{
 };
 use lakeport_base::SqlType;
 use lakeport_core::Error;
-use lakeport_core::rows::{arrow_field, arrow_type};
+use lakeport_core::rows::{arrow_field, arrow_type, sql_type};
+use lakeport_core::value::Zone;
+
+use crate::zoned::printed;
 
 type Body = dyn Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync;
+type TypeOf = dyn Fn(&ReturnFieldArgs<'_>) -> DataType + Send + Sync;
 
 /// One scalar function.
 pub(super) struct Scalar {
     name: &'static str,
     aliases: Vec<String>,
     signature: Signature,
-    returns: SqlType,
+    returns: Returns,
     body: Arc<Body>,
+}
+
+/// The type of a function's values.
+enum Returns {
+    Always(SqlType),
+    /// What the arguments decide.
+    ByArguments(Arc<TypeOf>),
 }
 
 /// The evaluated arguments of one call; all columns are `rows` long.
 pub(super) struct Call<'a> {
     pub rows: usize,
     pub fields: &'a [FieldRef],
+    /// What the call is to answer.
+    pub returns: &'a DataType,
     columns: Vec<ArrayRef>,
 }
 
@@ -45,7 +58,7 @@ impl Scalar {
             true => Signature::nullary(Volatility::Stable),
             false => Signature::exact(arguments, Volatility::Stable),
         };
-        Scalar { name, aliases: Vec::new(), signature, returns, body: Arc::new(body) }
+        Scalar { name, aliases: Vec::new(), signature, returns: Returns::Always(returns), body: Arc::new(body) }
     }
 
     /// A function of any argument types, as many as one of `counts`.
@@ -60,7 +73,7 @@ impl Scalar {
             count => TypeSignature::Any(*count),
         };
         let signature = Signature::one_of(counts.iter().map(arity).collect(), Volatility::Stable);
-        Scalar { name, aliases: Vec::new(), signature, returns, body: Arc::new(body) }
+        Scalar { name, aliases: Vec::new(), signature, returns: Returns::Always(returns), body: Arc::new(body) }
     }
 
     /// A function that answers the same whatever its arguments.
@@ -103,6 +116,12 @@ impl Scalar {
         self
     }
 
+    /// Answers a type that its arguments decide.
+    pub fn returning(mut self, ty: impl Fn(&ReturnFieldArgs<'_>) -> DataType + Send + Sync + 'static) -> Scalar {
+        self.returns = Returns::ByArguments(Arc::new(ty));
+        self
+    }
+
     /// Evaluated anew for every row.
     pub fn volatile(mut self) -> Scalar {
         self.signature.volatility = Volatility::Volatile;
@@ -127,6 +146,11 @@ impl Call<'_> {
         Ok(as_string_array(&column)?.clone())
     }
 
+    /// An argument as PostgreSQL prints it.
+    pub fn printed(&self, index: usize, zone: Zone) -> Result<StringArray> {
+        printed(self.column(index), &sql_type(&self.fields[index]), zone).map_err(failed)
+    }
+
     /// The texts that `body` gives for each row.
     pub fn each_row(&self, mut body: impl FnMut(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
         let texts = (0..self.rows).map(&mut body).collect::<Result<StringArray>>()?;
@@ -148,7 +172,7 @@ fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
 }
 
 /// An error with its SQLSTATE on its way through DataFusion.
-pub(super) fn failed(error: Error) -> DataFusionError {
+pub(crate) fn failed(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
@@ -174,11 +198,17 @@ impl ScalarUDFImpl for Scalar {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(result_type(&self.returns))
+        match &self.returns {
+            Returns::Always(ty) => Ok(result_type(ty)),
+            Returns::ByArguments(_) => Err(failed(Error::internal("the type depends on the arguments"))),
+        }
     }
 
-    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(arrow_field(self.name, &self.returns, true).with_data_type(result_type(&self.returns))))
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(match &self.returns {
+            Returns::Always(ty) => arrow_field(self.name, ty, true).with_data_type(result_type(ty)),
+            Returns::ByArguments(ty) => Field::new(self.name, ty(&args), true),
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -186,7 +216,8 @@ impl ScalarUDFImpl for Scalar {
         let constant = !volatile && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let columns = args.args.iter().map(|arg| column(arg, rows)).collect::<Result<Vec<_>>>()?;
-        let values = (self.body)(&Call { rows, fields: &args.arg_fields, columns })?;
+        let returns = args.return_field.data_type();
+        let values = (self.body)(&Call { rows, fields: &args.arg_fields, returns, columns })?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?)),
             false => Ok(ColumnarValue::Array(values)),

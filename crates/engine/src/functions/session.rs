@@ -54,7 +54,7 @@ fn current_schemas(schema: String) -> Scalar {
 /// `current_setting(name [, missing_ok])`: what the statement's context knows, else the variable's default.
 fn current_setting(cx: &QueryContext) -> Scalar {
     let own = [
-        ("timezone", cx.time_zone.clone()),
+        ("timezone", cx.zone.to_string()),
         ("database", cx.database.clone()),
         ("search_path", cx.schema.clone()),
         ("session_user", cx.user.clone()),

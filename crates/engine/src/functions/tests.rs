@@ -8,7 +8,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use lakeport_base::QualifiedName;
 use lakeport_core::engine::{Relation, Relations};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::format_value;
+use lakeport_core::value::TextColumn;
 
 use super::*;
 
@@ -24,6 +24,10 @@ impl Relations for NoRelations {
 /// 2024-05-06 22:30:00.123456 UTC, the next day in Berlin.
 const NOW: i64 = 1_715_034_600_123_456;
 
+fn zone() -> Zone {
+    Zone::parse("Europe/Berlin").unwrap()
+}
+
 fn session() -> SessionContext {
     let mut config = SessionConfig::new();
     config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
@@ -35,13 +39,15 @@ fn session() -> SessionContext {
         user: "maria".to_string(),
         database: "movr".to_string(),
         schema: "public".to_string(),
-        time_zone: "Europe/Berlin".to_string(),
+        zone: zone(),
         now: NOW,
         as_of: None,
         transaction: None,
         cancel: Default::default(),
     };
+    state.add_analyzer_rule(Arc::new(crate::casts::PostgresCasts { zone: cx.zone }));
     register(&mut state).unwrap();
+    register_zoned(&mut state, cx.zone).unwrap();
     register_session(&mut state, &cx).unwrap();
     SessionContext::new_with_state(state)
 }
@@ -55,7 +61,8 @@ async fn rows(sql: &str) -> Result<Vec<String>> {
         for row in 0..batch.num_rows() {
             let values = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
                 let mut text = String::new();
-                format_value(column, row, &sql_type(field), &mut text).unwrap();
+                let column = TextColumn::in_zone(column, &sql_type(field), zone());
+                column.write(row, &mut text).unwrap();
                 if column.is_null(row) { "NULL".to_string() } else { text }
             });
             rows.push(values.collect::<Vec<_>>().join("|"));
@@ -100,7 +107,7 @@ async fn tells_of_the_session() {
 #[tokio::test]
 async fn tells_the_time_of_the_statement() {
     for name in ["now()", "current_timestamp", "transaction_timestamp()", "follower_read_timestamp()"] {
-        answers(name, "2024-05-06 22:30:00.123456+00").await;
+        answers(name, "2024-05-07 00:30:00.123456+02").await;
     }
     answers("localtimestamp", "2024-05-07 00:30:00.123456").await;
     answers("current_date", "2024-05-07").await;
@@ -210,4 +217,26 @@ async fn builds_documents() {
     answers("jsonb_build_array()", "[]").await;
     answers("to_jsonb('2020-01-02 03:04:05'::timestamp)", r#""2020-01-02T03:04:05""#).await;
     fails("jsonb_build_object('a')", "22023").await;
+}
+
+#[tokio::test]
+async fn reads_clocks_in_the_zone() {
+    answers("'2024-07-01 12:00'::timestamptz", "2024-07-01 12:00:00+02").await;
+    answers("'2024-07-01 12:00'::timestamptz::text", "2024-07-01 12:00:00+02").await;
+    answers("timezone('UTC', '2024-07-01 12:00'::timestamptz)", "2024-07-01 10:00:00").await;
+    answers("to_jsonb('2024-07-01 12:00'::timestamptz)", "\"2024-07-01T12:00:00+02:00\"").await;
+    fails("timezone('Mars', now())", "22023").await;
+    fails("date_part('epoch', 1)", "42883").await;
+}
+
+#[tokio::test]
+async fn adds_days_of_the_calendar() {
+    let noon = "'2024-03-30 12:00'::timestamptz";
+    answers(&format!("{noon} + interval '1 day'"), "2024-03-31 12:00:00+02").await;
+    answers(&format!("{noon} + interval '24 hours'"), "2024-03-31 13:00:00+02").await;
+    answers("'2024-01-31'::date + interval '1 month'", "2024-02-29 00:00:00").await;
+    answers("'2024-01-31'::date - '2023-12-31'::date", "31").await;
+    answers("interval '1 month' / 4", "7 days 12:00:00").await;
+    fails("interval '1 day' / 0", "22012").await;
+    fails("'2024-01-01'::timestamp + interval '9000000 months'", "22008").await;
 }

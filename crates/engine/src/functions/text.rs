@@ -1,16 +1,16 @@
 //! Functions that make texts.
 
-use arrow_array::{Array, ListArray};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use datafusion::common::cast::as_list_array;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::TypeSignature;
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Env, SqlType};
-use lakeport_core::rows::sql_type;
-use lakeport_core::value::TextColumn;
+use lakeport_core::value::{TextColumn, Zone};
 
 use super::scalar::{Call, Scalar};
+use crate::literal::shown_type;
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
@@ -19,7 +19,6 @@ pub(super) fn functions() -> Vec<Scalar> {
         Scalar::of_texts("quote_literal", 1, SqlType::Text, |texts| Ok(Some(quote_literal(texts[0])))),
         quote_nullable(),
         gen_random_uuid(),
-        array_to_string(),
     ]
 }
 
@@ -44,8 +43,8 @@ fn gen_random_uuid() -> Scalar {
 }
 
 /// `array_to_string(array, separator [, null_text])`: NULL elements are left out unless they have a text.
-fn array_to_string() -> Scalar {
-    let body = |call: &Call<'_>| {
+pub(super) fn array_to_string(zone: Zone) -> Scalar {
+    let body = move |call: &Call<'_>| {
         if call.fields[0].data_type() == &DataType::Null {
             return call.each_row(|_| Ok(None));
         }
@@ -57,7 +56,7 @@ fn array_to_string() -> Scalar {
                 return Ok(None);
             }
             let null_text = null_texts.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row));
-            joined(lists, row, separators.value(row), null_text).map(Some)
+            joined(lists.value(row), zone, separators.value(row), null_text).map(Some)
         })
     };
     Scalar::of_any("array_to_string", &[2, 3], SqlType::Text, body)
@@ -65,12 +64,11 @@ fn array_to_string() -> Scalar {
         .with_signature(TypeSignature::OneOf(vec![TypeSignature::Any(2), TypeSignature::Any(3)]))
 }
 
-fn joined(lists: &ListArray, row: usize, separator: &str, null_text: Option<&str>) -> Result<String> {
-    let DataType::List(field) = lists.data_type() else { return Ok(String::new()) };
-    let items = TextColumn::new(&lists.value(row), &sql_type(field));
+fn joined(list: ArrayRef, zone: Zone, separator: &str, null_text: Option<&str>) -> Result<String> {
+    let items = TextColumn::in_zone(&list, &shown_type(list.data_type()), zone);
     let mut text = String::new();
     let mut first = true;
-    for item in 0..lists.value_length(row) as usize {
+    for item in 0..list.len() {
         if items.is_null(item) && null_text.is_none() {
             continue;
         }

@@ -1,19 +1,30 @@
 //! Functions that tell the time of a statement.
 
-use chrono::{DateTime, TimeZone, Utc};
-use datafusion::common::ScalarValue;
-use lakeport_base::{Env, SqlType};
-use lakeport_core::engine::QueryContext;
+use std::sync::Arc;
 
-use super::scalar::Scalar;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, ArrayRef, IntervalMonthDayNanoArray, TimestampMicrosecondArray};
+use arrow_schema::{DataType, IntervalUnit};
+use datafusion::common::cast::as_float64_array;
+use datafusion::common::{Result, ScalarValue};
+use lakeport_base::{Env, SqlType};
+use lakeport_core::Error;
+use lakeport_core::engine::QueryContext;
+use lakeport_core::value::Zone;
+
+use super::calendar::{DAY_MICROS, SECOND_MICROS, Span, Times, out_of_range};
+use super::scalar::{Call, Scalar, failed};
+use crate::zoned;
 
 /// Nanoseconds of a microsecond.
 const MICRO_NANOS: i128 = 1_000;
 
 /// The functions for one statement. Every one but `clock_timestamp` answers its start.
 pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
-    let local = local_micros(cx.now, &cx.time_zone);
-    let days = i32::try_from(local.div_euclid(DAY_MICROS)).ok();
+    let local = cx.zone.to_local(cx.now).unwrap_or(cx.now);
+    let today = local.div_euclid(DAY_MICROS);
+    let days = i32::try_from(today).ok();
     vec![
         Scalar::constant("now", &[0], SqlType::TimestampTz, instant(cx.now)).with_aliases(&[
             "current_timestamp",
@@ -30,10 +41,10 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
         ),
         Scalar::constant("current_date", &[0], SqlType::Date, ScalarValue::Date32(days)).with_aliases(&["today"]),
         cluster_logical_timestamp(cx.now),
+        age(cx.zone, today * DAY_MICROS),
+        to_timestamp(),
     ]
 }
-
-const DAY_MICROS: i64 = 86_400_000_000;
 
 fn instant(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
@@ -55,11 +66,47 @@ fn cluster_logical_timestamp(now: i64) -> Scalar {
     Scalar::constant("cluster_logical_timestamp", &[0], SqlType::Decimal(38, COUNTER_DIGITS), value)
 }
 
-/// What a clock on the wall of a zone shows, as microseconds; UTC for a zone that is not known.
-fn local_micros(now: i64, zone: &str) -> i64 {
-    let shown = |now: DateTime<Utc>| match zone.parse::<arrow_array::timezone::Tz>() {
-        Ok(zone) => zone.from_utc_datetime(&now.naive_utc()).naive_local().and_utc().timestamp_micros(),
-        Err(_) => now.timestamp_micros(),
+/// `to_timestamp(seconds)`: seconds since the epoch as a moment.
+fn to_timestamp() -> Scalar {
+    Scalar::new("to_timestamp", vec![DataType::Float64], SqlType::TimestampTz, |call| {
+        let seconds = as_float64_array(call.column(0))?;
+        let micros = |seconds: f64| {
+            let micros = (seconds * SECOND_MICROS as f64).round();
+            let in_range = micros.abs() < i64::MAX as f64;
+            in_range.then_some(micros as i64).ok_or_else(|| failed(out_of_range("timestamp")))
+        };
+        let moments = seconds.try_unary::<_, TimestampMicrosecondType, _>(micros)?;
+        Ok(Arc::new(moments.with_timezone("UTC")))
+    })
+}
+
+/// `age(later, earlier)` and `age(earlier)`, which counts from the start of today: years, months and days between
+/// clocks.
+fn age(zone: Zone, today: i64) -> Scalar {
+    let body = move |call: &Call<'_>| {
+        let clocks = |index: usize| -> Result<TimestampMicrosecondArray> {
+            match Times::of(call.column(index), zone).map_err(failed)? {
+                Times::Clocks(clocks) => Ok(clocks),
+                Times::Moments(moments) => {
+                    let moments: ArrayRef = Arc::new(moments.with_timezone("UTC"));
+                    Ok(zoned::clocks(&moments, zone).map_err(failed)?.as_primitive().clone())
+                }
+                Times::Spans(_) => Err(failed(Error::unsupported("an interval has no age"))),
+            }
+        };
+        let first = clocks(0)?;
+        let second = call.columns().get(1).map(|_| clocks(1)).transpose()?;
+        let span = |row: usize| {
+            let (later, earlier) = match &second {
+                Some(second) => {
+                    (first.is_valid(row).then(|| first.value(row))?, second.is_valid(row).then(|| second.value(row))?)
+                }
+                None => (today, first.is_valid(row).then(|| first.value(row))?),
+            };
+            Some(Span::between(later, earlier).and_then(Span::value).map_err(failed))
+        };
+        let spans = (0..call.rows).map(|row| span(row).transpose()).collect::<Result<IntervalMonthDayNanoArray>>()?;
+        Ok(Arc::new(spans) as ArrayRef)
     };
-    DateTime::from_timestamp_micros(now).map_or(now, shown)
+    Scalar::of_any("age", &[1, 2], SqlType::Text, body).returning(|_| DataType::Interval(IntervalUnit::MonthDayNano))
 }

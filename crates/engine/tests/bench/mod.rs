@@ -58,7 +58,7 @@ impl Bench {
             user: "root".to_string(),
             database: "defaultdb".to_string(),
             schema: "public".to_string(),
-            time_zone: "UTC".to_string(),
+            zone: Default::default(),
             now: 0,
             as_of: None,
             transaction,

@@ -165,9 +165,17 @@ pub(super) fn set(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Set(Set { local, ..set }))
 }
 
-/// `{'zone' | offset | LOCAL | DEFAULT}`
+/// `{'zone' | offset | INTERVAL 'offset' [HOUR TO MINUTE] | LOCAL | DEFAULT}`
 fn zone(c: &mut Cursor) -> Result<Option<String>> {
-    if c.keywords("LOCAL") { Ok(None) } else { values(c) }
+    if c.keywords("LOCAL") {
+        return Ok(None);
+    }
+    let interval = c.keywords("INTERVAL");
+    let zone = values(c)?;
+    if interval {
+        c.keywords("HOUR TO MINUTE");
+    }
+    Ok(zone)
 }
 
 /// `name {= | TO} value, ...`

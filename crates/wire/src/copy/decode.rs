@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use lakeport_base::Sqlstate;
 use lakeport_base::limits::{BATCH_ROWS, IMPORT_ROW_BYTES_MAX};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::{ColumnBuilder, ValueError};
+use lakeport_core::value::{ColumnBuilder, ValueError, Zone};
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
 
@@ -40,8 +40,9 @@ pub(super) struct CopyDecoder {
 }
 
 impl CopyDecoder {
-    pub(super) fn new(schema: SchemaRef, options: CopyOptions) -> CopyDecoder {
-        let columns = schema.fields().iter().map(|field| ColumnBuilder::new(&sql_type(field), BATCH_ROWS)).collect();
+    pub(super) fn new(schema: SchemaRef, options: CopyOptions, zone: Zone) -> CopyDecoder {
+        let fields = schema.fields().iter();
+        let columns = fields.map(|field| ColumnBuilder::in_zone(&sql_type(field), BATCH_ROWS, zone)).collect();
         CopyDecoder {
             header_passed: options.format != CopyFormat::Binary && !options.header,
             options,

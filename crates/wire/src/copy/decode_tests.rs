@@ -24,7 +24,7 @@ fn rows(options: &CopyOptions, data: &[u8]) -> Result<Vec<(Option<i64>, Option<S
 
 fn rows_in_pieces(options: &CopyOptions, data: &[u8], size: usize) -> Result<Vec<(Option<i64>, Option<String>)>> {
     let schema = schema_of(&[("id", SqlType::Int8), ("name", SqlType::Text)]);
-    let mut decoder = CopyDecoder::new(schema, options.clone());
+    let mut decoder = CopyDecoder::new(schema, options.clone(), Zone::UTC);
     let mut rows = Vec::new();
     for piece in data.chunks(size).map(Some).chain([None]) {
         match piece {

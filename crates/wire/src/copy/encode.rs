@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::TextColumn;
+use lakeport_core::value::{TextColumn, Zone};
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
 
@@ -20,6 +20,7 @@ const BINARY_TRAILER: i16 = -1;
 /// Writes copy data in the format asked for.
 pub(super) struct CopyEncoder<'a> {
     options: &'a CopyOptions,
+    zone: Zone,
     /// A binary copy's signature is still to be sent: it goes into one message with the first row, as clients expect.
     unsigned: AtomicBool,
 }
@@ -37,8 +38,8 @@ enum Columns {
 }
 
 impl<'a> CopyEncoder<'a> {
-    pub(super) fn new(options: &'a CopyOptions) -> CopyEncoder<'a> {
-        CopyEncoder { options, unsigned: AtomicBool::new(options.format == CopyFormat::Binary) }
+    pub(super) fn new(options: &'a CopyOptions, zone: Zone) -> CopyEncoder<'a> {
+        CopyEncoder { options, zone, unsigned: AtomicBool::new(options.format == CopyFormat::Binary) }
     }
 
     /// The header line before the rows.
@@ -82,7 +83,8 @@ impl<'a> CopyEncoder<'a> {
                 Columns::Binary(columns.collect::<Result<_>>()?)
             }
             CopyFormat::Text | CopyFormat::Csv => {
-                Columns::Text(fields.map(|(field, array)| TextColumn::new(array, &sql_type(field))).collect())
+                let text = |array, field| TextColumn::in_zone(array, &sql_type(field), self.zone);
+                Columns::Text(fields.map(|(field, array)| text(array, field)).collect())
             }
         };
         Ok(CopyBatch { encoder: self, columns, rows: batch.num_rows() })

@@ -43,7 +43,7 @@ impl Connection {
     }
 
     async fn receive_rows(&mut self, copy: &mut CopyIn) -> Flow {
-        let mut decoder = CopyDecoder::new(copy.columns.clone(), copy.options.clone());
+        let mut decoder = CopyDecoder::new(copy.columns.clone(), copy.options.clone(), self.session.zone());
         loop {
             let data = tokio::select! {
                 biased;
@@ -66,7 +66,7 @@ impl Connection {
 
     /// Sends rows as copy data.
     pub(crate) async fn copy_out(&mut self, mut rows: RowStream, options: &CopyOptions) -> Flow {
-        let encoder = CopyEncoder::new(options);
+        let encoder = CopyEncoder::new(options, self.session.zone());
         self.link.out.copy_response(b'H', format_code(options), rows.schema.fields().len());
         encoder.start(&rows.schema, &mut self.link.out);
         let mut sent = 0;

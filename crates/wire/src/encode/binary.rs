@@ -6,6 +6,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
+use arrow_schema::DataType;
 use bytes::{BufMut, BytesMut};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
@@ -54,6 +55,9 @@ impl BinaryColumn {
     pub(crate) fn new(array: &ArrayRef, ty: &SqlType) -> Result<BinaryColumn> {
         if matches!(ty, SqlType::Text | SqlType::Varchar(_)) {
             return Ok(BinaryColumn::Text(TextColumn::new(array, ty)));
+        }
+        if let (SqlType::Decimal(..), DataType::Decimal128(_, scale @ 0..)) = (ty, array.data_type()) {
+            return Ok(BinaryColumn::Numeric { values: array.as_primitive().clone(), scale: *scale as u32 });
         }
         let array = cast_exactly(array, ty)?;
         Ok(match ty {

@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::TextColumn;
+use lakeport_core::value::{TextColumn, Zone};
 use lakeport_core::{Error, Result};
 
 use crate::reply::Replies;
@@ -31,14 +31,15 @@ enum Column {
 }
 
 impl BatchEncoder {
-    /// Prepares the columns, each in the type that `schema` tells and in its format.
-    pub(crate) fn new(batch: &RecordBatch, schema: &Schema, formats: &[i16]) -> Result<BatchEncoder> {
+    /// Prepares the columns, each in the type that `schema` tells and in its format; TIMESTAMPTZ in text as a zone's
+    /// clocks show it.
+    pub(crate) fn new(batch: &RecordBatch, schema: &Schema, formats: &[i16], zone: Zone) -> Result<BatchEncoder> {
         let fields = schema.fields().iter();
         let columns = fields.zip(batch.columns()).zip(formats).map(|((field, array), format)| {
             let ty = sql_type(field);
             match *format {
                 BINARY => BinaryColumn::new(array, &ty).map(Column::Binary),
-                _ => Ok(Column::Text(TextColumn::new(array, &ty))),
+                _ => Ok(Column::Text(TextColumn::in_zone(array, &ty, zone))),
             }
         });
         Ok(BatchEncoder { columns: columns.collect::<Result<_>>()?, rows: batch.num_rows(), next: 0 })

@@ -1,0 +1,133 @@
+//! `date_trunc(unit, time [, zone])`: a time with its smaller parts cut off.
+
+use std::sync::Arc;
+
+use arrow_array::types::{IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray};
+use arrow_schema::{DataType, IntervalUnit};
+use chrono::{Datelike, NaiveDate};
+use datafusion::common::Result;
+use datafusion::logical_expr::ReturnFieldArgs;
+use lakeport_base::SqlType;
+use lakeport_core::rows::arrow_type;
+use lakeport_core::value::Zone;
+use lakeport_core::{Error, Result as CoreResult};
+
+use super::calendar::{HOUR_MICROS, SECOND_MICROS, Span, Times, Unit, fields, micros, out_of_range};
+use super::scalar::{Call, Scalar, failed};
+use super::timezone::zone_named;
+
+/// The function. TIMESTAMPTZ is cut where clocks of the zone say so; a DATE counts as TIMESTAMPTZ.
+pub(super) fn function(zone: Zone) -> Scalar {
+    Scalar::of_any("date_trunc", &[2, 3], SqlType::TimestampTz, move |call| truncated(call, zone))
+        .returning(truncated_type)
+}
+
+fn truncated_type(args: &ReturnFieldArgs<'_>) -> DataType {
+    match args.arg_fields.get(1).map(|field| field.data_type()) {
+        Some(DataType::Timestamp(_, None)) => arrow_type(&SqlType::Timestamp),
+        Some(DataType::Interval(_) | DataType::Duration(_)) => DataType::Interval(IntervalUnit::MonthDayNano),
+        _ => arrow_type(&SqlType::TimestampTz),
+    }
+}
+
+fn truncated(call: &Call<'_>, zone: Zone) -> Result<ArrayRef> {
+    let units = call.texts(0)?;
+    let zones = call.columns().get(2).map(|_| call.texts(2)).transpose()?;
+    let zone_of = |row| zones.as_ref().map_or(Ok(zone), |zones: &StringArray| zone_named(zones.value(row)));
+    let unit_of = |row| Unit::parse(units.value(row));
+    let column = match call.column(1).data_type() {
+        DataType::Date32 => crate::zoned::moments(call.column(1), zone).map_err(failed)?,
+        _ => Arc::clone(call.column(1)),
+    };
+    let times = Times::of(&column, zone).map_err(failed)?;
+    let given = |row: usize| {
+        units.is_valid(row) && !times.is_null(row) && zones.as_ref().is_none_or(|zones| zones.is_valid(row))
+    };
+    let rows = (0..call.rows).map(|row| given(row).then_some(row));
+    Ok(match &times {
+        Times::Clocks(clocks) => {
+            let cut = column_of::<TimestampMicrosecondType>(rows, |row| cut(unit_of(row)?, clocks.value(row)))?;
+            Arc::new(cut)
+        }
+        Times::Moments(moments) => {
+            let cut = |row| cut_moment(unit_of(row)?, moments.value(row), zone_of(row)?);
+            Arc::new(column_of::<TimestampMicrosecondType>(rows, cut)?.with_timezone("UTC"))
+        }
+        Times::Spans(spans) => {
+            let cut = |row| cut_span(unit_of(row)?, Span::of(spans.value(row)))?.value();
+            Arc::new(column_of::<IntervalMonthDayNanoType>(rows, cut)?)
+        }
+    })
+}
+
+/// The values of the rows that have one.
+fn column_of<T: ArrowPrimitiveType>(
+    rows: impl Iterator<Item = Option<usize>>,
+    value: impl Fn(usize) -> CoreResult<T::Native>,
+) -> Result<PrimitiveArray<T>> {
+    rows.map(|row| row.map(&value).transpose()).collect::<CoreResult<PrimitiveArray<T>>>().map_err(failed)
+}
+
+fn no_unit_to_cut_at(unit: Unit) -> Error {
+    Error::unsupported(format!("date_trunc does not cut at unit {unit:?}").to_lowercase())
+}
+
+/// Microseconds of the units that have always the same.
+fn fixed_micros(unit: Unit) -> Option<i64> {
+    match unit {
+        Unit::Microsecond => Some(1),
+        Unit::Millisecond => Some(1000),
+        Unit::Second => Some(SECOND_MICROS),
+        Unit::Minute => Some(60 * SECOND_MICROS),
+        Unit::Hour => Some(HOUR_MICROS),
+        _ => None,
+    }
+}
+
+fn cut(unit: Unit, clock: i64) -> CoreResult<i64> {
+    if let Some(size) = fixed_micros(unit) {
+        return Ok(clock - clock.rem_euclid(size));
+    }
+    let date = fields(clock)?.date();
+    let year = date.year();
+    // The first years of a century and of a millennium end in 1.
+    let start_of = |years: i32| NaiveDate::from_ymd_opt((year - 1).div_euclid(years) * years + 1, 1, 1);
+    let start = match unit {
+        Unit::Day => Some(date),
+        Unit::Week => date.checked_sub_days(chrono::Days::new(date.weekday().num_days_from_monday().into())),
+        Unit::Month => date.with_day(1),
+        Unit::Quarter => NaiveDate::from_ymd_opt(year, date.month0() / 3 * 3 + 1, 1),
+        Unit::Year => NaiveDate::from_ymd_opt(year, 1, 1),
+        Unit::Decade => NaiveDate::from_ymd_opt(year.div_euclid(10) * 10, 1, 1),
+        Unit::Century => start_of(100),
+        Unit::Millennium => start_of(1000),
+        other => return Err(no_unit_to_cut_at(other)),
+    };
+    start.map(|date| micros(date.into())).ok_or_else(|| out_of_range("timestamp"))
+}
+
+/// Hours and less are cut with the offset of the moment, so that the hour that autumn repeats is cut to itself.
+fn cut_moment(unit: Unit, moment: i64, zone: Zone) -> CoreResult<i64> {
+    let offset = i64::from(zone.offset_at(moment)) * SECOND_MICROS;
+    let clock = cut(unit, moment.checked_add(offset).ok_or_else(|| out_of_range("timestamp"))?)?;
+    let cut = if fixed_micros(unit).is_some() { clock.checked_sub(offset) } else { zone.to_moment(clock) };
+    cut.ok_or_else(|| out_of_range("timestamp"))
+}
+
+fn cut_span(unit: Unit, span: Span) -> CoreResult<Span> {
+    let months = |size: i64| Span { months: span.months - span.months % size, days: 0, micros: 0 };
+    Ok(match unit {
+        Unit::Day => Span { micros: 0, ..span },
+        Unit::Month => months(1),
+        Unit::Quarter => months(3),
+        Unit::Year => months(12),
+        Unit::Decade => months(120),
+        Unit::Century => months(1200),
+        Unit::Millennium => months(12_000),
+        unit => {
+            let size = fixed_micros(unit).ok_or_else(|| no_unit_to_cut_at(unit))?;
+            Span { micros: span.micros - span.micros % size, ..span }
+        }
+    })
+}
