@@ -1,6 +1,5 @@
 //! The functions through DataFusion's parser, planner and optimiser.
 
-use arrow_array::Array;
 use async_trait::async_trait;
 use datafusion::config::Dialect;
 use datafusion::execution::session_state::SessionStateBuilder;
