@@ -28,7 +28,9 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 pub const JOBS_RUNNING_MAX: usize = 8;
 /// Runs of a job after its first, when it fails for a reason that may pass.
 pub const JOB_RETRIES_MAX: u32 = 3;
-/// Files, or row groups of Parquet files, that one IMPORT reads at a time.
-pub const IMPORT_READERS: usize = 2;
-/// Batches that wait between the readers of an IMPORT and the table's writer.
+/// Parts of its files that one IMPORT reads and stages at a time; each holds a row group in memory.
+pub const IMPORT_READERS_MAX: usize = 8;
+/// Parts of one IMPORT: its progress, rewritten after each of them, names the files of all.
+pub const IMPORT_PARTS_MAX: u64 = 256;
+/// Batches that wait between a reader of an IMPORT and its writer.
 pub const IMPORT_QUEUE_BATCHES: usize = 4;

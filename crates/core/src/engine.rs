@@ -101,6 +101,15 @@ pub struct Appended {
     pub bytes: u64,
 }
 
+/// Rows in files of a table that no reader sees yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedRows {
+    /// What the engine must know of the files: text of its own, kept with a job's progress.
+    pub files: String,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
 /// A query engine over Delta tables.
 ///
 /// Parameters are Arrow arrays of one value each, of the types of [`Description::params`].
@@ -166,6 +175,17 @@ pub trait Engine: Send + Sync {
     /// All rows or none. Checks NOT NULL (23502) and the primary key (23505, within the rows and against the table).
     /// Bounded memory: rows go to files as they come.
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended>;
+    /// What an append with this key has added, if it was committed.
+    async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>>;
+    /// Writes rows, as [`Engine::append`] takes them, to files that outlive the process and that nobody reads.
+    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows>;
+    /// Appends what was staged, in one commit. The files stay whatever becomes of it, so that it can be tried again.
+    ///
+    /// # Errors
+    /// As [`Engine::append`]; 40001 when files are gone.
+    async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended>;
+    /// Deletes what was staged, unless an append with this key has committed it.
+    async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()>;
 
     /// Opens a transaction block: its writes to one table are seen by its own statements and by nobody else.
     async fn begin(&self) -> Result<TransactionId>;

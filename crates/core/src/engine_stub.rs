@@ -1,8 +1,8 @@
 //! An engine that keeps what is appended in memory, and a server around it. For tests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -10,7 +10,8 @@ use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
-use lakeport_base::{Env, SqlType};
+use lakeport_base::env::Fault;
+use lakeport_base::{Env, SqlType, Sqlstate};
 use lakeport_catalog::{MasterKey, SqliteCatalog};
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
 use object_store::memory::InMemory;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, TableHandle, TransactionId, Written,
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Written,
 };
 use crate::error::{Error, Result};
 use crate::job::Jobs;
@@ -39,6 +40,12 @@ pub(crate) struct StubEngine {
     pub answer_schema: Mutex<Option<SchemaRef>>,
     /// While true, appends wait before they read.
     pub held: watch::Sender<bool>,
+    /// While true, appends panic.
+    pub panics: AtomicBool,
+    /// Staged batches by number.
+    pub staged: Mutex<BTreeMap<u64, Vec<RecordBatch>>>,
+    /// Parts staged so far.
+    pub stagings: AtomicU64,
 }
 
 impl StubEngine {
@@ -49,6 +56,9 @@ impl StubEngine {
             answer: Mutex::default(),
             answer_schema: Mutex::default(),
             held: watch::Sender::new(false),
+            panics: AtomicBool::new(false),
+            staged: Mutex::default(),
+            stagings: AtomicU64::new(0),
         }
     }
 
@@ -65,10 +75,28 @@ impl StubEngine {
         rows
     }
 
-    async fn collect(&self, rows: RowStream) -> Result<Vec<RecordBatch>> {
-        let mut held = self.held.subscribe();
-        held.wait_for(|held| !held).await.map_err(Error::internal)?;
-        rows.batches.try_collect().await
+    async fn collect(&self, rows: RowStream, cancel: &CancellationToken) -> Result<Vec<RecordBatch>> {
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
+        let collected = async {
+            let mut held = self.held.subscribe();
+            held.wait_for(|held| !held).await.map_err(Error::internal)?;
+            rows.batches.try_collect().await
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::canceled()),
+            // An engine may wrap what comes out of the stream.
+            batches = collected => batches.map_err(|error: Error| Error::internal(error)),
+        }
+    }
+
+    /// Makes batches rows of the table, once for each key.
+    fn add(&self, batches: Vec<RecordBatch>, key: String) -> Appended {
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let appended = Appended { rows, bytes: rows * 10 };
+        self.appended.lock().unwrap().extend(batches);
+        self.keys.lock().unwrap().insert(key, appended);
+        appended
     }
 }
 
@@ -153,17 +181,41 @@ impl Engine for StubEngine {
         if let Some(appended) = self.keys.lock().unwrap().get(&key) {
             return Ok(*appended);
         }
-        let batches = tokio::select! {
-            biased;
-            () = options.cancel.cancelled() => return Err(Error::canceled()),
-            // An engine may wrap what comes out of the stream.
-            batches = self.collect(rows) => batches.map_err(Error::internal)?,
-        };
+        let batches = self.collect(rows, &options.cancel).await?;
+        Ok(self.add(batches, key))
+    }
+
+    async fn appended(&self, _: &TableHandle, key: &str) -> Result<Option<Appended>> {
+        Ok(self.keys.lock().unwrap().get(key).copied())
+    }
+
+    async fn stage(&self, _: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows> {
+        let batches = self.collect(rows, cancel).await?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let appended = Appended { rows, bytes: rows * 10 };
-        self.appended.lock().unwrap().extend(batches);
-        self.keys.lock().unwrap().insert(key, appended);
-        Ok(appended)
+        let number = self.stagings.fetch_add(1, Ordering::Relaxed);
+        self.staged.lock().unwrap().insert(number, batches);
+        Ok(StagedRows { files: number.to_string(), rows, bytes: rows * 10 })
+    }
+
+    async fn append_staged(&self, _: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
+        let key = options.idempotency_key.unwrap_or_default();
+        if let Some(appended) = self.keys.lock().unwrap().get(&key) {
+            return Ok(*appended);
+        }
+        let mut batches = Vec::new();
+        for part in parts {
+            let gone = || Error::new(Sqlstate::SERIALIZATION_FAILURE, "staged rows are gone");
+            batches.extend(self.staged.lock().unwrap().remove(&part.files.parse().unwrap()).ok_or_else(gone)?);
+        }
+        Ok(self.add(batches, key))
+    }
+
+    async fn discard_staged(&self, _: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {
+        if !self.keys.lock().unwrap().contains_key(key) {
+            let mut staged = self.staged.lock().unwrap();
+            parts.iter().for_each(|part| drop(staged.remove(&part.files.parse().unwrap())));
+        }
+        Ok(())
     }
 
     async fn begin(&self) -> Result<TransactionId> {
@@ -181,6 +233,8 @@ pub(crate) struct StubServer {
     pub engine: Arc<StubEngine>,
     /// Microseconds that the server's clock is ahead.
     pub ahead: Arc<AtomicI64>,
+    /// Asked at each fault point.
+    pub fault: Arc<Mutex<Option<Fault>>>,
     pub folder: TempDir,
     stop: CancellationToken,
 }
@@ -205,6 +259,12 @@ impl StubServer {
             let passed = started.elapsed().as_micros() as i64 + clock.load(Ordering::Relaxed);
             DateTime::from_timestamp_micros(START_MICROS + passed).unwrap()
         });
+        let fault: Arc<Mutex<Option<Fault>>> = Arc::default();
+        let asked = fault.clone();
+        let env = env.with_fault(Arc::new(move |point| {
+            let fault = asked.lock().unwrap().clone();
+            fault.map_or(Ok(()), |fault| fault(point))
+        }));
         let catalog = folder.path().join("catalog.db");
         let key = MasterKey::from_bytes(&[7; 32]).unwrap();
         let catalog = SqliteCatalog::open(catalog.to_str().unwrap(), &key, env.clone()).await.unwrap();
@@ -212,7 +272,12 @@ impl StubServer {
         let extern_dir = folder.path().join("extern");
         std::fs::create_dir(&extern_dir).unwrap();
         let config = config(Arc::new(catalog), engine.clone(), env, 1, extern_dir);
-        StubServer { server: Server::new(config), engine, ahead, folder, stop: CancellationToken::new() }
+        StubServer { server: Server::new(config), engine, ahead, fault, folder, stop: CancellationToken::new() }
+    }
+
+    /// Fails requests at the fault points that `fault` answers with an error.
+    pub fn fail_at(&self, fault: impl Fn(&str) -> std::result::Result<(), String> + Send + Sync + 'static) {
+        *self.fault.lock().unwrap() = Some(Arc::new(fault));
     }
 
     /// Another node on the same catalog, warehouse and clock, with an engine that knows the same keys.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use deltalake::kernel::{Add, AddCDCFile};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use lakeport_core::Result;
 use lakeport_core::engine::{Append, Appended, TableHandle};
@@ -66,31 +67,59 @@ impl Staged {
         };
         Ok(Staged { staging, adds, change_files, rows: count })
     }
+
+    /// Size of the data files.
+    pub fn bytes(&self) -> u64 {
+        self.adds.iter().map(|add| add.size.max(0) as u64).sum()
+    }
 }
 
 impl DataFusionEngine {
     pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        if let Some(done) = self.done_before(table, options.idempotency_key.as_deref()).await? {
+        if let Some(key) = &options.idempotency_key
+            && let Some(done) = self.done_before(table, key).await?
+        {
             return Ok(done);
         }
-        let names: Vec<String> = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let targets = Targets::new(&table.row, &names, names.len())?;
-        let session = self.sessions.open_internal()?;
-        let rows = rows.batches.then(|batch| async { complete(&session, &table.row, &targets, &batch?).await });
-        let collect = Staged::collect(table, options.transaction.is_some(), rows.boxed(), None);
+        let rows = self.completed(table, rows)?;
+        let collect = Staged::collect(table, options.transaction.is_some(), rows, None);
         let staged = until_cancelled(&options.cancel, collect).await?;
-        let bytes = staged.adds.iter().map(|add| add.size.max(0) as u64).sum();
-        let appended = Appended { rows: staged.rows, bytes };
+        self.append_files(table, staged, options).await
+    }
+
+    /// The rows with every column of the table.
+    pub(crate) fn completed(
+        &self,
+        table: &TableHandle,
+        rows: RowStream,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let names: Vec<String> = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let targets = Arc::new(Targets::new(&table.row, &names, names.len())?);
+        let session = Arc::new(self.sessions.open_internal()?);
+        let table = Arc::clone(&table.row);
+        let complete = move |batch: Result<RecordBatch>| {
+            let (session, table, targets) = (Arc::clone(&session), Arc::clone(&table), Arc::clone(&targets));
+            async move { complete(&session, &table, &targets, &batch?).await }
+        };
+        Ok(rows.batches.then(complete).boxed())
+    }
+
+    /// Makes staged files rows of the table.
+    pub(crate) async fn append_files(&self, table: &TableHandle, staged: Staged, options: Append) -> Result<Appended> {
+        let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
+        let counts = [(ROWS_KEY, appended.rows), (BYTES_KEY, appended.bytes)];
         let info = match options.idempotency_key {
             None => Vec::new(),
-            Some(_) => vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(bytes))],
+            Some(_) => counts.map(|(key, count)| (key.to_string(), Value::from(count))).into(),
         };
         let application = options.idempotency_key;
         let Staged { staging, adds, change_files, .. } = staged;
         let changes = Changes { adds, change_files, application, info, ..Changes::default() };
         let writing = until_cancelled(&options.cancel, self.start_writing(table, options.transaction)).await?;
         // Again, now that nobody else can commit: the same append may have been made by another job runner.
-        if let Some(done) = self.done_before(table, changes.application.as_deref()).await? {
+        if let Some(key) = &changes.application
+            && let Some(done) = self.done_before(table, key).await?
+        {
             return Ok(done);
         }
         until_cancelled(&options.cancel, self.add_staged(writing, staging, changes)).await?.await?;
@@ -110,8 +139,7 @@ impl DataFusionEngine {
     }
 
     /// What an append with this key added, if it is in the table already.
-    async fn done_before(&self, table: &TableHandle, key: Option<&str>) -> Result<Option<Appended>> {
-        let Some(key) = key else { return Ok(None) };
+    pub(crate) async fn done_before(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>> {
         let log = self.log(table);
         let latest = log.latest(&table.store).await?;
         let store = log.store(Arc::clone(&table.store));

@@ -25,6 +25,7 @@ mod returning;
 mod rewrite;
 mod sql;
 mod stage;
+mod staged;
 mod transaction;
 mod types;
 mod upsert;
@@ -40,10 +41,11 @@ use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType};
 use lakeport_core::Result;
 use lakeport_core::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, TableHandle, TransactionId, Written,
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Written,
 };
 use lakeport_core::rows::RowStream;
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
+use tokio_util::sync::CancellationToken;
 
 pub use context::EngineOptions;
 
@@ -175,6 +177,22 @@ impl Engine for DataFusionEngine {
 
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
         self.append_rows(table, rows, options).await
+    }
+
+    async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>> {
+        self.done_before(table, key).await
+    }
+
+    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows> {
+        self.stage_rows(table, rows, cancel).await
+    }
+
+    async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
+        self.append_parts(table, parts, options).await
+    }
+
+    async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {
+        self.discard_parts(table, parts, key).await
     }
 
     async fn begin(&self) -> Result<TransactionId> {

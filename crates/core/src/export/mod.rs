@@ -4,9 +4,11 @@
 //! files it has written are deleted.
 
 mod csv;
+mod ndjson;
 pub mod options;
 mod parquet;
 mod run;
+mod text;
 mod upload;
 
 #[cfg(test)]

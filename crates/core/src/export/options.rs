@@ -3,24 +3,25 @@
 use lakeport_base::units;
 
 use crate::error::{Error, Result};
-use crate::stmt::options::{OptionRow, Takes, Values};
+use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
 const CSV: &str = "CSV";
+const NDJSON: &str = "NDJSON";
 const PARQUET: &str = "PARQUET";
-const FORMATS: &[&str] = &[CSV, PARQUET];
-
-const fn row(name: &'static str, formats: &'static [&'static str]) -> OptionRow {
-    OptionRow { name, takes: Takes::Value, formats }
-}
+const FORMATS: &[&str] = &[CSV, NDJSON, PARQUET];
 
 /// Every option.
-pub const OPTIONS: &[OptionRow] = &[
-    row("chunk_rows", FORMATS),
-    row("chunk_size", FORMATS),
-    row("compression", FORMATS),
-    row("delimiter", &[CSV]),
-    row("nullas", &[CSV]),
-];
+pub const OPTIONS: OptionTable = OptionTable {
+    verb: "export",
+    formats: FORMATS,
+    rows: &[
+        OptionRow::value("chunk_rows", FORMATS),
+        OptionRow::value("chunk_size", FORMATS),
+        OptionRow::value("compression", FORMATS),
+        OptionRow::value("delimiter", &[CSV]),
+        OptionRow::value("nullas", &[CSV]),
+    ],
+};
 
 /// Rows of a full file.
 const CHUNK_ROWS_DEFAULT: u64 = 100_000;
@@ -45,6 +46,8 @@ pub enum Format {
         /// What stands for NULL; without it NULL is an error.
         null_text: Option<String>,
     },
+    /// One JSON object a line.
+    Ndjson,
     Parquet,
 }
 
@@ -53,18 +56,9 @@ pub enum Format {
 pub enum Compression {
     None,
     Gzip,
+    Zstd,
     /// Parquet only.
     Snappy,
-}
-
-/// # Errors
-/// 0A000 for a format that is not written.
-pub(crate) fn check_format(format: &str) -> Result<()> {
-    if FORMATS.contains(&format) {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!("unsupported export format: {:?}", format.to_ascii_lowercase()))
-        .with_hint(format!("the formats are {}", FORMATS.join(", "))))
 }
 
 impl ExportOptions {
@@ -73,15 +67,15 @@ impl ExportOptions {
     /// # Errors
     /// An unknown format, an option of another format, or a wrong value, in CockroachDB's words.
     pub fn parse(format: &str, values: &Values) -> Result<ExportOptions> {
-        check_format(format)?;
-        values.check_format(OPTIONS, format, "export")?;
-        let parsed = if format == CSV {
-            Format::Csv {
+        OPTIONS.check(format, values)?;
+        let delimiter = |text| separator(text, Error::invalid("invalid delimiter value"));
+        let parsed = match format {
+            NDJSON => Format::Ndjson,
+            PARQUET => Format::Parquet,
+            _ => Format::Csv {
                 delimiter: values.get("delimiter").map_or(Ok(b','), delimiter)?,
                 null_text: values.get("nullas").map(str::to_string),
-            }
-        } else {
-            Format::Parquet
+            },
         };
         Ok(ExportOptions {
             format: parsed,
@@ -92,22 +86,19 @@ impl ExportOptions {
     }
 
     /// What file names end with.
-    pub fn extension(&self) -> &'static str {
-        match (&self.format, self.compression) {
-            (Format::Csv { .. }, Compression::Gzip) => "csv.gz",
-            (Format::Csv { .. }, _) => "csv",
-            (Format::Parquet, Compression::None) => "parquet",
-            (Format::Parquet, Compression::Gzip) => "parquet.gz",
-            (Format::Parquet, Compression::Snappy) => "parquet.snappy",
-        }
-    }
-}
-
-fn delimiter(text: &str) -> Result<u8> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(*byte),
-        _ => Err(Error::invalid("invalid delimiter value")
-            .with_hint("write one ASCII character other than a quote or a line break")),
+    pub fn extension(&self) -> String {
+        let format = match self.format {
+            Format::Csv { .. } => "csv",
+            Format::Ndjson => "ndjson",
+            Format::Parquet => "parquet",
+        };
+        let codec = match self.compression {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Zstd => ".zst",
+            Compression::Snappy => ".snappy",
+        };
+        format!("{format}{codec}")
     }
 }
 
@@ -115,9 +106,10 @@ fn compression(format: &str, text: &str) -> Result<Compression> {
     match (text.to_ascii_lowercase().as_str(), format) {
         ("none", _) => Ok(Compression::None),
         ("gzip", _) => Ok(Compression::Gzip),
+        ("zstd", _) => Ok(Compression::Zstd),
         ("snappy", PARQUET) => Ok(Compression::Snappy),
         _ => {
-            let codecs = if format == PARQUET { "none, gzip, snappy" } else { "none, gzip" };
+            let codecs = if format == PARQUET { "none, gzip, snappy, zstd" } else { "none, gzip, zstd" };
             Err(Error::invalid(format!("unsupported compression codec {text} for {format} file format"))
                 .with_hint(format!("the codecs are {codecs}")))
         }

@@ -42,6 +42,7 @@ impl ParquetFile {
             Compression::None => basic::Compression::UNCOMPRESSED,
             Compression::Gzip => basic::Compression::GZIP(basic::GzipLevel::default()),
             Compression::Snappy => basic::Compression::SNAPPY,
+            Compression::Zstd => basic::Compression::ZSTD(basic::ZstdLevel::default()),
         };
         let properties = WriterProperties::builder().set_compression(compression).build();
         let output = upload::writer(store, path);

@@ -9,9 +9,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::csv::{CsvFile, Encoder};
 use super::options::{ExportOptions, Format};
 use super::parquet::ParquetFile;
+use super::text::TextFile;
 use crate::error::{Error, Result};
 use crate::rows::RowStream;
 
@@ -39,11 +39,7 @@ pub(crate) fn start(
     stop: CancellationToken,
 ) -> JoinHandle<Result<Vec<Exported>>> {
     tokio::spawn(async move {
-        let encoder = match &options.format {
-            Format::Csv { delimiter, null_text } => Encoder::new(*delimiter, null_text.clone()),
-            Format::Parquet => Encoder::new(b',', None),
-        };
-        let mut export = Export { options, place, encoder, file: None, written: Vec::new() };
+        let mut export = Export { options, place, file: None, written: Vec::new() };
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(Error::canceled()),
@@ -59,16 +55,14 @@ pub(crate) fn start(
     })
 }
 
-#[expect(clippy::large_enum_variant, reason = "one lives per export")]
 enum File {
-    Csv(CsvFile),
+    Text(Box<TextFile>),
     Parquet(Box<ParquetFile>),
 }
 
 struct Export {
     options: ExportOptions,
     place: Place,
-    encoder: Encoder,
     /// The file under way and its rows.
     file: Option<(File, u64)>,
     written: Vec<Exported>,
@@ -96,7 +90,7 @@ impl Export {
         let room = usize::try_from(self.options.chunk_rows - *rows).unwrap_or(usize::MAX);
         let batch = batch.slice(0, room.min(batch.num_rows()));
         let (written, is_full) = match file {
-            File::Csv(file) => (file.write(&mut self.encoder, &batch, bytes_max).await?, file.is_full(bytes_max)),
+            File::Text(file) => (file.write(&batch, bytes_max).await?, file.is_full(bytes_max)),
             File::Parquet(file) => (file.write(&batch, bytes_max).await?, file.is_full(bytes_max)),
         };
         *rows += written as u64;
@@ -109,7 +103,7 @@ impl Export {
     fn open_file(&self, batch: &RecordBatch) -> Result<File> {
         let (store, path) = (self.place.store.clone(), Path::from(self.next_name()));
         Ok(match self.options.format {
-            Format::Csv { .. } => File::Csv(CsvFile::new(&self.options, store, path)),
+            Format::Csv { .. } | Format::Ndjson => File::Text(Box::new(TextFile::new(&self.options, store, path))),
             Format::Parquet => {
                 File::Parquet(Box::new(ParquetFile::new(&self.options, batch.schema_ref(), store, path)?))
             }
@@ -126,7 +120,7 @@ impl Export {
         // Counted before it is complete, so that a file whose last request failed is cleaned up too.
         self.written.push(Exported { name, rows, bytes: 0 });
         let bytes = match file {
-            File::Csv(file) => file.finish().await?,
+            File::Text(file) => file.finish().await?,
             File::Parquet(file) => file.finish().await?,
         };
         if let Some(last) = self.written.last_mut() {
@@ -138,7 +132,7 @@ impl Export {
     /// Deletes what was written; what cannot be deleted is named in the log.
     async fn clean_up(&mut self) {
         match self.file.take() {
-            Some((File::Csv(file), _)) => file.abort().await,
+            Some((File::Text(file), _)) => file.abort().await,
             Some((File::Parquet(file), _)) => file.abort().await,
             None => {}
         }

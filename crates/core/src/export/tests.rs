@@ -12,6 +12,7 @@ use crate::engine_stub::{Client, StubServer, texts};
 use crate::error::Error;
 use crate::rows::{RowStream, schema_of};
 use crate::stmt::options::Values;
+use crate::value::ColumnBuilder;
 
 fn batch(ids: Vec<Option<i64>>, names: Vec<Option<&str>>) -> RecordBatch {
     let schema = schema_of(&[("id", SqlType::Int8), ("name", SqlType::Text)]);
@@ -76,9 +77,12 @@ async fn a_failed_export_leaves_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn parquet_and_compressed_csv_read_back() {
     let rows = batch(vec![Some(1), None], vec![Some("a"), None]);
-    for (options, extension) in
-        [("", "parquet"), ("WITH compression = 'snappy'", "parquet.snappy"), ("WITH compression = gzip", "parquet.gz")]
-    {
+    for (options, extension) in [
+        ("", "parquet"),
+        ("WITH compression = 'snappy'", "parquet.snappy"),
+        ("WITH compression = gzip", "parquet.gz"),
+        ("WITH compression = zstd", "parquet.zst"),
+    ] {
         let (stub, root) = server_answering(vec![rows.clone()]).await;
         let exported = root.ok(&format!("EXPORT INTO PARQUET 'nodelocal://1/out' {options} FROM SELECT 1")).await;
         assert!(exported[0][0].ends_with(&format!("-n1.0.{extension}")), "{exported:?}");
@@ -88,11 +92,60 @@ async fn parquet_and_compressed_csv_read_back() {
             ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap().next().unwrap().unwrap();
         assert_eq!(texts(&found), texts(&rows));
     }
-    let (stub, root) = server_answering(vec![numbered(2)]).await;
-    root.ok("EXPORT INTO CSV 'nodelocal://1/out' WITH compression = 'gzip' FROM SELECT 1").await;
-    root.ok("CREATE TABLE t (id INT8, name TEXT)").await;
-    root.ok("IMPORT INTO t CSV DATA ('nodelocal://1/out/*.csv.gz')").await;
-    assert_eq!(stub.engine.rows(), [["0", "x"], ["1", "x"]]);
+    for (format, codec, extension) in
+        [("CSV", "gzip", "csv.gz"), ("CSV", "zstd", "csv.zst"), ("NDJSON", "zstd", "ndjson.zst")]
+    {
+        let (stub, root) = server_answering(vec![numbered(2)]).await;
+        let export = format!("EXPORT INTO {format} 'nodelocal://1/out' WITH compression = '{codec}' FROM SELECT 1");
+        assert!(root.ok(&export).await[0][0].ends_with(&format!("-n1.0.{extension}")));
+        root.ok("CREATE TABLE t (id INT8, name TEXT)").await;
+        root.ok(&format!("IMPORT INTO t {format} DATA ('nodelocal://1/out/*.{extension}')")).await;
+        assert_eq!(stub.engine.rows(), [["0", "x"], ["1", "x"]]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_lines_hold_each_value_in_its_own_form() {
+    let types = [
+        ("i", SqlType::Int8),
+        ("f", SqlType::Float8),
+        ("d", SqlType::Decimal(30, 2)),
+        ("b", SqlType::Bool),
+        ("t \"x\"", SqlType::Text),
+        ("j", SqlType::Jsonb),
+        ("a", SqlType::Array(Box::new(SqlType::Text))),
+        ("at", SqlType::TimestampTz),
+        ("raw", SqlType::Bytes),
+    ];
+    let mut builders: Vec<_> = types.iter().map(|(_, ty)| ColumnBuilder::new(ty, 2)).collect();
+    let texts = [
+        "9007199254740993",
+        "NaN",
+        "1234567890123456789012345.10",
+        "t",
+        "a\n\"b\"",
+        r#"{"k": [1]}"#,
+        r#"{one,NULL,"t,wo"}"#,
+        "2026-01-02 03:04:05+00",
+        "\\x00ff",
+    ];
+    builders.iter_mut().zip(texts).for_each(|(builder, text)| builder.append_text(text).unwrap());
+    builders.iter_mut().for_each(ColumnBuilder::append_null);
+    let rows =
+        RecordBatch::try_new(schema_of(&types), builders.iter_mut().map(ColumnBuilder::finish).collect()).unwrap();
+    let (stub, root) = server_answering(vec![rows]).await;
+    let exported = root.ok("EXPORT INTO NDJSON 'nodelocal://1/out' FROM SELECT 1").await;
+    let content = String::from_utf8(stub.read(&format!("out/{}", exported[0][0]))).unwrap();
+    assert_eq!(
+        content,
+        concat!(
+            r#"{"i":9007199254740993,"f":"NaN","d":1234567890123456789012345.10,"b":true,"t \"x\"":"a\n\"b\"","#,
+            r#""j":{"k": [1]},"a":["one",null,"t,wo"],"at":"2026-01-02 03:04:05+00","raw":"\\x00ff"}"#,
+            "\n",
+            r#"{"i":null,"f":null,"d":null,"b":null,"t \"x\"":null,"j":null,"a":null,"at":null,"raw":null}"#,
+            "\n"
+        )
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

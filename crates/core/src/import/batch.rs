@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::RecordBatch;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use lakeport_base::limits::BATCH_ROWS;
 use lakeport_catalog::model::Column;
 use tokio::sync::mpsc;
@@ -72,10 +73,10 @@ impl Sink {
         wanted
     }
 
-    /// Ends the import; nobody listens any more if another reader failed before.
+    /// Makes the writer stop; nobody listens any more if it has stopped already.
     pub async fn fail(&self, error: Error) {
         if self.batches.send(Err(error)).await.is_err() {
-            tracing::debug!("the import has ended already");
+            tracing::debug!("the part has ended already");
         }
     }
 }
@@ -86,12 +87,14 @@ pub(super) struct Rows {
     builders: Vec<ColumnBuilder>,
     rows: usize,
     bytes: usize,
+    /// Rows that are in the builders and shall not be in the batch.
+    dropped: Vec<usize>,
 }
 
 impl Rows {
     pub fn new(target: &Target) -> Rows {
         let builders = target.columns.iter().map(|column| ColumnBuilder::new(&column.ty, BATCH_ROWS)).collect();
-        Rows { target: target.clone(), builders, rows: 0, bytes: 0 }
+        Rows { target: target.clone(), builders, rows: 0, bytes: 0, dropped: Vec::new() }
     }
 
     /// Adds one value, NULL or text, to the row under way.
@@ -115,6 +118,14 @@ impl Rows {
         self.rows += 1;
     }
 
+    /// Takes back the row under way, of which some columns may have got their value.
+    pub fn drop_row(&mut self) {
+        let rows = self.rows;
+        self.builders.iter_mut().filter(|builder| builder.len() == rows).for_each(ColumnBuilder::append_null);
+        self.dropped.push(rows);
+        self.rows += 1;
+    }
+
     /// Passes the batch on when it is full, or in any case with `last`.
     pub async fn flush(&mut self, sink: &Sink, last: bool) -> Result<Wanted> {
         let is_full = self.rows >= sink.batch_rows() || self.bytes >= BATCH_BYTES_MAX;
@@ -122,7 +133,12 @@ impl Rows {
             return Ok(Wanted::More);
         }
         let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
-        let batch = RecordBatch::try_new(self.target.schema.clone(), arrays).map_err(Error::internal)?;
+        let mut batch = RecordBatch::try_new(self.target.schema.clone(), arrays).map_err(Error::internal)?;
+        if !self.dropped.is_empty() {
+            let dropped = std::mem::take(&mut self.dropped);
+            let kept: BooleanArray = (0..self.rows).map(|row| Some(dropped.binary_search(&row).is_err())).collect();
+            batch = filter_record_batch(&batch, &kept).map_err(Error::internal)?;
+        }
         (self.rows, self.bytes) = (0, 0);
         Ok(sink.send(batch).await)
     }

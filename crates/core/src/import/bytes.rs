@@ -8,7 +8,7 @@ use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use lakeport_base::Sqlstate;
-use object_store::ObjectStoreExt;
+use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -42,19 +42,25 @@ impl ReadMeter {
     }
 }
 
+type Pieces = BoxStream<'static, Result<Bytes>>;
+
+/// The content of a file from a byte on, as it is.
+pub(super) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMeter>) -> Result<Pieces> {
+    let range = (offset > 0).then_some(GetRange::Offset(offset));
+    let options = GetOptions { range, ..GetOptions::default() };
+    let opened = file.store.get_opts(&file.meta.location, options).await.map_err(store_error)?;
+    let pieces = opened.into_stream().map_err(store_error);
+    Ok(pieces.inspect_ok(move |piece| meter.add(piece.len() as u64)).boxed())
+}
+
 /// The content of a file, decompressed.
-pub(super) async fn open(
-    file: &SourceFile,
-    decompress: Decompress,
-    meter: Arc<ReadMeter>,
-) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let opened = file.store.get(&file.meta.location).await.map_err(store_error)?;
-    let pieces = opened.into_stream().map_err(store_error).inspect_ok(move |piece| meter.add(piece.len() as u64));
+pub(super) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<ReadMeter>) -> Result<Pieces> {
+    let pieces = open_from(file, 0, meter).await?;
     let decompress = decompress.of_file(file.meta.location.as_ref());
     if decompress == Decompress::None {
-        return Ok(pieces.boxed());
+        return Ok(pieces);
     }
-    let reader = StreamReader::new(pieces.map_err(io::Error::other).boxed());
+    let reader = StreamReader::new(pieces.map_err(io::Error::other));
     Ok(match decompress {
         Decompress::Bzip2 => {
             let mut decoder = BzDecoder::new(reader);
@@ -74,7 +80,7 @@ pub(super) async fn open(
     })
 }
 
-fn unpacked(reader: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes>> {
+fn unpacked(reader: impl AsyncRead + Send + 'static) -> Pieces {
     ReaderStream::with_capacity(reader, PIECE_BYTES).map_err(unpack_error).boxed()
 }
 

@@ -1,20 +1,26 @@
 //! IMPORT INTO: files to rows of a table, all or none.
 //!
-//! `source` finds the files, `read` turns each file, or each row group of a Parquet file, into batches of the table's
-//! columns, and `task` feeds them to the engine as one append. A few readers work at a time; a bounded queue holds
-//! them back while the table's writer is busy.
+//! `source` finds the files and `part` cuts them into parts. A few readers work at a time: `read` turns a part into
+//! batches of the table's columns, held back by a bounded queue, and `stage` has the engine write them to files that
+//! nobody sees. `task` keeps account of the parts, so that a restart goes on where it stopped, and makes them rows of the
+//! table in one append.
 
 mod batch;
 mod bytes;
 mod csv;
+mod delimited;
 mod ndjson;
 pub mod options;
 mod parquet;
+mod part;
 mod ranges;
 mod read;
+mod reject;
 mod scan;
 mod source;
+mod stage;
 mod task;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +28,11 @@ mod tests;
 use lakeport_base::Secret;
 use lakeport_base::id::TableId;
 
-pub use options::{CsvOptions, Decompress, Format, ImportOptions};
+use crate::engine::StagedRows;
+
+pub use options::{CsvOptions, Decompress, DelimitedOptions, Format, ImportOptions};
+pub use part::Extent;
+pub use stage::StagedPart;
 pub use task::ImportTask;
 pub(crate) use task::columns_of;
 
@@ -38,4 +48,18 @@ pub struct ImportOrder {
     pub options: Vec<(String, Option<String>)>,
     /// As in the statement.
     pub uris: Secret<Vec<String>>,
+}
+
+/// What an import has staged so far: its first parts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StagedImport {
+    /// What the parts are parts of, see `part::source_of`.
+    pub source: u64,
+    pub parts: Vec<StagedPart>,
+}
+
+impl StagedImport {
+    fn rows(&self) -> Vec<StagedRows> {
+        self.parts.iter().map(|part| part.rows.clone()).collect()
+    }
 }

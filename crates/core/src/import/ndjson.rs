@@ -3,93 +3,62 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::BoxStream;
-use lakeport_base::limits::IMPORT_ROW_BYTES_MAX;
 use lakeport_base::{SqlType, Sqlstate};
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use super::batch::{Rows, Sink, Target, Wanted};
-use super::csv::{bad_utf8, parsing, shown};
+use super::batch::{Rows, Target};
+use super::scan::{ScanError, Scanned};
+use super::text::{TextFormat, shown};
 use crate::error::{Error, Result};
 
-/// Reads one file. A column without a field is NULL; a field without a column is left out, or refused if `strict`.
-///
-/// # Errors
-/// `error parsing row 3: ...`; rows are lines from 1.
-pub(super) async fn read(
-    mut pieces: BoxStream<'static, Result<Bytes>>,
-    strict: bool,
-    target: &Target,
-    sink: &Sink,
-) -> Result<()> {
-    let mut reader = Reader::new(strict, target);
-    let mut input: Vec<u8> = Vec::new();
-    loop {
-        let piece = pieces.next().await.transpose()?;
-        let Some(piece) = piece else { break };
-        // Only what is new can hold the end of the line under way.
-        let mut searched = input.len();
-        input.extend_from_slice(&piece);
-        let mut start = 0;
-        while let Some(offset) = memchr(b'\n', &input[searched..]) {
-            let end = searched + offset;
-            reader.read_line(&input[start..end])?;
-            (start, searched) = (end + 1, end + 1);
-            if reader.rows.flush(sink, false).await? == Wanted::Enough {
-                return Ok(());
-            }
-        }
-        input.drain(..start);
-        if input.len() > IMPORT_ROW_BYTES_MAX {
-            return Err(reader.too_long());
-        }
-    }
-    reader.read_line(&input)?;
-    reader.rows.flush(sink, true).await.map(drop)
-}
-
-struct Reader<'a> {
+/// Lines of JSON. A column without a field is NULL; a field without a column is left out, or refused if `strict`.
+/// Empty lines are counted and left out.
+pub(super) struct Ndjson<'a> {
     strict: bool,
     target: &'a Target,
     index_of: HashMap<&'a str, usize>,
-    rows: Rows,
     /// The value of each column of the row under way.
     values: Vec<Option<String>>,
-    /// Lines so far.
-    count: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn new(strict: bool, target: &'a Target) -> Reader<'a> {
-        let names = target.columns.iter().enumerate();
-        Reader {
-            strict,
-            target,
-            index_of: names.map(|(index, column)| (column.name.as_str(), index)).collect(),
-            rows: Rows::new(target),
-            values: vec![None; target.columns.len()],
-            count: 0,
-        }
+impl TextFormat for Ndjson<'_> {
+    fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
+        Ok(match memchr(b'\n', input) {
+            Some(end) => Scanned::Record(end + 1),
+            None if at_end && !input.is_empty() => Scanned::Record(input.len()),
+            None => Scanned::Partial,
+        })
     }
 
-    /// Reads one line; empty ones count and are left out.
-    fn read_line(&mut self, line: &[u8]) -> Result<()> {
-        self.count += 1;
-        let row = parsing(self.count);
-        let line = str::from_utf8(line).map_err(|error| bad_utf8(error).prefixed(&row))?.trim();
+    fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
+        let line = record.trim();
         if line.is_empty() {
             return Ok(());
         }
         self.values.fill(None);
-        self.read_object(line).map_err(|error| error.prefixed(&row))?;
+        self.read_object(line)?;
         for (index, value) in self.values.iter().enumerate() {
-            self.rows.push(index, value.as_deref()).map_err(|error| error.prefixed(&row))?;
+            rows.push(index, value.as_deref())?;
         }
-        self.rows.end_row();
+        rows.end_row();
         Ok(())
+    }
+
+    fn record_end(&self) -> u8 {
+        b'\n'
+    }
+}
+
+impl<'a> Ndjson<'a> {
+    pub fn new(strict: bool, target: &'a Target) -> Ndjson<'a> {
+        let names = target.columns.iter().enumerate();
+        Ndjson {
+            strict,
+            target,
+            index_of: names.map(|(index, column)| (column.name.as_str(), index)).collect(),
+            values: vec![None; target.columns.len()],
+        }
     }
 
     fn read_object(&mut self, line: &str) -> Result<()> {
@@ -105,11 +74,6 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
-    }
-
-    fn too_long(&self) -> Error {
-        let message = format!("longer than {} MiB", IMPORT_ROW_BYTES_MAX >> 20);
-        Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).prefixed(&parsing(self.count + 1))
     }
 }
 

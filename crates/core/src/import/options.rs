@@ -3,41 +3,45 @@
 use lakeport_base::Sqlstate;
 
 use crate::error::{Error, Result};
-use crate::stmt::options::{OptionRow, Takes, Values};
+use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
 const CSV: &str = "CSV";
+const DELIMITED: &str = "DELIMITED";
 const NDJSON: &str = "NDJSON";
 const PARQUET: &str = "PARQUET";
 /// The formats that can be imported.
-const FORMATS: &[&str] = &[CSV, NDJSON, PARQUET];
-
-const fn row(name: &'static str, takes: Takes, formats: &'static [&'static str]) -> OptionRow {
-    OptionRow { name, takes, formats }
-}
+const FORMATS: &[&str] = &[CSV, DELIMITED, NDJSON, PARQUET];
+/// Those of rows that stand by themselves, so that a wrong one can be left out.
+const TEXTS: &[&str] = &[CSV, DELIMITED, NDJSON];
 
 /// Every option. Those without a format belong to formats of CockroachDB that are not read here.
-pub const OPTIONS: &[OptionRow] = &[
-    row("allow_quoted_null", Takes::Nothing, &[CSV]),
-    row("comment", Takes::Value, &[CSV]),
-    row("data_as_binary_records", Takes::Nothing, &[]),
-    row("data_as_json_records", Takes::Nothing, &[]),
-    row("decompress", Takes::Value, FORMATS),
-    row("delimiter", Takes::Value, &[CSV]),
-    row("detached", Takes::Nothing, FORMATS),
-    row("disable_glob_matching", Takes::Nothing, FORMATS),
-    row("fields_enclosed_by", Takes::Value, &[]),
-    row("fields_escaped_by", Takes::Value, &[]),
-    row("fields_terminated_by", Takes::Value, &[]),
-    row("nullif", Takes::Value, &[CSV]),
-    row("records_terminated_by", Takes::Value, &[]),
-    row("row_limit", Takes::Value, FORMATS),
-    row("rows_terminated_by", Takes::Value, &[]),
-    row("schema", Takes::Value, &[]),
-    row("schema_uri", Takes::Value, &[]),
-    row("skip", Takes::Value, &[CSV]),
-    row("strict_quotes", Takes::Nothing, &[CSV]),
-    row("strict_validation", Takes::Nothing, &[NDJSON, PARQUET]),
-];
+pub const OPTIONS: OptionTable = OptionTable {
+    verb: "import",
+    formats: FORMATS,
+    rows: &[
+        OptionRow::flag("allow_quoted_null", &[CSV]),
+        OptionRow::value("comment", &[CSV]),
+        OptionRow::flag("data_as_binary_records", &[]),
+        OptionRow::flag("data_as_json_records", &[]),
+        OptionRow::value("decompress", FORMATS),
+        OptionRow::value("delimiter", &[CSV]),
+        OptionRow::flag("detached", FORMATS),
+        OptionRow::flag("disable_glob_matching", FORMATS),
+        OptionRow::flag("experimental_save_rejected", TEXTS),
+        OptionRow::value("fields_enclosed_by", &[DELIMITED]),
+        OptionRow::value("fields_escaped_by", &[DELIMITED]),
+        OptionRow::value("fields_terminated_by", &[DELIMITED]),
+        OptionRow::value("nullif", &[CSV, DELIMITED]),
+        OptionRow::value("records_terminated_by", &[]),
+        OptionRow::value("row_limit", FORMATS),
+        OptionRow::value("rows_terminated_by", &[DELIMITED]),
+        OptionRow::value("schema", &[]),
+        OptionRow::value("schema_uri", &[]),
+        OptionRow::value("skip", &[CSV, DELIMITED]),
+        OptionRow::flag("strict_quotes", &[CSV]),
+        OptionRow::flag("strict_validation", &[NDJSON, PARQUET]),
+    ],
+};
 
 /// How the files are to be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +52,15 @@ pub struct ImportOptions {
     pub row_limit: Option<u64>,
     /// Whether `*`, `?` and `[` in paths are patterns.
     pub glob: bool,
+    /// Rows that do not fit go to a file beside theirs.
+    pub save_rejected: bool,
 }
 
 /// The format of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Format {
     Csv(CsvOptions),
+    Delimited(DelimitedOptions),
     /// `strict`: a field that is no column is an error.
     Ndjson {
         strict: bool,
@@ -80,6 +87,21 @@ pub struct CsvOptions {
     pub strict_quotes: bool,
 }
 
+/// How delimited text, as MySQL writes it, is to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DelimitedOptions {
+    pub row_end: u8,
+    pub field_end: u8,
+    /// Stands around a field that may hold the other characters.
+    pub enclosure: Option<u8>,
+    /// Before a character that stands for itself, or for NULL as `N`.
+    pub escape: Option<u8>,
+    /// A field of this text that is not enclosed is NULL; without it, `NULL` is.
+    pub nullif: Option<String>,
+    /// Rows at the start of each file to leave out.
+    pub skip: u64,
+}
+
 /// How the files are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decompress {
@@ -97,13 +119,10 @@ impl ImportOptions {
     /// # Errors
     /// An unknown format, an option of another format, or a wrong value, in CockroachDB's words.
     pub fn parse(format: &str, values: &Values) -> Result<ImportOptions> {
-        if !FORMATS.contains(&format) {
-            let message = format!("unsupported import format: {:?}", format.to_ascii_lowercase());
-            return Err(Error::unsupported(message).with_hint(format!("the formats are {}", FORMATS.join(", "))));
-        }
-        values.check_format(OPTIONS, format, "import")?;
+        OPTIONS.check(format, values)?;
         let strict = values.has("strict_validation");
         let parsed = match format {
+            DELIMITED => Format::Delimited(DelimitedOptions::parse(values)?),
             NDJSON => Format::Ndjson { strict },
             PARQUET => Format::Parquet { strict },
             _ => Format::Csv(CsvOptions::parse(values)?),
@@ -115,14 +134,17 @@ impl ImportOptions {
             ));
         }
         let row_limit = values.get("row_limit").map(row_limit).transpose()?;
-        Ok(ImportOptions { format: parsed, decompress, row_limit, glob: !values.has("disable_glob_matching") })
+        let save_rejected = values.has("experimental_save_rejected");
+        let glob = !values.has("disable_glob_matching");
+        Ok(ImportOptions { format: parsed, decompress, row_limit, glob, save_rejected })
     }
 }
 
 impl CsvOptions {
     fn parse(values: &Values) -> Result<CsvOptions> {
-        let delimiter = values.get("delimiter").map_or(Ok(b','), |text| character(text, "invalid comma value"))?;
-        let comment = values.get("comment").map(|text| character(text, "invalid comment value")).transpose()?;
+        let character = |name, refusal| values.get(name).map(|text| separator(text, syntax(refusal))).transpose();
+        let delimiter = character("delimiter", "invalid comma value")?.unwrap_or(b',');
+        let comment = character("comment", "invalid comment value")?;
         if comment == Some(delimiter) {
             return Err(syntax("invalid comment value").with_hint("comment and delimiter must differ"));
         }
@@ -134,6 +156,31 @@ impl CsvOptions {
             skip: values.get("skip").map_or(Ok(0), skip)?,
             strict_quotes: values.has("strict_quotes"),
         })
+    }
+}
+
+impl DelimitedOptions {
+    fn parse(values: &Values) -> Result<DelimitedOptions> {
+        let one = |name: &str| values.get(name).map(|text| one_character(name, text)).transpose();
+        let options = DelimitedOptions {
+            row_end: one("rows_terminated_by")?.unwrap_or(b'\n'),
+            field_end: one("fields_terminated_by")?.unwrap_or(b'\t'),
+            enclosure: match values.get("fields_enclosed_by") {
+                Some("") => None,
+                _ => Some(one("fields_enclosed_by")?.unwrap_or(b'"')),
+            },
+            escape: one("fields_escaped_by")?,
+            nullif: values.get("nullif").map(str::to_string),
+            skip: values.get("skip").map_or(Ok(0), skip)?,
+        };
+        let mut used: Vec<u8> = [options.row_end, options.field_end].into();
+        used.extend(options.enclosure.into_iter().chain(options.escape));
+        used.sort_unstable();
+        match used.windows(2).find(|pair| pair[0] == pair[1]) {
+            None => Ok(options),
+            Some(pair) => Err(syntax(format!("{:?} has two meanings", char::from(pair[0])))
+                .with_hint("fields and rows must end, and be enclosed and escaped, by different characters")),
+        }
     }
 }
 
@@ -163,15 +210,16 @@ impl Decompress {
     }
 }
 
-fn syntax(message: &str) -> Error {
+fn syntax(message: impl Into<String>) -> Error {
     Error::new(Sqlstate::SYNTAX_ERROR, message)
 }
 
-/// A character that can stand between fields or start a comment.
-fn character(text: &str, refusal: &str) -> Result<u8> {
+fn one_character(name: &str, text: &str) -> Result<u8> {
     match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Ok(*byte),
-        _ => Err(syntax(refusal).with_hint("write one ASCII character other than a quote or a line break")),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => {
+            Err(syntax(format!("invalid {name} value {text:?}")).with_hint("write one ASCII character, such as e'\\t'"))
+        }
     }
 }
 
@@ -212,6 +260,9 @@ mod tests {
             ("PARQUET", "delimiter", ";", "invalid option \"delimiter\" specified for PARQUET import format"),
             ("CSV", "schema", "x", "invalid option \"schema\" specified for CSV import format"),
             ("AVRO", "skip", "1", "unsupported import format: \"avro\""),
+            ("DELIMITED", "fields_terminated_by", "ab", "invalid fields_terminated_by value \"ab\""),
+            ("DELIMITED", "fields_terminated_by", "\"", "'\"' has two meanings"),
+            ("DELIMITED", "delimiter", ";", "invalid option \"delimiter\" specified for DELIMITED import format"),
         ] {
             let error = parse(format, &[(option, Some(value))]).unwrap_err();
             assert_eq!(error.message(), expected);

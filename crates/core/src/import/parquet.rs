@@ -1,6 +1,6 @@
-//! Parquet to rows: columns by name, cast to the table's types. Row groups are read side by side.
+//! Parquet to rows: columns by name, cast to the table's types. Ranges of row groups are read side by side.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, make_array, new_null_array};
@@ -13,6 +13,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::{Sink, Target, Wanted};
 use super::options::Format;
@@ -24,27 +25,26 @@ use crate::external::store_error;
 use crate::rows::arrow_type;
 use crate::value::{ColumnBuilder, TextColumn};
 
-/// One row group of a file.
-pub(super) struct RowGroup {
-    pub file: SourceFile,
-    metadata: ArrowReaderMetadata,
-    index: usize,
-    /// For each of the table's columns, the file's column.
-    sources: Arc<[Option<usize>]>,
-}
-
-/// The row groups of a file whose columns fit the target.
+/// Reads the row groups of a file that start in a range of its bytes.
 ///
 /// # Errors
 /// 22P04 for what is no Parquet file; with `strict_validation`, 42703 for columns that differ.
-pub(super) async fn row_groups(file: SourceFile, plan: &Plan) -> Result<Vec<RowGroup>> {
+pub(super) async fn read(plan: &Plan, file: &SourceFile, range: Range<u64>, sink: &Sink) -> Result<()> {
     let mut ranges = Ranges { file: file.clone(), meter: plan.meter.clone() };
     let metadata = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
     let metadata = metadata.map_err(|error| parquet_error(error, "not a Parquet file"))?;
     let strict = matches!(plan.options.format, Format::Parquet { strict: true });
-    let sources: Arc<[Option<usize>]> = sources(&metadata, &plan.target, strict)?.into();
-    let group = |index| RowGroup { file: file.clone(), metadata: metadata.clone(), index, sources: sources.clone() };
-    Ok((0..metadata.metadata().num_row_groups()).map(group).collect())
+    let sources = sources(&metadata, &plan.target, strict)?;
+    let groups = metadata.metadata().row_groups().iter().enumerate();
+    let groups = groups.filter(|(_, group)| range.contains(&group_start(group))).map(|(index, _)| index).collect();
+    read_groups(plan, ranges, metadata, groups, &sources, sink).await
+}
+
+/// Where a row group's first column starts in the file; at its start, if that is not told.
+fn group_start(group: &RowGroupMetaData) -> u64 {
+    let first = group.columns().first();
+    let offset = first.map_or(0, |column| column.dictionary_page_offset().unwrap_or(column.data_page_offset()));
+    u64::try_from(offset).unwrap_or(0)
 }
 
 fn sources(metadata: &ArrowReaderMetadata, target: &Target, strict: bool) -> Result<Vec<Option<usize>>> {
@@ -67,9 +67,15 @@ fn sources(metadata: &ArrowReaderMetadata, target: &Target, strict: bool) -> Res
     }
 }
 
-/// Reads one row group.
-pub(super) async fn read(group: RowGroup, plan: &Plan, sink: &Sink) -> Result<()> {
-    let RowGroup { file, metadata, index, sources } = group;
+/// Reads row groups, one after another.
+async fn read_groups(
+    plan: &Plan,
+    ranges: Ranges,
+    metadata: ArrowReaderMetadata,
+    groups: Vec<usize>,
+    sources: &[Option<usize>],
+    sink: &Sink,
+) -> Result<()> {
     let projection = ProjectionMask::roots(metadata.parquet_schema(), sources.iter().flatten().copied());
     // The reader answers the chosen columns in the order of the file.
     let mut chosen: Vec<usize> = sources.iter().flatten().copied().collect();
@@ -77,9 +83,8 @@ pub(super) async fn read(group: RowGroup, plan: &Plan, sink: &Sink) -> Result<()
     chosen.dedup();
     let positions: Vec<Option<usize>> =
         sources.iter().map(|source| chosen.binary_search(source.as_ref()?).ok()).collect();
-    let ranges = Ranges { file, meter: plan.meter.clone() };
     let mut batches = ParquetRecordBatchStreamBuilder::new_with_metadata(ranges, metadata)
-        .with_row_groups(vec![index])
+        .with_row_groups(groups)
         .with_projection(projection)
         .with_batch_size(sink.batch_rows().max(1))
         .build()

@@ -1,21 +1,19 @@
-//! Readers at work: files to one stream of batches.
+//! Parts of the input to batches of the table's columns.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use arrow_array::RecordBatch;
-use futures::stream::{self, BoxStream, StreamExt};
-use lakeport_base::limits::{IMPORT_QUEUE_BATCHES, IMPORT_READERS};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use std::sync::Arc;
 
 use super::batch::{Sink, Target};
 use super::bytes::{self, ReadMeter};
+use super::csv::Csv;
+use super::delimited::Delimited;
+use super::ndjson::Ndjson;
 use super::options::{Format, ImportOptions};
+use super::parquet;
+use super::part::{Extent, Part, Start};
+use super::reject::Rejected;
 use super::source::SourceFile;
-use super::{csv, ndjson, parquet};
-use crate::error::{Error, Result};
-use crate::job::Progress;
-use crate::rows::RowStream;
+use super::text::{self, Input};
+use crate::error::Result;
 
 /// What every reader of one IMPORT knows.
 pub(super) struct Plan {
@@ -24,125 +22,60 @@ pub(super) struct Plan {
     pub meter: Arc<ReadMeter>,
 }
 
-/// A part of the input that one reader reads by itself.
-pub(super) enum Piece {
-    File(SourceFile),
-    RowGroup(parquet::RowGroup),
-}
-
-impl Piece {
-    fn name(&self) -> &str {
-        match self {
-            Piece::File(file) => &file.name,
-            Piece::RowGroup(group) => &group.file.name,
+/// Reads a part; answers what it was, which is told of ranges only.
+///
+/// # Errors
+/// Those of a file, with its name before them.
+pub(super) async fn read(plan: &Plan, part: &Part, start: Start, sink: &Sink) -> Result<Extent> {
+    let files = match part {
+        Part::Files(files) => files,
+        Part::Range(file, range) => {
+            let read = read_range(plan, file, start, range.end, sink);
+            return read.await.map_err(|error| error.prefixed(&file.name));
         }
-    }
-}
-
-/// The first failure of a reader, as it was. The stream passes on a likeness of it, which an engine may wrap.
-#[derive(Clone, Default)]
-pub(super) struct Failure(Arc<Mutex<Option<Error>>>);
-
-impl Failure {
-    fn set(&self, error: Error) -> Error {
-        let likeness = Error::new(error.code(), error.message());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        likeness
-    }
-
-    /// The reader's failure if there was one, else what the engine said.
-    pub fn explain(&self, error: Error) -> Error {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(error)
-    }
-}
-
-type Pieces = Arc<tokio::sync::Mutex<BoxStream<'static, Result<Piece>>>>;
-
-/// Starts readers; their rows come as one stream, in no order. Dropping the stream stops them.
-pub(super) fn start(
-    options: ImportOptions,
-    target: Target,
-    files: Vec<SourceFile>,
-    progress: Arc<Progress>,
-) -> (RowStream, Failure) {
-    let total_bytes = files.iter().map(|file| file.meta.size).sum();
-    // A limit takes the first rows in the order of the files.
-    let readers = if options.row_limit.is_some() { 1 } else { IMPORT_READERS };
-    let (sender, batches) = mpsc::channel(IMPORT_QUEUE_BATCHES);
-    let sink = Sink::new(sender, options.row_limit);
-    let plan = Arc::new(Plan { options, target, meter: Arc::new(ReadMeter::new(progress, total_bytes)) });
-    let pieces: Pieces = Arc::new(tokio::sync::Mutex::new(pieces_of(plan.clone(), files)));
-    let failure = Failure::default();
-    let mut tasks = JoinSet::new();
-    for _ in 0..readers {
-        let (plan, pieces, sink, failure) = (plan.clone(), pieces.clone(), sink.clone(), failure.clone());
-        tasks.spawn(async move {
-            if let Err(error) = read_pieces(&plan, &pieces, &sink).await {
-                sink.fail(failure.set(error)).await;
-            }
-        });
-    }
-    (RowStream { schema: plan.target.schema.clone(), batches: collect(batches, tasks) }, failure)
-}
-
-/// Files, or their row groups.
-fn pieces_of(plan: Arc<Plan>, files: Vec<SourceFile>) -> BoxStream<'static, Result<Piece>> {
-    if !matches!(plan.options.format, Format::Parquet { .. }) {
-        return stream::iter(files).map(|file| Ok(Piece::File(file))).boxed();
-    }
-    stream::iter(files)
-        .then(move |file| {
-            let plan = plan.clone();
-            async move {
-                let name = file.name.clone();
-                parquet::row_groups(file, &plan).await.map_err(|error| error.prefixed(&name))
-            }
-        })
-        .flat_map(|groups| match groups {
-            Ok(groups) => stream::iter(groups).map(|group| Ok(Piece::RowGroup(group))).boxed(),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        })
-        .boxed()
-}
-
-/// The work of one reader.
-async fn read_pieces(plan: &Plan, pieces: &Pieces, sink: &Sink) -> Result<()> {
-    while sink.batch_rows() > 0 {
-        let Some(piece) = pieces.lock().await.next().await.transpose()? else { return Ok(()) };
-        let name = piece.name().to_string();
-        read_piece(plan, piece, sink).await.map_err(|error| error.prefixed(&name))?;
-    }
-    Ok(())
-}
-
-async fn read_piece(plan: &Plan, piece: Piece, sink: &Sink) -> Result<()> {
-    let file = match piece {
-        Piece::File(file) => file,
-        Piece::RowGroup(group) => return parquet::read(group, plan, sink).await,
     };
-    let content = bytes::open(&file, plan.options.decompress, plan.meter.clone()).await?;
-    match &plan.options.format {
-        Format::Csv(options) => csv::read(content, options, &plan.target, sink).await,
-        Format::Ndjson { strict } => ndjson::read(content, *strict, &plan.target, sink).await,
-        Format::Parquet { .. } => Err(Error::internal("Parquet files are read by row group")),
+    for file in files {
+        if sink.batch_rows() == 0 {
+            break;
+        }
+        read_file(plan, file, sink).await.map_err(|error| error.prefixed(&file.name))?;
+    }
+    Ok(Extent::default())
+}
+
+async fn read_file(plan: &Plan, file: &SourceFile, sink: &Sink) -> Result<()> {
+    if let Format::Parquet { .. } = plan.options.format {
+        return parquet::read(plan, file, 0..u64::MAX, sink).await;
+    }
+    let pieces = bytes::open(file, plan.options.decompress, plan.meter.clone()).await?;
+    let mut rejected = plan.options.save_rejected.then(Rejected::default);
+    read_text(plan, Input { pieces, start: Start::OF_FILE, end: u64::MAX }, rejected.as_mut(), sink).await?;
+    match rejected {
+        Some(rejected) => rejected.save(file).await,
+        None => Ok(()),
     }
 }
 
-/// The batches of all readers. It ends well only when every reader has: one that died must not look like the end.
-fn collect(
-    batches: mpsc::Receiver<Result<RecordBatch>>,
-    tasks: JoinSet<()>,
-) -> BoxStream<'static, Result<RecordBatch>> {
-    stream::unfold((batches, tasks), |(mut batches, mut tasks)| async move {
-        if let Some(batch) = batches.recv().await {
-            return Some((batch, (batches, tasks)));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                return Some((Err(Error::internal(error)), (batches, tasks)));
-            }
-        }
-        None
-    })
-    .boxed()
+async fn read_range(plan: &Plan, file: &SourceFile, start: Start, end: u64, sink: &Sink) -> Result<Extent> {
+    let (offset, first) = match start {
+        Start::Known { offset, .. } => (offset, offset),
+        // A record starts here if the byte before ends one.
+        Start::Guess { offset } => (offset, offset - 1),
+    };
+    if let Format::Parquet { .. } = plan.options.format {
+        parquet::read(plan, file, offset..end, sink).await?;
+        return Ok(Extent { start: offset, end, records: 0 });
+    }
+    let pieces = bytes::open_from(file, first, plan.meter.clone()).await?;
+    read_text(plan, Input { pieces, start, end }, None, sink).await
+}
+
+async fn read_text(plan: &Plan, input: Input, rejected: Option<&mut Rejected>, sink: &Sink) -> Result<Extent> {
+    let target = &plan.target;
+    match &plan.options.format {
+        Format::Csv(options) => text::read(Csv::new(options, target), input, target, rejected, sink).await,
+        Format::Delimited(options) => text::read(Delimited::new(options, target), input, target, rejected, sink).await,
+        Format::Ndjson { strict } => text::read(Ndjson::new(*strict, target), input, target, rejected, sink).await,
+        Format::Parquet { .. } => Err(crate::Error::internal("Parquet is no text")),
+    }
 }

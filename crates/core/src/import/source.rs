@@ -8,6 +8,8 @@ use lakeport_connect::redact;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::options::ImportOptions;
+use super::reject;
 use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::external::store_error;
@@ -23,19 +25,29 @@ pub(super) struct SourceFile {
     pub meta: ObjectMeta,
     /// Its URI without secrets, for messages.
     pub name: String,
+    /// Can be read from its middle.
+    pub ranged: bool,
 }
 
 /// The files that the URIs name, patterns expanded, after a check that the user may read them.
 ///
 /// # Errors
 /// 42501, 58P01 for a missing file or a pattern without match, 54000 for too many.
-pub(super) async fn files(server: &Arc<Server>, user: &str, uris: &[String], glob: bool) -> Result<Vec<SourceFile>> {
+pub(super) async fn files(
+    server: &Arc<Server>,
+    user: &str,
+    uris: &[String],
+    options: &ImportOptions,
+) -> Result<Vec<SourceFile>> {
     let directory = server.directory().await?;
     let subject = Subject { directory: &directory, user };
     let mut files = Vec::new();
     for uri in uris {
         server.authorise_uri(subject, uri).await?;
-        files.extend(files_of(server, user, uri, glob).await?);
+        if options.save_rejected {
+            server.require_writable(uri).await?;
+        }
+        files.extend(files_of(server, user, uri, options).await?);
         if files.len() > IMPORT_FILES_MAX {
             return Err(Error::new(
                 Sqlstate::PROGRAM_LIMIT_EXCEEDED,
@@ -47,30 +59,35 @@ pub(super) async fn files(server: &Arc<Server>, user: &str, uris: &[String], glo
     Ok(files)
 }
 
-async fn files_of(server: &Arc<Server>, user: &str, text: &str, glob: bool) -> Result<Vec<SourceFile>> {
+async fn files_of(server: &Arc<Server>, user: &str, text: &str, options: &ImportOptions) -> Result<Vec<SourceFile>> {
     let target = server.resolve(text).await?.target;
+    // A web server need not know ranges.
+    let ranged = target.spec().capability.list;
     let uri = Uri::parse(text).map_err(lakeport_connect::Error::from)?;
     if uri.path.trim_matches('/').is_empty() {
         // The connection itself names the file.
         let (folder, name) = target.split_pattern()?;
         let store = server.open_target(user, &folder).await?;
         let meta = head(store.as_ref(), &name, text).await?;
-        return Ok(vec![SourceFile { store, meta, name: redact(text) }]);
+        return Ok(vec![SourceFile { store, meta, name: redact(text), ranged }]);
     }
-    let glob = glob && target.spec().capability.list;
+    let glob = options.glob && target.spec().capability.list;
     let (folder, pattern) = split(&uri.path, glob);
     let place = Uri { path: folder.to_string(), ..uri.clone() };
     let store = server.open_storage(user, &place.to_text()).await?;
     let metas = if glob && pattern.contains(WILDCARDS) {
-        lakeport_connect::expand(store.as_ref(), pattern)
+        let mut metas = lakeport_connect::expand(store.as_ref(), pattern)
             .await
-            .map_err(|error| no_match(error, pattern, folder, text))?
+            .map_err(|error| no_match(error, pattern, folder, text))?;
+        // What an earlier import left out.
+        metas.retain(|meta| !(options.save_rejected && meta.location.as_ref().ends_with(reject::SUFFIX)));
+        metas
     } else {
         vec![head(store.as_ref(), pattern, text).await?]
     };
     let name =
         |meta: &ObjectMeta| redact(&Uri { path: format!("{folder}/{}", meta.location), ..uri.clone() }.to_text());
-    Ok(metas.into_iter().map(|meta| SourceFile { store: store.clone(), name: name(&meta), meta }).collect())
+    Ok(metas.into_iter().map(|meta| SourceFile { store: store.clone(), name: name(&meta), meta, ranged }).collect())
 }
 
 /// The folder, without wildcards, and the rest of a path.

@@ -1,77 +1,151 @@
 //! The job of an IMPORT.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use lakeport_base::Sqlstate;
 use lakeport_catalog::model::{Column, Table};
 
-use super::ImportOrder;
 use super::batch::Target;
+use super::bytes::ReadMeter;
 use super::options::ImportOptions;
-use super::read;
-use super::source::{self, SourceFile};
-use crate::engine::{Append, TableHandle};
+use super::part::{self, Part};
+use super::read::Plan;
+use super::stage::Stager;
+use super::{ImportOrder, StagedImport, source};
+use crate::engine::{Append, Appended, TableHandle};
 use crate::error::{Error, Result};
-use crate::job::{Done, Task, TaskContext};
+use crate::job::{Checkpoint, Done, Task, TaskContext};
 use crate::stmt::options::Values;
 
 /// Reads the files of an order into its table, in one append.
+///
+/// Parts of the input are staged one after another, and each is a checkpoint: a run that follows goes on after the last.
 pub struct ImportTask(pub ImportOrder);
 
 /// What a run reads, and where to.
 struct Prepared {
-    options: ImportOptions,
-    table: TableHandle,
-    target: Target,
-    files: Vec<SourceFile>,
+    stager: Arc<Stager>,
+    parts: Vec<Part>,
+    /// What earlier runs have staged.
+    staged: StagedImport,
 }
 
 #[async_trait]
 impl Task for ImportTask {
     async fn run(&self, cx: &TaskContext) -> Result<Done> {
-        if let Some(done) = cx.checkpoint().await? {
-            return Ok(done);
+        let earlier = match cx.checkpoint().await? {
+            Some(Checkpoint::Done(done)) => return Ok(done),
+            Some(Checkpoint::Import(staged)) => staged,
+            None => StagedImport::default(),
+        };
+        let table = self.table(cx).await?;
+        // After a kill between the append and its record.
+        if let Some(appended) = cx.server.config.engine.appended(&table, &key(cx)).await? {
+            return finish(cx, appended).await;
         }
-        let Prepared { options, table, target, files } = tokio::select! {
+        let prepared = tokio::select! {
             biased;
             () = cx.cancel.cancelled() => return Err(Error::canceled()),
-            prepared = self.prepare(cx) => prepared?,
+            prepared = self.prepare(cx, table, earlier) => prepared?,
         };
-        cx.progress.set_status(format!("reading {} files", files.len()));
-        let (rows, failure) = read::start(options, target, files, cx.progress.clone());
-        // The key makes a second run, after a kill between the append and its record, add nothing.
-        let append = Append {
-            transaction: None,
-            idempotency_key: Some(format!("lakeport-job-{}", cx.id)),
-            cancel: cx.cancel.clone(),
-        };
-        let appended = cx.server.config.engine.append(&table, rows, append).await;
-        let appended = appended.map_err(|error| failure.explain(error))?;
-        let done = Done { rows: appended.rows, bytes: appended.bytes };
-        cx.save(done).await?;
-        Ok(done)
+        let (stager, staged) = stage(cx, prepared).await?;
+        let appended = append(cx, &stager, staged).await?;
+        finish(cx, appended).await
     }
 
-    /// An append that did not commit left nothing.
-    async fn revert(&self, _cx: &TaskContext) -> Result<()> {
-        Ok(())
+    async fn revert(&self, cx: &TaskContext) -> Result<()> {
+        let Some(Checkpoint::Import(staged)) = cx.checkpoint().await? else { return Ok(()) };
+        match self.table(cx).await {
+            Ok(table) => discard(cx, &table, &staged).await,
+            // Its files have gone with it.
+            Err(error) if error.code() == Sqlstate::UNDEFINED_TABLE => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl ImportTask {
-    async fn prepare(&self, cx: &TaskContext) -> Result<Prepared> {
-        let order = &self.0;
+    async fn table(&self, cx: &TaskContext) -> Result<TableHandle> {
         let directory = cx.server.directory().await?;
-        let table = directory.tables.get(&order.table).ok_or_else(|| {
+        let table = directory.tables.get(&self.0.table).ok_or_else(|| {
             Error::new(Sqlstate::UNDEFINED_TABLE, format!("the table of job {} has been dropped", cx.id))
         })?;
-        let options = ImportOptions::parse(&order.format, &Values(order.options.clone()))?;
-        let target = Target::new(columns_of(table, &order.columns)?);
-        cx.progress.set_status("looking for files");
-        let files = source::files(&cx.server, &cx.owner, order.uris.expose(), options.glob).await?;
-        Ok(Prepared { options, table: cx.server.table_handle(&directory, table).await?, target, files })
+        cx.server.table_handle(&directory, table).await
     }
+
+    async fn prepare(&self, cx: &TaskContext, table: TableHandle, earlier: StagedImport) -> Result<Prepared> {
+        let order = &self.0;
+        let options = ImportOptions::parse(&order.format, &Values(order.options.clone()))?;
+        let target = Target::new(columns_of(&table.row, &order.columns)?);
+        cx.progress.set_status("looking for files");
+        let files = source::files(&cx.server, &cx.owner, order.uris.expose(), &options).await?;
+        cx.progress.set_status(format!("reading {} files", files.len()));
+        let parts = part::parts(files, &options);
+        let source = part::source_of(&options, &target, &table.row.columns, &parts);
+        let staged = if earlier.source == source {
+            earlier
+        } else {
+            discard(cx, &table, &earlier).await?;
+            StagedImport { source, parts: Vec::new() }
+        };
+        let total_bytes = parts.iter().map(Part::bytes).sum();
+        let meter = Arc::new(ReadMeter::new(cx.progress.clone(), total_bytes));
+        meter.add(parts[..staged.parts.len()].iter().map(Part::bytes).sum());
+        let plan = Arc::new(Plan { options, target, meter });
+        let engine = cx.server.config.engine.clone();
+        let stager = Arc::new(Stager { engine, table, plan, key: key(cx), cancel: cx.cancel.clone() });
+        Ok(Prepared { stager, parts, staged })
+    }
+}
+
+/// Makes a second run, after a kill between the append and its record, add nothing.
+fn key(cx: &TaskContext) -> String {
+    format!("lakeport-job-{}", cx.id)
+}
+
+/// Stages what is not staged yet. Each part but the last is a checkpoint; after that comes the append.
+async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, StagedImport)> {
+    let Prepared { stager, mut parts, mut staged } = prepared;
+    let count = parts.len();
+    let left = parts.split_off(staged.parts.len());
+    let mut found = pin!(stager.stage_all(left));
+    while let Some((part, outcome)) = found.next().await {
+        let before = staged.parts.last().map(|part| part.extent);
+        staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?);
+        if staged.parts.len() < count {
+            cx.save(&Checkpoint::Import(staged.clone())).await?;
+        }
+    }
+    drop(found);
+    Ok((stager, staged))
+}
+
+async fn append(cx: &TaskContext, stager: &Stager, staged: StagedImport) -> Result<Appended> {
+    let append = Append { transaction: None, idempotency_key: Some(key(cx)), cancel: cx.cancel.clone() };
+    let appended = cx.server.config.engine.append_staged(&stager.table, &staged.rows(), append).await;
+    match &appended {
+        Ok(_) => {}
+        // Staged files are gone, or do not fit any more.
+        Err(error) if error.code() == Sqlstate::SERIALIZATION_FAILURE => {
+            discard(cx, &stager.table, &staged).await?;
+            cx.save(&Checkpoint::Import(StagedImport::default())).await?;
+        }
+        Err(_) => cx.save(&Checkpoint::Import(staged)).await?,
+    }
+    appended
+}
+
+async fn discard(cx: &TaskContext, table: &TableHandle, staged: &StagedImport) -> Result<()> {
+    cx.server.config.engine.discard_staged(table, &staged.rows(), &key(cx)).await
+}
+
+async fn finish(cx: &TaskContext, appended: Appended) -> Result<Done> {
+    let done = Done { rows: appended.rows, bytes: appended.bytes };
+    cx.save(&Checkpoint::Done(done)).await?;
+    Ok(done)
 }
 
 /// The columns of these names; all of the table when there are none.

@@ -22,6 +22,6 @@ pub mod wait;
 #[cfg(test)]
 mod tests;
 
-pub use payload::Payload;
+pub use payload::{Checkpoint, Payload};
 pub use runner::{Jobs, NewJob};
 pub use task::{Done, Progress, Task, TaskContext};

@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::task::{Done, Task};
+use crate::engine::StagedRows;
 use crate::error::{Error, Result};
-use crate::import::{ImportOrder, ImportTask};
+use crate::import::{Extent, ImportOrder, ImportTask, StagedImport, StagedPart};
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,33 @@ enum StoredOrder {
 enum StoredSecrets {
     #[serde(rename = "1")]
     V1 { uris: Vec<String> },
+}
+
+/// How far a job has got.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Checkpoint {
+    /// The work is done and has only to be told.
+    Done(Done),
+    Import(StagedImport),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum StoredCheckpoint {
+    #[serde(rename = "1")]
+    Done { rows: u64, bytes: u64 },
+    #[serde(rename = "2")]
+    Import { source: u64, parts: Vec<StoredPart> },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPart {
+    files: String,
+    rows: u64,
+    bytes: u64,
+    start: u64,
+    end: u64,
+    records: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,6 +123,49 @@ fn decoded<T: DeserializeOwned>(text: &str, job: &Job) -> Result<T> {
         let message = format!("the payload of job {} cannot be read; a newer version may have written it", job.id);
         Error::new(Sqlstate::DATA_CORRUPTED, message)
     })
+}
+
+impl Checkpoint {
+    /// The checkpoint as stored.
+    pub fn encode(&self) -> Result<String> {
+        let stored = match self {
+            Checkpoint::Done(Done { rows, bytes }) => StoredCheckpoint::Done { rows: *rows, bytes: *bytes },
+            Checkpoint::Import(StagedImport { source, parts }) => {
+                StoredCheckpoint::Import { source: *source, parts: parts.iter().map(StoredPart::of).collect() }
+            }
+        };
+        serde_json::to_string(&stored).map_err(Error::internal)
+    }
+
+    /// A checkpoint of any version.
+    ///
+    /// # Errors
+    /// XX001
+    pub fn decode(text: &str) -> Result<Checkpoint> {
+        let stored = serde_json::from_str(text).map_err(|error| {
+            Error::new(Sqlstate::DATA_CORRUPTED, "the checkpoint of a job cannot be read").with_source(error)
+        })?;
+        Ok(match stored {
+            StoredCheckpoint::Done { rows, bytes } => Checkpoint::Done(Done { rows, bytes }),
+            StoredCheckpoint::Import { source, parts } => {
+                let parts = parts.into_iter().map(StoredPart::into_part).collect();
+                Checkpoint::Import(StagedImport { source, parts })
+            }
+        })
+    }
+}
+
+impl StoredPart {
+    fn of(part: &StagedPart) -> StoredPart {
+        let StagedPart { rows: StagedRows { files, rows, bytes }, extent } = part;
+        let Extent { start, end, records } = *extent;
+        StoredPart { files: files.clone(), rows: *rows, bytes: *bytes, start, end, records }
+    }
+
+    fn into_part(self) -> StagedPart {
+        let StoredPart { files, rows, bytes, start, end, records } = self;
+        StagedPart { rows: StagedRows { files, rows, bytes }, extent: Extent { start, end, records } }
+    }
 }
 
 /// The outcome of a job as stored.

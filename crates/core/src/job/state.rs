@@ -47,12 +47,13 @@ pub fn request(job: &mut Job, control: Control, reason: Option<&str>, now: i64) 
     Ok(true)
 }
 
-/// Ends a job in a final state. Its secrets are forgotten.
+/// Ends a job in a final state. Its secrets and its way there are forgotten.
 pub(super) fn finish(job: &mut Job, state: JobState, now: i64) {
     job.state = state;
     job.finished = Some(now);
     job.running_status = None;
     job.secrets = None;
+    job.checkpoint = None;
 }
 
 #[cfg(test)]

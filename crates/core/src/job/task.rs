@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use lakeport_base::id::JobId;
 use tokio_util::sync::CancellationToken;
 
-use super::payload;
+use super::Checkpoint;
 use crate::error::{Error, Result};
 use crate::server::Server;
 
@@ -43,21 +43,21 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// The work found done by an earlier run.
+    /// How far earlier runs have got.
     ///
     /// # Errors
     /// The catalog's, or XX001 for a checkpoint that cannot be read.
-    pub async fn checkpoint(&self) -> Result<Option<Done>> {
+    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         let job = self.server.config.catalog.read().await?.job(self.id).await?;
-        job.and_then(|job| job.checkpoint).map(|text| payload::decode_done(&text)).transpose()
+        job.and_then(|job| job.checkpoint).map(|text| Checkpoint::decode(&text)).transpose()
     }
 
-    /// Makes it known that the work is done, so that no later run does it again.
+    /// Makes known how far the work has got, so that no later run does it again.
     ///
     /// # Errors
     /// The catalog's, or 55000 when another node has the job now.
-    pub async fn save(&self, done: Done) -> Result<()> {
-        let checkpoint = payload::encode_done(done)?;
+    pub async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let checkpoint = checkpoint.encode()?;
         let saved = self.server.jobs.update_leased(&self.server, self.id, |job| job.checkpoint = Some(checkpoint));
         saved.await?.map(|_| ()).ok_or_else(|| lost_lease(self.id))
     }

@@ -5,9 +5,9 @@ use lakeport_base::SqlType;
 use lakeport_sql::stmt::export::Export;
 
 use super::Cx;
-use super::options::{Values, require_feature};
+use super::options::require_feature;
 use crate::error::{Error, Result};
-use crate::export::options::{OPTIONS, check_format};
+use crate::export::options::OPTIONS;
 use crate::export::{self, ExportOptions, Exported, Place};
 use crate::outcome::Outcome;
 use crate::row;
@@ -25,8 +25,8 @@ pub(crate) fn columns() -> SchemaRef {
 pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     cx.refuse_in_block("EXPORT cannot be used inside a multi-statement transaction")?;
     require_feature(cx, &FEATURE_EXPORT, "EXPORT")?;
-    check_format(&statement.format)?;
-    let values = Values::read(cx, &statement.options, OPTIONS)?;
+    OPTIONS.check_format(&statement.format)?;
+    let values = OPTIONS.read(cx, &statement.options)?;
     let uri = cx.string(&statement.uri)?;
     cx.server.authorise_uri(cx.subject(), &uri).await?;
     let options = ExportOptions::parse(&statement.format, &values)?;

@@ -10,7 +10,7 @@ use lakeport_sql::stmt::KvOption;
 use lakeport_sql::stmt::import::Import;
 
 use super::Cx;
-use super::options::{Values, require_feature};
+use super::options::require_feature;
 use crate::error::Result;
 use crate::import::options::OPTIONS;
 use crate::import::{self, ImportOptions, ImportOrder};
@@ -54,7 +54,7 @@ pub(crate) async fn import(cx: &Cx<'_>, statement: &Import) -> Result<Outcome> {
 
 /// Checks everything that can be checked before a file is opened, in CockroachDB's order.
 async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
-    let options = Values::read(cx, &statement.options, OPTIONS)?;
+    let options = OPTIONS.read(cx, &statement.options)?;
     let uris = cx.strings(&statement.uris)?;
     for uri in &uris {
         cx.server.authorise_uri(cx.subject(), uri).await?;

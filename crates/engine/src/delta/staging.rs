@@ -96,7 +96,7 @@ impl Drop for Staging {
 }
 
 /// Deletes files of an abandoned write. What remains after a failure is unreferenced and goes with the next vacuum.
-async fn delete_all(store: Arc<dyn ObjectStore>, paths: Vec<Path>) {
+pub(crate) async fn delete_all(store: Arc<dyn ObjectStore>, paths: Vec<Path>) {
     let mut deleted = store.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
     while let Some(outcome) = deleted.next().await {
         if let Err(error) = outcome

@@ -1,0 +1,120 @@
+//! Rows to JSON, one object a line. Numbers keep every digit; what JSON has no form for is text, as PostgreSQL prints it.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, ListArray, RecordBatch};
+use arrow_cast::cast;
+use lakeport_base::SqlType;
+
+use super::text::TextRows;
+use crate::error::{Error, Result};
+use crate::rows::{arrow_type, sql_type};
+use crate::value::TextColumn;
+
+/// The rows of a batch as JSON.
+pub(super) struct JsonRows {
+    /// Each with its name as JSON.
+    columns: Vec<(String, JsonColumn)>,
+    /// The value under way.
+    text: String,
+}
+
+/// One column, or the elements of one.
+struct JsonColumn {
+    values: TextColumn,
+    form: Form,
+}
+
+/// How values are written.
+enum Form {
+    Bool,
+    /// As its text, unless that is a word such as `NaN`.
+    Number,
+    /// As its text.
+    Json,
+    Text,
+    Array(ListArray, Box<JsonColumn>),
+}
+
+impl JsonRows {
+    pub fn new(batch: &RecordBatch) -> Result<JsonRows> {
+        let fields = batch.schema_ref().fields().iter();
+        let columns = fields.zip(batch.columns()).map(|(field, array)| {
+            let name = serde_json::to_string(field.name()).map_err(Error::internal)?;
+            Ok((name, JsonColumn::new(array, &sql_type(field))?))
+        });
+        Ok(JsonRows { columns: columns.collect::<Result<_>>()?, text: String::new() })
+    }
+}
+
+impl TextRows for JsonRows {
+    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.push(b'{');
+        for (index, (name, column)) in self.columns.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(name.as_bytes());
+            out.push(b':');
+            column.write(row, &mut self.text, out)?;
+        }
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
+}
+
+impl JsonColumn {
+    fn new(array: &ArrayRef, ty: &SqlType) -> Result<JsonColumn> {
+        let form = match ty {
+            SqlType::Bool => Form::Bool,
+            SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Form::Number,
+            SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => Form::Number,
+            SqlType::Jsonb => Form::Json,
+            SqlType::Array(element) => {
+                let lists = cast(array, &arrow_type(ty)).map_err(Error::internal)?;
+                let lists = lists.as_list::<i32>().clone();
+                let elements = JsonColumn::new(lists.values(), element)?;
+                Form::Array(lists, Box::new(elements))
+            }
+            _ => Form::Text,
+        };
+        Ok(JsonColumn { values: TextColumn::new(array, ty), form })
+    }
+
+    fn write(&self, row: usize, text: &mut String, out: &mut Vec<u8>) -> Result<()> {
+        if self.values.is_null(row) {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        }
+        if let Form::Array(lists, elements) = &self.form {
+            return write_array(lists, elements, row, text, out);
+        }
+        text.clear();
+        self.values.write(row, text).map_err(Error::internal)?;
+        match &self.form {
+            Form::Bool => out.extend_from_slice(if text == "t" { b"true" } else { b"false" }),
+            Form::Number if text.ends_with(|c: char| c.is_ascii_digit()) => out.extend_from_slice(text.as_bytes()),
+            Form::Json => out.extend_from_slice(text.as_bytes()),
+            _ => serde_json::to_writer(out, text).map_err(Error::internal)?,
+        }
+        Ok(())
+    }
+}
+
+fn write_array(
+    lists: &ListArray,
+    elements: &JsonColumn,
+    row: usize,
+    text: &mut String,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    out.push(b'[');
+    let offsets = lists.value_offsets();
+    for (position, element) in (offsets[row]..offsets[row + 1]).enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        elements.write(element as usize, text, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Files of text to rows: what CSV, delimited text and lines of JSON have in common.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::IMPORT_ROW_BYTES_MAX;
+use memchr::memchr;
+
+use super::batch::{Rows, Sink, Target, Wanted};
+use super::part::{Extent, Start};
+use super::reject::Rejected;
+use super::scan::{ScanError, Scanned};
+use crate::error::{Error, Result};
+
+/// What spreadsheet programs put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Part of a refused row that its error repeats, in characters.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// A format of text: how its records are told apart, and what they hold.
+pub(super) trait TextFormat: Send {
+    /// Looks at the start of `input`. `at_end`: nothing comes after it.
+    fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError>;
+
+    /// Adds the record that was found last as a row.
+    fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()>;
+
+    /// The byte that ends a record.
+    fn record_end(&self) -> u8;
+
+    /// Records at the start of a file to leave out.
+    fn skip(&self) -> u64 {
+        0
+    }
+}
+
+/// The part of a file that is to be read.
+pub(super) struct Input {
+    /// The file's content from `start` on; from one byte before a guessed one.
+    pub pieces: BoxStream<'static, Result<Bytes>>,
+    pub start: Start,
+    /// Records that start here or later belong to others, in bytes.
+    pub end: u64,
+}
+
+/// Reads one file or a part of it. With `rejected`, rows that do not fit go there.
+///
+/// # Errors
+/// `error parsing row 3: ...`; rows are records from 1, skipped ones included.
+pub(super) async fn read(
+    format: impl TextFormat,
+    input: Input,
+    target: &Target,
+    rejected: Option<&mut Rejected>,
+    sink: &Sink,
+) -> Result<Extent> {
+    let Input { mut pieces, start, end } = input;
+    let mut reader = Reader::new(format, target, rejected, end);
+    match start {
+        Start::Known { offset, records } => (reader.offset, reader.count) = (offset, records),
+        Start::Guess { offset } => {
+            reader.offset = offset - 1;
+            reader.find_record(&mut pieces).await?;
+        }
+    }
+    let start = reader.offset;
+    while reader.offset < reader.end {
+        let piece = pieces.next().await.transpose()?;
+        let at_end = piece.is_none();
+        reader.input.extend_from_slice(&piece.unwrap_or_default());
+        if !at_end && reader.input.len() < reader.enough {
+            continue;
+        }
+        if reader.read_records(at_end, sink).await? == Wanted::Enough || at_end {
+            break;
+        }
+    }
+    reader.rows.flush(sink, true).await?;
+    Ok(Extent { start, end: reader.offset, records: reader.count })
+}
+
+struct Reader<'a, F> {
+    format: F,
+    rows: Rows,
+    rejected: Option<&'a mut Rejected>,
+    /// What has not been made out yet.
+    input: Vec<u8>,
+    /// Where `input` starts in the file, in bytes.
+    offset: u64,
+    /// Where the range ends, in bytes.
+    end: u64,
+    /// Input worth another look, in bytes; doubles while one record is incomplete, so that a long one is not scanned
+    /// from its start for each piece.
+    enough: usize,
+    /// Records so far.
+    count: u64,
+}
+
+impl<'a, F: TextFormat> Reader<'a, F> {
+    fn new(format: F, target: &Target, rejected: Option<&'a mut Rejected>, end: u64) -> Reader<'a, F> {
+        Reader {
+            format,
+            rows: Rows::new(target),
+            rejected,
+            input: Vec::new(),
+            offset: 0,
+            end,
+            enough: BYTE_ORDER_MARK.len(),
+            count: 0,
+        }
+    }
+
+    /// Passes over the rest of a record that started earlier.
+    async fn find_record(&mut self, pieces: &mut BoxStream<'static, Result<Bytes>>) -> Result<()> {
+        while let Some(piece) = pieces.next().await.transpose()? {
+            if let Some(at) = memchr(self.format.record_end(), &piece) {
+                self.offset += at as u64 + 1;
+                self.input.extend_from_slice(&piece[at + 1..]);
+                break;
+            }
+            self.offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes every whole record from the input.
+    async fn read_records(&mut self, at_end: bool, sink: &Sink) -> Result<Wanted> {
+        let mut at = 0;
+        if self.offset == 0 && self.input.starts_with(BYTE_ORDER_MARK) {
+            at = BYTE_ORDER_MARK.len();
+        }
+        while self.offset + (at as u64) < self.end {
+            match self.format.scan(&self.input[at..], at_end).map_err(|error| self.broken(error))? {
+                Scanned::Partial => break,
+                Scanned::Skipped(length) => at += length,
+                Scanned::Record(length) => {
+                    self.count += 1;
+                    if self.count > self.format.skip() {
+                        self.add_row(at, length)?;
+                        if self.rows.flush(sink, false).await? == Wanted::Enough {
+                            return Ok(Wanted::Enough);
+                        }
+                    }
+                    at += length;
+                }
+            }
+        }
+        self.input.drain(..at);
+        self.offset += at as u64;
+        self.enough = self.input.len() * 2;
+        if self.input.len() > IMPORT_ROW_BYTES_MAX && self.offset < self.end {
+            return Err(self.too_long());
+        }
+        Ok(Wanted::More)
+    }
+
+    fn add_row(&mut self, at: usize, length: usize) -> Result<()> {
+        let bytes = &self.input[at..at + length];
+        let added = str::from_utf8(bytes).map_err(bad_utf8).and_then(|record| self.format.add(record, &mut self.rows));
+        match (added, &mut self.rejected) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), Some(rejected)) if !error.is_internal() => {
+                self.rows.drop_row();
+                rejected.add(bytes)
+            }
+            (Err(error), _) => Err(error.prefixed(&parsing(self.count))),
+        }
+    }
+
+    fn broken(&self, error: ScanError) -> Error {
+        Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, error.to_string()).prefixed(&parsing(self.count + 1))
+    }
+
+    fn too_long(&self) -> Error {
+        let message = format!("longer than {} MiB", IMPORT_ROW_BYTES_MAX >> 20);
+        Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+            .with_hint("a quote that is never closed makes the rest of a file one row")
+            .prefixed(&parsing(self.count + 1))
+    }
+}
+
+fn parsing(row: u64) -> String {
+    format!("error parsing row {row}")
+}
+
+/// A row has not as many fields as there are columns: 22P04.
+pub(super) fn wrong_field_count(columns: usize, fields: usize, record: &str) -> Error {
+    let message = format!("expected {columns} fields, got {fields} (row: {})", shown(record));
+    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message)
+}
+
+/// The row as far as an error repeats it.
+pub(super) fn shown(row: &str) -> String {
+    let row = row.trim_end_matches(['\r', '\n']);
+    match row.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &row[..end]),
+        None => row.to_string(),
+    }
+}
+
+/// 22021
+fn bad_utf8(error: std::str::Utf8Error) -> Error {
+    let message = format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1);
+    Error::new(Sqlstate::CHARACTER_NOT_IN_REPERTOIRE, message).with_hint("convert the file to UTF-8 first")
+}

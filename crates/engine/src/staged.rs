@@ -1,0 +1,88 @@
+//! Rows staged now and committed later: the parts of an IMPORT, which a job's progress keeps as Delta's Add actions.
+
+use std::sync::Arc;
+
+use deltalake::kernel::Add;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use lakeport_base::Sqlstate;
+use lakeport_core::engine::{Append, Appended, StagedRows, TableHandle};
+use lakeport_core::rows::RowStream;
+use lakeport_core::{Error, Result};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tokio_util::sync::CancellationToken;
+
+use crate::DataFusionEngine;
+use crate::append::Staged;
+use crate::delta::staging::{Staging, delete_all};
+use crate::error::from_store;
+use crate::query::until_cancelled;
+
+/// Requests under way at a time that ask whether staged files are there.
+const LOOKS_MAX: usize = 16;
+
+impl DataFusionEngine {
+    pub(crate) async fn stage_rows(
+        &self,
+        table: &TableHandle,
+        rows: RowStream,
+        cancel: &CancellationToken,
+    ) -> Result<StagedRows> {
+        let rows = self.completed(table, rows)?;
+        let staged = until_cancelled(cancel, Staged::collect(table, false, rows, None)).await?;
+        let files = serde_json::to_string(&staged.adds).map_err(Error::internal)?;
+        staged.staging.keep();
+        let (rows, bytes) = (staged.rows, staged.bytes());
+        Ok(StagedRows { files, rows, bytes })
+    }
+
+    pub(crate) async fn append_parts(
+        &self,
+        table: &TableHandle,
+        parts: &[StagedRows],
+        options: Append,
+    ) -> Result<Appended> {
+        let adds = adds_of(parts)?;
+        require_files(table, &adds).await?;
+        // It records nothing, so that the files stay whatever becomes of the append.
+        let staging = Staging::new(Arc::clone(&table.store));
+        let rows = parts.iter().map(|part| part.rows).sum();
+        self.append_files(table, Staged { staging, adds, change_files: Vec::new(), rows }, options).await
+    }
+
+    pub(crate) async fn discard_parts(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {
+        let adds = adds_of(parts)?;
+        if !adds.is_empty() && self.done_before(table, key).await?.is_none() {
+            delete_all(Arc::clone(&table.store), paths_of(&adds)).await;
+        }
+        Ok(())
+    }
+}
+
+fn adds_of(parts: &[StagedRows]) -> Result<Vec<Add>> {
+    let mut adds = Vec::new();
+    for part in parts {
+        adds.extend(serde_json::from_str::<Vec<Add>>(&part.files).map_err(|error| {
+            Error::new(Sqlstate::DATA_CORRUPTED, "the list of staged files cannot be read").with_source(error)
+        })?);
+    }
+    Ok(adds)
+}
+
+fn paths_of(adds: &[Add]) -> Vec<Path> {
+    adds.iter().map(|add| Path::from(add.path.as_str())).collect()
+}
+
+/// Files that no commit names may have been vacuumed when their job stood still for long.
+async fn require_files(table: &TableHandle, adds: &[Add]) -> Result<()> {
+    let look = |path: Path| async move {
+        match table.store.head(&path).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {
+                Err(Error::new(Sqlstate::SERIALIZATION_FAILURE, format!("staged file {path} is gone")))
+            }
+            Err(error) => Err(from_store(error)),
+        }
+    };
+    stream::iter(paths_of(adds)).map(look).buffer_unordered(LOOKS_MAX).try_collect().await
+}
