@@ -13,7 +13,7 @@ use super::source::SourceFile;
 /// Input worth a part of its own, in bytes. Tests cut small files.
 const PART_BYTES_MIN: u64 = if cfg!(test) { 64 } else { 16 << 20 };
 /// Input that makes a part full, in bytes: what a restart reads again at most, for each reader.
-const PART_BYTES_MAX: u64 = if cfg!(test) { 512 } else { 256 << 20 };
+const PART_BYTES_MAX: u64 = if cfg!(test) { 512 } else { 128 << 20 };
 
 /// What one reader reads and stages by itself.
 #[derive(Clone)]

@@ -262,6 +262,9 @@ fn frozen_payloads_are_read_for_ever() {
     assert_eq!(order.columns, ["id", "name"]);
     let done = include_str!("../../tests/payloads/done_1.json").trim();
     assert_eq!(encode_done(decode_done(done).unwrap()).unwrap(), done);
+    assert_eq!(Checkpoint::decode(done).unwrap(), Checkpoint::Done(decode_done(done).unwrap()));
+    let checkpoint = include_str!("../../tests/payloads/checkpoint_2.json").trim();
+    assert_eq!(Checkpoint::decode(checkpoint).unwrap().encode().unwrap(), checkpoint);
     let newer = job(r#"{"version":"2","x":1}"#, "{}");
     assert_eq!(Payload::decode(&newer).unwrap_err().code().code(), "XX001");
 }
