@@ -80,7 +80,9 @@ pub enum ColumnChange {
     Add(model::Column),
     /// By stored name. The column's data stay in old files and are not read.
     Drop(String),
-    /// A nullability, default or name that the files need not know changed; NOT NULL is checked against the rows.
+    /// The column has its new name; its data keep their stored name.
+    Rename(model::Column),
+    /// A nullability changed; NOT NULL is checked against the rows.
     Redefine(model::Column),
 }
 

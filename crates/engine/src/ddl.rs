@@ -14,7 +14,7 @@ use object_store::ObjectStore;
 use crate::DataFusionEngine;
 use crate::change::{Changed, image_list};
 use crate::delta::log::{Changes, Snapshot};
-use crate::delta::schema::delta_field;
+use crate::delta::schema::{delta_field, mark_dropped, mark_renamed};
 use crate::error::{from_datafusion, from_delta, from_store};
 use crate::key::{first_row, quoted, register};
 use crate::query::run;
@@ -44,7 +44,7 @@ impl DataFusionEngine {
         self.finish_writing(writing, Changes { removes, ..Changes::default() }).await
     }
 
-    /// Changes a column. Delta's schema keeps what it once had: a dropped column stays, nullable, and is not read.
+    /// Changes a column. Delta's schema keeps what it once had: a dropped column stays, marked, and is not read.
     pub(crate) async fn change_column(&self, table: &TableHandle, change: &ColumnChange) -> Result<()> {
         match change {
             ColumnChange::Add(column) => {
@@ -57,16 +57,27 @@ impl DataFusionEngine {
                 drop(writing);
                 if column.default.is_some() { self.fill_default(table, column).await } else { Ok(()) }
             }
-            ColumnChange::Drop(stored_name) => {
-                let writing = self.start_writing(table, None).await?;
-                self.change_schema(&writing, |fields| make_nullable(fields, stored_name)).await
+            ColumnChange::Drop(stored_name) => self.change_field(table, stored_name, mark_dropped).await,
+            ColumnChange::Rename(column) => {
+                self.change_field(table, &column.stored_name, |field| mark_renamed(field, &column.name)).await
             }
             ColumnChange::Redefine(column) if column.nullable => {
-                let writing = self.start_writing(table, None).await?;
-                self.change_schema(&writing, |fields| make_nullable(fields, &column.stored_name)).await
+                self.change_field(table, &column.stored_name, |field| field.nullable = true).await
             }
             ColumnChange::Redefine(column) => self.check_no_nulls(table, column).await,
         }
+    }
+
+    async fn change_field(
+        &self,
+        table: &TableHandle,
+        stored_name: &str,
+        change: impl Fn(&mut StructField),
+    ) -> Result<()> {
+        let writing = self.start_writing(table, None).await?;
+        let on_field =
+            |fields: &mut Vec<_>| fields.iter_mut().filter(|field| is_named(field, stored_name)).for_each(&change);
+        self.change_schema(&writing, on_field).await
     }
 
     async fn change_schema(&self, writing: &Writing, change: impl FnOnce(&mut Vec<StructField>)) -> Result<()> {
@@ -131,10 +142,8 @@ fn nullable(table: &TableHandle) -> TableHandle {
     TableHandle { row: Arc::new(row), store: Arc::clone(&table.store) }
 }
 
-fn make_nullable(fields: &mut [StructField], stored_name: &str) {
-    for field in fields.iter_mut().filter(|field| field.name() == stored_name) {
-        field.nullable = true;
-    }
+fn is_named(field: &StructField, stored_name: &str) -> bool {
+    field.name() == stored_name
 }
 
 fn null_values(column: &str) -> Error {

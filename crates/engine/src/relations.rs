@@ -9,12 +9,14 @@ use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use lakeport_base::QualifiedName;
+use lakeport_catalog::model::Table;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
 use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
 use crate::context::Session;
 use crate::delta::files::DataFile;
+use crate::delta::log::Snapshot;
 use crate::delta::scan::{self, FileScan};
 use crate::error::from_datafusion;
 
@@ -44,18 +46,18 @@ impl DataFusionEngine {
                 let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;
                 Ok(Arc::new(table))
             }
-            Relation::Table(table) => {
-                let files = self.visible_files(cx, &table).await?;
-                table_provider(&table, files, false)
-            }
+            Relation::Table(table) => match cx.as_of {
+                Some(moment) => {
+                    let past = self.log(&table).as_of(&table, moment).await?;
+                    table_provider(&as_it_was(&table, &past), past.files, false)
+                }
+                None => table_provider(&table, self.visible_files(cx, &table).await?, false),
+            },
         }
     }
 
-    /// The files of a table that a statement sees: its block's own, those of a past moment, or the latest.
+    /// The files of a table that a statement sees: its block's own or the latest.
     async fn visible_files(&self, cx: &QueryContext, table: &TableHandle) -> Result<Arc<[DataFile]>> {
-        if let Some(moment) = cx.as_of {
-            return Ok(self.log(table).as_of(table, moment).await?.files);
-        }
         if let Some(files) = self.transactions.files(cx.transaction, table.row.id) {
             return Ok(files);
         }
@@ -68,6 +70,12 @@ fn empty_table(batch: &RecordBatch) -> Result<Arc<dyn TableProvider>> {
     let schema = DFSchema::try_from(batch.schema()).map_err(from_datafusion)?;
     let plan = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
     Ok(Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(plan), None)))
+}
+
+/// The table with the columns of a past version, under the names of that time.
+fn as_it_was(table: &TableHandle, past: &Snapshot) -> TableHandle {
+    let row = Table { columns: past.columns(), ..table.row.as_ref().clone() };
+    TableHandle { row: Arc::new(row), store: Arc::clone(&table.store) }
 }
 
 /// A table over some of its files.

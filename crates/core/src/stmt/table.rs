@@ -258,9 +258,11 @@ fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange) -> Result<Option<
             if table.columns.iter().any(|column| column.name == *new_name) {
                 return Err(duplicate_column(new_name, &table.name));
             }
-            column_mut(table, name)?.name.clone_from(new_name);
+            let column = column_mut(table, name)?;
+            column.name.clone_from(new_name);
+            let renamed = column.clone();
             table.primary_key.iter_mut().filter(|key| *key == name).for_each(|key| key.clone_from(new_name));
-            Ok(None)
+            Ok(Some(ColumnChange::Rename(renamed)))
         }
         TableChange::RenameTable { new_name } => {
             if cx.directory.table(table.schema, new_name).is_some() {

@@ -10,6 +10,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use lakeport_base::id::TableId;
+use lakeport_catalog::model::Column;
 use lakeport_core::engine::TableHandle;
 use lakeport_core::{Error, Result};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -18,7 +19,7 @@ use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
 use super::files::{DataFile, files_of};
-use super::schema::delta_fields;
+use super::schema::{columns_of, delta_fields};
 use super::staging::Staging;
 use crate::clock::Clock;
 use crate::error::{from_delta, from_store};
@@ -50,6 +51,11 @@ impl Snapshot {
 
     pub fn version(&self) -> Version {
         self.state.version()
+    }
+
+    /// The columns of the version, under their names of then.
+    pub fn columns(&self) -> Vec<Column> {
+        columns_of(self.state.schema().fields())
     }
 }
 
