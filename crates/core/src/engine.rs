@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
+use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model;
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
@@ -112,6 +113,27 @@ pub struct StagedRows {
     pub bytes: u64,
 }
 
+/// What [`Engine::upkeep`] shall do.
+#[derive(Clone)]
+pub struct Upkeep {
+    /// Delete what no moment needs that may be read.
+    pub vacuum: bool,
+    /// No moment from here on (microseconds since the epoch) loses what it needs.
+    pub keep_since: i64,
+    pub cancel: CancellationToken,
+}
+
+/// What [`Engine::upkeep`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpkeepDone {
+    /// Small files that became few.
+    pub merged_files: u64,
+    pub checkpoints: u64,
+    /// Data files, and those of writes that were never finished.
+    pub deleted_files: u64,
+    pub deleted_entries: u64,
+}
+
 /// A query engine over Delta tables.
 ///
 /// Parameters are Arrow arrays of one value each, of the types of [`Description::params`].
@@ -125,6 +147,12 @@ pub trait Engine: Send + Sync {
     async fn alter_table(&self, table: &TableHandle, change: &ColumnChange) -> Result<()>;
     /// Removes every row; answers nothing, as TRUNCATE does.
     async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()>;
+
+    /// The tables that have been written often enough since their last upkeep to need it. Costs no I/O.
+    fn due_for_upkeep(&self) -> Vec<TableId>;
+    /// Keeps a table fast and small: merges small files, writes a checkpoint, deletes what is not needed any more.
+    /// Readers and writers go on meanwhile, and rows, history and change data stay as they are.
+    async fn upkeep(&self, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone>;
 
     /// Types of a SELECT's parameters and columns. `declared` are the types the client gave, by position.
     async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description>;

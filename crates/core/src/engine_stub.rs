@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
 use lakeport_base::env::Fault;
+use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType, Sqlstate};
 use lakeport_catalog::{MasterKey, SqliteCatalog};
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
@@ -20,7 +21,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Written,
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
+    UpkeepDone, Written,
 };
 use crate::error::{Error, Result};
 use crate::job::Jobs;
@@ -125,6 +127,14 @@ impl Engine for StubEngine {
     async fn delete_table(&self, _: &TableHandle) -> Result<()> {
         Ok(())
     }
+    fn due_for_upkeep(&self) -> Vec<TableId> {
+        Vec::new()
+    }
+
+    async fn upkeep(&self, _: &TableHandle, _: &Upkeep) -> Result<UpkeepDone> {
+        Ok(UpkeepDone::default())
+    }
+
     async fn alter_table(&self, _: &TableHandle, _: &ColumnChange) -> Result<()> {
         Ok(())
     }

@@ -29,6 +29,7 @@ pub mod session;
 pub mod setting;
 pub mod show;
 pub mod stmt;
+pub mod upkeep;
 pub mod value;
 pub mod variable;
 

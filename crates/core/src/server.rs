@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::job::Jobs;
 use crate::outcome::SessionEvent;
 use crate::session::{Session, Startup};
+use crate::upkeep::Housekeeping;
 
 /// What a server is made of.
 pub struct ServerConfig {
@@ -48,6 +49,7 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) jobs: Jobs,
     pub(crate) meter: Meter,
+    pub(crate) housekeeping: Housekeeping,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     statements: std::sync::Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -60,6 +62,7 @@ impl Server {
             jobs: Jobs::new(config.node_id),
             config,
             meter: Meter::default(),
+            housekeeping: Housekeeping::default(),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             statements: std::sync::Mutex::default(),
@@ -69,6 +72,11 @@ impl Server {
     /// The job registry.
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    /// The upkeep of tables.
+    pub fn housekeeping(&self) -> &Housekeeping {
+        &self.housekeeping
     }
 
     pub fn is_insecure(&self) -> bool {

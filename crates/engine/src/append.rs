@@ -1,29 +1,86 @@
-//! Appending a stream of rows: COPY, IMPORT, CREATE TABLE AS.
+//! Appending a stream of rows: INSERT, COPY, IMPORT, CREATE TABLE AS.
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use deltalake::kernel::{Add, AddCDCFile};
+use deltalake::table::state::DeltaTableState;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, stream};
 use lakeport_core::Result;
-use lakeport_core::engine::{Append, Appended, TableHandle};
+use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use serde_json::Value;
 
 use crate::DataFusionEngine;
-use crate::delta::log::{BYTES_KEY, Changes, ROWS_KEY, Snapshot};
+use crate::delta::entry::{BYTES_KEY, Changes, Entry, ROWS_KEY};
+use crate::delta::log::Log;
+use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
-use crate::error::{from_delta, from_store};
+use crate::error::{from_delta, is_conflict};
 use crate::insert::{Targets, complete};
 use crate::query::until_cancelled;
 use crate::stage::ChangeWriter;
-use crate::writing::Writing;
+use crate::writing::ATTEMPTS;
 
 /// Commits searched for the counts of an append that was done before.
 const HISTORY_MAX: u64 = 10_000;
+/// Rows up to this size wait in memory, to share a file with those of other writers.
+const FEW_BYTES: usize = 1 << 20;
+
+/// The rows of one append on their way to a group's commit.
+pub(crate) enum Incoming {
+    Few(Vec<RecordBatch>),
+    Staged(Staged),
+}
+
+impl Incoming {
+    /// Takes rows as they come, without holding up other writers of the table.
+    pub async fn collect(
+        log: &Log,
+        table: &TableHandle,
+        mut rows: BoxStream<'_, Result<RecordBatch>>,
+    ) -> Result<Incoming> {
+        let (mut few, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            bytes += batch.get_array_memory_size();
+            if batch.num_rows() > 0 {
+                few.push(batch);
+            }
+            if bytes > FEW_BYTES {
+                let all = stream::iter(few.into_iter().map(Ok)).chain(rows);
+                return Ok(Incoming::Staged(Staged::collect(log, table, false, all).await?));
+            }
+        }
+        Ok(Incoming::Few(few))
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Incoming::Few(few) => few.iter().map(|batch| batch.num_rows() as u64).sum(),
+            Incoming::Staged(staged) => staged.rows,
+        }
+    }
+
+    /// The rows in memory.
+    pub fn few(&self) -> &[RecordBatch] {
+        match self {
+            Incoming::Few(few) => few,
+            Incoming::Staged(_) => &[],
+        }
+    }
+
+    /// The rows in files.
+    pub fn staged(&self) -> Option<&Staged> {
+        match self {
+            Incoming::Few(_) => None,
+            Incoming::Staged(staged) => Some(staged),
+        }
+    }
+}
 
 /// Rows of a table in staged files.
 pub(crate) struct Staged {
@@ -37,12 +94,12 @@ impl Staged {
     /// Writes rows to files as they come, without holding up other writers of the table. In a block they are change
     /// data as well, since the block's one commit may remove rows too.
     pub async fn collect(
+        log: &Log,
         table: &TableHandle,
         in_block: bool,
         mut rows: impl Stream<Item = Result<RecordBatch>> + Unpin,
-        mut keep: Option<&mut Vec<RecordBatch>>,
     ) -> Result<Staged> {
-        let staging = Staging::new(Arc::clone(&table.store));
+        let staging = log.staging(&table.store);
         let mut writer = staging.data_writer(&table.row)?;
         let mut changes = in_block.then(|| ChangeWriter::new(&staging, &table.row)).transpose()?;
         let mut count = 0;
@@ -54,10 +111,7 @@ impl Staged {
             count += batch.num_rows() as u64;
             writer.write(&batch).await?;
             if let Some(changes) = &mut changes {
-                changes.write(std::slice::from_ref(&batch), "insert").await?;
-            }
-            if let Some(keep) = &mut keep {
-                keep.push(batch);
+                changes.write(&batch, "insert").await?;
             }
         }
         let adds = writer.close().await?;
@@ -76,15 +130,18 @@ impl Staged {
 
 impl DataFusionEngine {
     pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        if let Some(key) = &options.idempotency_key
-            && let Some(done) = self.done_before(table, key).await?
-        {
-            return Ok(done);
-        }
-        let rows = self.completed(table, rows)?;
-        let collect = Staged::collect(table, options.transaction.is_some(), rows, None);
-        let staged = until_cancelled(&options.cancel, collect).await?;
-        self.append_files(table, staged, options).await
+        until_cancelled(&options.cancel, async {
+            let Some(key) = &options.idempotency_key else {
+                return self.add_rows(table, self.completed(table, rows)?, options.transaction).await;
+            };
+            if let Some(done) = self.done_before(table, key).await? {
+                return Ok(done);
+            }
+            let rows = self.completed(table, rows)?;
+            let staged = Staged::collect(&self.log(table), table, false, rows).await?;
+            self.append_once(table, staged, key).await
+        })
+        .await
     }
 
     /// The rows with every column of the table.
@@ -104,38 +161,53 @@ impl DataFusionEngine {
         Ok(rows.batches.then(complete).boxed())
     }
 
-    /// Makes staged files rows of the table.
-    pub(crate) async fn append_files(&self, table: &TableHandle, staged: Staged, options: Append) -> Result<Appended> {
-        let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
-        let counts = [(ROWS_KEY, appended.rows), (BYTES_KEY, appended.bytes)];
-        let info = match options.idempotency_key {
-            None => Vec::new(),
-            Some(_) => counts.map(|(key, count)| (key.to_string(), Value::from(count))).into(),
-        };
-        let application = options.idempotency_key;
-        let Staged { staging, adds, change_files, .. } = staged;
-        let changes = Changes { adds, change_files, application, info, ..Changes::default() };
-        let writing = until_cancelled(&options.cancel, self.start_writing(table, options.transaction)).await?;
-        // Again, now that nobody else can commit: the same append may have been made by another job runner.
-        if let Some(key) = &changes.application
-            && let Some(done) = self.done_before(table, key).await?
-        {
-            return Ok(done);
+    /// Appends in a block or together with other writers.
+    pub(crate) async fn add_rows(
+        &self,
+        table: &TableHandle,
+        rows: BoxStream<'_, Result<RecordBatch>>,
+        transaction: Option<TransactionId>,
+    ) -> Result<Appended> {
+        let log = self.log(table);
+        if transaction.is_none() {
+            return self.append_together(table, Incoming::collect(&log, table, rows).await?).await;
         }
-        until_cancelled(&options.cancel, self.add_staged(writing, staging, changes)).await?.await?;
+        let staged = Staged::collect(&log, table, true, rows).await?;
+        let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
+        let mut writing = self.start_writing(table, transaction).await?;
+        writing.staging = staged.staging;
+        self.check_keys(table, &staged.adds, &writing.files).await?;
+        let changes = Changes { adds: staged.adds, change_files: staged.change_files, ..Changes::default() };
+        self.finish_writing(writing, changes).await?;
         Ok(appended)
     }
 
-    /// Checks keys and gives back the commit, which is not to be cancelled.
-    pub(crate) async fn add_staged(
-        &self,
-        mut writing: Writing,
-        staging: Staging,
-        changes: Changes,
-    ) -> Result<impl Future<Output = Result<()>>> {
-        writing.staging = staging;
-        self.check_keys(&writing, &changes.adds, Arc::clone(&writing.files)).await?;
-        Ok(self.finish_writing(writing, changes))
+    /// Appends together with other writers.
+    pub(crate) async fn append_together(&self, table: &TableHandle, incoming: Incoming) -> Result<Appended> {
+        let appended = Appended { rows: incoming.rows(), bytes: incoming.staged().map_or(0, Staged::bytes) };
+        self.commit_append(table, incoming).await?;
+        Ok(appended)
+    }
+
+    /// Appends in a commit that carries the key, unless one does already.
+    pub(crate) async fn append_once(&self, table: &TableHandle, staged: Staged, key: &str) -> Result<Appended> {
+        let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
+        let info = vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(appended.bytes))];
+        let changes = Changes { adds: staged.adds, application: Some(key.to_string()), info, ..Changes::default() };
+        let (changes, staging) = (Arc::new(changes), Arc::new(staged.staging));
+        let mut attempts = 0..ATTEMPTS;
+        loop {
+            let writing = self.start_writing(table, None).await?;
+            // Again, now that no other statement can commit: another job runner may have made the same append.
+            if let Some(done) = self.done_before(table, key).await? {
+                return Ok(done);
+            }
+            self.check_keys(table, &changes.adds, &writing.files).await?;
+            match writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await {
+                Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
+                outcome => return outcome.map(|()| appended),
+            }
+        }
     }
 
     /// What an append with this key added, if it is in the table already.
@@ -143,8 +215,8 @@ impl DataFusionEngine {
         let log = self.log(table);
         let latest = log.latest(&table.store).await?;
         let store = log.store(Arc::clone(&table.store));
-        let version = latest.state.transaction_version(&store, key).await.map_err(from_delta)?;
-        if version.is_none() {
+        let state = DeltaTableState::try_new(&store, Some(latest.version())).await.map_err(from_delta)?;
+        if state.transaction_version(&store, key).await.map_err(from_delta)?.is_none() {
             return Ok(None);
         }
         Ok(Some(counts_of(&table.store, &latest, key).await?.unwrap_or(Appended { rows: 0, bytes: 0 })))
@@ -155,17 +227,9 @@ impl DataFusionEngine {
 async fn counts_of(store: &Arc<dyn ObjectStore>, base: &Snapshot, key: &str) -> Result<Option<Appended>> {
     let newest = base.version();
     for version in (newest.saturating_sub(HISTORY_MAX)..=newest).rev() {
-        let entry = match store.get(&Path::from(format!("_delta_log/{version:020}.json"))).await {
-            Ok(entry) => entry,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(from_store(error)),
-        };
-        let text: Vec<u8> =
-            entry.into_stream().map_ok(|bytes| bytes.to_vec()).try_concat().await.map_err(from_store)?;
-        let actions: Vec<Value> =
-            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        if actions.iter().any(|action| action["txn"]["appId"] == key) {
-            let count = |name: &str| actions.iter().find_map(|action| action["commitInfo"][name].as_u64()).unwrap_or(0);
+        let Some(entry) = Entry::read(store, version).await? else { return Ok(None) };
+        if entry.is_append_of(key) {
+            let count = |name: &str| entry.count(name).unwrap_or(0);
             return Ok(Some(Appended { rows: count(ROWS_KEY), bytes: count(BYTES_KEY) }));
         }
     }

@@ -1,34 +1,29 @@
 //! UPDATE and DELETE: a query finds the rows and their new values, then their files are written again without them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
+use arrow_array::ArrayRef;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model::Table;
+use lakeport_core::Result;
 use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
-use lakeport_core::value::Zone;
-use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Delete, Update};
 
 use crate::DataFusionEngine;
-use crate::coerce::{coerce, table_batch};
 use crate::delta::files::DataFile;
 use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
-use crate::error::{from_arrow, from_datafusion};
+use crate::error::{from_datafusion, is_conflict};
 use crate::key::{quoted, register};
 use crate::query::{Planned, given_types, run};
 use crate::relations::table_provider;
 use crate::returning::Returning;
 use crate::sql::parse_query;
-use crate::stage::Images;
+use crate::stage::{Rewrite, Rewritten};
 use crate::upsert::{assigned_text, check_assigned};
-use crate::writing::Writing;
+use crate::writing::ATTEMPTS;
 
 /// An UPDATE or DELETE as the query that finds its rows.
 struct Change<'a> {
@@ -118,22 +113,32 @@ impl DataFusionEngine {
         Ok(Description { params, columns })
     }
 
+    /// Runs the statement again while another writer of the log gets ahead of it.
     async fn run_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            match self.try_change(cx, change, params).await {
+                Err(error) if is_conflict(&error) && cx.transaction.is_none() && attempts.next().is_some() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
         let writing = self.start_writing(change.table, cx.transaction).await?;
         let planned = self.plan_change(cx, change, Arc::clone(&writing.files), &given_types(params)).await?;
         let mut batches = run(&planned.session, &planned.bind(Some(params))?).await?;
-        let mut changed = Changed::new(&change.table.row, change.updates, cx.zone);
+        let returning = change.returning();
+        let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
+        let mut rewrite = Rewrite::new(&writing, &change.table.row, change.updates, cx.zone)?.showing(shown);
         while let Some(batch) = batches.next().await {
-            changed.add(&batch.map_err(from_datafusion)?)?;
+            rewrite.change(&batch.map_err(from_datafusion)?).await?;
         }
-        let images = changed.into_images();
-        let shown = if change.updates { images.after.clone() } else { images.before.clone() };
-        let rows = shown.iter().map(|batch| batch.num_rows() as u64).sum();
-        let changes = self.stage(&writing, &images).await?;
+        let Rewritten { changes, rows, shown, untouched } = rewrite.finish(&self.sessions).await?;
         if change.keys_change {
-            self.check_keys(&writing, &changes.adds, untouched(&writing, &images)).await?;
+            self.check_keys(change.table, &changes.adds, &untouched).await?;
         }
-        let returning = self.returned(cx, change.returning().as_ref(), shown, params).await?;
+        let returning = self.returned(cx, returning.as_ref(), shown, params).await?;
         self.finish_writing(writing, changes).await?;
         Ok(Written { rows, returning })
     }
@@ -141,12 +146,6 @@ impl DataFusionEngine {
 
 /// The changed table with its hidden columns. Other mentions of the table in the statement do not see those.
 const TARGET: &str = "__lakeport_target";
-
-/// The files that a statement leaves as they are.
-fn untouched(writing: &Writing, images: &Images) -> Arc<[DataFile]> {
-    let files = writing.files.iter().enumerate();
-    files.filter(|(index, _)| !images.positions.contains_key(index)).map(|(_, file)| file.clone()).collect()
-}
 
 impl<'a> Change<'a> {
     fn of_update(table: &'a TableHandle, update: &'a Update) -> Result<Change<'a>> {
@@ -213,58 +212,11 @@ fn change_query(
     format!("SELECT {list} FROM {TARGET} AS {relation}{more}{filter}")
 }
 
-/// The select list that [`Changed::add`] reads: position, old values, new values.
+/// The select list that [`Rewrite::change`] reads: position, old values, new values.
 pub(crate) fn image_list(table: &Table, relation: &str, values: &[String]) -> String {
     let mut items = vec![format!("{relation}.{FILE_COLUMN} AS f"), format!("{relation}.{ROW_COLUMN} AS r")];
     let old = table.columns.iter().enumerate();
     items.extend(old.map(|(index, column)| format!("{relation}.{} AS o{index}", quoted(&column.name))));
     items.extend(values.iter().enumerate().map(|(index, value)| format!("{value} AS n{index}")));
     items.join(", ")
-}
-
-/// The rows of a change as they are found.
-pub(crate) struct Changed<'a> {
-    table: &'a Table,
-    updates: bool,
-    zone: Zone,
-    positions: BTreeMap<usize, HashSet<i64>>,
-    before: Vec<RecordBatch>,
-    after: Vec<RecordBatch>,
-}
-
-impl<'a> Changed<'a> {
-    pub fn new(table: &'a Table, updates: bool, zone: Zone) -> Changed<'a> {
-        Changed { table, updates, zone, positions: BTreeMap::new(), before: Vec::new(), after: Vec::new() }
-    }
-
-    /// Takes a batch of the select list of [`image_list`]. A row that a join found more than once counts once.
-    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let files = batch.column(0).as_primitive::<Int32Type>().values();
-        let rows = batch.column(1).as_primitive::<Int64Type>().values();
-        let mut fresh = Vec::with_capacity(batch.num_rows());
-        for (file, row) in files.iter().zip(rows) {
-            let file = usize::try_from(*file).map_err(Error::internal)?;
-            fresh.push(self.positions.entry(file).or_default().insert(*row));
-        }
-        let batch = filter_record_batch(batch, &BooleanArray::from(fresh)).map_err(from_arrow)?;
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let width = self.table.columns.len();
-        self.before.push(self.image(&batch, 2)?);
-        if self.updates {
-            self.after.push(self.image(&batch, 2 + width)?);
-        }
-        Ok(())
-    }
-
-    fn image(&self, batch: &RecordBatch, start: usize) -> Result<RecordBatch> {
-        let columns = self.table.columns.iter().enumerate();
-        let columns = columns.map(|(index, column)| coerce(batch.column(start + index), &column.ty, self.zone));
-        table_batch(self.table, columns.collect::<Result<_>>()?, batch.num_rows())
-    }
-
-    pub fn into_images(self) -> Images {
-        Images { positions: self.positions, before: self.before, after: self.after, inserted: Vec::new() }
-    }
 }

@@ -23,6 +23,11 @@ impl Clock {
         now.max(previous.saturating_add(1))
     }
 
+    /// An id that no other commit has.
+    pub fn random_id(&self) -> String {
+        self.env.random_hex(16)
+    }
+
     /// The wall clock.
     pub fn now(&self) -> i64 {
         self.env.now_micros()

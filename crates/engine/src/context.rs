@@ -22,6 +22,7 @@ use lakeport_core::value::Zone;
 use crate::casts::PostgresCasts;
 use crate::error::from_datafusion;
 use crate::functions;
+use crate::held::HeldRows;
 
 /// Memory and disk of the engine.
 #[derive(Clone, Debug)]
@@ -68,6 +69,11 @@ impl Sessions {
         let mut session = self.open_in(cx.zone)?;
         functions::register_session(&mut session.state, cx).map_err(from_datafusion)?;
         Ok(session)
+    }
+
+    /// Rows held in memory for a statement; `purpose` is named when memory runs out.
+    pub fn hold(&self, purpose: &str) -> HeldRows {
+        HeldRows::new(&self.runtime.memory_pool, purpose)
     }
 
     /// A session for the engine's own queries.

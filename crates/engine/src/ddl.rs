@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use deltalake::kernel::{Action, MetadataExt, StructField, StructType};
-use deltalake::protocol::DeltaOperation;
+use deltalake::kernel::{MetadataExt, StructField, StructType};
 use futures::StreamExt;
 use lakeport_base::{QualifiedName, Sqlstate};
 use lakeport_catalog::model::Column;
@@ -12,14 +11,15 @@ use lakeport_core::{Error, Result};
 use object_store::ObjectStore;
 
 use crate::DataFusionEngine;
-use crate::change::{Changed, image_list};
-use crate::delta::log::{Changes, Snapshot};
+use crate::change::image_list;
+use crate::delta::entry::Changes;
 use crate::delta::schema::{delta_field, mark_dropped, mark_renamed};
 use crate::error::{from_datafusion, from_delta, from_store};
 use crate::key::{first_row, quoted, register};
 use crate::query::run;
 use crate::relations::table_provider;
 use crate::sql::parse_query;
+use crate::stage::Rewrite;
 use crate::writing::Writing;
 
 impl DataFusionEngine {
@@ -53,8 +53,12 @@ impl DataFusionEngine {
                     return Err(null_values(&column.name));
                 }
                 let field = StructField { nullable: true, ..delta_field(column)? };
-                self.change_schema(&writing, |fields| fields.push(field)).await?;
-                drop(writing);
+                // The field is there already when an earlier try ended before the catalog knew the column.
+                let put = |fields: &mut Vec<StructField>| {
+                    fields.retain(|present| !is_named(present, &column.stored_name));
+                    fields.push(field);
+                };
+                self.change_schema(writing, put).await?;
                 if column.default.is_some() { self.fill_default(table, column).await } else { Ok(()) }
             }
             ColumnChange::Drop(stored_name) => self.change_field(table, stored_name, mark_dropped).await,
@@ -77,24 +81,20 @@ impl DataFusionEngine {
         let writing = self.start_writing(table, None).await?;
         let on_field =
             |fields: &mut Vec<_>| fields.iter_mut().filter(|field| is_named(field, stored_name)).for_each(&change);
-        self.change_schema(&writing, on_field).await
+        self.change_schema(writing, on_field).await
     }
 
-    async fn change_schema(&self, writing: &Writing, change: impl FnOnce(&mut Vec<StructField>)) -> Result<()> {
-        let Snapshot { state, .. } = &writing.base;
-        let mut fields: Vec<StructField> = state.schema().fields().cloned().collect();
-        let before = fields.clone();
+    async fn change_schema(&self, writing: Writing, change: impl FnOnce(&mut Vec<StructField>)) -> Result<()> {
+        let before = writing.base.fields();
+        let mut fields = before.to_vec();
         change(&mut fields);
         if fields == before {
             return Ok(());
         }
-        let added =
-            fields.iter().filter(|field| !before.iter().any(|old| old.name() == field.name())).cloned().collect();
         let schema = StructType::try_new(fields).map_err(|error| from_delta(error.into()))?;
-        let metadata = state.metadata().clone().with_schema(&schema).map_err(|error| from_delta(error.into()))?;
-        let operation = DeltaOperation::AddColumn { fields: added };
-        let actions = vec![Action::Metadata(metadata)];
-        writing.log().commit_metadata(&writing.table.store, &writing.base, actions, operation).await
+        let metadata = writing.base.metadata().clone().with_schema(&schema);
+        let metadata = metadata.map_err(|error| from_delta(error.into()))?;
+        self.finish_writing(writing, Changes { metadata: Some(metadata), ..Changes::default() }).await
     }
 
     /// Gives the rows that are there the default of a new column.
@@ -114,11 +114,11 @@ impl DataFusionEngine {
         let statement = parse_query(&format!("SELECT {list} FROM {}", QualifiedName::bare(&table.row.name)))?;
         let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
         let mut batches = run(&session, &plan).await?;
-        let mut changed = Changed::new(&old.row, true, session.zone);
+        let mut rewrite = Rewrite::new(&writing, &old.row, true, session.zone)?;
         while let Some(batch) = batches.next().await {
-            changed.add(&batch.map_err(from_datafusion)?)?;
+            rewrite.change(&batch.map_err(from_datafusion)?).await?;
         }
-        let changes = self.stage(&writing, &changed.into_images()).await?;
+        let changes = rewrite.finish(&self.sessions).await?.changes;
         self.finish_writing(writing, changes).await
     }
 

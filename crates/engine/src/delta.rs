@@ -1,8 +1,10 @@
 //! Tables as Delta logs and Parquet files.
 
 pub(crate) mod as_of;
+pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod scan;
 pub(crate) mod schema;
+pub(crate) mod snapshot;
 pub(crate) mod staging;

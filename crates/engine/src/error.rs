@@ -56,7 +56,7 @@ fn from_shared(error: &DataFusionError) -> Error {
 }
 
 /// The fields of an error without its source.
-fn copied(error: &Error) -> Error {
+pub(crate) fn copied(error: &Error) -> Error {
     let copy = Error::new(error.code(), error.message()).with_hint_opt(error.hint().map(str::to_string));
     match error.detail() {
         Some(detail) => copy.with_detail(detail),
@@ -139,6 +139,11 @@ pub(crate) fn conflict() -> Error {
         "restart transaction: another writer changed the table since the transaction read it",
     )
     .with_hint("run the transaction again")
+}
+
+/// Whether another writer got there first.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    error.code() == Sqlstate::SERIALIZATION_FAILURE
 }
 
 fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {

@@ -1,6 +1,7 @@
 //! INSERT: rows of a query into a table.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
@@ -8,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::parser::Statement;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{Description, QueryContext, TableHandle, Written};
@@ -19,10 +20,8 @@ use lakeport_sql::stmt::query::{Insert, OnConflict};
 use sqlparser::ast::{self, Expr, SelectItem, SetExpr, UnaryOperator, Value, ValueWithSpan};
 
 use crate::DataFusionEngine;
-use crate::append::Staged;
 use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
-use crate::delta::log::Changes;
 use crate::error::{from_arrow, from_datafusion};
 use crate::key::{quoted, register};
 use crate::literal::{parsed, typed_literal};
@@ -154,18 +153,23 @@ impl DataFusionEngine {
         params: &[ArrayRef],
     ) -> Result<Written> {
         let Source { session, targets, batches } = source;
-        let rows = batches
-            .then(|batch| async { complete(&session, &table.row, &targets, &batch.map_err(from_datafusion)?).await });
-        let mut kept = Vec::new();
-        let returning = returning(table, insert);
-        let keep = returning.is_some().then_some(&mut kept);
-        let Staged { staging, adds, change_files, rows } =
-            Staged::collect(table, cx.transaction.is_some(), rows.boxed(), keep).await?;
-        let changes = Changes { adds, change_files, ..Changes::default() };
-        let returning = self.returned(cx, returning.as_ref(), kept, params).await?;
-        let writing = self.start_writing(table, cx.transaction).await?;
-        self.add_staged(writing, staging, changes).await?.await?;
-        Ok(Written { rows, returning })
+        let (session, targets) = (&session, &targets);
+        let rows = batches.then(|batch| async move {
+            complete(session, &table.row, targets, &batch.map_err(from_datafusion)?).await
+        });
+        let Some(returning) = returning(table, insert) else {
+            let appended = self.add_rows(table, rows.boxed(), cx.transaction).await?;
+            return Ok(Written { rows: appended.rows, returning: None });
+        };
+        let mut held = self.sessions.hold("the rows of RETURNING");
+        let mut rows = pin!(rows);
+        while let Some(batch) = rows.next().await {
+            held.push(batch?)?;
+        }
+        let rows = stream::iter(held.batches().to_vec().into_iter().map(Ok));
+        let returned = self.returned(cx, Some(&returning), Some(held), params).await?;
+        let appended = self.add_rows(table, rows.boxed(), cx.transaction).await?;
+        Ok(Written { rows: appended.rows, returning: returned })
     }
 }
 

@@ -3,24 +3,28 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use arrow_schema::Field;
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::common::{ScalarValue, TableReference};
+use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
+use datafusion::logical_expr::Accumulator;
 use deltalake::kernel::Add;
 use futures::StreamExt;
-use lakeport_base::Sqlstate;
+use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
-use lakeport_core::rows::sql_type;
+use lakeport_core::engine::TableHandle;
+use lakeport_core::rows::{arrow_field, sql_type};
 use lakeport_core::value::format_value;
 use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
-use crate::context::Session;
+use crate::context::{Session, Sessions};
 use crate::delta::files::DataFile;
+use crate::delta::scan::table_schema;
 use crate::error::from_datafusion;
 use crate::query::run;
 use crate::relations::table_provider;
 use crate::sql::parse_query;
-use crate::writing::Writing;
 
 /// An identifier, always quoted.
 pub(crate) fn quoted(name: &str) -> String {
@@ -39,34 +43,139 @@ pub(crate) fn key_list(table: &Table, relation: &str) -> String {
     table.primary_key.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
+/// Rows whose keys are compared: in memory and in files.
+#[derive(Clone, Default)]
+pub(crate) struct KeyRows {
+    /// With the table's columns.
+    pub batches: Vec<RecordBatch>,
+    pub files: Vec<DataFile>,
+}
+
+impl KeyRows {
+    /// The rows of some files.
+    pub fn of_files(files: &[DataFile]) -> KeyRows {
+        KeyRows { batches: Vec::new(), files: files.to_vec() }
+    }
+
+    /// Adds other rows.
+    pub fn extend(&mut self, more: &KeyRows) {
+        self.batches.extend(more.batches.iter().cloned());
+        self.files.extend(more.files.iter().cloned());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.files.is_empty()
+    }
+
+    fn is_one_row(&self) -> bool {
+        self.files.is_empty() && self.batches.iter().map(RecordBatch::num_rows).sum::<usize>() == 1
+    }
+}
+
 impl DataFusionEngine {
-    /// Checks staged files against each other and against the files that stay. Spills what does not fit in memory.
+    /// Checks staged files against each other and against the files that stay.
     ///
     /// # Errors
     /// 23505 with the key.
-    pub(crate) async fn check_keys(&self, writing: &Writing, adds: &[Add], staying: Arc<[DataFile]>) -> Result<()> {
-        let table = &writing.table.row;
-        if table.primary_key.is_empty() || adds.is_empty() {
+    pub(crate) async fn check_keys(&self, table: &TableHandle, adds: &[Add], staying: &[DataFile]) -> Result<()> {
+        let files = adds.iter().map(DataFile::of).collect::<Result<_>>()?;
+        let added = KeyRows { batches: Vec::new(), files };
+        KeyCheck { sessions: &self.sessions, table }.run(&added, &KeyRows::of_files(staying)).await
+    }
+}
+
+/// Checks new rows of a table against each other and against those that are there.
+pub(crate) struct KeyCheck<'a> {
+    pub sessions: &'a Sessions,
+    pub table: &'a TableHandle,
+}
+
+impl KeyCheck<'_> {
+    /// Checks `added` against itself and against `present`. Spills what does not fit in memory.
+    ///
+    /// # Errors
+    /// 23505 with the key.
+    pub async fn run(&self, added: &KeyRows, present: &KeyRows) -> Result<()> {
+        let table = &self.table.row;
+        if table.primary_key.is_empty() || added.is_empty() {
             return Ok(());
         }
         let session = self.sessions.open_internal()?;
-        let added: Arc<[DataFile]> = adds.iter().map(DataFile::of).collect();
-        register(&session, "added", table_provider(&writing.table, added, false)?)?;
+        let new = self.relation(&session, "added", added)?;
         let keys = key_list(table, "added");
-        let twice = format!("SELECT {keys} FROM added GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
-        if let Some(row) = first_row(&session, &twice).await? {
-            return Err(duplicate(table, &row));
+        if !added.is_one_row() {
+            let twice = format!("SELECT {keys} FROM {new} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
+            if let Some(row) = first_row(&session, &twice).await? {
+                return Err(duplicate(table, &row));
+            }
         }
-        if staying.is_empty() {
+        let present = self.possible(added, present)?;
+        if present.is_empty() {
             return Ok(());
         }
-        register(&session, "present", table_provider(&writing.table, staying, false)?)?;
+        let old = self.relation(&session, "present", &present)?;
         let equal = keys_equal(table, "added", "present");
-        let both = format!("SELECT {keys} FROM present JOIN added ON {equal} LIMIT 1");
+        let both = format!("SELECT {keys} FROM {old} JOIN {new} ON {equal} LIMIT 1");
         match first_row(&session, &both).await? {
             Some(row) => Err(duplicate(table, &row)),
             None => Ok(()),
         }
+    }
+
+    /// The rows as a relation of a FROM clause, under `name`.
+    fn relation(&self, session: &Session, name: &str, rows: &KeyRows) -> Result<String> {
+        let mut parts = Vec::new();
+        if !rows.files.is_empty() {
+            let part = format!("{name}_files");
+            register(session, &part, table_provider(self.table, rows.files.clone().into(), false)?)?;
+            parts.push(part);
+        }
+        if !rows.batches.is_empty() {
+            let part = format!("{name}_rows");
+            let batches = vec![rows.batches.clone()];
+            let memory = MemTable::try_new(table_schema(&self.table.row), batches).map_err(from_datafusion)?;
+            register(session, &part, Arc::new(memory))?;
+            parts.push(part);
+        }
+        let select = |part: &String| format!("SELECT {} FROM {part}", key_list(&self.table.row, part));
+        let all = parts.iter().map(select).collect::<Vec<_>>().join(" UNION ALL ");
+        Ok(format!("({all}) AS {name}"))
+    }
+
+    /// What is present without the files whose bounds say that they hold none of the added keys.
+    fn possible(&self, added: &KeyRows, present: &KeyRows) -> Result<KeyRows> {
+        let mut files = present.files.clone();
+        for (index, column) in self.table.row.columns.iter().enumerate() {
+            // NaN and -0.0 equal what bounds do not show.
+            let ordered = !matches!(column.ty, SqlType::Float4 | SqlType::Float8);
+            if ordered && self.table.row.primary_key.contains(&column.name) {
+                let field = arrow_field(&column.stored_name, &column.ty, true);
+                let bounds = added.bounds(index, &field)?;
+                files.retain(|file| bounds.as_ref().is_none_or(|(low, high)| file.may_hold(&field, low, high)));
+            }
+        }
+        Ok(KeyRows { batches: present.batches.clone(), files })
+    }
+}
+
+impl KeyRows {
+    /// The least and greatest value of a column; `None` when they are not known.
+    fn bounds(&self, index: usize, field: &Field) -> Result<Option<(ScalarValue, ScalarValue)>> {
+        let bounds = || -> datafusion::common::Result<_> {
+            let mut least = MinAccumulator::try_new(field.data_type())?;
+            let mut most = MaxAccumulator::try_new(field.data_type())?;
+            for batch in &self.batches {
+                least.update_batch(&[Arc::clone(batch.column(index))])?;
+                most.update_batch(&[Arc::clone(batch.column(index))])?;
+            }
+            for file in &self.files {
+                let Some((low, high)) = file.bounds(field) else { return Ok(None) };
+                least.update_batch(&[low.to_array()?])?;
+                most.update_batch(&[high.to_array()?])?;
+            }
+            Ok(Some((least.evaluate()?, most.evaluate()?)))
+        };
+        bounds().map_err(from_datafusion)
     }
 }
 

@@ -3,7 +3,8 @@
 //! Reading: `query` plans SELECTs in a session of `context`, over scans that `delta` makes of a table's files.
 //! Writing: a statement opens a [`writing::Writing`] (the table's lock, version and staged files), computes rows
 //! (`insert`, `change`, `append`), stages them as Parquet files and change data, and becomes one commit of the log, or
-//! part of a transaction block (`transaction`).
+//! part of a transaction block (`transaction`). Rows that are only added need no turn of their own: writers that wait
+//! share a commit (`group`).
 
 mod append;
 mod casts;
@@ -15,6 +16,8 @@ mod ddl;
 mod delta;
 mod error;
 mod functions;
+mod group;
+mod held;
 mod insert;
 mod key;
 mod literal;
@@ -23,11 +26,13 @@ mod query;
 mod relations;
 mod returning;
 mod rewrite;
+mod row_set;
 mod sql;
 mod stage;
 mod staged;
 mod transaction;
 mod types;
+mod upkeep;
 mod upsert;
 mod writing;
 mod zoned;
@@ -41,7 +46,8 @@ use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType};
 use lakeport_core::Result;
 use lakeport_core::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Written,
+    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
+    UpkeepDone, Written,
 };
 use lakeport_core::rows::RowStream;
 use lakeport_sql::stmt::query::{Delete, Insert, Update};
@@ -57,7 +63,7 @@ use crate::transaction::Transactions;
 
 /// Runs statements with DataFusion on Delta tables.
 pub struct DataFusionEngine {
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     transactions: Transactions,
     logs: Mutex<HashMap<TableId, Arc<Log>>>,
     clock: Arc<Clock>,
@@ -70,7 +76,7 @@ impl DataFusionEngine {
     /// A spill folder that cannot be used.
     pub fn new(options: EngineOptions, env: Env) -> Result<DataFusionEngine> {
         Ok(DataFusionEngine {
-            sessions: Sessions::new(&options)?,
+            sessions: Arc::new(Sessions::new(&options)?),
             transactions: Transactions::default(),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),
@@ -82,6 +88,12 @@ impl DataFusionEngine {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let id = table.row.id;
         Arc::clone(logs.entry(id).or_insert_with(|| Arc::new(Log::new(id, Arc::clone(&self.clock)))))
+    }
+
+    /// The logs that are open.
+    pub(crate) fn open_logs(&self) -> Vec<(TableId, Arc<Log>)> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().map(|(id, log)| (*id, Arc::clone(log))).collect()
     }
 
     pub(crate) fn forget(&self, table: TableId) {
@@ -105,6 +117,14 @@ impl Engine for DataFusionEngine {
 
     async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()> {
         self.remove_all_rows(table, transaction).await
+    }
+
+    fn due_for_upkeep(&self) -> Vec<TableId> {
+        self.busy_tables()
+    }
+
+    async fn upkeep(&self, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone> {
+        self.keep_up(table, upkeep).await
     }
 
     async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description> {

@@ -16,8 +16,8 @@ use lakeport_core::{Error, Result};
 use crate::DataFusionEngine;
 use crate::context::Session;
 use crate::delta::files::DataFile;
-use crate::delta::log::Snapshot;
 use crate::delta::scan::{self, FileScan};
+use crate::delta::snapshot::Snapshot;
 use crate::error::from_datafusion;
 
 impl DataFusionEngine {

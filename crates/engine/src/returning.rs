@@ -16,6 +16,7 @@ use lakeport_core::rows::RowStream;
 use crate::DataFusionEngine;
 use crate::delta::scan::table_schema;
 use crate::error::from_datafusion;
+use crate::held::HeldRows;
 use crate::query::{Planned, given_types, output_schema, run, shown};
 use crate::sql::parse_query;
 
@@ -69,11 +70,11 @@ impl DataFusionEngine {
         &self,
         cx: &QueryContext,
         returning: Option<&Returning<'_>>,
-        rows: Vec<RecordBatch>,
+        rows: Option<HeldRows>,
         params: &[ArrayRef],
     ) -> Result<Option<RowStream>> {
-        let Some(returning) = returning else { return Ok(None) };
-        let planned = self.plan_returning(cx, returning, rows, &given_types(params)).await?;
+        let (Some(returning), Some(rows)) = (returning, rows) else { return Ok(None) };
+        let planned = self.plan_returning(cx, returning, rows.batches().to_vec(), &given_types(params)).await?;
         let plan = planned.bind(Some(params))?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;

@@ -1,10 +1,11 @@
-//! Rows of one statement as staged files: what is removed, what is added, and the change data that says so.
+//! A statement that changes rows, as staged files: old rows go, new ones come, and change data says so. Nothing of it is
+//! held in memory but where the old rows lie, and what RETURNING shows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::filter::filter_record_batch;
@@ -13,88 +14,183 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use deltalake::kernel::{Add, AddCDCFile};
 use futures::StreamExt;
 use lakeport_catalog::model::Table;
+use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
 
-use crate::DataFusionEngine;
+use crate::coerce::{coerce, table_batch};
+use crate::context::Sessions;
+use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
-use crate::delta::log::Changes;
 use crate::delta::staging::{FileWriter, Staging};
 use crate::error::{from_arrow, from_datafusion};
+use crate::held::HeldRows;
 use crate::query::run;
 use crate::relations::table_provider;
+use crate::row_set::RowSet;
 use crate::writing::Writing;
 
-/// What a statement does to rows. Batches have the table's columns.
-#[derive(Default)]
-pub(crate) struct Images {
-    /// Rows that go, by the index of their file in [`Writing::files`] and their number in it.
-    pub positions: BTreeMap<usize, HashSet<i64>>,
-    /// The rows at `positions`.
-    pub before: Vec<RecordBatch>,
-    /// The rows that come in their place; empty for a DELETE.
-    pub after: Vec<RecordBatch>,
-    /// Rows that come besides.
-    pub inserted: Vec<RecordBatch>,
+/// What a statement does to rows, staged as the rows are found.
+pub(crate) struct Rewrite<'a> {
+    writing: &'a Writing,
+    /// The columns of the found rows.
+    table: &'a Table,
+    /// Found rows come again with new values; else they go.
+    updates: bool,
+    zone: Zone,
+    /// Rows that go, by the index of their file in [`Writing::files`].
+    gone: BTreeMap<usize, RowSet>,
+    data: FileWriter,
+    /// Open once a row goes, and in a block.
+    changes: Option<ChangeWriter>,
+    /// The rows that RETURNING shows: new ones or, of a DELETE, the old.
+    shown: Option<HeldRows>,
+    rows: u64,
 }
 
-impl DataFusionEngine {
-    /// Stages the files that hold these rows and the changes that a commit will make.
-    pub(crate) async fn stage(&self, writing: &Writing, images: &Images) -> Result<Changes> {
-        let mut writer = writing.staging.data_writer(&writing.table.row)?;
+/// A staged statement.
+pub(crate) struct Rewritten {
+    pub changes: Changes,
+    /// Rows that it counts.
+    pub rows: u64,
+    pub shown: Option<HeldRows>,
+    /// The files that it leaves as they are.
+    pub untouched: Vec<DataFile>,
+}
+
+impl<'a> Rewrite<'a> {
+    pub fn new(writing: &'a Writing, table: &'a Table, updates: bool, zone: Zone) -> Result<Rewrite<'a>> {
+        let data = writing.staging.data_writer(&writing.table.row)?;
+        let gone = BTreeMap::new();
+        let mut rewrite = Rewrite { writing, table, updates, zone, gone, data, changes: None, shown: None, rows: 0 };
+        if writing.transaction.is_some() {
+            rewrite.changes()?;
+        }
+        Ok(rewrite)
+    }
+
+    /// Holds the rows that RETURNING shows.
+    pub fn showing(self, shown: Option<HeldRows>) -> Rewrite<'a> {
+        Rewrite { shown, ..self }
+    }
+
+    /// Takes a batch of the select list of [`crate::change::image_list`]: position, old values, new values. A row that a
+    /// join found more than once counts once.
+    pub async fn change(&mut self, batch: &RecordBatch) -> Result<()> {
+        let files = batch.column(0).as_primitive::<Int32Type>().values();
+        let rows = batch.column(1).as_primitive::<Int64Type>().values();
+        let mut fresh = Vec::with_capacity(batch.num_rows());
+        for (file, row) in files.iter().zip(rows) {
+            let file = usize::try_from(*file).map_err(Error::internal)?;
+            let row = usize::try_from(*row).map_err(Error::internal)?;
+            fresh.push(self.gone.entry(file).or_default().insert(row));
+        }
+        let batch = filter_record_batch(batch, &BooleanArray::from(fresh)).map_err(from_arrow)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let before = self.image(&batch, 2)?;
+        if !self.updates {
+            self.changes()?.write(&before, "delete").await?;
+            return self.count(before);
+        }
+        let after = self.image(&batch, 2 + self.table.columns.len())?;
+        let changes = self.changes()?;
+        changes.write(&before, "update_preimage").await?;
+        changes.write(&after, "update_postimage").await?;
+        self.data.write(&after).await?;
+        self.count(after)
+    }
+
+    /// Takes rows that come besides; call it after the last [`Rewrite::change`].
+    pub async fn insert(&mut self, rows: RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        // Rows only added need no change data: readers take the added files themselves.
+        if let Some(changes) = &mut self.changes {
+            changes.write(&rows, "insert").await?;
+        }
+        self.data.write(&rows).await?;
+        self.count(rows)
+    }
+
+    fn image(&self, batch: &RecordBatch, start: usize) -> Result<RecordBatch> {
+        let columns = self.table.columns.iter().enumerate();
+        let columns = columns.map(|(index, column)| coerce(batch.column(start + index), &column.ty, self.zone));
+        table_batch(self.table, columns.collect::<Result<_>>()?, batch.num_rows())
+    }
+
+    fn changes(&mut self) -> Result<&mut ChangeWriter> {
+        match &mut self.changes {
+            Some(changes) => Ok(changes),
+            none => Ok(none.insert(ChangeWriter::new(&self.writing.staging, &self.writing.table.row)?)),
+        }
+    }
+
+    fn count(&mut self, rows: RecordBatch) -> Result<()> {
+        self.rows += rows.num_rows() as u64;
+        self.shown.as_mut().map_or(Ok(()), |shown| shown.push(rows))
+    }
+
+    /// Writes what stays of the files that lose rows.
+    pub async fn finish(mut self, sessions: &Sessions) -> Result<Rewritten> {
+        let Writing { files, .. } = self.writing;
         let mut removes = Vec::new();
-        for (index, rows) in &images.positions {
-            let file = writing.files.get(*index).ok_or_else(|| Error::internal("a row of an unknown file"))?;
+        for (index, rows) in &self.gone {
+            let file = files.get(*index).ok_or_else(|| Error::internal("a row of an unknown file"))?;
             if file.rows != Some(rows.len()) {
-                self.copy_rest(writing, file, rows, &mut writer).await?;
+                copy_rest(sessions, self.writing, file, rows, &mut self.data).await?;
             }
-            removes.push(file.remove(writing.now_ms(), true));
+            removes.push(file.remove(self.writing.now_ms(), true));
         }
-        for batch in images.after.iter().chain(&images.inserted) {
-            writer.write(batch).await?;
-        }
-        let adds = writer.close().await?;
-        let change_files = stage_changes(writing, images).await?;
-        Ok(Changes { adds, removes, change_files, ..Changes::default() })
-    }
-
-    /// Writes the rows of a file other than `gone`.
-    async fn copy_rest(
-        &self,
-        writing: &Writing,
-        file: &DataFile,
-        gone: &HashSet<i64>,
-        writer: &mut FileWriter,
-    ) -> Result<()> {
-        let session = self.sessions.open_internal()?;
-        let provider = table_provider(&writing.table, vec![file.clone()].into(), true)?;
-        let plan = LogicalPlanBuilder::scan("file", provider_as_source(provider), None)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(from_datafusion)?;
-        let mut batches = run(&session, &plan).await?;
-        let columns: Vec<usize> = (0..writing.table.row.columns.len()).collect();
-        while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(from_datafusion)?;
-            let numbers = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>();
-            let kept: BooleanArray = numbers.values().iter().map(|number| Some(!gone.contains(number))).collect();
-            let rows = batch.project(&columns).map_err(from_arrow)?;
-            writer.write(&filter_record_batch(&rows, &kept).map_err(from_arrow)?).await?;
-        }
-        Ok(())
+        let adds = self.data.close().await?;
+        let change_files = match self.changes {
+            Some(changes) if self.rows > 0 => changes.close().await?,
+            _ => Vec::new(),
+        };
+        let untouched = files.iter().enumerate().filter(|(index, _)| !self.gone.contains_key(index));
+        let untouched = untouched.map(|(_, file)| file.clone()).collect();
+        let changes = Changes { adds, removes, change_files, ..Changes::default() };
+        Ok(Rewritten { changes, rows: self.rows, shown: self.shown, untouched })
     }
 }
 
-/// The change data of a statement that removes rows, or that is part of a block. Rows only added need none: readers take
-/// the added files themselves.
-async fn stage_changes(writing: &Writing, images: &Images) -> Result<Vec<AddCDCFile>> {
-    if images.positions.is_empty() && writing.transaction.is_none() {
-        return Ok(Vec::new());
+/// Writes the rows of a file other than `gone`.
+async fn copy_rest(
+    sessions: &Sessions,
+    writing: &Writing,
+    file: &DataFile,
+    gone: &RowSet,
+    writer: &mut FileWriter,
+) -> Result<()> {
+    let session = sessions.open_internal()?;
+    let provider = table_provider(&writing.table, vec![file.clone()].into(), true)?;
+    let plan = LogicalPlanBuilder::scan("file", provider_as_source(provider), None)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)?;
+    let mut batches = run(&session, &plan).await?;
+    let columns: Vec<usize> = (0..writing.table.row.columns.len()).collect();
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(from_datafusion)?;
+        let numbers = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>();
+        let kept: BooleanArray = numbers.values().iter().map(|number| Some(!gone.contains(*number as usize))).collect();
+        let rows = batch.project(&columns).map_err(from_arrow)?;
+        writer.write(&filter_record_batch(&rows, &kept).map_err(from_arrow)?).await?;
     }
-    let updates = !images.after.is_empty();
-    let mut changes = ChangeWriter::new(&writing.staging, &writing.table.row)?;
-    changes.write(&images.before, if updates { "update_preimage" } else { "delete" }).await?;
-    changes.write(&images.after, "update_postimage").await?;
-    changes.write(&images.inserted, "insert").await?;
-    changes.close().await
+    Ok(())
+}
+
+/// Writes rows of a table to files of their own.
+pub(crate) async fn write_rows(
+    staging: &Staging,
+    table: &Table,
+    batches: impl Iterator<Item = &RecordBatch>,
+) -> Result<Vec<Add>> {
+    let mut writer = staging.data_writer(table)?;
+    for batch in batches {
+        writer.write(batch).await?;
+    }
+    writer.close().await
 }
 
 /// Writes rows with their `_change_type`, as Delta's protocol names the kinds.
@@ -105,16 +201,13 @@ impl ChangeWriter {
         Ok(ChangeWriter(staging.change_writer(table)?))
     }
 
-    pub async fn write(&mut self, batches: &[RecordBatch], kind: &str) -> Result<()> {
-        for batch in batches {
-            let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
-            fields.push(Arc::new(Field::new("_change_type", DataType::Utf8, false)));
-            let kinds: ArrayRef = Arc::new(StringArray::from(vec![kind; batch.num_rows()]));
-            let columns = batch.columns().iter().cloned().chain([kinds]).collect();
-            let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(from_arrow)?;
-            self.0.write(&batch).await?;
-        }
-        Ok(())
+    pub async fn write(&mut self, batch: &RecordBatch, kind: &str) -> Result<()> {
+        let mut fields: Vec<Arc<Field>> = batch.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("_change_type", DataType::Utf8, false)));
+        let kinds: ArrayRef = Arc::new(StringArray::from(vec![kind; batch.num_rows()]));
+        let columns = batch.columns().iter().cloned().chain([kinds]).collect();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(from_arrow)?;
+        self.0.write(&batch).await
     }
 
     pub async fn close(self) -> Result<Vec<AddCDCFile>> {

@@ -13,8 +13,8 @@ use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::DataFusionEngine;
-use crate::append::Staged;
-use crate::delta::staging::{Staging, delete_all};
+use crate::append::{Incoming, Staged};
+use crate::delta::staging::delete_all;
 use crate::error::from_store;
 use crate::query::until_cancelled;
 
@@ -29,7 +29,7 @@ impl DataFusionEngine {
         cancel: &CancellationToken,
     ) -> Result<StagedRows> {
         let rows = self.completed(table, rows)?;
-        let staged = until_cancelled(cancel, Staged::collect(table, false, rows, None)).await?;
+        let staged = until_cancelled(cancel, Staged::collect(&self.log(table), table, false, rows)).await?;
         let files = serde_json::to_string(&staged.adds).map_err(Error::internal)?;
         staged.staging.keep();
         let (rows, bytes) = (staged.rows, staged.bytes());
@@ -45,9 +45,16 @@ impl DataFusionEngine {
         let adds = adds_of(parts)?;
         require_files(table, &adds).await?;
         // It records nothing, so that the files stay whatever becomes of the append.
-        let staging = Staging::new(Arc::clone(&table.store));
+        let staging = self.log(table).staging(&table.store);
         let rows = parts.iter().map(|part| part.rows).sum();
-        self.append_files(table, Staged { staging, adds, change_files: Vec::new(), rows }, options).await
+        let staged = Staged { staging, adds, change_files: Vec::new(), rows };
+        until_cancelled(&options.cancel, async {
+            match &options.idempotency_key {
+                Some(key) => self.append_once(table, staged, key).await,
+                None => self.append_together(table, Incoming::Staged(staged)).await,
+            }
+        })
+        .await
     }
 
     pub(crate) async fn discard_parts(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Transaction blocks: what a block has written, seen by itself only, until it is one commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,9 @@ use lakeport_base::id::TableId;
 use lakeport_core::engine::{TableHandle, TransactionId};
 use lakeport_core::{Error, Result};
 
+use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
-use crate::delta::log::{Changes, Snapshot};
+use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
 
 /// The open blocks.
@@ -73,6 +74,11 @@ impl Transactions {
         (block.table.row.id == table).then(|| Arc::clone(&block.files))
     }
 
+    /// Whether an open block has written a table.
+    pub fn is_writing(&self, table: TableId) -> bool {
+        self.open().values().filter_map(|open| open.block.as_ref()).any(|block| block.table.row.id == table)
+    }
+
     /// # Errors
     /// 0A000 when the block has written another table.
     pub fn check_table(&self, id: TransactionId, table: TableId) -> Result<()> {
@@ -92,16 +98,18 @@ impl Transactions {
         staging: Staging,
     ) -> Result<()> {
         let mut open = self.open();
-        let block = open.get_mut(&id).ok_or_else(no_block)?.block.get_or_insert_with(|| Block {
-            table: table.clone(),
-            base: base.clone(),
-            files: Arc::clone(&base.files),
-            changes: Changes::default(),
-            staging: Staging::new(Arc::clone(&table.store)),
-        });
-        block.add(changes);
-        block.staging.absorb(&staging);
-        Ok(())
+        let block = match &mut open.get_mut(&id).ok_or_else(no_block)?.block {
+            Some(block) => {
+                block.staging.absorb(&staging);
+                block
+            }
+            none => {
+                let files = Arc::clone(&base.files);
+                let (table, base) = (table.clone(), base.clone());
+                none.insert(Block { table, base, files, changes: Changes::default(), staging })
+            }
+        };
+        block.add(changes)
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<TransactionId, Open>> {
@@ -110,18 +118,20 @@ impl Transactions {
 }
 
 impl Block {
-    fn add(&mut self, changes: Changes) {
-        let gone: Vec<&str> = changes.removes.iter().map(|remove| remove.path.as_str()).collect();
-        let kept = self.files.iter().filter(|file| !gone.contains(&file.path.as_str())).cloned();
-        self.files = kept.chain(changes.adds.iter().map(DataFile::of)).collect();
+    fn add(&mut self, changes: Changes) -> Result<()> {
+        let gone: HashSet<&str> = changes.removes.iter().map(|remove| remove.path.as_str()).collect();
+        let added = changes.adds.iter().map(DataFile::of).collect::<Result<Vec<_>>>()?;
+        let kept = self.files.iter().filter(|file| !gone.contains(&*file.path)).cloned();
+        self.files = kept.chain(added).collect();
+        // What the block itself has added and now removes was never in the table.
         let own: Vec<Add> = std::mem::take(&mut self.changes.adds);
-        let is_own = |path: &str| own.iter().any(|add| add.path == path);
-        self.changes.removes.extend(changes.removes.iter().filter(|remove| !is_own(&remove.path)).cloned());
-        let own = own.into_iter().filter(|add| !gone.contains(&add.path.as_str()));
+        let own_paths: HashSet<&str> = own.iter().map(|add| add.path.as_str()).collect();
+        let of_table = changes.removes.iter().filter(|remove| !own_paths.contains(remove.path.as_str()));
+        self.changes.removes.extend(of_table.cloned());
+        let own = own.iter().filter(|add| !gone.contains(add.path.as_str())).cloned();
         self.changes.adds = own.chain(changes.adds).collect();
         self.changes.change_files.extend(changes.change_files);
-        self.changes.application = changes.application.or(self.changes.application.take());
-        self.changes.info.extend(changes.info);
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use datafusion::catalog::MemTable;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
@@ -18,18 +19,19 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Tokenizer;
 
 use crate::DataFusionEngine;
-use crate::change::{Changed, image_list};
+use crate::change::image_list;
 use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
+use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
-use crate::error::from_datafusion;
+use crate::error::{from_datafusion, is_conflict};
 use crate::insert::{Source, Targets, complete, returning, undefined_column};
 use crate::key::{first_row, key_list, keys_equal, quoted, register};
 use crate::query::{given_types, run};
 use crate::relations::table_provider;
 use crate::sql::parse_query;
-use crate::stage::Images;
-use crate::writing::Writing;
+use crate::stage::{Rewrite, Rewritten};
+use crate::writing::ATTEMPTS;
 
 /// The relation of the new rows in ON CONFLICT's expressions.
 const NEW: &str = "excluded";
@@ -44,17 +46,30 @@ impl DataFusionEngine {
         mut source: Source,
         params: &[ArrayRef],
     ) -> Result<Written> {
-        let writing = self.start_writing(table, cx.transaction).await?;
-        let mut new = Vec::new();
+        let mut new = self.sessions.hold("the rows of UPSERT");
         while let Some(batch) = source.batches.next().await {
-            new.push(complete(&source.session, &table.row, &source.targets, &batch.map_err(from_datafusion)?).await?);
+            let batch = batch.map_err(from_datafusion)?;
+            new.push(complete(&source.session, &table.row, &source.targets, &batch).await?)?;
         }
-        let conflict = Conflict { engine: self, cx, table, insert, writing: &writing, params };
-        let images = conflict.images(new, &source.targets).await?;
-        let written: Vec<RecordBatch> = images.after.iter().chain(&images.inserted).cloned().collect();
-        let rows = written.iter().map(|batch| batch.num_rows() as u64).sum();
-        let returning = self.returned(cx, returning(table, insert).as_ref(), written, params).await?;
-        let changes = self.stage(&writing, &images).await?;
+        let statement = Upsert { cx, table, insert, new: new.batches(), targets: &source.targets, params };
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            match self.try_upsert(&statement).await {
+                Err(error) if is_conflict(&error) && cx.transaction.is_none() && attempts.next().is_some() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_upsert(&self, statement: &Upsert<'_>) -> Result<Written> {
+        let Upsert { cx, table, insert, params, .. } = *statement;
+        let writing = self.start_writing(table, cx.transaction).await?;
+        let returning = returning(table, insert);
+        let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
+        let mut rewrite = Rewrite::new(&writing, &table.row, true, cx.zone)?.showing(shown);
+        Conflict { engine: self, statement, files: &writing.files }.resolve(&mut rewrite).await?;
+        let Rewritten { changes, rows, shown, .. } = rewrite.finish(&self.sessions).await?;
+        let returning = self.returned(cx, returning.as_ref(), shown, params).await?;
         self.finish_writing(writing, changes).await?;
         Ok(Written { rows, returning })
     }
@@ -78,64 +93,74 @@ pub(crate) fn check_conflict_columns(table: &Table, conflict: &OnConflict) -> Re
     .with_hint(format!("the primary key of {:?} is ({})", table.name, table.primary_key.join(", "))))
 }
 
-/// One statement's new rows against the rows that are there.
-struct Conflict<'a> {
-    engine: &'a DataFusionEngine,
+/// An UPSERT or INSERT .. ON CONFLICT and its new rows.
+struct Upsert<'a> {
     cx: &'a QueryContext,
     table: &'a TableHandle,
     insert: &'a Insert,
-    writing: &'a Writing,
+    new: &'a [RecordBatch],
+    targets: &'a Targets,
     params: &'a [ArrayRef],
 }
 
+/// The new rows against the rows that are there.
+struct Conflict<'a> {
+    engine: &'a DataFusionEngine,
+    statement: &'a Upsert<'a>,
+    files: &'a Arc<[DataFile]>,
+}
+
 impl Conflict<'_> {
-    async fn images(&self, new: Vec<RecordBatch>, targets: &Targets) -> Result<Images> {
-        let row = &self.table.row;
+    async fn resolve(&self, rewrite: &mut Rewrite<'_>) -> Result<()> {
+        let row = &self.statement.table.row;
         let relation = quoted(&row.name);
         let equal = keys_equal(row, &relation, NEW);
         let fresh = format!("SELECT {NEW}.* FROM {NEW} LEFT ANTI JOIN {relation} ON {equal}");
-        if matches!(self.insert.on_conflict, OnConflict::Nothing { .. }) {
-            let keys = key_list(row, NEW);
-            let once = format!("SELECT DISTINCT ON ({keys}) * FROM ({fresh}) AS {NEW} ORDER BY {keys}");
-            let inserted = self.rows(self.session(new)?, &once).await?;
-            return Ok(Images { inserted, ..Images::default() });
-        }
-        let session = self.session(new.clone())?;
         let keys = key_list(row, NEW);
-        let twice = format!("SELECT {keys} FROM {NEW} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
-        if first_row(&session, &twice).await?.is_some() {
-            return Err(Error::new(
-                Sqlstate::CARDINALITY_VIOLATION,
-                "UPSERT or INSERT...ON CONFLICT command cannot affect row a second time",
-            )
-            .with_hint("give each key once in one statement"));
+        if matches!(self.statement.insert.on_conflict, OnConflict::Nothing { .. }) {
+            let once = format!("SELECT DISTINCT ON ({keys}) * FROM ({fresh}) AS {NEW} ORDER BY {keys}");
+            return self.insert(&once, rewrite).await;
         }
-        let (values, filter) = self.changed_values(&relation, targets)?;
+        self.refuse_twice(&keys).await?;
+        let (values, filter) = self.changed_values(&relation)?;
         let list = image_list(row, &relation, &values);
         let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
         let matched = format!("SELECT {list} FROM {relation} JOIN {NEW} ON {equal}{filter}");
-        let mut changed = Changed::new(row, true, self.cx.zone);
-        for batch in self.rows_of(session, &matched).await? {
-            changed.add(&batch)?;
+        let mut batches = self.rows_of(&matched).await?;
+        while let Some(batch) = batches.next().await {
+            rewrite.change(&batch.map_err(from_datafusion)?).await?;
         }
-        let inserted = self.rows(self.session(new)?, &fresh).await?;
-        Ok(Images { inserted, ..changed.into_images() })
+        self.insert(&fresh, rewrite).await
+    }
+
+    /// # Errors
+    /// 21000 when two new rows have one key.
+    async fn refuse_twice(&self, keys: &str) -> Result<()> {
+        let twice = format!("SELECT {keys} FROM {NEW} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
+        match first_row(&self.session()?, &twice).await? {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                Sqlstate::CARDINALITY_VIOLATION,
+                "UPSERT or INSERT...ON CONFLICT command cannot affect row a second time",
+            )
+            .with_hint("give each key once in one statement")),
+        }
     }
 
     /// A session in which the table and its new rows stand under their names.
-    fn session(&self, new: Vec<RecordBatch>) -> Result<Session> {
-        let session = self.engine.sessions.open(self.cx)?;
-        let provider = table_provider(self.table, Arc::clone(&self.writing.files), true)?;
-        register(&session, &self.table.row.name, provider)?;
-        let new = MemTable::try_new(table_schema(&self.table.row), vec![new]).map_err(from_datafusion)?;
+    fn session(&self) -> Result<Session> {
+        let Upsert { cx, table, new, .. } = *self.statement;
+        let session = self.engine.sessions.open(cx)?;
+        register(&session, &table.row.name, table_provider(table, Arc::clone(self.files), true)?)?;
+        let new = MemTable::try_new(table_schema(&table.row), vec![new.to_vec()]).map_err(from_datafusion)?;
         register(&session, NEW, Arc::new(new))?;
         Ok(session)
     }
 
     /// For each column its value in a changed row, and which matched rows change.
-    fn changed_values(&self, relation: &str, targets: &Targets) -> Result<(Vec<String>, Option<String>)> {
-        let row = &self.table.row;
-        match &self.insert.on_conflict {
+    fn changed_values(&self, relation: &str) -> Result<(Vec<String>, Option<String>)> {
+        let row = &self.statement.table.row;
+        match &self.statement.insert.on_conflict {
             OnConflict::Update { assignments, filter, .. } => {
                 let qualify = |text: &str| qualified(text, row);
                 let value = |column: &lakeport_catalog::model::Column| match assignments
@@ -151,7 +176,7 @@ impl Conflict<'_> {
             }
             _ => {
                 let value = |(index, column): (usize, &lakeport_catalog::model::Column)| {
-                    let from = if targets.gives(index) { NEW } else { relation };
+                    let from = if self.statement.targets.gives(index) { NEW } else { relation };
                     format!("{from}.{}", quoted(&column.name))
                 };
                 Ok((row.columns.iter().enumerate().map(value).collect(), None))
@@ -159,28 +184,26 @@ impl Conflict<'_> {
         }
     }
 
-    async fn rows_of(&self, session: Session, sql: &str) -> Result<Vec<RecordBatch>> {
+    async fn rows_of(&self, sql: &str) -> Result<SendableRecordBatchStream> {
+        let Upsert { cx, params, .. } = *self.statement;
         let statement = parse_query(sql)?;
-        let declared: Vec<Option<SqlType>> = given_types(self.params);
-        let planned = self.engine.plan_statement(self.cx, session, statement, &declared, &Default::default()).await?;
-        let mut batches = run(&planned.session, &planned.bind(Some(self.params))?).await?;
-        let mut found = Vec::new();
-        while let Some(batch) = batches.next().await {
-            found.push(batch.map_err(from_datafusion)?);
-        }
-        Ok(found)
+        let declared: Vec<Option<SqlType>> = given_types(params);
+        let session = self.session()?;
+        let planned = self.engine.plan_statement(cx, session, statement, &declared, &Default::default()).await?;
+        run(&planned.session, &planned.bind(Some(params))?).await
     }
 
-    /// As rows of the table.
-    async fn rows(&self, session: Session, sql: &str) -> Result<Vec<RecordBatch>> {
-        let row = &self.table.row;
-        let mut rows = Vec::new();
-        for batch in self.rows_of(session, sql).await?.iter().filter(|batch| batch.num_rows() > 0) {
+    /// Adds what a query gives, as rows of the table.
+    async fn insert(&self, sql: &str, rewrite: &mut Rewrite<'_>) -> Result<()> {
+        let row = &self.statement.table.row;
+        let mut batches = self.rows_of(sql).await?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(from_datafusion)?;
             let columns = batch.columns().iter().zip(&row.columns);
-            let columns = columns.map(|(values, column)| coerce(values, &column.ty, self.cx.zone));
-            rows.push(table_batch(row, columns.collect::<Result<_>>()?, batch.num_rows())?);
+            let columns = columns.map(|(values, column)| coerce(values, &column.ty, self.statement.cx.zone));
+            rewrite.insert(table_batch(row, columns.collect::<Result<_>>()?, batch.num_rows())?).await?;
         }
-        Ok(rows)
+        Ok(())
     }
 }
 

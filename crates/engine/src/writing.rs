@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use lakeport_base::Sqlstate;
 use lakeport_core::Result;
 use lakeport_core::engine::{TableHandle, TransactionId};
 
 use crate::DataFusionEngine;
+use crate::append::{Incoming, Staged};
+use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
-use crate::delta::log::{Changes, Log, Snapshot, WriteLock};
+use crate::delta::log::{Log, WriteLock};
+use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
 use crate::error::conflict;
+use crate::transaction::Block;
 
 /// The right to write a table, what the statement sees of it, and the files it stages. Dropping it undoes the write.
 pub(crate) struct Writing {
@@ -23,14 +28,18 @@ pub(crate) struct Writing {
     lock: WriteLock,
 }
 
+/// How often a write is tried when other writers of the log get ahead of it.
+pub(crate) const ATTEMPTS: usize = 15;
+
 impl Writing {
     /// Milliseconds since the epoch, for deletion times.
     pub fn now_ms(&self) -> i64 {
         self.log.now_ms()
     }
 
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    /// Commits what was staged for this version, and ends the table's turn.
+    pub async fn commit(self, changes: Arc<Changes>, staging: Arc<Staging>) -> Result<()> {
+        self.log.commit_staged(self.table.store, self.base, changes, staging, self.lock).await
     }
 }
 
@@ -49,7 +58,7 @@ impl DataFusionEngine {
         let base = self.version_seen(table, transaction).await?;
         let own = self.transactions.files(transaction, table.row.id);
         let files = own.unwrap_or_else(|| Arc::clone(&base.files));
-        let staging = Staging::new(Arc::clone(&table.store));
+        let staging = log.staging(&table.store);
         Ok(Writing { table: table.clone(), base, files, staging, transaction, log, lock })
     }
 
@@ -70,30 +79,42 @@ impl DataFusionEngine {
     }
 
     /// Commits, or adds to the block.
-    pub(crate) async fn finish_writing(&self, writing: Writing, changes: Changes) -> Result<()> {
-        let Writing { table, base, staging, transaction, log, lock, .. } = writing;
+    pub(crate) async fn finish_writing(&self, mut writing: Writing, changes: Changes) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
-        match transaction {
-            Some(id) => self.transactions.add(id, &table, &base, changes, staging),
-            None => log.commit(&table.store, &base, changes, staging, lock).await,
+        let staging = std::mem::replace(&mut writing.staging, writing.log.staging(&writing.table.store));
+        match writing.transaction {
+            Some(id) => self.transactions.add(id, &writing.table, &writing.base, changes, staging),
+            None => writing.commit(Arc::new(changes), Arc::new(staging)).await,
         }
     }
 
     /// Makes a block's writes one commit.
     pub(crate) async fn commit_block(&self, transaction: TransactionId) -> Result<()> {
         let Some(block) = self.transactions.end(transaction)? else { return Ok(()) };
+        if block.changes.is_append() {
+            return self.commit_append_block(block).await;
+        }
         let log = self.log(&block.table);
         let lock = log.lock().await;
         let latest = log.latest(&block.table.store).await?;
-        // Rows that others added meanwhile may have the keys that the block found free.
-        let moved = latest.version() != block.base.version();
-        if moved && (!block.changes.is_append() || !block.table.row.primary_key.is_empty()) {
-            block.staging.discard().await;
+        if latest.changed_since(block.base.version()) {
             return Err(conflict());
         }
-        log.commit(&block.table.store, &latest, block.changes, block.staging, lock).await
+        log.commit_staged(block.table.store, latest, Arc::new(block.changes), Arc::new(block.staging), lock).await
+    }
+
+    /// Commits a block that only adds rows with the appends of other writers. Those need no change data of their own,
+    /// and a commit has them for all its rows or for none.
+    async fn commit_append_block(&self, block: Block) -> Result<()> {
+        let Block { table, changes, staging, .. } = block;
+        let staged = Staged { staging, adds: changes.adds, change_files: Vec::new(), rows: 0 };
+        match self.commit_append(&table, Incoming::Staged(staged)).await {
+            // The keys were free when the block looked.
+            Err(error) if error.code() == Sqlstate::UNIQUE_VIOLATION => Err(conflict().with_source(error)),
+            outcome => outcome,
+        }
     }
 
     /// Forgets a block and deletes its files.

@@ -3,7 +3,7 @@
 use lakeport_catalog::Catalog;
 use lakeport_catalog::model::Job;
 use lakeport_core::Server;
-use prometheus::{Counter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// All metrics in Prometheus' text format.
 ///
@@ -15,6 +15,7 @@ pub async fn render(server: &Server, catalog: &dyn Catalog) -> anyhow::Result<St
     process(&registry)?;
     sessions(&registry, server)?;
     storage(&registry, server)?;
+    upkeep(&registry, server)?;
     jobs(&registry, &catalog.read().await?.jobs().await?)?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
@@ -67,6 +68,23 @@ fn storage(registry: &Registry, server: &Server) -> prometheus::Result<()> {
         errors.with_label_values(&[kind]).inc_by(usage.errors);
         read.with_label_values(&[kind]).inc_by(usage.bytes_read);
         written.with_label_values(&[kind]).inc_by(usage.bytes_written);
+    }
+    Ok(())
+}
+
+fn upkeep(registry: &Registry, server: &Server) -> prometheus::Result<()> {
+    let counts = server.housekeeping().counts();
+    for (name, help, count) in [
+        ("lakeport_upkeep_runs_total", "times that a table was looked after", counts.runs),
+        ("lakeport_upkeep_failures_total", "times that this failed", counts.failures),
+        ("lakeport_upkeep_merged_files_total", "small data files merged into larger ones", counts.done.merged_files),
+        ("lakeport_upkeep_checkpoints_total", "checkpoints written to tables' logs", counts.done.checkpoints),
+        ("lakeport_upkeep_deleted_files_total", "data files deleted", counts.done.deleted_files),
+        ("lakeport_upkeep_deleted_entries_total", "log entries deleted", counts.done.deleted_entries),
+    ] {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(count);
+        registry.register(Box::new(counter))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use lakeport_catalog::sqlite::SqliteCatalog;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
 use lakeport_core::job::Jobs;
+use lakeport_core::upkeep::Housekeeping;
 use lakeport_core::{Server, ServerConfig};
 use lakeport_engine::{DataFusionEngine, EngineOptions};
 use object_store::ObjectStore;
@@ -77,6 +78,7 @@ pub struct Node {
     ready: Arc<AtomicBool>,
     sessions: Part,
     jobs: Part,
+    housekeeping: Part,
     pages: Part,
 }
 
@@ -132,6 +134,7 @@ impl Node {
             http_addr,
             ready,
             jobs: Part::start(|stop| Jobs::run(server.clone(), stop)),
+            housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), stop)),
             sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
             pages: Part::start(|stop| http::serve(http, pages, stop)),
         })
@@ -157,6 +160,7 @@ impl Node {
         self.ready.store(false, Ordering::Release);
         self.sessions.end().await;
         self.jobs.end().await;
+        self.housekeeping.end().await;
         self.pages.end().await;
         tracing::info!("stopped");
     }

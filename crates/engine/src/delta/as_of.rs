@@ -3,16 +3,14 @@
 use std::sync::{Arc, PoisonError};
 
 use deltalake::kernel::Version;
-use futures::TryStreamExt;
 use lakeport_base::Sqlstate;
 use lakeport_core::engine::TableHandle;
 use lakeport_core::{Error, Result};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use serde_json::Value;
+use object_store::ObjectStore;
 
-use super::log::{Log, Snapshot, TIMESTAMP_KEY};
-use crate::error::from_store;
+use super::entry::Entry;
+use super::log::Log;
+use super::snapshot::Snapshot;
 
 impl Log {
     /// The table as of `moment`, in microseconds since the epoch.
@@ -44,33 +42,20 @@ impl Log {
         }
     }
 
+    /// Forgets the commit times of versions whose log entries may be gone.
+    pub fn forget_times_before(&self, version: Version) {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).retain(|known, _| *known >= version);
+    }
+
     /// When a version was committed; `None` when its log entry has been cleaned up.
     async fn time_of(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Option<i64>> {
         if let Some(at) = self.times.lock().unwrap_or_else(PoisonError::into_inner).get(&version) {
             return Ok(Some(*at));
         }
-        let entry = match store.get(&Path::from(format!("_delta_log/{version:020}.json"))).await {
-            Ok(entry) => entry,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(from_store(error)),
-        };
-        let Some(at) = commit_time(entry.into_stream()).await? else { return Ok(None) };
+        let Some(at) = Entry::read(store, version).await?.and_then(|entry| entry.time()) else { return Ok(None) };
         self.times.lock().unwrap_or_else(PoisonError::into_inner).insert(version, at);
         Ok(Some(at))
     }
-}
-
-/// The time in the `commitInfo` of a log entry: ours in microseconds, another writer's in milliseconds.
-async fn commit_time(entry: impl futures::Stream<Item = object_store::Result<bytes::Bytes>>) -> Result<Option<i64>> {
-    let text: Vec<u8> = entry.map_ok(|bytes| bytes.to_vec()).try_concat().await.map_err(from_store)?;
-    let lines = text.split(|byte| *byte == b'\n');
-    let info = lines
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .find_map(|mut action| action.get_mut("commitInfo").map(Value::take));
-    let Some(info) = info else { return Ok(None) };
-    let ours = info[TIMESTAMP_KEY].as_i64();
-    let theirs = info["inCommitTimestamp"].as_i64().or_else(|| info["timestamp"].as_i64());
-    Ok(ours.or_else(|| theirs?.checked_mul(1000)))
 }
 
 fn no_table_then(name: &str) -> Error {

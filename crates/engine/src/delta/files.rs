@@ -1,5 +1,6 @@
 //! The data files of a table version and what the log tells of their contents.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -10,11 +11,11 @@ use deltalake::table::state::DeltaTableState;
 use lakeport_core::{Error, Result};
 use serde_json::{Map, Value};
 
-/// One data file.
+/// One data file; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
     /// Within the table's folder.
-    pub path: String,
+    pub path: Arc<str>,
     pub bytes: u64,
     pub rows: Option<usize>,
     stats: Arc<FileStats>,
@@ -30,11 +31,17 @@ struct FileStats {
 
 impl DataFile {
     /// The file of an Add action.
-    pub fn of(add: &Add) -> DataFile {
-        DataFile::new(add.path.clone(), add.size.max(0) as u64, add.stats.as_deref())
+    ///
+    /// # Errors
+    /// Deletion vectors of another writer.
+    pub fn of(add: &Add) -> Result<DataFile> {
+        match add.deletion_vector {
+            None => Ok(DataFile::new(add.path.as_str(), add.size.max(0) as u64, add.stats.as_deref())),
+            Some(_) => Err(deletion_vectors()),
+        }
     }
 
-    fn new(path: String, bytes: u64, stats: Option<&str>) -> DataFile {
+    fn new(path: &str, bytes: u64, stats: Option<&str>) -> DataFile {
         let mut stats: Value = stats.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let rows = stats["numRecords"].as_u64().map(|rows| rows as usize);
         let mut part = |name: &str| match stats.get_mut(name).map(Value::take) {
@@ -42,13 +49,13 @@ impl DataFile {
             _ => Map::new(),
         };
         let stats = FileStats { min: part("minValues"), max: part("maxValues"), nulls: part("nullCount") };
-        DataFile { path, bytes, rows, stats: Arc::new(stats) }
+        DataFile { path: path.into(), bytes, rows, stats: Arc::new(stats) }
     }
 
     /// The action that takes the file out of the table.
     pub fn remove(&self, deleted_ms: i64, data_change: bool) -> Remove {
         Remove {
-            path: self.path.clone(),
+            path: self.path.to_string(),
             data_change,
             deletion_timestamp: Some(deleted_ms),
             extended_file_metadata: Some(true),
@@ -56,6 +63,18 @@ impl DataFile {
             size: Some(self.bytes as i64),
             ..Remove::default()
         }
+    }
+
+    /// The least and greatest value of a column, named as stored, if they are known.
+    pub fn bounds(&self, field: &Field) -> Option<(ScalarValue, ScalarValue)> {
+        let bound = |bounds: &Map<String, Value>, upper| bound(bounds.get(field.name())?, field.data_type(), upper);
+        Some((bound(&self.stats.min, false)?, bound(&self.stats.max, true)?))
+    }
+
+    /// Whether a value from `low` to `high` may be in a column.
+    pub fn may_hold(&self, field: &Field, low: &ScalarValue, high: &ScalarValue) -> bool {
+        let Some((least, most)) = self.bounds(field) else { return true };
+        least.partial_cmp(high) != Some(Ordering::Greater) && most.partial_cmp(low) != Some(Ordering::Less)
     }
 
     /// What is known of the columns of `schema` (named as stored).
@@ -107,15 +126,17 @@ pub(crate) fn files_of(state: &DeltaTableState) -> Result<Vec<DataFile>> {
     let mut files = Vec::with_capacity(state.log_data().num_files());
     for view in state.log_data().iter() {
         if view.deletion_vector_descriptor().is_some() {
-            return Err(Error::unsupported(
-                "another writer put deletion vectors on the table; they cannot be read here",
-            ));
+            return Err(deletion_vectors());
         }
         let rows = view.num_records();
-        let path = view.object_store_path().to_string();
-        let mut file = DataFile::new(path, view.size().max(0) as u64, view.stats().as_deref());
+        let path = view.object_store_path();
+        let mut file = DataFile::new(path.as_ref(), view.size().max(0) as u64, view.stats().as_deref());
         file.rows = file.rows.or(rows);
         files.push(file);
     }
     Ok(files)
+}
+
+fn deletion_vectors() -> Error {
+    Error::unsupported("another writer put deletion vectors on the table; they cannot be read here")
 }

@@ -1,106 +1,46 @@
-//! The log of one table: its latest state in memory, and commits.
+//! The log of one table: its latest version in memory, and commits.
+//!
+//! A version is replayed from checkpoint and entries once. After that a commit of ours is applied in memory, and one
+//! request asks whether another writer has made the next version, so that neither grows with the table's history.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake::kernel::{Action, Add, AddCDCFile, Remove, Transaction, Version};
+use deltalake::kernel::Version;
+use deltalake::kernel::transaction::CommitProperties;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
-use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
 use lakeport_base::id::TableId;
-use lakeport_catalog::model::Column;
+use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
-use lakeport_core::{Error, Result};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, PutMode};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 use url::Url;
 
-use super::files::{DataFile, files_of};
-use super::schema::{columns_of, delta_fields};
-use super::staging::Staging;
+use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, entry_path};
+use super::schema::delta_fields;
+use super::snapshot::Snapshot;
+use super::staging::{Staging, Stagings};
 use crate::clock::Clock;
-use crate::error::{from_delta, from_store};
+use crate::error::{conflict, from_delta, from_store};
+use crate::group::Waiting;
 
-/// Key of a commit's time in its `commitInfo`: microseconds since the epoch, strictly increasing per server.
-pub(crate) const TIMESTAMP_KEY: &str = "lakeport.timestamp";
-/// Key of the rows that an idempotent append added.
-pub(crate) const ROWS_KEY: &str = "lakeport.rows";
-/// Key of the bytes that an idempotent append added.
-pub(crate) const BYTES_KEY: &str = "lakeport.bytes";
+/// Commits between two checkpoints, as other writers are told; our own are written in the background.
+const CHECKPOINT_INTERVAL: &str = "100";
+/// How long the absence of the next entry tells that the known version is the latest, in microseconds. Entries are kept
+/// longer than this, so a version that was looked at since cannot have lost its successors.
+const TRUSTED_MICROS: i64 = 30 * 60 * 1_000_000;
 
-/// Commits between two checkpoints.
-const CHECKPOINT_INTERVAL: &str = "20";
-/// How often a commit that only adds files is tried again after other writers.
-const APPEND_RETRIES: usize = 15;
-
-/// A table as of one version.
-#[derive(Clone)]
-pub(crate) struct Snapshot {
-    pub state: Arc<DeltaTableState>,
-    pub files: Arc<[DataFile]>,
-}
-
-impl Snapshot {
-    fn new(state: DeltaTableState) -> Result<Snapshot> {
-        let files = files_of(&state)?.into();
-        Ok(Snapshot { state: Arc::new(state), files })
-    }
-
-    pub fn version(&self) -> Version {
-        self.state.version()
-    }
-
-    /// The columns of the version, under their names of then.
-    pub fn columns(&self) -> Vec<Column> {
-        columns_of(self.state.schema().fields())
-    }
-}
-
-/// What a commit does to a table.
-#[derive(Clone, Default)]
-pub(crate) struct Changes {
-    pub adds: Vec<Add>,
-    pub removes: Vec<Remove>,
-    pub change_files: Vec<AddCDCFile>,
-    /// Application id of an idempotent append.
-    pub application: Option<String>,
-    /// Further `commitInfo` entries.
-    pub info: Vec<(String, Value)>,
-}
-
-impl Changes {
-    /// Whether the commit only adds rows, so that it fits on top of whatever others have committed.
-    pub fn is_append(&self) -> bool {
-        self.removes.is_empty()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.adds.is_empty() && self.removes.is_empty() && self.application.is_none()
-    }
-
-    /// The files that the commit puts into the table.
-    fn paths(&self) -> HashSet<&str> {
-        let data = self.adds.iter().map(|add| add.path.as_str());
-        data.chain(self.change_files.iter().map(|file| file.path.as_str())).collect()
-    }
-
-    fn operation(&self) -> DeltaOperation {
-        if self.is_append() {
-            DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
-        } else {
-            DeltaOperation::Update { predicate: None }
-        }
-    }
-
-    fn actions(&self) -> Vec<Action> {
-        let removes = self.removes.iter().cloned().map(Action::Remove);
-        let adds = self.adds.iter().cloned().map(Action::Add);
-        let change_files = self.change_files.iter().cloned().map(Action::Cdc);
-        removes.chain(adds).chain(change_files).collect()
-    }
+/// The latest version that this process knows.
+struct Known {
+    snapshot: Snapshot,
+    /// When it was found to be the latest, in microseconds since the epoch.
+    at: i64,
 }
 
 /// The log of one table.
@@ -109,9 +49,14 @@ pub(crate) struct Log {
     clock: Arc<Clock>,
     /// Held from reading what a write depends on until its commit.
     writing: Arc<tokio::sync::Mutex<()>>,
-    latest: Mutex<Option<Snapshot>>,
+    latest: Mutex<Option<Known>>,
     /// Known commit times, see [`super::as_of`].
     pub(super) times: Mutex<HashMap<Version, i64>>,
+    /// Appends that wait to be committed together.
+    pub waiting: Waiting,
+    stagings: Stagings,
+    /// Commits of this process since the last upkeep.
+    commits: AtomicU64,
 }
 
 /// The right to commit to a table; one writer has it.
@@ -119,7 +64,16 @@ pub(crate) type WriteLock = OwnedMutexGuard<()>;
 
 impl Log {
     pub fn new(id: TableId, clock: Arc<Clock>) -> Log {
-        Log { id, clock, writing: Arc::default(), latest: Mutex::default(), times: Mutex::default() }
+        Log {
+            id,
+            clock,
+            writing: Arc::default(),
+            latest: Mutex::default(),
+            times: Mutex::default(),
+            waiting: Waiting::default(),
+            stagings: Stagings::default(),
+            commits: AtomicU64::new(0),
+        }
     }
 
     /// Waits until no other statement writes the table.
@@ -131,6 +85,7 @@ impl Log {
     pub async fn create(&self, table: &TableHandle) -> Result<()> {
         let comment = table.row.comment.clone().unwrap_or_default();
         let properties = [("delta.enableChangeDataFeed", "true"), ("delta.checkpointInterval", CHECKPOINT_INTERVAL)];
+        let timestamp = (TIMESTAMP_KEY.to_string(), Value::from(self.clock.next()));
         let created = CreateBuilder::new()
             .with_log_store(self.store(Arc::clone(&table.store)))
             .with_save_mode(SaveMode::ErrorIfExists)
@@ -138,96 +93,81 @@ impl Log {
             .with_comment(comment)
             .with_columns(delta_fields(&table.row.columns)?)
             .with_configuration(properties.map(|(key, value)| (key, Some(value))))
-            .with_commit_properties(CommitProperties::default().with_metadata([self.timestamp()]))
+            .with_commit_properties(CommitProperties::default().with_metadata([timestamp]))
             .await
             .map_err(from_delta)?;
-        self.set_latest(Snapshot::new(created.snapshot().map_err(from_delta)?.clone())?);
+        self.remember(Snapshot::of(created.snapshot().map_err(from_delta)?)?);
         Ok(())
     }
 
     /// The latest version. What this process committed is known; one request asks for commits of others.
     pub async fn latest(&self, store: &Arc<dyn ObjectStore>) -> Result<Snapshot> {
-        let Some(known) = self.known() else {
-            let state = DeltaTableState::try_new(&self.store(Arc::clone(store)), None).await.map_err(from_delta)?;
-            return self.remember(Snapshot::new(state)?);
-        };
-        let next = format!("_delta_log/{:020}.json", known.version() + 1).into();
-        match store.head(&next).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(known),
-            Err(error) => Err(from_store(error)),
-            Ok(_) => {
-                let mut state = known.state.as_ref().clone();
-                state.update(&self.store(Arc::clone(store)), None).await.map_err(from_delta)?;
-                self.remember(Snapshot::new(state)?)
-            }
+        let Some(mut snapshot) = self.known() else { return self.load(store).await };
+        while let Some(entry) = Entry::read(store, snapshot.version() + 1).await? {
+            snapshot = match entry.changes() {
+                Some(changes) => snapshot.after(&changes)?,
+                None => return self.load(store).await,
+            };
         }
+        Ok(self.remember(snapshot))
+    }
+
+    /// The latest version, replayed from the log.
+    async fn load(&self, store: &Arc<dyn ObjectStore>) -> Result<Snapshot> {
+        Ok(self.remember(self.replay(store, None).await?))
     }
 
     /// An earlier version.
     pub async fn at(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Snapshot> {
-        let state =
-            DeltaTableState::try_new(&self.store(Arc::clone(store)), Some(version)).await.map_err(from_delta)?;
-        Snapshot::new(state)
+        self.replay(store, Some(version)).await
     }
 
-    /// Commits on top of `base`. Runs to its end even if the caller goes away, so that it never leaves files half owned.
-    pub async fn commit(
-        self: &Arc<Self>,
-        store: &Arc<dyn ObjectStore>,
-        base: &Snapshot,
-        changes: Changes,
-        staging: Staging,
+    async fn replay(&self, store: &Arc<dyn ObjectStore>, version: Option<Version>) -> Result<Snapshot> {
+        let state = DeltaTableState::try_new(&self.store(Arc::clone(store)), version).await.map_err(from_delta)?;
+        Snapshot::of(&state)
+    }
+
+    /// Writes the version after `base`.
+    ///
+    /// # Errors
+    /// 40001 when another writer has made that version, or `base` lacks a file that the changes remove. After any other
+    /// error of the storage the version may have been made.
+    pub async fn commit(&self, store: &Arc<dyn ObjectStore>, base: &Snapshot, changes: &Changes) -> Result<Snapshot> {
+        base.check_fits(changes)?;
+        let version = base.version() + 1;
+        let stamp = Stamp { id: self.clock.random_id(), at: self.clock.next() };
+        let entry = changes.to_entry(&stamp)?;
+        let put = store.put_opts(&entry_path(version), entry.into(), PutMode::Create.into()).await;
+        if let Err(error) = put {
+            check_made(store, version, &stamp, error).await?;
+        }
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        match changes.metadata {
+            Some(_) => self.load(store).await,
+            None => Ok(self.remember(base.after(changes)?)),
+        }
+    }
+
+    /// Commits in a task of its own, which a caller that goes away does not stop, and then lets the next writer on.
+    ///
+    /// # Errors
+    /// As [`Log::commit`].
+    pub async fn commit_staged(
+        self: Arc<Self>,
+        store: Arc<dyn ObjectStore>,
+        base: Snapshot,
+        changes: Arc<Changes>,
+        staging: Arc<Staging>,
         lock: WriteLock,
     ) -> Result<()> {
-        let log = Arc::clone(self);
-        let base = base.clone();
-        let log_store = self.store(Arc::clone(store));
+        let log = self;
         let commit = tokio::spawn(async move {
-            let committed = log.write(log_store, &base, &changes).await;
-            match &committed {
-                Ok(()) => staging.keep_only(changes.paths()).await,
-                Err(error) if error.code() == lakeport_base::Sqlstate::SERIALIZATION_FAILURE => staging.discard().await,
-                // After any other failure the commit may have been stored.
-                Err(_) => staging.keep(),
-            }
+            let committed = log.commit(&store, &base, &changes).await;
+            staging.settle(&committed, &changes).await;
             drop(lock);
-            committed
+            committed.map(drop)
         });
-        commit.await.map_err(Error::internal)?
-    }
-
-    async fn write(&self, store: LogStoreRef, base: &Snapshot, changes: &Changes) -> Result<()> {
-        let metadata = changes.info.iter().cloned().chain([self.timestamp()]);
-        let application = changes.application.iter().map(|id| Transaction::new(id, 1)).collect();
-        let properties = CommitProperties::default()
-            .with_metadata(metadata)
-            .with_application_transactions(application)
-            .with_max_retries(if changes.is_append() { APPEND_RETRIES } else { 0 });
-        let committed = CommitBuilder::from(properties)
-            .with_actions(changes.actions())
-            .build(Some(base.state.as_ref()), store, changes.operation())
-            .await
-            .map_err(from_delta)?;
-        self.set_latest(Snapshot::new(committed.snapshot())?);
-        Ok(())
-    }
-
-    /// Commits new metadata.
-    pub async fn commit_metadata(
-        &self,
-        store: &Arc<dyn ObjectStore>,
-        base: &Snapshot,
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-    ) -> Result<()> {
-        let committed =
-            CommitBuilder::from(CommitProperties::default().with_metadata([self.timestamp()]).with_max_retries(0))
-                .with_actions(actions)
-                .build(Some(base.state.as_ref()), self.store(Arc::clone(store)), operation)
-                .await
-                .map_err(from_delta)?;
-        self.set_latest(Snapshot::new(committed.snapshot())?);
-        Ok(())
+        commit.await.map_err(lakeport_core::Error::internal)?
     }
 
     /// The log as delta-rs opens it, on exactly this store.
@@ -236,29 +176,63 @@ impl Log {
         default_logstore(Arc::clone(&store), store, &url, &StorageConfig::default())
     }
 
+    /// A place for files on their way into the table.
+    pub fn staging(&self, store: &Arc<dyn ObjectStore>) -> Staging {
+        self.stagings.open(store)
+    }
+
+    /// Files that writes of this process have staged and not committed.
+    pub fn staged_files(&self) -> HashSet<Path> {
+        self.stagings.files()
+    }
+
+    /// Commits of this process since the last upkeep.
+    pub fn commits_since_upkeep(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count commits anew.
+    pub fn start_upkeep(&self) {
+        self.commits.store(0, Ordering::Relaxed);
+    }
+
     /// Milliseconds since the epoch, for deletion times.
     pub fn now_ms(&self) -> i64 {
         self.clock.now() / 1000
     }
 
-    fn timestamp(&self) -> (String, Value) {
-        (TIMESTAMP_KEY.to_string(), Value::from(self.clock.next()))
-    }
-
+    /// The latest version known, unless it was looked at too long ago to be trusted.
     fn known(&self) -> Option<Snapshot> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn remember(&self, snapshot: Snapshot) -> Result<Snapshot> {
-        self.set_latest(snapshot.clone());
-        Ok(snapshot)
+        let latest = self.latest_known();
+        let known = latest.as_ref().filter(|known| self.clock.now() - known.at < TRUSTED_MICROS);
+        known.map(|known| known.snapshot.clone())
     }
 
     /// Never goes back: a slow reader may finish after a commit.
-    fn set_latest(&self, snapshot: Snapshot) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.as_ref().is_none_or(|known| known.version() <= snapshot.version()) {
-            *latest = Some(snapshot);
+    fn remember(&self, snapshot: Snapshot) -> Snapshot {
+        let at = self.clock.now();
+        let mut latest = self.latest_known();
+        if latest.as_ref().is_none_or(|known| known.snapshot.version() <= snapshot.version()) {
+            *latest = Some(Known { snapshot: snapshot.clone(), at });
         }
+        snapshot
+    }
+
+    fn latest_known(&self) -> MutexGuard<'_, Option<Known>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a commit was made although the request for it failed: its answer may have been lost.
+async fn check_made(
+    store: &Arc<dyn ObjectStore>,
+    version: Version,
+    stamp: &Stamp,
+    error: object_store::Error,
+) -> Result<()> {
+    match Entry::read(store, version).await {
+        Ok(Some(entry)) if entry.is_of(stamp) => Ok(()),
+        Ok(Some(_)) => Err(conflict()),
+        Ok(None) | Err(_) => Err(from_store(error)),
     }
 }

@@ -61,7 +61,7 @@ impl FileScan {
         let schema = self.table_schema.file_schema();
         let with_position = !self.table_schema.table_partition_cols().is_empty();
         let partitioned = |(index, file): (usize, &DataFile)| {
-            let part = PartitionedFile::new(file.path.clone(), file.bytes);
+            let part = PartitionedFile::new(file.path.as_ref(), file.bytes);
             let values = if with_position { vec![ScalarValue::Int32(Some(index as i32))] } else { Vec::new() };
             part.with_partition_values(values).with_statistics(Arc::new(file.statistics(schema)))
         };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow_array::RecordBatch;
 use arrow_cast::cast;
@@ -26,7 +26,8 @@ use object_store::{
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::error::{from_arrow, from_delta};
+use super::entry::Changes;
+use crate::error::{from_arrow, from_delta, is_conflict};
 use crate::key::quoted;
 
 /// Files are closed at about this size.
@@ -42,11 +43,28 @@ pub(crate) struct Staging {
     store: Arc<Recording>,
 }
 
-impl Staging {
-    pub fn new(store: Arc<dyn ObjectStore>) -> Staging {
-        Staging { store: Arc::new(Recording { inner: store, written: Mutex::default() }) }
+/// The stagings of one table's writes.
+#[derive(Default)]
+pub(crate) struct Stagings(Mutex<Vec<Weak<Recording>>>);
+
+impl Stagings {
+    /// A new staging.
+    pub fn open(&self, store: &Arc<dyn ObjectStore>) -> Staging {
+        let store = Arc::new(Recording { inner: Arc::clone(store), written: Mutex::default() });
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|staging| staging.strong_count() > 0);
+        open.push(Arc::downgrade(&store));
+        Staging { store }
     }
 
+    /// The files that are staged now.
+    pub fn files(&self) -> HashSet<Path> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().filter_map(Weak::upgrade).flat_map(|staging| staging.written().clone()).collect()
+    }
+}
+
+impl Staging {
     /// A writer of data files.
     pub fn data_writer(&self, table: &model::Table) -> Result<FileWriter> {
         FileWriter::new(Arc::clone(&self.store), file_schema(table), Path::default())
@@ -60,15 +78,24 @@ impl Staging {
         FileWriter::new(Arc::clone(&self.store), Arc::new(Schema::new(fields)), Path::from(CHANGE_FOLDER))
     }
 
-    /// Keeps the files, for a commit may name them.
-    pub fn keep(&self) {
-        self.store.written().clear();
+    /// Keeps the files that a commit named and deletes the rest, which later statements of a block replaced. After a
+    /// conflict the files wait for the next attempt; after any other failure the commit may have been made, so they
+    /// stay for good.
+    pub async fn settle<T>(&self, committed: &Result<T>, changes: &Changes) {
+        match committed {
+            Ok(_) => {
+                let named = changes.paths();
+                self.store.written().retain(|path| !named.contains(path.as_ref()));
+                self.discard().await;
+            }
+            Err(error) if is_conflict(error) => {}
+            Err(_) => self.store.written().clear(),
+        }
     }
 
-    /// Keeps the files that a commit names. The rest, which later statements of a block replaced, are deleted.
-    pub async fn keep_only(&self, named: HashSet<&str>) {
-        self.store.written().retain(|path| !named.contains(path.as_ref()));
-        self.discard().await;
+    /// Keeps the files for good: somebody else knows of them.
+    pub fn keep(&self) {
+        self.store.written().clear();
     }
 
     /// Takes over the files of another staging.

@@ -1,5 +1,7 @@
 //! One table in memory and the engine on it.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -7,12 +9,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt};
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Env, QualifiedName, SqlType};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
-use lakeport_core::engine::{Engine, QueryContext, Relation, Relations, TableHandle};
+use lakeport_core::engine::{Engine, QueryContext, Relation, Relations, TableHandle, Upkeep, UpkeepDone};
 use lakeport_engine::{DataFusionEngine, EngineOptions};
 use lakeport_sql::Statement;
 use object_store::memory::InMemory;
@@ -44,12 +47,50 @@ impl Relations for OneTable {
 
 impl Bench {
     pub async fn new() -> Bench {
+        let table = TableHandle { row: Arc::new(table_row()), store: Arc::new(InMemory::new()) };
+        let bench = Bench::on(table, Env::system());
+        bench.engine.create_table(&bench.table).await.expect("a step of the test");
+        bench
+    }
+
+    fn on(table: TableHandle, env: Env) -> Bench {
         let spill = tempfile::tempdir().expect("a step of the test");
         let options = EngineOptions { memory_bytes: 256 << 20, spill_dir: spill.path().to_path_buf(), parallelism: 2 };
-        let engine = DataFusionEngine::new(options, Env::system()).expect("a step of the test");
-        let table = TableHandle { row: Arc::new(table_row()), store: Arc::new(InMemory::new()) };
-        engine.create_table(&table).await.expect("a step of the test");
+        let engine = DataFusionEngine::new(options, env).expect("a step of the test");
         Bench { engine, table, _spill: spill }
+    }
+
+    /// Another process on the same table; its clock is so far ahead.
+    pub fn beside(&self, ahead: TimeDelta) -> Bench {
+        let env = Env::system();
+        Bench::on(self.table.clone(), Env::with_clock(move || env.now() + ahead))
+    }
+
+    /// Looks after the table; with `keep` also deletes what no moment of so long back needs.
+    pub async fn upkeep(&self, ahead: TimeDelta, keep: Option<TimeDelta>) -> UpkeepDone {
+        let since = Env::system().now() + ahead - keep.unwrap_or_default();
+        let upkeep =
+            Upkeep { vacuum: keep.is_some(), keep_since: since.timestamp_micros(), cancel: Default::default() };
+        self.engine.upkeep(&self.table, &upkeep).await.expect("a step of the test")
+    }
+
+    /// The log's entries that are there.
+    pub async fn commits(&self) -> usize {
+        self.log().await.len()
+    }
+
+    /// The data files that are there, change data aside.
+    pub async fn data_files(&self) -> usize {
+        let files: Vec<_> = self.table.store.list(None).try_collect().await.expect("a step of the test");
+        files.iter().filter(|file| !file.location.as_ref().starts_with('_')).count()
+    }
+
+    /// The rows at a moment, in microseconds since the epoch.
+    pub async fn rows_at(&self, moment: i64) -> Result<usize> {
+        let cx = QueryContext { as_of: Some(moment), ..self.context(None) };
+        let found = self.engine.query(&cx, "SELECT id FROM t", &[]).await?;
+        let batches: Vec<RecordBatch> = found.batches.try_collect().await?;
+        Ok(batches.iter().map(RecordBatch::num_rows).sum())
     }
 
     fn context(&self, transaction: Option<u64>) -> QueryContext {

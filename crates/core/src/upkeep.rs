@@ -1,0 +1,128 @@
+//! When tables are looked after: those that are written soon after, all of them from time to time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lakeport_base::id::TableId;
+use lakeport_catalog::model::Table;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::directory::Directory;
+use crate::engine::{Upkeep, UpkeepDone};
+use crate::error::Result;
+use crate::server::Server;
+use crate::setting;
+
+/// How often the engine is asked for tables that were written a lot.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How often every table is looked after, and what is not needed any more is deleted.
+const SWEEP_PERIOD: Duration = Duration::from_secs(3600);
+/// Wait after the start before the first sweep, and part of `gc.ttl` between sweeps when that is short.
+const SWEEP_WAIT: Duration = Duration::from_secs(60);
+
+/// What upkeep has done since the server started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpkeepCounts {
+    /// Tables looked after, one for each time.
+    pub runs: u64,
+    pub failures: u64,
+    pub done: UpkeepDone,
+}
+
+/// The upkeep of one server's tables.
+#[derive(Default)]
+pub struct Housekeeping {
+    counts: Mutex<UpkeepCounts>,
+}
+
+impl Housekeeping {
+    /// What was done so far.
+    pub fn counts(&self) -> UpkeepCounts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks after tables, one at a time, until `shutdown` fires.
+    pub async fn run(server: Arc<Server>, shutdown: CancellationToken) {
+        let mut sweep_at = Instant::now() + SWEEP_WAIT;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(LOOK_PERIOD) => {}
+            }
+            let round = if Instant::now() < sweep_at {
+                look(&server, &shutdown).await
+            } else {
+                sweep(&server, &shutdown).await.map(|wait| sweep_at = Instant::now() + wait)
+            };
+            if let Err(error) = round {
+                tracing::warn!(%error, "tables not looked after");
+            }
+        }
+    }
+
+    fn count(&self, outcome: Option<UpkeepDone>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.runs += 1;
+        match outcome {
+            None => counts.failures += 1,
+            Some(done) => {
+                counts.done.merged_files += done.merged_files;
+                counts.done.checkpoints += done.checkpoints;
+                counts.done.deleted_files += done.deleted_files;
+                counts.done.deleted_entries += done.deleted_entries;
+            }
+        }
+    }
+}
+
+/// Looks after the tables that have been written a lot.
+async fn look(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<()> {
+    let due = server.config.engine.due_for_upkeep();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let directory = server.directory().await?;
+    for table in due.iter().filter_map(|id: &TableId| directory.tables.get(id)) {
+        look_after(server, &directory, table, false, shutdown).await;
+    }
+    Ok(())
+}
+
+/// Looks after every table; answers when to do so again.
+async fn sweep(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<Duration> {
+    let directory = server.directory().await?;
+    for table in directory.tables.values() {
+        look_after(server, &directory, table, true, shutdown).await;
+    }
+    Ok(setting::GC_TTL.duration(&directory).clamp(SWEEP_WAIT, SWEEP_PERIOD))
+}
+
+async fn look_after(
+    server: &Arc<Server>,
+    directory: &Directory,
+    table: &Arc<Table>,
+    vacuum: bool,
+    shutdown: &CancellationToken,
+) {
+    if shutdown.is_cancelled() {
+        return;
+    }
+    let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
+    let keep_since = server.config.env.now_micros().saturating_sub(ttl_micros);
+    let upkeep = Upkeep { vacuum, keep_since, cancel: shutdown.clone() };
+    let outcome = match server.table_handle(directory, table).await {
+        Ok(handle) => server.config.engine.upkeep(&handle, &upkeep).await,
+        Err(error) => Err(error),
+    };
+    match &outcome {
+        Ok(done) if *done == UpkeepDone::default() => {}
+        Ok(done) => tracing::info!(table = %table.id, ?done, "table looked after"),
+        Err(_) if shutdown.is_cancelled() => {}
+        Err(error) => {
+            let source = std::error::Error::source(error);
+            tracing::warn!(table = %table.id, %error, source = ?source, "table not looked after");
+        }
+    }
+    server.housekeeping.count(outcome.ok());
+}
