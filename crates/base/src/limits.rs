@@ -18,6 +18,8 @@ pub const CALL_COST_MAX: u64 = 1 << 19;
 pub const BATCH_ROWS: usize = 8192;
 /// Longest row of an imported text file, in bytes.
 pub const IMPORT_ROW_BYTES_MAX: usize = 64 << 20;
+/// Largest block of an imported Avro file, in bytes, before and after decompression; a reader holds one.
+pub const IMPORT_BLOCK_BYTES_MAX: usize = 128 << 20;
 /// Files one IMPORT may read.
 pub const IMPORT_FILES_MAX: usize = 100_000;
 /// Progress notices waiting for a slow client.

@@ -5,8 +5,10 @@
 //! nobody sees. `task` keeps account of the parts, so that a restart goes on where it stopped, and makes them rows of the
 //! table in one append.
 
+mod avro;
 mod batch;
 mod bytes;
+mod columns;
 mod csv;
 mod delimited;
 mod ndjson;

@@ -5,16 +5,18 @@ use lakeport_base::Sqlstate;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
+const AVRO: &str = "AVRO";
 const CSV: &str = "CSV";
 const DELIMITED: &str = "DELIMITED";
 const NDJSON: &str = "NDJSON";
 const PARQUET: &str = "PARQUET";
 /// The formats that can be imported.
-const FORMATS: &[&str] = &[CSV, DELIMITED, NDJSON, PARQUET];
+const FORMATS: &[&str] = &[AVRO, CSV, DELIMITED, NDJSON, PARQUET];
 /// Those of rows that stand by themselves, so that a wrong one can be left out.
 const TEXTS: &[&str] = &[CSV, DELIMITED, NDJSON];
 
-/// Every option. Those without a format belong to formats of CockroachDB that are not read here.
+/// Every option. Those without a format belong to forms of CockroachDB's that are not read here: Avro outside of
+/// container files.
 pub const OPTIONS: OptionTable = OptionTable {
     verb: "import",
     formats: FORMATS,
@@ -39,7 +41,7 @@ pub const OPTIONS: OptionTable = OptionTable {
         OptionRow::value("schema_uri", &[]),
         OptionRow::value("skip", &[CSV, DELIMITED]),
         OptionRow::flag("strict_quotes", &[CSV]),
-        OptionRow::flag("strict_validation", &[NDJSON, PARQUET]),
+        OptionRow::flag("strict_validation", &[AVRO, NDJSON, PARQUET]),
     ],
 };
 
@@ -59,6 +61,10 @@ pub struct ImportOptions {
 /// The format of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Format {
+    /// `strict`: the columns of the file must be the table's.
+    Avro {
+        strict: bool,
+    },
     Csv(CsvOptions),
     Delimited(DelimitedOptions),
     /// `strict`: a field that is no column is an error.
@@ -122,6 +128,7 @@ impl ImportOptions {
         OPTIONS.check(format, values)?;
         let strict = values.has("strict_validation");
         let parsed = match format {
+            AVRO => Format::Avro { strict },
             DELIMITED => Format::Delimited(DelimitedOptions::parse(values)?),
             NDJSON => Format::Ndjson { strict },
             PARQUET => Format::Parquet { strict },
@@ -259,7 +266,8 @@ mod tests {
             ("CSV", "decompress", "rar", "unsupported compression value: \"rar\" for option decompress"),
             ("PARQUET", "delimiter", ";", "invalid option \"delimiter\" specified for PARQUET import format"),
             ("CSV", "schema", "x", "invalid option \"schema\" specified for CSV import format"),
-            ("AVRO", "skip", "1", "unsupported import format: \"avro\""),
+            ("XML", "skip", "1", "unsupported import format: \"xml\""),
+            ("AVRO", "skip", "1", "invalid option \"skip\" specified for AVRO import format"),
             ("DELIMITED", "fields_terminated_by", "ab", "invalid fields_terminated_by value \"ab\""),
             ("DELIMITED", "fields_terminated_by", "\"", "'\"' has two meanings"),
             ("DELIMITED", "delimiter", ";", "invalid option \"delimiter\" specified for DELIMITED import format"),

@@ -98,7 +98,12 @@ fn part_bytes(total: u64) -> u64 {
 /// Compressed text has no middle to start from, and one file of rejected rows comes from one reader.
 fn can_be_cut(file: &SourceFile, options: &ImportOptions) -> bool {
     let plain = options.decompress.of_file(file.meta.location.as_ref()) == Decompress::None;
-    file.ranged && !options.save_rejected && (plain || matches!(options.format, Format::Parquet { .. }))
+    let fits = match options.format {
+        Format::Avro { .. } => false,
+        Format::Parquet { .. } => true,
+        Format::Csv(_) | Format::Delimited(_) | Format::Ndjson { .. } => plain,
+    };
+    file.ranged && !options.save_rejected && fits
 }
 
 fn ranges(size: u64, full: u64) -> impl Iterator<Item = Range<u64>> {

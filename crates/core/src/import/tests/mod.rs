@@ -1,3 +1,4 @@
+mod avro;
 mod bad_files;
 mod compression;
 mod delimited;

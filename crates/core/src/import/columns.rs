@@ -1,0 +1,138 @@
+//! Columns of files that describe themselves: matched to the table's by name, and cast.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, make_array, new_null_array};
+use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
+use arrow_schema::{DataType, Fields};
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_catalog::model::Column;
+
+use super::batch::Target;
+use crate::error::{Error, Result};
+use crate::rows::arrow_type;
+use crate::value::{ColumnBuilder, TextColumn};
+
+/// For each of the table's columns, the position of the file's column, if there is one.
+pub(super) struct Matched(Vec<Option<usize>>);
+
+impl Matched {
+    /// # Errors
+    /// With `strict`, 42703 for a column that only the table or only the file has.
+    pub fn new(fields: &Fields, target: &Target, strict: bool) -> Result<Matched> {
+        let find = |name: &str| {
+            let exact = fields.iter().position(|field| field.name() == name);
+            exact.or_else(|| fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)))
+        };
+        let positions: Vec<Option<usize>> = target.columns.iter().map(|column| find(&column.name)).collect();
+        if !strict {
+            return Ok(Matched(positions));
+        }
+        let undefined = |message| Err(Error::new(Sqlstate::UNDEFINED_COLUMN, message));
+        if let Some(missing) = positions.iter().position(Option::is_none) {
+            return undefined(format!("column {:?} is not in the file", target.columns[missing].name));
+        }
+        match fields.iter().enumerate().find(|(index, _)| !positions.contains(&Some(*index))) {
+            Some((_, field)) => undefined(format!("column {:?} of the file is no column of the table", field.name())),
+            None => Ok(Matched(positions)),
+        }
+    }
+
+    /// Positions among all columns of the file.
+    pub fn all(&self) -> &[Option<usize>] {
+        &self.0
+    }
+
+    /// The columns of the file that are wanted, each once, in its order.
+    pub fn chosen(&self) -> Vec<usize> {
+        let mut chosen: Vec<usize> = self.0.iter().flatten().copied().collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+
+    /// Positions among the chosen columns.
+    pub fn among_chosen(&self) -> Vec<Option<usize>> {
+        let chosen = self.chosen();
+        self.0.iter().map(|position| chosen.binary_search(position.as_ref()?).ok()).collect()
+    }
+}
+
+/// A batch of the file as the table has it; `positions` are those of the table's columns in the batch.
+pub(super) fn converted(batch: &RecordBatch, positions: &[Option<usize>], target: &Target) -> Result<RecordBatch> {
+    let arrays = target.columns.iter().zip(positions).map(|(column, position)| match position {
+        Some(position) => {
+            let field = batch.schema_ref().field(*position);
+            let array = batch.column(*position);
+            convert(array, &crate::rows::sql_type(field), column)
+                .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))
+        }
+        None => Ok(new_null_array(&arrow_type(&column.ty), batch.num_rows())),
+    });
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    RecordBatch::try_new(target.schema.clone(), arrays).map_err(Error::internal)
+}
+
+/// A column of the file as the table has it. Texts go through the same readings as in CSV.
+fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef> {
+    let to = arrow_type(&column.ty);
+    if column.ty == SqlType::Text && is_text(array.data_type()) {
+        return cast(array, &to);
+    }
+    if is_text(array.data_type()) || to == DataType::Utf8 {
+        return through_text(array, from, &column.ty);
+    }
+    if !can_cast_types(array.data_type(), &to) {
+        let message = format!("the file has values of type {}", array.data_type());
+        return Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message));
+    }
+    cast(array, &to)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
+    }
+}
+
+/// Casts exactly. Times without a zone are taken for UTC.
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if let (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) = (array.data_type(), to) {
+        let local = cast(array, &DataType::Timestamp(*unit, None))?;
+        let data = local.to_data().into_builder().data_type(to.clone()).build().map_err(Error::internal)?;
+        return Ok(make_array(data));
+    }
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &exact)
+        .map_err(|error| Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
+}
+
+fn through_text(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayRef> {
+    let mut builder = ColumnBuilder::new(to, array.len());
+    if let (SqlType::Uuid, DataType::FixedSizeBinary(16)) = (to, array.data_type()) {
+        for value in array.as_fixed_size_binary() {
+            match value {
+                Some(bytes) => builder.append_text(&hexadecimal(bytes))?,
+                None => builder.append_null(),
+            }
+        }
+        return Ok(builder.finish());
+    }
+    let texts = TextColumn::new(array, from);
+    let mut text = String::new();
+    for row in 0..array.len() {
+        if texts.is_null(row) {
+            builder.append_null();
+            continue;
+        }
+        text.clear();
+        texts.write(row, &mut text).map_err(Error::internal)?;
+        builder.append_text(&text)?;
+    }
+    Ok(builder.finish())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
