@@ -32,8 +32,9 @@ use lakeport_base::id::TableId;
 
 use crate::engine::StagedRows;
 
-pub use options::{CsvOptions, Decompress, DelimitedOptions, Format, ImportOptions};
+pub use options::{AvroForm, AvroOptions, CsvOptions, Decompress, DelimitedOptions, Format, ImportOptions};
 pub use part::Extent;
+pub(crate) use source::read_small;
 pub use stage::StagedPart;
 pub use task::ImportTask;
 pub(crate) use task::columns_of;

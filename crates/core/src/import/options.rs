@@ -2,6 +2,7 @@
 
 use lakeport_base::Sqlstate;
 
+use super::avro::shape;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
@@ -15,16 +16,15 @@ const FORMATS: &[&str] = &[AVRO, CSV, DELIMITED, NDJSON, PARQUET];
 /// Those of rows that stand by themselves, so that a wrong one can be left out.
 const TEXTS: &[&str] = &[CSV, DELIMITED, NDJSON];
 
-/// Every option. Those without a format belong to forms of CockroachDB's that are not read here: Avro outside of
-/// container files.
+/// Every option.
 pub const OPTIONS: OptionTable = OptionTable {
     verb: "import",
     formats: FORMATS,
     rows: &[
         OptionRow::flag("allow_quoted_null", &[CSV]),
         OptionRow::value("comment", &[CSV]),
-        OptionRow::flag("data_as_binary_records", &[]),
-        OptionRow::flag("data_as_json_records", &[]),
+        OptionRow::flag("data_as_binary_records", &[AVRO]),
+        OptionRow::flag("data_as_json_records", &[AVRO]),
         OptionRow::value("decompress", FORMATS),
         OptionRow::value("delimiter", &[CSV]),
         OptionRow::flag("detached", FORMATS),
@@ -34,11 +34,11 @@ pub const OPTIONS: OptionTable = OptionTable {
         OptionRow::value("fields_escaped_by", &[DELIMITED]),
         OptionRow::value("fields_terminated_by", &[DELIMITED]),
         OptionRow::value("nullif", &[CSV, DELIMITED]),
-        OptionRow::value("records_terminated_by", &[]),
+        OptionRow::value("records_terminated_by", &[AVRO]),
         OptionRow::value("row_limit", FORMATS),
         OptionRow::value("rows_terminated_by", &[DELIMITED]),
-        OptionRow::value("schema", &[]),
-        OptionRow::value("schema_uri", &[]),
+        OptionRow::value("schema", &[AVRO]),
+        OptionRow::value("schema_uri", &[AVRO]),
         OptionRow::value("skip", &[CSV, DELIMITED]),
         OptionRow::flag("strict_quotes", &[CSV]),
         OptionRow::flag("strict_validation", &[AVRO, NDJSON, PARQUET]),
@@ -61,10 +61,7 @@ pub struct ImportOptions {
 /// The format of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Format {
-    /// `strict`: the columns of the file must be the table's.
-    Avro {
-        strict: bool,
-    },
+    Avro(AvroOptions),
     Csv(CsvOptions),
     Delimited(DelimitedOptions),
     /// `strict`: a field that is no column is an error.
@@ -74,6 +71,29 @@ pub enum Format {
     /// `strict`: the columns of the file must be the table's.
     Parquet {
         strict: bool,
+    },
+}
+
+/// How Avro is to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AvroOptions {
+    /// The columns of the data must be the table's.
+    pub strict: bool,
+    pub form: AvroForm,
+}
+
+/// What an Avro file consists of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AvroForm {
+    /// A container, which holds its schema.
+    Container,
+    /// Nothing but records.
+    Records {
+        /// JSON.
+        schema: String,
+        json: bool,
+        /// The byte after each record; `None`: JSON ends with its line, binary needs no end.
+        record_end: Option<u8>,
     },
 }
 
@@ -128,7 +148,7 @@ impl ImportOptions {
         OPTIONS.check(format, values)?;
         let strict = values.has("strict_validation");
         let parsed = match format {
-            AVRO => Format::Avro { strict },
+            AVRO => Format::Avro(AvroOptions::parse(values)?),
             DELIMITED => Format::Delimited(DelimitedOptions::parse(values)?),
             NDJSON => Format::Ndjson { strict },
             PARQUET => Format::Parquet { strict },
@@ -144,6 +164,39 @@ impl ImportOptions {
         let save_rejected = values.has("experimental_save_rejected");
         let glob = !values.has("disable_glob_matching");
         Ok(ImportOptions { format: parsed, decompress, row_limit, glob, save_rejected })
+    }
+}
+
+impl AvroOptions {
+    fn parse(values: &Values) -> Result<AvroOptions> {
+        let strict = values.has("strict_validation");
+        let (json, binary) = (values.has("data_as_json_records"), values.has("data_as_binary_records"));
+        if json && binary {
+            return Err(Error::invalid("only one of the data_as_json_records or data_as_binary_records can be set"));
+        }
+        let described = ["schema", "schema_uri", "records_terminated_by"].iter().find(|name| values.has(name));
+        if !json && !binary {
+            return match described {
+                None => Ok(AvroOptions { strict, form: AvroForm::Container }),
+                Some(name) => Err(Error::invalid(format!("option {name:?} cannot be used for container files"))
+                    .with_hint("data_as_json_records or data_as_binary_records reads files without a schema")),
+            };
+        }
+        if values.has("schema") && values.has("schema_uri") {
+            return Err(Error::invalid("only one of schema or schema_uri can be set"));
+        }
+        let missing = || Error::invalid("schema or schema_uri must be set for records without a container");
+        let schema = match values.get("schema_uri") {
+            // Read before the job is made.
+            Some(_) => String::new(),
+            None => values.get("schema").ok_or_else(missing)?.to_string(),
+        };
+        if !schema.is_empty() {
+            shape::Schema::parse(&schema)?;
+        }
+        let end = values.get("records_terminated_by");
+        let record_end = end.map(|text| one_character("records_terminated_by", text)).transpose()?;
+        Ok(AvroOptions { strict, form: AvroForm::Records { schema, json, record_end } })
     }
 }
 

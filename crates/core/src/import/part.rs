@@ -99,7 +99,7 @@ fn part_bytes(total: u64) -> u64 {
 fn can_be_cut(file: &SourceFile, options: &ImportOptions) -> bool {
     let plain = options.decompress.of_file(file.meta.location.as_ref()) == Decompress::None;
     let fits = match options.format {
-        Format::Avro { .. } => false,
+        Format::Avro(_) => false,
         Format::Parquet { .. } => true,
         Format::Csv(_) | Format::Delimited(_) | Format::Ndjson { .. } => plain,
     };

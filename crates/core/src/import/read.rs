@@ -48,8 +48,8 @@ async fn read_file(plan: &Plan, file: &SourceFile, sink: &Sink) -> Result<()> {
         return parquet::read(plan, file, 0..u64::MAX, sink).await;
     }
     let pieces = bytes::open(file, plan.options.decompress, plan.meter.clone()).await?;
-    if let Format::Avro { strict } = plan.options.format {
-        return avro::read(pieces, strict, &plan.target, sink).await;
+    if let Format::Avro(options) = &plan.options.format {
+        return avro::read(pieces, options, &plan.target, sink).await;
     }
     let mut rejected = plan.options.save_rejected.then(Rejected::default);
     read_text(plan, Input { pieces, start: Start::OF_FILE, end: u64::MAX }, rejected.as_mut(), sink).await?;
@@ -79,6 +79,6 @@ async fn read_text(plan: &Plan, input: Input, rejected: Option<&mut Rejected>, s
         Format::Csv(options) => text::read(Csv::new(options, target), input, target, rejected, sink).await,
         Format::Delimited(options) => text::read(Delimited::new(options, target), input, target, rejected, sink).await,
         Format::Ndjson { strict } => text::read(Ndjson::new(*strict, target), input, target, rejected, sink).await,
-        Format::Avro { .. } | Format::Parquet { .. } => Err(Error::internal("no format of text")),
+        Format::Avro(_) | Format::Parquet { .. } => Err(Error::internal("no format of text")),
     }
 }

@@ -18,6 +18,9 @@ use crate::server::Server;
 /// Characters that make a path a pattern.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
+/// Largest file that is read at once, in bytes.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
+
 /// A file to be read.
 #[derive(Clone)]
 pub(super) struct SourceFile {
@@ -47,7 +50,7 @@ pub(super) async fn files(
         if options.save_rejected {
             server.require_writable(uri).await?;
         }
-        files.extend(files_of(server, user, uri, options).await?);
+        files.extend(files_of(server, user, uri, Some(options)).await?);
         if files.len() > IMPORT_FILES_MAX {
             return Err(Error::new(
                 Sqlstate::PROGRAM_LIMIT_EXCEEDED,
@@ -59,7 +62,31 @@ pub(super) async fn files(
     Ok(files)
 }
 
-async fn files_of(server: &Arc<Server>, user: &str, text: &str, options: &ImportOptions) -> Result<Vec<SourceFile>> {
+/// The text of one small file, after a check that the user may read it.
+///
+/// # Errors
+/// As [`files`]; 54000 for a file that is not small, 22021 for one that is no text.
+pub(crate) async fn read_small(server: &Arc<Server>, subject: Subject<'_>, uri: &str) -> Result<String> {
+    server.authorise_uri(subject, uri).await?;
+    let file = files_of(server, subject.user, uri, None).await?.remove(0);
+    if file.meta.size > SMALL_BYTES_MAX {
+        let message = format!("{}: larger than {} MiB", file.name, SMALL_BYTES_MAX >> 20);
+        return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    let opened = file.store.get(&file.meta.location).await.map_err(store_error)?;
+    let bytes = opened.bytes().await.map_err(store_error)?;
+    String::from_utf8(bytes.into()).map_err(|error| {
+        Error::new(Sqlstate::CHARACTER_NOT_IN_REPERTOIRE, format!("{}: not UTF-8", file.name)).with_source(error)
+    })
+}
+
+/// The files of one URI; without options, its path is no pattern.
+async fn files_of(
+    server: &Arc<Server>,
+    user: &str,
+    text: &str,
+    options: Option<&ImportOptions>,
+) -> Result<Vec<SourceFile>> {
     let target = server.resolve(text).await?.target;
     // A web server need not know ranges.
     let ranged = target.spec().capability.list;
@@ -71,7 +98,7 @@ async fn files_of(server: &Arc<Server>, user: &str, text: &str, options: &Import
         let meta = head(store.as_ref(), &name, text).await?;
         return Ok(vec![SourceFile { store, meta, name: redact(text), ranged }]);
     }
-    let glob = options.glob && target.spec().capability.list;
+    let glob = options.is_some_and(|options| options.glob) && target.spec().capability.list;
     let (folder, pattern) = split(&uri.path, glob);
     let place = Uri { path: folder.to_string(), ..uri.clone() };
     let store = server.open_storage(user, &place.to_text()).await?;
@@ -80,7 +107,8 @@ async fn files_of(server: &Arc<Server>, user: &str, text: &str, options: &Import
             .await
             .map_err(|error| no_match(error, pattern, folder, text))?;
         // What an earlier import left out.
-        metas.retain(|meta| !(options.save_rejected && meta.location.as_ref().ends_with(reject::SUFFIX)));
+        let save_rejected = options.is_some_and(|options| options.save_rejected);
+        metas.retain(|meta| !(save_rejected && meta.location.as_ref().ends_with(reject::SUFFIX)));
         metas
     } else {
         vec![head(store.as_ref(), pattern, text).await?]

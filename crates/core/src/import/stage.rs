@@ -96,7 +96,7 @@ impl Stager {
         match &self.plan.options.format {
             Format::Csv(options) => options.skip,
             Format::Delimited(options) => options.skip,
-            Format::Avro { .. } | Format::Ndjson { .. } | Format::Parquet { .. } => 0,
+            Format::Avro(_) | Format::Ndjson { .. } | Format::Parquet { .. } => 0,
         }
     }
 

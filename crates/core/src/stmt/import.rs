@@ -10,7 +10,7 @@ use lakeport_sql::stmt::KvOption;
 use lakeport_sql::stmt::import::Import;
 
 use super::Cx;
-use super::options::require_feature;
+use super::options::{Values, require_feature};
 use crate::error::Result;
 use crate::import::options::OPTIONS;
 use crate::import::{self, ImportOptions, ImportOrder};
@@ -68,6 +68,8 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
         cx.subject().require_table(&table, privilege)?;
     }
     ImportOptions::parse(&statement.format, &options)?;
+    let shown = shown(&options);
+    let options = with_schema(cx, &statement.format, options).await?;
     let columns = import::columns_of(&table, &statement.columns)?;
     let order = ImportOrder {
         table: table.id,
@@ -77,7 +79,7 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
         uris: Secret::new(uris.clone()),
     };
     Ok(NewJob {
-        description: description(cx, &table, &columns, &order),
+        description: description(cx, &table, &columns, &order, &shown),
         payload: Payload::Import(order),
         owner: cx.session.user.clone(),
         connections: connections(cx, &uris).await?,
@@ -85,15 +87,9 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
 }
 
 /// The statement in its canonical form: whole names, options sorted, URIs without secrets.
-fn description(cx: &Cx<'_>, table: &Table, columns: &[Column], order: &ImportOrder) -> String {
+fn description(cx: &Cx<'_>, table: &Table, columns: &[Column], order: &ImportOrder, options: &[String]) -> String {
     let columns: Vec<_> = columns.iter().map(|column| quote_ident(&column.name)).collect();
     let uris: Vec<_> = order.uris.expose().iter().map(|uri| quote_literal(&redact(uri))).collect();
-    let option = |(name, value): &(String, Option<String>)| match value {
-        Some(value) => format!("{} = {}", quote_ident(name), quote_literal(value)),
-        None => quote_ident(name),
-    };
-    let mut options: Vec<_> = order.options.iter().map(option).collect();
-    options.sort_unstable();
     let options = if options.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", options.join(", ")) };
     format!(
         "IMPORT INTO {}({}) {} DATA ({}){options}",
@@ -102,6 +98,28 @@ fn description(cx: &Cx<'_>, table: &Table, columns: &[Column], order: &ImportOrd
         order.format,
         uris.join(", ")
     )
+}
+
+/// The options as the description has them, sorted.
+fn shown(options: &Values) -> Vec<String> {
+    let option = |(name, value): &(String, Option<String>)| match (name.as_str(), value) {
+        ("schema_uri", Some(uri)) => format!("{} = {}", quote_ident(name), quote_literal(&redact(uri))),
+        (_, Some(value)) => format!("{} = {}", quote_ident(name), quote_literal(value)),
+        (_, None) => quote_ident(name),
+    };
+    let mut shown: Vec<_> = options.0.iter().map(option).collect();
+    shown.sort_unstable();
+    shown
+}
+
+/// The options with the schema itself in place of its URI, which may hold secrets.
+async fn with_schema(cx: &Cx<'_>, format: &str, mut options: Values) -> Result<Values> {
+    let Some(uri) = options.get("schema_uri").map(str::to_string) else { return Ok(options) };
+    let schema = import::read_small(cx.server, cx.subject(), &uri).await?;
+    options.0.retain(|(name, _)| name != "schema_uri");
+    options.0.push(("schema".into(), Some(schema)));
+    ImportOptions::parse(format, &options)?;
+    Ok(options)
 }
 
 /// The connections that the URIs go through, each once.

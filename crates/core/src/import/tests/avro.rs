@@ -105,6 +105,105 @@ async fn a_block_holds_as_many_rows_as_it_says() {
     }
 }
 
+const SCHEMA: &str = r#"{"type": "record", "name": "Row", "namespace": "n", "fields": [
+    {"name": "id", "type": "long"},
+    {"name": "name", "type": ["null", "string"]},
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    {"name": "raw", "type": "bytes"},
+    {"name": "tags", "type": {"type": "array", "items": "string"}},
+    {"name": "color", "type": ["null", {"type": "enum", "name": "Color", "symbols": ["RED", "BLUE"]}]}]}"#;
+
+const COLUMNS: &str = "id INT8, name TEXT, at TIMESTAMPTZ, raw BYTES, tags TEXT[], color TEXT";
+
+const JSON: &str = r#"{"id": 1, "name": {"string": "one"}, "at": 1500, "raw": "\u0000\u00ff", "tags": ["a", "b"], "color": {"n.Color": "BLUE"}}
+
+{"id": 2, "name": null, "at": 0, "raw": "", "tags": []}
+"#;
+
+/// The same two rows.
+const BINARY: &[u8] = b"\x02\x02\x06one\xB8\x17\x04\x00\xFF\x04\x02a\x02b\x00\x02\x02\x04\x00\x00\x00\x00\x00";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_without_a_container_are_read_by_a_schema() {
+    let expected = [
+        ["1", "one", "1970-01-01 00:00:01.5+00", "\\x00ff", "{a,b}", "BLUE"],
+        ["2", "NULL", "1970-01-01 00:00:00+00", "\\x", "{}", "NULL"],
+    ];
+    let long: Vec<u8> = BINARY.iter().copied().cycle().take(BINARY.len() * 6000).collect();
+    let ended = [&BINARY[..19], b";", &BINARY[19..], b";"].concat();
+    for (content, options, times) in [
+        (JSON.as_bytes(), format!("data_as_json_records, schema = '{SCHEMA}'"), 1),
+        (JSON.as_bytes(), "data_as_json_records, schema_uri = 'nodelocal://1/row.avsc'".into(), 1),
+        (BINARY, format!("data_as_binary_records, schema = '{SCHEMA}'"), 1),
+        (&long, format!("data_as_binary_records, schema = '{SCHEMA}'"), 6000),
+        (&ended, format!("data_as_binary_records, records_terminated_by = ';', schema = '{SCHEMA}'"), 1),
+    ] {
+        let (stub, root) = server_with(COLUMNS).await;
+        stub.write("row.avsc", SCHEMA);
+        stub.write("f", content);
+        root.ok(&format!("IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH {options}")).await;
+        let rows = stub.engine.rows();
+        assert_eq!(rows.len(), 2 * times);
+        assert_eq!([&rows[0], &rows[times]], [&expected[0], &expected[1]], "{options}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_records_and_schemas_are_refused() {
+    let (stub, root) = server_with(COLUMNS).await;
+    for (form, content, message) in [
+        ("binary", &BINARY[..BINARY.len() - 1], "error parsing row 2: the file ends in the middle"),
+        ("binary", b"\x02\x08", "error parsing row 1: a union has no branch 4"),
+        ("json", b"{\"id\": 1.5}", "error parsing row 1: field \"id\": 1.5 is not a whole number"),
+        (
+            "json",
+            b"{\"id\": 1, \"name\": \"x\"}",
+            "error parsing row 1: field \"name\": \"x\" is not null, or an object with the name of its type",
+        ),
+    ] {
+        stub.write("f", content);
+        let import =
+            format!("IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH data_as_{form}_records, schema = '{SCHEMA}'");
+        assert_eq!(root.error(&import).await, ("22P04".to_string(), format!("nodelocal://1/f: {message}")));
+    }
+    for (options, message) in [
+        ("schema = 'x'", "option \"schema\" cannot be used for container files"),
+        ("data_as_json_records", "schema or schema_uri must be set for records without a container"),
+        (
+            "data_as_json_records, data_as_binary_records",
+            "only one of the data_as_json_records or data_as_binary_records can be set",
+        ),
+        ("data_as_json_records, schema = '\"long\"'", "invalid Avro schema: it must describe a record"),
+        (
+            "data_as_json_records, schema = '{\"type\": \"record\", \"name\": \"r\", \"fields\": [{\"name\": \"a\", \"type\": \"b\"}]}'",
+            "invalid Avro schema: there is no type \"b\"",
+        ),
+    ] {
+        let found = root.error(&format!("IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH {options}")).await;
+        assert_eq!(found, ("22023".to_string(), message.to_string()));
+    }
+    let deep = format!("{}{}{}", "{\"type\": \"array\", \"items\": ".repeat(100), "\"int\"", "}".repeat(100));
+    let import = format!("IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH data_as_json_records, schema = '{deep}'");
+    assert_eq!(root.error(&import).await.0, "22023");
+}
+
+/// A URI's secrets are in no job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_read_before_its_job_is_made() {
+    let (stub, root) = server_with("id INT8").await;
+    stub.write("f", "");
+    let uri = "s3://b/row.avsc?AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=hunter22&AWS_ENDPOINT=http://127.0.0.1:9&AWS_REGION=r";
+    let import = format!("IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH data_as_json_records, schema_uri = '{uri}'");
+    let (code, message) = root.error(&import).await;
+    assert!(code == "08001" && !message.contains("hunter22"), "{code} {message}");
+    assert!(root.ok("SHOW JOBS").await.is_empty());
+    root.ok("CREATE USER u; GRANT INSERT, DROP ON TABLE t TO u").await;
+    let denied = stub.session("u").await;
+    let import =
+        "IMPORT INTO t AVRO DATA ('nodelocal://1/f') WITH data_as_json_records, schema_uri = 'nodelocal://1/f'";
+    assert_eq!(denied.error(import).await.0, "42501");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_files_never_hang() {
     let (stub, root) = server_with("id INT8, name TEXT").await;
