@@ -60,6 +60,7 @@ pub(super) async fn read(
     match start {
         Start::Known { offset, records } => (reader.offset, reader.count) = (offset, records),
         Start::Guess { offset } => {
+            reader.skip = 0;
             reader.offset = offset - 1;
             reader.find_record(&mut pieces).await?;
         }
@@ -95,11 +96,14 @@ struct Reader<'a, F> {
     enough: usize,
     /// Records so far.
     count: u64,
+    /// Records to leave out, from the first.
+    skip: u64,
 }
 
 impl<'a, F: TextFormat> Reader<'a, F> {
     fn new(format: F, target: &Target, rejected: Option<&'a mut Rejected>, end: u64) -> Reader<'a, F> {
         Reader {
+            skip: format.skip(),
             format,
             rows: Rows::new(target),
             rejected,
@@ -136,7 +140,7 @@ impl<'a, F: TextFormat> Reader<'a, F> {
                 Scanned::Skipped(length) => at += length,
                 Scanned::Record(length) => {
                     self.count += 1;
-                    if self.count > self.format.skip() {
+                    if self.count > self.skip {
                         self.add_row(at, length)?;
                         if self.rows.flush(sink, false).await? == Wanted::Enough {
                             return Ok(Wanted::Enough);
