@@ -155,7 +155,7 @@ impl Block {
 
 /// Appends a number in Avro's variable length, zigzag form.
 fn write_number(out: &mut Vec<u8>, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63) as u64;
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest > 0x7F {
         out.push((rest & 0x7F) as u8 | 0x80);
         rest >>= 7;

@@ -14,7 +14,7 @@ const VALUES_MAX: usize = 16 << 20;
 
 /// A schema.
 #[derive(Debug)]
-pub(in super::super) struct Schema {
+pub(in crate::import) struct Schema {
     root: Shape,
     /// Named types, which may hold themselves.
     named: Vec<Shape>,
@@ -332,7 +332,7 @@ impl Walk<'_> {
                 return Ok(false);
             }
             for _ in 0..count.unsigned_abs() {
-                if keyed && !self.pass_bytes()? || !self.pass(items, depth + 1)? {
+                if (keyed && !self.pass_bytes()?) || !self.pass(items, depth + 1)? {
                     return Ok(false);
                 }
             }

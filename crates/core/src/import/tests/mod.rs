@@ -1,3 +1,5 @@
+//! IMPORT against a server with an engine that keeps rows in memory.
+
 mod avro;
 mod bad_files;
 mod compression;
