@@ -107,7 +107,7 @@ with psycopg.connect() as connection:
     assert time.monotonic() - started < 10, "cancelling took long"
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
-    # A pipeline: one error, the rest aborted, the next one fine. Each statement before the error stands by itself.
+    # A pipeline is one transaction up to its Sync: an error undoes what came before it and aborts the rest.
     with connection.pipeline():
         first = connection.execute("SELECT 1")
         second = connection.execute("SELECT 2")
@@ -120,8 +120,20 @@ with psycopg.connect() as connection:
         raise AssertionError("the pipeline did not fail")
     except (errors.UndefinedColumn, errors.PipelineAborted):
         pass
-    assert connection.execute("SELECT count(*) FROM t WHERE a = 9071").fetchone() == (0,)
-    connection.execute("DELETE FROM t WHERE a = 9070")
+    assert connection.execute("SELECT count(*) FROM t WHERE a IN (9070, 9071)").fetchone() == (0,)
+    with connection.pipeline():
+        connection.execute("INSERT INTO t (a) VALUES (9072)")
+        seen = connection.execute("SELECT count(*) FROM t WHERE a = 9072")
+        connection.execute("INSERT INTO t (a) VALUES (9073)")
+        assert seen.fetchone() == (1,), "a pipeline does not see its own rows"
+    assert connection.execute("DELETE FROM t WHERE a IN (9072, 9073)").rowcount == 2
+
+    # A cursor on the server: rows come as they are asked for.
+    with connection.transaction(), connection.cursor(name="numbers") as numbers:
+        numbers.itersize = 100
+        numbers.execute("SELECT i FROM generate_series(1, %s) AS s (i)", (1000,))
+        assert numbers.description[0].name == "i"
+        assert sum(row[0] for row in numbers) == 500_500
 
     # Statements prepared on the server see a changed table.
     for i in range(3):

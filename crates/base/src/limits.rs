@@ -36,3 +36,5 @@ pub const IMPORT_READERS_MAX: usize = 8;
 pub const IMPORT_PARTS_MAX: u64 = 256;
 /// Batches that wait between a reader of an IMPORT and its writer.
 pub const IMPORT_QUEUE_BATCHES: usize = 4;
+/// Open cursors of one session; each holds the state of a running query.
+pub const CURSORS_MAX: usize = 64;

@@ -68,6 +68,25 @@ pub struct Description {
     pub columns: Option<SchemaRef>,
 }
 
+/// A statement that writes rows of one table.
+#[derive(Clone, Copy, Debug)]
+pub enum Write<'a> {
+    Insert(&'a Insert),
+    Update(&'a Update),
+    Delete(&'a Delete),
+}
+
+impl Write<'_> {
+    /// The table as the statement names it.
+    pub fn table(&self) -> &QualifiedName {
+        match self {
+            Write::Insert(insert) => &insert.table,
+            Write::Update(update) => &update.table,
+            Write::Delete(delete) => &delete.table,
+        }
+    }
+}
+
 /// What a write did.
 pub struct Written {
     pub rows: u64,
@@ -158,46 +177,19 @@ pub trait Engine: Send + Sync {
     async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description>;
     async fn query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream>;
 
-    async fn describe_insert(
+    /// Types of a write's parameters and of the columns of its RETURNING.
+    async fn describe_write(
         &self,
         cx: &QueryContext,
         table: &TableHandle,
-        insert: &Insert,
+        write: Write<'_>,
         declared: &[Option<SqlType>],
     ) -> Result<Description>;
-    async fn describe_update(
+    async fn write(
         &self,
         cx: &QueryContext,
         table: &TableHandle,
-        update: &Update,
-        declared: &[Option<SqlType>],
-    ) -> Result<Description>;
-    async fn describe_delete(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        delete: &Delete,
-        declared: &[Option<SqlType>],
-    ) -> Result<Description>;
-    async fn insert(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        insert: &Insert,
-        params: &[ArrayRef],
-    ) -> Result<Written>;
-    async fn update(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        update: &Update,
-        params: &[ArrayRef],
-    ) -> Result<Written>;
-    async fn delete(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        delete: &Delete,
+        write: Write<'_>,
         params: &[ArrayRef],
     ) -> Result<Written>;
 

@@ -14,7 +14,6 @@ use lakeport_base::env::Fault;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType, Sqlstate};
 use lakeport_catalog::{MasterKey, SqliteCatalog};
-use lakeport_sql::stmt::query::{Delete, Insert, Update};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
     Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
-    UpkeepDone, Written,
+    UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
 use crate::job::Jobs;
@@ -149,43 +148,18 @@ impl Engine for StubEngine {
         let batches = std::mem::take(&mut *self.answer.lock().unwrap());
         Ok(RowStream { schema, batches: Box::pin(futures::stream::iter(batches)) })
     }
-    async fn describe_insert(
+    async fn describe_write(
         &self,
         _: &QueryContext,
         _: &TableHandle,
-        _: &Insert,
+        _: Write<'_>,
         _: &[Option<SqlType>],
     ) -> Result<Description> {
         not_in_the_stub()
     }
-    async fn describe_update(
-        &self,
-        _: &QueryContext,
-        _: &TableHandle,
-        _: &Update,
-        _: &[Option<SqlType>],
-    ) -> Result<Description> {
+    async fn write(&self, _: &QueryContext, _: &TableHandle, _: Write<'_>, _: &[ArrayRef]) -> Result<Written> {
         not_in_the_stub()
     }
-    async fn describe_delete(
-        &self,
-        _: &QueryContext,
-        _: &TableHandle,
-        _: &Delete,
-        _: &[Option<SqlType>],
-    ) -> Result<Description> {
-        not_in_the_stub()
-    }
-    async fn insert(&self, _: &QueryContext, _: &TableHandle, _: &Insert, _: &[ArrayRef]) -> Result<Written> {
-        not_in_the_stub()
-    }
-    async fn update(&self, _: &QueryContext, _: &TableHandle, _: &Update, _: &[ArrayRef]) -> Result<Written> {
-        not_in_the_stub()
-    }
-    async fn delete(&self, _: &QueryContext, _: &TableHandle, _: &Delete, _: &[ArrayRef]) -> Result<Written> {
-        not_in_the_stub()
-    }
-
     async fn append(&self, _: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
         let key = options.idempotency_key.unwrap_or_default();
         if let Some(appended) = self.keys.lock().unwrap().get(&key) {

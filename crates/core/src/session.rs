@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
 use futures::StreamExt;
 use lakeport_base::limits::NOTICE_QUEUE_MAX;
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_sql::stmt::session::Transaction;
+use lakeport_sql::stmt::transaction::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome, SessionEvent};
 use crate::rows::RowStream;
 use crate::server::Server;
-use crate::stmt;
+use crate::stmt::{self, fetch::OpenCursor};
 use crate::value::Zone;
 use crate::variable::{VARIABLES, Variable};
 
@@ -49,6 +49,8 @@ pub enum Block {
 pub(crate) struct OpenBlock {
     pub id: TransactionId,
     pub failed: bool,
+    /// Opened for the statements that one message or one round of messages holds; BEGIN makes it the client's own.
+    pub implicit: bool,
     /// `now()` of every statement in the block, microseconds since the epoch.
     pub now: i64,
 }
@@ -73,6 +75,8 @@ pub struct Session {
     pub(crate) server: Arc<Server>,
     pub(crate) user: String,
     state: Mutex<State>,
+    /// Cursors declared by SQL.
+    cursors: Mutex<HashMap<String, Arc<OpenCursor>>>,
     running: Mutex<CancellationToken>,
     events: mpsc::Sender<SessionEvent>,
 }
@@ -106,6 +110,7 @@ impl Session {
             server,
             user: start.user,
             state: Mutex::new(state),
+            cursors: Mutex::default(),
             running: Mutex::new(CancellationToken::new()),
             events,
         };
@@ -160,32 +165,33 @@ impl Session {
         }
     }
 
-    /// Opens a transaction for the statements of one message, if there are several, no block is open, and all of them
-    /// only read and write rows. Answers whether it did.
-    pub async fn begin_batch(&self, statements: &[Parsed]) -> Result<bool> {
-        let rows_only = |parsed: &Parsed| {
-            use Statement as S;
-            matches!(parsed.statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Truncate(_))
-        };
-        if statements.len() < 2 || self.block() != Block::Idle || !statements.iter().all(rows_only) {
-            return Ok(false);
+    /// Opens a block for the statements that a client sent together, the first of which is this one. Does nothing in a
+    /// block, and for a statement that could not be undone with it.
+    pub async fn begin_implicit(&self, first: &Parsed) -> Result<()> {
+        if self.block() == Block::Idle && stmt::reads_or_writes_rows(&first.statement) {
+            self.begin_block(true).await?;
         }
-        let id = self.server.config.engine.begin().await?;
-        self.set_block(Some(OpenBlock { id, failed: false, now: self.server.config.env.now_micros() }));
-        Ok(true)
+        Ok(())
     }
 
-    /// Ends the transaction of a message.
+    /// Ends a block that [`begin_implicit`](Session::begin_implicit) opened: commits it, or undoes it if it failed.
     ///
     /// # Errors
     /// 40001 when the commit fails.
-    pub async fn end_batch(&self, commit: bool) -> Result<()> {
-        let Some(block) = self.open_block() else { return Ok(()) };
+    pub async fn end_implicit(&self) -> Result<()> {
+        let Some(block) = self.open_block().filter(|block| block.implicit) else { return Ok(()) };
         self.set_block(None);
-        if commit {
-            return self.server.config.engine.commit(block.id).await;
+        if block.failed {
+            self.server.config.engine.rollback(block.id).await;
+            return Ok(());
         }
-        self.server.config.engine.rollback(block.id).await;
+        self.server.config.engine.commit(block.id).await
+    }
+
+    pub(crate) async fn begin_block(&self, implicit: bool) -> Result<()> {
+        let id = self.server.config.engine.begin().await?;
+        let now = self.server.config.env.now_micros();
+        self.set_block(Some(OpenBlock { id, failed: false, implicit, now }));
         Ok(())
     }
 
@@ -207,7 +213,7 @@ impl Session {
 
     /// Cancels the running statement, if there is one.
     pub fn cancel(&self) {
-        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).cancel();
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
 
     /// The variables a client is told at start.
@@ -279,6 +285,7 @@ impl Session {
         if block.is_some() {
             return;
         }
+        self.cursors().retain(|_, cursor| cursor.hold);
         let restored: Vec<_> = state.local.drain(..).rev().collect();
         for (name, value) in &restored {
             state.variables.insert(name, value.clone());
@@ -333,12 +340,16 @@ impl Session {
 
     fn start_statement(&self) -> CancellationToken {
         let token = CancellationToken::new();
-        *self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = token.clone();
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
         token
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn cursors(&self) -> MutexGuard<'_, HashMap<String, Arc<OpenCursor>>> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -47,10 +47,9 @@ use lakeport_base::{Env, SqlType};
 use lakeport_core::Result;
 use lakeport_core::engine::{
     Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
-    UpkeepDone, Written,
+    UpkeepDone, Write, Written,
 };
 use lakeport_core::rows::RowStream;
-use lakeport_sql::stmt::query::{Delete, Insert, Update};
 use tokio_util::sync::CancellationToken;
 
 pub use context::EngineOptions;
@@ -135,64 +134,35 @@ impl Engine for DataFusionEngine {
         until_cancelled(&cx.cancel, self.run_query(cx, sql, params)).await
     }
 
-    async fn describe_insert(
+    async fn describe_write(
         &self,
         cx: &QueryContext,
         table: &TableHandle,
-        insert: &Insert,
+        write: Write<'_>,
         declared: &[Option<SqlType>],
     ) -> Result<Description> {
-        self.plan_insert(cx, table, insert, declared).await
+        match write {
+            Write::Insert(insert) => self.plan_insert(cx, table, insert, declared).await,
+            Write::Update(update) => self.plan_update(cx, table, update, declared).await,
+            Write::Delete(delete) => self.plan_delete(cx, table, delete, declared).await,
+        }
     }
 
-    async fn describe_update(
+    async fn write(
         &self,
         cx: &QueryContext,
         table: &TableHandle,
-        update: &Update,
-        declared: &[Option<SqlType>],
-    ) -> Result<Description> {
-        self.plan_update(cx, table, update, declared).await
-    }
-
-    async fn describe_delete(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        delete: &Delete,
-        declared: &[Option<SqlType>],
-    ) -> Result<Description> {
-        self.plan_delete(cx, table, delete, declared).await
-    }
-
-    async fn insert(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        insert: &Insert,
+        write: Write<'_>,
         params: &[ArrayRef],
     ) -> Result<Written> {
-        until_cancelled(&cx.cancel, self.run_insert(cx, table, insert, params)).await
-    }
-
-    async fn update(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        update: &Update,
-        params: &[ArrayRef],
-    ) -> Result<Written> {
-        until_cancelled(&cx.cancel, self.run_update(cx, table, update, params)).await
-    }
-
-    async fn delete(
-        &self,
-        cx: &QueryContext,
-        table: &TableHandle,
-        delete: &Delete,
-        params: &[ArrayRef],
-    ) -> Result<Written> {
-        until_cancelled(&cx.cancel, self.run_delete(cx, table, delete, params)).await
+        let written = async {
+            match write {
+                Write::Insert(insert) => self.run_insert(cx, table, insert, params).await,
+                Write::Update(update) => self.run_update(cx, table, update, params).await,
+                Write::Delete(delete) => self.run_delete(cx, table, delete, params).await,
+            }
+        };
+        until_cancelled(&cx.cancel, written).await
     }
 
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {

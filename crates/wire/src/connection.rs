@@ -90,7 +90,7 @@ impl Connection {
                 self.refuse(error);
                 self.discarding = extended;
                 if !extended {
-                    self.ready();
+                    self.finish_round().await?;
                 }
                 Ok(())
             }
@@ -102,7 +102,7 @@ impl Connection {
         match read(frame)? {
             Message::Query(text) => {
                 self.query(&text).await?;
-                self.ready();
+                self.finish_round().await?;
             }
             Message::Parse { name, text, types } => self.parse(name, &text, &types).await?,
             Message::Bind(bind) => self.bind(bind)?,
@@ -112,8 +112,7 @@ impl Connection {
             Message::Flush => self.link.flush().await?,
             Message::Sync => {
                 self.discarding = false;
-                self.forget_portals_of_ended_block();
-                self.ready();
+                self.finish_round().await?;
             }
             Message::Terminate => return Err(Fault::Gone),
             // What a client sent before it heard that its copy had failed.
@@ -122,7 +121,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a round: the client may send its next statement.
+    /// Ends the transaction of the statements that a client sent together, and with it the portals.
+    async fn finish_round(&mut self) -> Flow {
+        self.session.end_implicit().await?;
+        self.forget_portals_of_ended_block();
+        self.ready();
+        Ok(())
+    }
+
+    /// Says that the client may send its next statement.
     fn ready(&mut self) {
         self.forward_events();
         self.link.out.ready(self.session.block());

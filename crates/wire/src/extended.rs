@@ -95,7 +95,7 @@ impl Connection {
                 (prepared, Vec::new())
             }
             Target::Portal => {
-                let bound = &self.portals.get(name).ok_or_else(|| unknown_portal(name))?.bound;
+                let Some(Portal { bound, .. }) = self.portals.get(name) else { return self.describe_cursor(name) };
                 (Arc::clone(&bound.prepared), bound.result_formats.clone())
             }
         };
@@ -108,6 +108,16 @@ impl Connection {
         self.link
             .out
             .row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), format)));
+        Ok(())
+    }
+
+    /// A cursor declared by SQL is a portal too; its rows come by FETCH.
+    fn describe_cursor(&mut self, name: &str) -> Flow {
+        let schema = self.session.cursor_columns(name).map_err(|_| unknown_portal(name))?;
+        let columns = schema.fields().iter();
+        self.link
+            .out
+            .row_description(columns.map(|field| (field.name().as_str(), ColumnShape::of(field), TEXT)));
         Ok(())
     }
 
@@ -133,6 +143,9 @@ impl Connection {
             return Ok(PortalState::Done);
         };
         let session = Arc::clone(&self.session);
+        if !self.link.holds_sync() {
+            session.begin_implicit(parsed).await?;
+        }
         let outcome = self.drive(session.execute(parsed, &bound.params)).await?;
         match outcome.map_err(|error| Fault::from(error).moved(parsed.position))? {
             Outcome::Empty => self.link.out.empty_query(),

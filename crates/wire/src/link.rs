@@ -64,6 +64,11 @@ impl Link {
         Ok(Some(Frame { tag, body: frame.freeze() }))
     }
 
+    /// Whether the next message is here and is a Sync.
+    pub(crate) fn holds_sync(&self) -> bool {
+        self.input.first() == Some(&b'S')
+    }
+
     /// Reads what has come; waits for at least one byte.
     pub(crate) async fn fill(&mut self) -> Flow {
         match self.stream.read_buf(&mut self.input).await? {

@@ -1,4 +1,4 @@
-//! The simple protocol: a text with any number of statements. Several that only read and write rows are one transaction.
+//! The simple protocol: a text with any number of statements. Several are one transaction, unless they say otherwise.
 
 use std::sync::Arc;
 
@@ -19,18 +19,12 @@ impl Connection {
         if statements.is_empty() {
             self.link.out.empty_query();
         }
-        let session = Arc::clone(&self.session);
-        let together = session.begin_batch(&statements).await?;
-        let ran = self.run_statements(statements).await;
-        if together {
-            session.end_batch(ran.is_ok()).await?;
-        }
-        ran
-    }
-
-    async fn run_statements(&mut self, statements: Vec<Parsed>) -> Flow {
+        let several = statements.len() > 1;
         for parsed in statements {
             let position = parsed.position;
+            if several {
+                self.session.begin_implicit(&parsed).await?;
+            }
             self.run_statement(parsed).await.map_err(|fault| fault.moved(position))?;
         }
         Ok(())

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use lakeport_base::id::{DatabaseId, SchemaId};
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
-use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Object, Schema, Table};
 use lakeport_connect::ExternalRef;
 use lakeport_sql::stmt::database::{
@@ -14,6 +13,7 @@ use lakeport_sql::stmt::database::{
 use object_store::ObjectStore;
 
 use super::Cx;
+use super::table::Doomed;
 use crate::authz::Subject;
 use crate::directory::{Directory, PUBLIC_SCHEMA};
 use crate::error::{Error, Result};
@@ -108,14 +108,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcom
     for table in &tables {
         cx.subject().require_table(table, "DROP")?;
     }
-    let mut handles = Vec::new();
-    for table in &tables {
-        handles.push(cx.handle(table).await?);
-    }
+    let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    for table in &tables {
-        delete_table(tx.as_mut(), table).await?;
-    }
+    doomed.delete(tx.as_mut()).await?;
     for schema in tx.schemas(database.id).await? {
         tx.delete_grants_on(Object::Schema(schema.id)).await?;
         tx.delete_schema(schema.id).await?;
@@ -123,15 +118,8 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcom
     tx.delete_grants_on(Object::Database(database.id)).await?;
     tx.delete_database(database.id).await?;
     tx.commit().await?;
-    for handle in &handles {
-        super::table::delete_files(cx, handle).await;
-    }
+    doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP DATABASE"))
-}
-
-pub(crate) async fn delete_table(tx: &mut dyn Tx, table: &Table) -> Result<()> {
-    tx.delete_grants_on(Object::Table(table.id)).await?;
-    Ok(tx.delete_table(table.id).await?)
 }
 
 pub(crate) async fn rename(cx: &Cx<'_>, statement: &RenameDatabase) -> Result<Outcome> {
@@ -210,20 +198,13 @@ pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<O
         let message = format!("schema {:?} is not empty and CASCADE was not specified", schema.name);
         return Err(Error::new(Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST, message));
     }
-    let mut handles = Vec::new();
-    for table in &tables {
-        handles.push(cx.handle(table).await?);
-    }
+    let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    for table in &tables {
-        delete_table(tx.as_mut(), table).await?;
-    }
+    doomed.delete(tx.as_mut()).await?;
     tx.delete_grants_on(Object::Schema(schema.id)).await?;
     tx.delete_schema(schema.id).await?;
     tx.commit().await?;
-    for handle in &handles {
-        super::table::delete_files(cx, handle).await;
-    }
+    doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP SCHEMA"))
 }
 

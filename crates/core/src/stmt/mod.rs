@@ -4,6 +4,7 @@ pub mod connection;
 pub mod copy;
 pub mod database;
 pub mod export;
+pub mod fetch;
 pub mod grant;
 pub mod import;
 pub mod job;
@@ -13,6 +14,7 @@ pub mod query;
 pub mod role;
 pub mod session;
 pub mod table;
+pub mod transaction;
 pub mod userfile;
 pub mod write;
 
@@ -28,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authz::Subject;
 use crate::directory::Directory;
-use crate::engine::{Description, QueryContext, TableHandle};
+use crate::engine::{Description, QueryContext, TableHandle, Write};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::relations::SessionRelations;
@@ -142,9 +144,14 @@ pub(crate) async fn run(
     cancel: CancellationToken,
 ) -> Result<Outcome> {
     let mut cx = Cx::new(session, params, cancel).await?;
-    if changes_catalog(&parsed.statement) && session.open_block().is_some() {
-        self::session::commit_before_ddl(&cx).await?;
-        cx = Cx::new(session, params, cx.cancel).await?;
+    if let Some(block) = session.open_block() {
+        let is_ddl = changes_catalog(&parsed.statement);
+        if block.implicit && (is_ddl || stands_alone(&parsed.statement)) {
+            session.end_implicit().await?;
+        } else if is_ddl {
+            transaction::commit_before_ddl(&cx).await?;
+            cx = Cx::new(session, params, cx.cancel).await?;
+        }
     }
     dispatch(&cx, &parsed.statement).await
 }
@@ -183,21 +190,21 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::ShowSchemas(statement) => database::show_schemas(cx, statement),
         S::CreateTable(statement) => table::create(cx, statement).await,
         S::DropTable(statement) => table::drop(cx, statement).await,
-        S::AlterTable(statement) => table::alter(cx, statement).await,
+        S::AlterTable(statement) => table::alter::alter(cx, statement).await,
         S::Truncate(statement) => table::truncate(cx, statement).await,
         S::Comment(statement) => table::comment(cx, statement).await,
-        S::ShowTables(statement) => table::show(cx, statement),
-        S::ShowColumns(statement) => table::show_columns(cx, statement),
-        S::ShowCreateTable(statement) => table::show_create(cx, statement),
-        S::Insert(statement) => write::insert(cx, statement).await,
-        S::Update(statement) => write::update(cx, statement).await,
-        S::Delete(statement) => write::delete(cx, statement).await,
+        S::ShowTables(statement) => table::show::show(cx, statement),
+        S::ShowColumns(statement) => table::show::show_columns(cx, statement),
+        S::ShowCreateTable(statement) => table::show::show_create(cx, statement),
+        S::Insert(statement) => write::write(cx, Write::Insert(statement)).await,
+        S::Update(statement) => write::write(cx, Write::Update(statement)).await,
+        S::Delete(statement) => write::write(cx, Write::Delete(statement)).await,
         S::Query(statement) => query::query(cx, statement).await,
         S::Copy(statement) => copy::copy(cx, statement).await,
         S::CopyUserfile(statement) => userfile::copy(cx, statement).await,
         S::ShowUserfiles(_) => userfile::show(cx).await,
         S::DropUserfile(statement) => userfile::drop(cx, statement).await,
-        S::Transaction(statement) => self::session::transaction(cx, statement).await,
+        S::Transaction(statement) => transaction::transaction(cx, statement).await,
         S::Set(statement) => self::session::set(cx, statement),
         S::Show(statement) => self::session::show(cx, statement),
         S::Reset(statement) => self::session::reset(cx, statement),
@@ -207,6 +214,9 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::Prepare(statement) => prepared::prepare(cx, statement),
         S::Execute(statement) => Box::pin(prepared::execute(cx, statement)).await,
         S::Deallocate(statement) => prepared::deallocate(cx, statement),
+        S::Declare(statement) => fetch::declare(cx, statement).await,
+        S::Fetch(statement) => fetch::fetch(cx, statement).await,
+        S::Close(statement) => fetch::close(cx, statement),
         S::Nothing(tag) => Ok(Outcome::done(*tag)),
     }
 }
@@ -240,6 +250,17 @@ fn changes_catalog(statement: &Statement) -> bool {
     )
 }
 
+/// Whether a statement runs outside any transaction block.
+fn stands_alone(statement: &Statement) -> bool {
+    matches!(statement, Statement::Import(_) | Statement::Export(_) | Statement::Discard)
+}
+
+/// Whether a statement only reads and writes rows, so that a block can undo it.
+pub(crate) fn reads_or_writes_rows(statement: &Statement) -> bool {
+    use Statement as S;
+    matches!(statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Truncate(_) | S::Copy(_))
+}
+
 /// Parameter types and result columns of a statement.
 pub(crate) async fn describe(
     session: &Session,
@@ -250,10 +271,12 @@ pub(crate) async fn describe(
     let cx = Cx::new(session, &[], cancel).await?;
     match &parsed.statement {
         Statement::Query(statement) => query::describe(&cx, statement, declared).await,
-        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-            write::describe(&cx, &parsed.statement, declared).await
-        }
+        Statement::Insert(statement) => write::describe(&cx, Write::Insert(statement), declared).await,
+        Statement::Update(statement) => write::describe(&cx, Write::Update(statement), declared).await,
+        Statement::Delete(statement) => write::describe(&cx, Write::Delete(statement), declared).await,
         Statement::Execute(statement) => Box::pin(prepared::describe(&cx, statement)).await,
+        Statement::Declare(statement) => fetch::describe_declare(&cx, statement, declared).await,
+        Statement::Fetch(statement) => fetch::describe_fetch(&cx, statement),
         // Its placeholders are the prepared statement's own.
         Statement::Prepare(_) => Ok(Description { params: Vec::new(), columns: None }),
         statement => {
@@ -278,9 +301,9 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::Export(_) => export::columns(),
         S::ShowDatabases => database::show_columns(),
         S::ShowSchemas(_) => database::show_schemas_columns(),
-        S::ShowTables(_) => table::show_columns_of_tables(),
-        S::ShowColumns(_) => table::show_columns_columns(),
-        S::ShowCreateTable(_) => table::show_create_columns(),
+        S::ShowTables(_) => table::show::show_tables_columns(),
+        S::ShowColumns(_) => table::show::show_columns_columns(),
+        S::ShowCreateTable(_) => table::show::show_create_columns(),
         S::ShowUserfiles(_) => userfile::show_columns(),
         S::Show(statement) => self::session::show_columns(statement),
         S::ShowClusterSetting(statement) => self::session::show_cluster_setting_columns(statement),

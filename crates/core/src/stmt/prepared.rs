@@ -3,7 +3,7 @@
 use arrow_array::ArrayRef;
 use futures::TryStreamExt;
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_sql::stmt::session::{Deallocate, Execute, Prepare};
+use lakeport_sql::stmt::prepared::{Deallocate, Execute, Prepare};
 
 use super::Cx;
 use crate::engine::Description;

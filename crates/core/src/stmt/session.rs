@@ -1,86 +1,19 @@
-//! Transaction blocks, session variables, cluster settings.
+//! Session variables, cluster settings.
 
 use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting, Transaction};
+use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting};
 
 use super::Cx;
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
-use crate::session::{Block, OpenBlock};
 use crate::setting::{Kind, SETTINGS, Setting};
 use crate::show::rows::batch_of;
 use crate::variable::{VARIABLES, Variable};
-
-pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<Outcome> {
-    match statement {
-        Transaction::Begin { read_only } => begin(cx, *read_only).await,
-        Transaction::Commit => commit(cx).await,
-        Transaction::Rollback => rollback(cx).await,
-        Transaction::Characteristics { read_only } => {
-            set_read_only(cx, *read_only)?;
-            Ok(Outcome::done("SET TRANSACTION"))
-        }
-        Transaction::Savepoint(name) | Transaction::Release(name) | Transaction::RollbackTo(name) => {
-            Err(Error::unsupported(format!("savepoint {name:?}: savepoints are not supported"))
-                .with_hint("a failed statement fails the whole block: ROLLBACK and run it again"))
-        }
-    }
-}
-
-async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {
-    if cx.session.open_block().is_some() {
-        let code = Sqlstate::ACTIVE_SQL_TRANSACTION;
-        cx.session.notice(Notice::warning(code, "there is already a transaction in progress"));
-        return Ok(Outcome::done("BEGIN"));
-    }
-    let id = cx.server.config.engine.begin().await?;
-    let now = cx.server.config.env.now_micros();
-    cx.session.set_block(Some(OpenBlock { id, failed: false, now }));
-    let default = cx.session.variable("default_transaction_read_only") == "on";
-    set_read_only(cx, read_only || default)?;
-    Ok(Outcome::done("BEGIN"))
-}
-
-fn set_read_only(cx: &Cx<'_>, read_only: bool) -> Result<()> {
-    let value = if read_only { "on" } else { "off" };
-    cx.session.set_variable(Variable::find("transaction_read_only")?, value.to_string(), true);
-    Ok(())
-}
-
-async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
-    let Some(block) = cx.session.open_block() else { return Ok(no_block(cx, "COMMIT")) };
-    if cx.session.block() == Block::Failed {
-        return rollback(cx).await;
-    }
-    cx.session.set_block(None);
-    cx.server.config.engine.commit(block.id).await?;
-    Ok(Outcome::done("COMMIT"))
-}
-
-async fn rollback(cx: &Cx<'_>) -> Result<Outcome> {
-    let Some(block) = cx.session.open_block() else { return Ok(no_block(cx, "ROLLBACK")) };
-    cx.session.set_block(None);
-    cx.server.config.engine.rollback(block.id).await;
-    Ok(Outcome::done("ROLLBACK"))
-}
-
-fn no_block(cx: &Cx<'_>, tag: &str) -> Outcome {
-    let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
-    cx.session.notice(Notice::warning(code, "there is no transaction in progress"));
-    Outcome::done(tag)
-}
-
-/// Commits the open block ahead of a statement that changes the catalog, as CockroachDB's `autocommit_before_ddl` does.
-pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
-    cx.session
-        .notice(Notice::new("auto-committing transaction before processing DDL due to autocommit_before_ddl setting"));
-    commit(cx).await.map(drop)
-}
 
 pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     let variable = Variable::find(&statement.name)?;
@@ -106,6 +39,7 @@ pub(crate) fn discard(cx: &Cx<'_>) -> Result<Outcome> {
     cx.refuse_in_block("DISCARD ALL cannot run inside a transaction block")?;
     cx.session.reset_variables();
     cx.session.deallocate(None);
+    cx.session.cursors().clear();
     Ok(Outcome::done("DISCARD ALL"))
 }
 

@@ -8,67 +8,48 @@ use arrow_schema::Schema;
 use futures::StreamExt;
 use lakeport_base::SqlType;
 use lakeport_catalog::model::Table;
-use lakeport_sql::Statement;
 use lakeport_sql::stmt::query::{Delete, Insert, OnConflict, Update};
 
 use super::Cx;
 use super::query::{context, require_select};
-use crate::engine::{Description, QueryContext, Written};
+use crate::engine::{Description, QueryContext, Write, Written};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::rows::RowStream;
 
-pub(crate) async fn insert(cx: &Cx<'_>, statement: &Insert) -> Result<Outcome> {
-    let table = cx.table(&statement.table)?;
-    let context = insert_context(cx, statement, &table, true).await?;
+pub(crate) async fn write(cx: &Cx<'_>, write: Write<'_>) -> Result<Outcome> {
+    let table = cx.table(write.table())?;
+    let context = write_context(cx, write, &table, true).await?;
     let handle = cx.handle(&table).await?;
-    let written = cx.server.config.engine.insert(&context, &handle, statement, cx.params).await?;
-    Ok(outcome(written, "INSERT", |rows| format!("INSERT 0 {rows}")))
+    let written = cx.server.config.engine.write(&context, &handle, write, cx.params).await?;
+    Ok(outcome(write, written))
 }
 
-pub(crate) async fn update(cx: &Cx<'_>, statement: &Update) -> Result<Outcome> {
-    let table = cx.table(&statement.table)?;
-    let context = update_context(cx, statement, &table)?;
-    let handle = cx.handle(&table).await?;
-    let written = cx.server.config.engine.update(&context, &handle, statement, cx.params).await?;
-    Ok(outcome(written, "UPDATE", |rows| format!("UPDATE {rows}")))
+pub(crate) async fn describe(cx: &Cx<'_>, write: Write<'_>, declared: &[Option<SqlType>]) -> Result<Description> {
+    let table = cx.table(write.table())?;
+    let context = write_context(cx, write, &table, false).await?;
+    cx.server.config.engine.describe_write(&context, &cx.handle(&table).await?, write, declared).await
 }
 
-pub(crate) async fn delete(cx: &Cx<'_>, statement: &Delete) -> Result<Outcome> {
-    let table = cx.table(&statement.table)?;
-    let context = delete_context(cx, statement, &table)?;
-    let handle = cx.handle(&table).await?;
-    let written = cx.server.config.engine.delete(&context, &handle, statement, cx.params).await?;
-    Ok(outcome(written, "DELETE", |rows| format!("DELETE {rows}")))
-}
-
-fn outcome(written: Written, tag: &'static str, done: impl Fn(u64) -> String) -> Outcome {
+fn outcome(write: Write<'_>, written: Written) -> Outcome {
+    let tag = match write {
+        Write::Insert(_) => "INSERT 0",
+        Write::Update(_) => "UPDATE",
+        Write::Delete(_) => "DELETE",
+    };
     match written.returning {
-        Some(rows) if tag == "INSERT" => Outcome::Rows { tag: "INSERT 0", rows },
         Some(rows) => Outcome::Rows { tag, rows },
-        None => Outcome::done(done(written.rows)),
+        None => Outcome::done(format!("{tag} {}", written.rows)),
     }
 }
 
-pub(crate) async fn describe(cx: &Cx<'_>, statement: &Statement, declared: &[Option<SqlType>]) -> Result<Description> {
-    let engine = &cx.server.config.engine;
-    match statement {
-        Statement::Insert(statement) => {
-            let table = cx.table(&statement.table)?;
-            let context = insert_context(cx, statement, &table, false).await?;
-            engine.describe_insert(&context, &cx.handle(&table).await?, statement, declared).await
-        }
-        Statement::Update(statement) => {
-            let table = cx.table(&statement.table)?;
-            let context = update_context(cx, statement, &table)?;
-            engine.describe_update(&context, &cx.handle(&table).await?, statement, declared).await
-        }
-        Statement::Delete(statement) => {
-            let table = cx.table(&statement.table)?;
-            let context = delete_context(cx, statement, &table)?;
-            engine.describe_delete(&context, &cx.handle(&table).await?, statement, declared).await
-        }
-        other => Err(Error::internal(format!("{other:?} is no write"))),
+/// The context of a write, after the checks of what it reads and writes. Without `run`, sources such as `[SHOW ...]`
+/// stand there empty.
+async fn write_context(cx: &Cx<'_>, write: Write<'_>, table: &Table, run: bool) -> Result<QueryContext> {
+    match write {
+        Write::Insert(insert) => insert_context(cx, insert, table, run).await,
+        Write::Update(update) => update_context(cx, update, table),
+        Write::Delete(delete) => delete_context(cx, delete, table),
     }
 }
 
@@ -115,8 +96,8 @@ fn delete_context(cx: &Cx<'_>, statement: &Delete, table: &Table) -> Result<Quer
 /// 25006 in a read-only block or session.
 pub(crate) fn refuse_read_only(cx: &Cx<'_>, action: &str) -> Result<()> {
     let read_only = match cx.session.open_block() {
-        Some(_) => cx.session.variable("transaction_read_only"),
-        None => cx.session.variable("default_transaction_read_only"),
+        Some(block) if !block.implicit => cx.session.variable("transaction_read_only"),
+        _ => cx.session.variable("default_transaction_read_only"),
     };
     if read_only != "on" {
         return Ok(());

@@ -15,7 +15,7 @@ use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Env, QualifiedName, SqlType};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
-use lakeport_core::engine::{Engine, QueryContext, Relation, Relations, TableHandle, Upkeep, UpkeepDone};
+use lakeport_core::engine::{Engine, QueryContext, Relation, Relations, TableHandle, Upkeep, UpkeepDone, Write};
 use lakeport_engine::{DataFusionEngine, EngineOptions};
 use lakeport_sql::Statement;
 use object_store::memory::InMemory;
@@ -110,13 +110,14 @@ impl Bench {
     /// Runs an INSERT, UPSERT, UPDATE or DELETE.
     pub async fn write(&self, sql: &str, block: Option<u64>) -> Result<u64> {
         let cx = self.context(block);
-        let written = match lakeport_sql::parse_one(sql).expect("a step of the test").statement {
-            Statement::Insert(insert) => self.engine.insert(&cx, &self.table, &insert, &[]).await?,
-            Statement::Update(update) => self.engine.update(&cx, &self.table, &update, &[]).await?,
-            Statement::Delete(delete) => self.engine.delete(&cx, &self.table, &delete, &[]).await?,
+        let statement = lakeport_sql::parse_one(sql).expect("a step of the test").statement;
+        let write = match &statement {
+            Statement::Insert(insert) => Write::Insert(insert),
+            Statement::Update(update) => Write::Update(update),
+            Statement::Delete(delete) => Write::Delete(delete),
             other => panic!("{other:?} is no write"),
         };
-        Ok(written.rows)
+        Ok(self.engine.write(&cx, &self.table, write, &[]).await?.rows)
     }
 
     pub async fn begin(&self) -> u64 {

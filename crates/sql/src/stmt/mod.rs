@@ -5,13 +5,16 @@ pub mod connection;
 pub mod copy;
 pub mod database;
 pub mod export;
+pub mod fetch;
 pub mod grant;
 pub mod import;
 pub mod job;
+pub mod prepared;
 pub mod query;
 pub mod role;
 pub mod session;
 pub mod table;
+pub mod transaction;
 pub mod userfile;
 
 mod dispatch;
@@ -70,16 +73,19 @@ pub enum Statement {
     CopyUserfile(userfile::CopyUserfile),
     ShowUserfiles(userfile::ShowUserfiles),
     DropUserfile(userfile::DropUserfile),
-    Transaction(session::Transaction),
+    Transaction(transaction::Transaction),
     Set(session::Set),
     Show(session::Show),
     Reset(session::Reset),
     SetClusterSetting(session::SetClusterSetting),
     ShowClusterSetting(session::ShowClusterSetting),
     Discard,
-    Prepare(session::Prepare),
-    Execute(session::Execute),
-    Deallocate(session::Deallocate),
+    Prepare(prepared::Prepare),
+    Execute(prepared::Execute),
+    Deallocate(prepared::Deallocate),
+    Declare(fetch::Declare),
+    Fetch(fetch::Fetch),
+    Close(fetch::Close),
     /// CHECKPOINT-like statements that tools send and that need nothing done, with their tag.
     Nothing(&'static str),
 }
@@ -113,7 +119,9 @@ impl Statement {
             S::CopyUserfile(_) | S::ShowUserfiles(_) | S::DropUserfile(_) => "userfile",
             S::Transaction(_) => "transaction",
             S::Set(_) | S::Show(_) | S::Reset(_) | S::SetClusterSetting(_) | S::ShowClusterSetting(_) => "session",
-            S::Discard | S::Prepare(_) | S::Execute(_) | S::Deallocate(_) | S::Nothing(_) => "session",
+            S::Prepare(_) | S::Execute(_) | S::Deallocate(_) => "prepared",
+            S::Declare(_) | S::Fetch(_) | S::Close(_) => "fetch",
+            S::Discard | S::Nothing(_) => "session",
         }
     }
 }

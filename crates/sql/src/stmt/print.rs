@@ -81,6 +81,9 @@ impl fmt::Display for Statement {
             Statement::Prepare(statement) => statement.fmt(f),
             Statement::Execute(statement) => statement.fmt(f),
             Statement::Deallocate(statement) => statement.fmt(f),
+            Statement::Declare(statement) => statement.fmt(f),
+            Statement::Fetch(statement) => statement.fmt(f),
+            Statement::Close(statement) => statement.fmt(f),
             Statement::Nothing("DISCARD") => f.write_str("DISCARD PLANS"),
             Statement::Nothing(tag) => f.write_str(tag),
         }

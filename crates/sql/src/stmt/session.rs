@@ -1,4 +1,4 @@
-//! Transactions, variables, settings, SQL-level prepared statements.
+//! Variables of the session, cluster settings.
 
 use std::fmt;
 
@@ -8,23 +8,6 @@ use sqlparser::tokenizer::Token;
 use super::{Statement, Text};
 use crate::cursor::{Cursor, Result};
 use crate::print;
-
-/// Transaction control.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Transaction {
-    Begin {
-        read_only: bool,
-    },
-    Commit,
-    Rollback,
-    Savepoint(String),
-    Release(String),
-    RollbackTo(String),
-    /// `SET TRANSACTION ...`: accepted where it asks for what we do anyway.
-    Characteristics {
-        read_only: bool,
-    },
-}
 
 /// `SET [SESSION | LOCAL] name {= | TO} value, ...`; `USE db` is `SET database = db`.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,93 +42,6 @@ pub struct SetClusterSetting {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShowClusterSetting {
     pub name: Option<String>,
-}
-
-/// `PREPARE name [(types)] AS statement`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prepare {
-    pub name: String,
-    pub types: Vec<String>,
-    pub statement: Box<Statement>,
-}
-
-/// `EXECUTE name [(expressions)]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Execute {
-    pub name: String,
-    /// SQL texts.
-    pub arguments: Vec<String>,
-}
-
-/// `DEALLOCATE {name | ALL}` (no name is all)
-#[derive(Clone, Debug, PartialEq)]
-pub struct Deallocate {
-    pub name: Option<String>,
-}
-
-/// After `BEGIN` or `START TRANSACTION`.
-pub(super) fn begin(c: &mut Cursor) -> Result<Statement> {
-    c.one_of(&["TRANSACTION", "WORK"]);
-    let read_only = modes(c)?;
-    Ok(Statement::Transaction(Transaction::Begin { read_only }))
-}
-
-/// After `COMMIT` or `END`.
-pub(super) fn commit(c: &mut Cursor) -> Result<Statement> {
-    c.one_of(&["TRANSACTION", "WORK"]);
-    c.keywords("AND NO CHAIN");
-    Ok(Statement::Transaction(Transaction::Commit))
-}
-
-/// After `ROLLBACK` or `ABORT`.
-pub(super) fn rollback(c: &mut Cursor) -> Result<Statement> {
-    c.one_of(&["TRANSACTION", "WORK"]);
-    if c.keywords("TO") {
-        c.keywords("SAVEPOINT");
-        return Ok(Statement::Transaction(Transaction::RollbackTo(c.ident()?)));
-    }
-    c.keywords("AND NO CHAIN");
-    Ok(Statement::Transaction(Transaction::Rollback))
-}
-
-/// After `SAVEPOINT`.
-pub(super) fn savepoint(c: &mut Cursor) -> Result<Statement> {
-    Ok(Statement::Transaction(Transaction::Savepoint(c.ident()?)))
-}
-
-/// After `RELEASE`.
-pub(super) fn release(c: &mut Cursor) -> Result<Statement> {
-    c.keywords("SAVEPOINT");
-    Ok(Statement::Transaction(Transaction::Release(c.ident()?)))
-}
-
-/// After `SET TRANSACTION` or `SET SESSION CHARACTERISTICS AS TRANSACTION`.
-pub(super) fn characteristics(c: &mut Cursor) -> Result<Statement> {
-    if c.is_at_end() {
-        return Err(c.expected("a transaction mode"));
-    }
-    Ok(Statement::Transaction(Transaction::Characteristics { read_only: modes(c)? }))
-}
-
-/// Transaction modes up to the end; whether the last word on it was `READ ONLY`. Every isolation level is met by
-/// the one there is.
-fn modes(c: &mut Cursor) -> Result<bool> {
-    const LEVELS: &[&str] = &["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED", "READ UNCOMMITTED", "SNAPSHOT"];
-    let mut read_only = false;
-    while !c.is_at_end() {
-        match c.one_of(&["READ ONLY", "READ WRITE", "ISOLATION LEVEL", "PRIORITY", "NOT DEFERRABLE", "DEFERRABLE"]) {
-            Some("READ ONLY") => read_only = true,
-            Some("READ WRITE") => read_only = false,
-            Some("ISOLATION LEVEL") => drop(c.one_of(LEVELS).ok_or_else(|| c.error())?),
-            Some("PRIORITY") => drop(c.one_of(&["LOW", "NORMAL", "HIGH"]).ok_or_else(|| c.error())?),
-            Some(_) => {}
-            None => return Err(c.error()),
-        }
-        if c.symbol(&Token::Comma) && c.is_at_end() {
-            return Err(c.error());
-        }
-    }
-    Ok(read_only)
 }
 
 /// After `SET`.
@@ -263,33 +159,6 @@ pub(super) fn show_cluster_setting(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::ShowClusterSetting(ShowClusterSetting { name }))
 }
 
-/// After `PREPARE`.
-pub(super) fn prepare(c: &mut Cursor) -> Result<Statement> {
-    let name = c.ident()?;
-    let types = if c.is_open() { c.parenthesised(|c| c.comma_list(type_name))? } else { Vec::new() };
-    c.expect("AS")?;
-    let statement = Box::new(super::statement(c)?);
-    Ok(Statement::Prepare(Prepare { name, types, statement }))
-}
-
-fn type_name(c: &mut Cursor) -> Result<String> {
-    Ok(super::table::column_type(c)?.to_string())
-}
-
-/// After `EXECUTE`.
-pub(super) fn execute(c: &mut Cursor) -> Result<Statement> {
-    let name = c.ident()?;
-    let arguments = if c.is_open() { c.parenthesised(|c| c.comma_list(super::query::expression))? } else { Vec::new() };
-    Ok(Statement::Execute(Execute { name, arguments }))
-}
-
-/// After `DEALLOCATE`.
-pub(super) fn deallocate(c: &mut Cursor) -> Result<Statement> {
-    c.keywords("PREPARE");
-    let name = if c.keywords("ALL") { None } else { Some(c.ident()?) };
-    Ok(Statement::Deallocate(Deallocate { name }))
-}
-
 /// After `DISCARD`.
 pub(super) fn discard(c: &mut Cursor) -> Result<Statement> {
     match c.one_of(&["ALL", "PLANS", "SEQUENCES", "TEMPORARY", "TEMP"]) {
@@ -313,21 +182,6 @@ pub(super) fn quoted(variable: &str) -> String {
 /// The value as source.
 fn value_text(value: Option<&String>) -> String {
     value.map_or_else(|| "DEFAULT".into(), |value| quote_literal(value))
-}
-
-impl fmt::Display for Transaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = |read_only: bool| if read_only { "READ ONLY" } else { "READ WRITE" };
-        match self {
-            Transaction::Begin { read_only } => write!(f, "BEGIN{}", print::when(*read_only, " READ ONLY")),
-            Transaction::Commit => f.write_str("COMMIT"),
-            Transaction::Rollback => f.write_str("ROLLBACK"),
-            Transaction::Savepoint(name) => write!(f, "SAVEPOINT {}", quote_ident(name)),
-            Transaction::Release(name) => write!(f, "RELEASE SAVEPOINT {}", quote_ident(name)),
-            Transaction::RollbackTo(name) => write!(f, "ROLLBACK TO SAVEPOINT {}", quote_ident(name)),
-            Transaction::Characteristics { read_only } => write!(f, "SET TRANSACTION {}", mode(*read_only)),
-        }
-    }
 }
 
 impl fmt::Display for Set {
@@ -360,42 +214,6 @@ impl fmt::Display for ShowClusterSetting {
         match &self.name {
             Some(name) => write!(f, "SHOW CLUSTER SETTING {}", quoted(name)),
             None => f.write_str("SHOW CLUSTER SETTINGS"),
-        }
-    }
-}
-
-impl Prepare {
-    /// The statement for a log.
-    pub fn redacted(&self) -> String {
-        format!("{}{}", self.head(), self.statement.redacted())
-    }
-
-    /// `PREPARE name (types) AS `
-    fn head(&self) -> String {
-        let types = if self.types.is_empty() { String::new() } else { format!(" ({})", self.types.join(", ")) };
-        format!("PREPARE {}{types} AS ", quote_ident(&self.name))
-    }
-}
-
-impl fmt::Display for Prepare {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.head(), self.statement)
-    }
-}
-
-impl fmt::Display for Execute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arguments = self.arguments.join(", ");
-        let arguments = if arguments.is_empty() { arguments } else { format!(" ({arguments})") };
-        write!(f, "EXECUTE {}{arguments}", quote_ident(&self.name))
-    }
-}
-
-impl fmt::Display for Deallocate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "DEALLOCATE {}", quote_ident(name)),
-            None => f.write_str("DEALLOCATE ALL"),
         }
     }
 }

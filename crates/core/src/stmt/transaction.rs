@@ -1,0 +1,81 @@
+//! Transaction blocks.
+
+use lakeport_base::Sqlstate;
+use lakeport_sql::stmt::transaction::Transaction;
+
+use super::Cx;
+use crate::error::{Error, Result};
+use crate::outcome::{Notice, Outcome};
+use crate::session::{Block, OpenBlock};
+use crate::variable::Variable;
+
+pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<Outcome> {
+    match statement {
+        Transaction::Begin { read_only } => begin(cx, *read_only).await,
+        Transaction::Commit => commit(cx).await,
+        Transaction::Rollback => rollback(cx).await,
+        Transaction::Characteristics { read_only } => {
+            set_read_only(cx, *read_only)?;
+            Ok(Outcome::done("SET TRANSACTION"))
+        }
+        Transaction::Savepoint(name) | Transaction::Release(name) | Transaction::RollbackTo(name) => {
+            Err(Error::unsupported(format!("savepoint {name:?}: savepoints are not supported"))
+                .with_hint("a failed statement fails the whole block: ROLLBACK and run it again"))
+        }
+    }
+}
+
+async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {
+    match cx.session.open_block() {
+        Some(block) if block.implicit => cx.session.set_block(Some(OpenBlock { implicit: false, ..block })),
+        Some(_) => {
+            let code = Sqlstate::ACTIVE_SQL_TRANSACTION;
+            cx.session.notice(Notice::warning(code, "there is already a transaction in progress"));
+            return Ok(Outcome::done("BEGIN"));
+        }
+        None => cx.session.begin_block(false).await?,
+    }
+    let default = cx.session.variable("default_transaction_read_only") == "on";
+    set_read_only(cx, read_only || default)?;
+    Ok(Outcome::done("BEGIN"))
+}
+
+fn set_read_only(cx: &Cx<'_>, read_only: bool) -> Result<()> {
+    let value = if read_only { "on" } else { "off" };
+    cx.session.set_variable(Variable::find("transaction_read_only")?, value.to_string(), true);
+    Ok(())
+}
+
+async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
+    let Some(block) = own_block(cx) else { return Ok(Outcome::done("COMMIT")) };
+    if cx.session.block() == Block::Failed {
+        return rollback(cx).await;
+    }
+    cx.session.set_block(None);
+    cx.server.config.engine.commit(block.id).await?;
+    Ok(Outcome::done("COMMIT"))
+}
+
+async fn rollback(cx: &Cx<'_>) -> Result<Outcome> {
+    let Some(block) = own_block(cx) else { return Ok(Outcome::done("ROLLBACK")) };
+    cx.session.set_block(None);
+    cx.server.config.engine.rollback(block.id).await;
+    Ok(Outcome::done("ROLLBACK"))
+}
+
+/// The open block, with a warning if the client has opened none.
+fn own_block(cx: &Cx<'_>) -> Option<OpenBlock> {
+    let block = cx.session.open_block();
+    if block.is_none_or(|block| block.implicit) {
+        let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
+        cx.session.notice(Notice::warning(code, "there is no transaction in progress"));
+    }
+    block
+}
+
+/// Commits the open block ahead of a statement that changes the catalog, as CockroachDB's `autocommit_before_ddl` does.
+pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
+    cx.session
+        .notice(Notice::new("auto-committing transaction before processing DDL due to autocommit_before_ddl setting"));
+    commit(cx).await.map(drop)
+}
