@@ -38,3 +38,5 @@ pub const IMPORT_PARTS_MAX: u64 = 256;
 pub const IMPORT_QUEUE_BATCHES: usize = 4;
 /// Open cursors of one session; each holds the state of a running query.
 pub const CURSORS_MAX: usize = 64;
+/// Stack of a thread, in bytes: plans of deeply nested queries recurse.
+pub const WORKER_STACK_BYTES: usize = 8 << 20;

@@ -18,11 +18,13 @@ use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
 use lakeport_core::Result;
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
+use tokio::runtime::Handle;
 
 use crate::casts::PostgresCasts;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
+use crate::workers::{Workers, YieldAboveJoins};
 
 /// Memory and disk of the engine.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ const UNQUALIFIED: &str = " ";
 pub(crate) struct Sessions {
     base: SessionState,
     runtime: Arc<RuntimeEnv>,
+    workers: Workers,
 }
 
 impl Sessions {
@@ -59,9 +62,10 @@ impl Sessions {
             .with_config(config(options))
             .with_runtime_env(Arc::clone(&runtime))
             .with_type_planner(Arc::new(crate::types::SqlTypes))
+            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base).map_err(from_datafusion)?;
-        Ok(Sessions { base, runtime })
+        Ok(Sessions { base, runtime, workers: Workers::new(options.parallelism)? })
     }
 
     /// A session for one statement.
@@ -93,7 +97,7 @@ impl Sessions {
             .with_analyzer_rule(Arc::new(PostgresCasts { zone }))
             .build();
         functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
-        Ok(Session { state, zone, catalogs })
+        Ok(Session { state, zone, workers: self.workers.handle(), catalogs })
     }
 }
 
@@ -102,6 +106,8 @@ pub(crate) struct Session {
     pub state: SessionState,
     /// Where clocks are read.
     pub zone: Zone,
+    /// Where its plans run.
+    pub workers: Handle,
     catalogs: Arc<MemoryCatalogProviderList>,
 }
 

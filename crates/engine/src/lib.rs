@@ -34,6 +34,7 @@ mod transaction;
 mod types;
 mod upkeep;
 mod upsert;
+mod workers;
 mod writing;
 mod zoned;
 

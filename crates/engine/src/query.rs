@@ -8,7 +8,6 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -24,6 +23,7 @@ use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
 use crate::params::Params;
 use crate::sql::{parse_query, shown_name};
+use crate::workers::run_on;
 use crate::zoned::{exactly, printed};
 
 /// A statement that has been planned and lacks its parameters' values only.
@@ -99,7 +99,7 @@ pub(crate) fn given_types(params: &[ArrayRef]) -> Vec<Option<SqlType>> {
 /// Runs a bound plan.
 pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let physical = session.state.create_physical_plan(plan).await.map_err(from_datafusion)?;
-    execute_stream(physical, session.state.task_ctx()).map_err(from_datafusion)
+    Ok(run_on(&session.workers, physical, session.state.task_ctx()))
 }
 
 /// The columns that the client sees: names without our marks, one of our types each.

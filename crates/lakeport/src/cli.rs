@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use lakeport_base::limits::WORKER_STACK_BYTES;
+
 use crate::config::{Config, StartArgs};
 use crate::demo::DemoArgs;
 use crate::userfile::UserfileArgs;
@@ -27,9 +29,6 @@ enum Command {
     /// Puts files into your area of a server, lists, fetches and deletes them.
     Userfile(UserfileArgs),
 }
-
-/// Bytes of stack of a worker thread: plans of deeply nested queries recurse.
-const WORKER_STACK_BYTES: usize = 8 << 20;
 
 /// Runs the command of the process's arguments.
 pub fn run() -> ExitCode {
