@@ -19,7 +19,7 @@ demo: ## build the server and take the tour; ARGS=--once stops after it
 
 test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
 	@echo "Lakeport tests: about 25 minutes on 2 idle cores from nothing, a few once it is built."
-	tests/install build peers
+	tests/install build runner peers
 	$(MAKE) --no-print-directory lint
 	tests/run
 

@@ -1,7 +1,7 @@
 """Starts one test peer on free loopback ports: serve.py {s3 | sts}.
 
 Prints one line NAME=VALUE ... when it answers, and ends it when standard input closes.
-  s3   SeaweedFS: checks access keys and signatures; one identity may write, one may only read
+  s3   SeaweedFS: checks access keys and signatures; two identities may write, one may only read
   sts  moto with its policy checks on: an IAM user that may assume a role, with an external id or not
 """
 
@@ -21,6 +21,7 @@ from botocore.config import Config
 
 HERE = pathlib.Path(sys.executable).parent
 WRITER = ("AKIALAKEPORTWRITER", "lakeport/writer+secret")
+SUCCESSOR = ("AKIALAKEPORTSUCCESSOR", "lakeport/successor+secret")
 READER = ("AKIALAKEPORTREADER", "lakeport-reader-secret")
 
 
@@ -69,6 +70,7 @@ def s3(folder, log):
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [
         identity("writer", WRITER, ["Admin", "Read", "Write", "List", "Tagging"]),
+        identity("successor", SUCCESSOR, ["Admin", "Read", "Write", "List", "Tagging"]),
         identity("reader", READER, ["Read", "List"]),
     ]}))
     names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
@@ -96,6 +98,7 @@ def s3(folder, log):
     return process, {
         "S3_ENDPOINT": endpoint, "S3_BUCKET": "lake", "S3_OTHER_BUCKET": "other",
         "S3_KEY": WRITER[0], "S3_SECRET": WRITER[1], "S3_READER_KEY": READER[0], "S3_READER_SECRET": READER[1],
+        "S3_NEXT_KEY": SUCCESSOR[0], "S3_NEXT_SECRET": SUCCESSOR[1],
     }
 
 

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-
 use lakeport_base::limits::WORKER_STACK_BYTES;
 
 use crate::config::{Config, StartArgs};
