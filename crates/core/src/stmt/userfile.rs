@@ -35,7 +35,7 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyUserfile) -> Result<Outcom
         let receive = move |rows| async move { receive(store, staged, path, rows).await };
         return Ok(Outcome::CopyIn(CopyIn::start(columns, statement.options.clone(), receive)));
     }
-    let found = store.get(&path).await.map_err(lakeport_connect::Error::from)?;
+    let found = store.get(&path).await.map_err(|error| not_fetched(error, &path))?;
     let schema = columns.clone();
     let batches = found.into_stream().map(move |bytes| {
         let bytes = bytes.map_err(lakeport_connect::Error::from)?;
@@ -62,6 +62,19 @@ async fn file(cx: &Cx<'_>, path: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
 async fn store(cx: &Cx<'_>) -> Result<Arc<dyn ObjectStore>> {
     let target = Target::parse("userfile:///").map_err(Error::from)?;
     cx.server.open_target(&cx.session.user, &target).await
+}
+
+/// The error of a fetch; a missing file goes by the user's name for it.
+fn not_fetched(error: object_store::Error, path: &Path) -> Error {
+    match error {
+        object_store::Error::NotFound { .. } => missing(path),
+        error => lakeport_connect::Error::from(error).into(),
+    }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(Sqlstate::UNDEFINED_FILE, format!("file {:?} does not exist", path.to_string()))
+        .with_hint("SHOW USERFILES lists your files")
 }
 
 fn exists(path: &Path) -> Error {
@@ -141,7 +154,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropUserfile) -> Result<Outcom
     let (store, path) = file(cx, &cx.string(&statement.path)?).await?;
     match store.head(&path).await {
         Err(object_store::Error::NotFound { .. }) if statement.if_exists => return Ok(Outcome::done("DROP USERFILE")),
-        Err(error) => return Err(lakeport_connect::Error::from(error).into()),
+        Err(error) => return Err(not_fetched(error, &path)),
         Ok(_) => {}
     }
     store.delete(&path).await.map_err(lakeport_connect::Error::from)?;
