@@ -94,6 +94,7 @@ fn table(id: i64, schema: &Schema, name: &str) -> Table {
         database: schema.database,
         name: name.into(),
         owner: "root".into(),
+        version: 1,
         columns: Vec::new(),
         primary_key: Vec::new(),
         dropped_names: Vec::new(),

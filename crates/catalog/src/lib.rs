@@ -64,6 +64,7 @@ pub trait Tx: Send {
     async fn find_table(&mut self, schema: SchemaId, name: &str) -> Result<Option<Table>>;
     async fn table(&mut self, id: TableId) -> Result<Option<Table>>;
     async fn insert_table(&mut self, table: &Table) -> Result<()>;
+    /// Replaces a table if its stored version is `table.version - 1`, else [`Error::Conflict`].
     async fn update_table(&mut self, table: &Table) -> Result<()>;
     async fn delete_table(&mut self, id: TableId) -> Result<()>;
 

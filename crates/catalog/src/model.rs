@@ -33,6 +33,8 @@ pub struct Table {
     pub database: DatabaseId,
     pub name: String,
     pub owner: String,
+    /// Counts the changes of the row, from 1.
+    pub version: i64,
     pub columns: Vec<Column>,
     /// Names of the primary key's columns, in key order; empty without a key.
     pub primary_key: Vec<String>,

@@ -6,7 +6,7 @@ use lakeport_base::{Secret, SqlType};
 use super::{connection, database, defaultdb, expect_exists, expect_missing, schema, table};
 use crate::Catalog;
 use crate::error::{Error, Result};
-use crate::model::{Check, Column, Dialect, Membership};
+use crate::model::{Check, Column, Dialect, Membership, Table};
 
 pub(super) async fn first_rows(catalog: &dyn Catalog) -> Result<()> {
     let mut tx = catalog.write().await?;
@@ -72,12 +72,17 @@ pub(super) async fn tables(catalog: &dyn Catalog) -> Result<()> {
     assert_eq!(tx.find_table(public.id, "rides").await?, Some(rides.clone()));
     assert_eq!(tx.find_table(SchemaId(9000), "rides").await?, None);
 
+    rides.version = 2;
     rides.columns.remove(1);
     rides.name = "trips".into();
     rides.comment = Some("renamed".into());
     tx.update_table(&rides).await?;
     assert_eq!(tx.find_table(public.id, "trips").await?, Some(rides.clone()));
     assert_eq!(tx.find_table(public.id, "rides").await?, None);
+    for version in [1, 2, 4] {
+        let outcome = tx.update_table(&Table { version, ..rides.clone() }).await;
+        assert!(matches!(outcome, Err(Error::Conflict { .. })), "version {version}: {outcome:?}");
+    }
 
     let zoo = table(tx.next_id().await?, &second, "zoo");
     tx.insert_table(&zoo).await?;

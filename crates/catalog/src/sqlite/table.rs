@@ -5,14 +5,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
 use super::row::{all, change, decode, field, one};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Table;
 use crate::stored::{Shape, TableShape};
 
 fn table(row: &SqliteRow) -> Result<Table> {
     let TableShape { columns, primary_key, dropped_names } =
         TableShape::decode(&field::<String>(row, "table", "shape")?)?;
-    decode!(row, "table" => Table { id, schema, database, name, owner, comment, created; columns; primary_key; dropped_names })
+    decode!(row, "table" => Table { id, schema, database, name, owner, version, comment, created; columns; primary_key; dropped_names })
 }
 
 fn shape(row: &Table) -> Result<String> {
@@ -42,14 +42,15 @@ pub(super) async fn get(db: &mut SqliteConnection, id: TableId) -> Result<Option
 
 pub(super) async fn insert(db: &mut SqliteConnection, row: &Table) -> Result<()> {
     let insert = query(
-        "INSERT INTO tables (id, schema, database, name, owner, shape, comment, created)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tables (id, schema, database, name, owner, version, shape, comment, created)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(row.id.0)
     .bind(row.schema.0)
     .bind(row.database.0)
     .bind(&row.name)
     .bind(&row.owner)
+    .bind(row.version)
     .bind(shape(row)?)
     .bind(&row.comment)
     .bind(row.created);
@@ -58,18 +59,23 @@ pub(super) async fn insert(db: &mut SqliteConnection, row: &Table) -> Result<()>
 
 pub(super) async fn update(db: &mut SqliteConnection, row: &Table) -> Result<()> {
     let update = query(
-        "UPDATE tables SET schema = ?, database = ?, name = ?, owner = ?, shape = ?, comment = ?, created = ?
-         WHERE id = ?",
+        "UPDATE tables SET schema = ?, database = ?, name = ?, owner = ?, version = ?, shape = ?, comment = ?, created = ?
+         WHERE id = ? AND version = ?",
     )
     .bind(row.schema.0)
     .bind(row.database.0)
     .bind(&row.name)
     .bind(&row.owner)
+    .bind(row.version)
     .bind(shape(row)?)
     .bind(&row.comment)
     .bind(row.created)
-    .bind(row.id.0);
-    change(db, update, "table", &row.name).await
+    .bind(row.id.0)
+    .bind(row.version.saturating_sub(1));
+    match change(db, update, "table", &row.name).await {
+        Err(Error::NotFound { what, name }) if get(db, row.id).await?.is_some() => Err(Error::Conflict { what, name }),
+        outcome => outcome,
+    }
 }
 
 pub(super) async fn delete(db: &mut SqliteConnection, id: TableId) -> Result<()> {

@@ -89,6 +89,7 @@ async fn new_table(
         database: schema.database,
         name: statement.name.name().to_string(),
         owner: cx.session.user.clone(),
+        version: 1,
         columns,
         primary_key: statement.primary_key.clone(),
         dropped_names: Vec::new(),
@@ -211,6 +212,11 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropTable) -> Result<Outcome> 
     Ok(Outcome::done("DROP TABLE"))
 }
 
+/// The row of a table that is about to change. The catalog refuses it (40001) when another change came first.
+fn changed(table: &Table) -> Table {
+    Table { version: table.version + 1, ..table.clone() }
+}
+
 /// Tables on their way out: first from the catalog, and once that is committed, from storage.
 pub(crate) struct Doomed(Vec<TableHandle>);
 
@@ -273,12 +279,12 @@ pub(crate) async fn comment(cx: &Cx<'_>, statement: &Comment) -> Result<Outcome>
         CommentTarget::Table(name) => {
             let table = cx.table(name)?;
             cx.subject().require_table(&table, "CREATE")?;
-            tx.update_table(&Table { comment: text, ..table.as_ref().clone() }).await?;
+            tx.update_table(&Table { comment: text, ..changed(&table) }).await?;
         }
         CommentTarget::Column { table, column } => {
             let table = cx.table(table)?;
             cx.subject().require_table(&table, "CREATE")?;
-            let mut row = table.as_ref().clone();
+            let mut row = changed(&table);
             column_mut(&mut row, column)?.comment = text;
             tx.update_table(&row).await?;
         }

@@ -274,6 +274,7 @@ fn table_row() -> Table {
         database: DatabaseId(100),
         name: "t".to_string(),
         owner: "root".to_string(),
+        version: 1,
         columns: vec![
             column("id", SqlType::Int8, false),
             column("grp", SqlType::Int4, true),

@@ -6,7 +6,7 @@ use lakeport_base::{QualifiedName, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{AlterTable, TableChange};
 
-use super::{check_columns, column, exists, free_stored_name, undefined_column};
+use super::{changed, check_columns, column, exists, free_stored_name, undefined_column};
 use crate::engine::ColumnChange;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -19,7 +19,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome
         Err(error) => return Err(error),
     };
     cx.subject().require_table(&table, "CREATE")?;
-    let mut row = table.as_ref().clone();
+    let mut row = changed(&table);
     let mut changes = Vec::new();
     for change in &statement.changes {
         changes.extend(apply(cx, &mut row, change)?);
