@@ -115,9 +115,7 @@ impl Connection {
     fn describe_cursor(&mut self, name: &str) -> Flow {
         let schema = self.session.cursor_columns(name).map_err(|_| unknown_portal(name))?;
         let columns = schema.fields().iter();
-        self.link
-            .out
-            .row_description(columns.map(|field| (field.name().as_str(), ColumnShape::of(field), TEXT)));
+        self.link.out.row_description(columns.map(|field| (field.name().as_str(), ColumnShape::of(field), TEXT)));
         Ok(())
     }
 

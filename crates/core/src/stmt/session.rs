@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::SqlType;
 use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting};
 
 use super::Cx;
 use crate::error::{Error, Result};
-use crate::outcome::{Notice, Outcome};
+use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::setting::{Kind, SETTINGS, Setting};
