@@ -26,6 +26,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "catalog", include_str!("migrations/0001_catalog.sql")),
     (2, "job_secrets", include_str!("migrations/0002_job_secrets.sql")),
+    (3, "table_version", include_str!("migrations/0003_table_version.sql")),
 ];
 
 /// The absolute path that a path or `sqlite:` URL names.
