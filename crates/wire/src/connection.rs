@@ -150,13 +150,31 @@ impl Connection {
             if let Some(frame) = self.link.buffered_frame()? {
                 return Ok(frame);
             }
-            self.link.flush().await?;
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Err(fault::shutdown()),
-                Some(event) = self.events.recv() => tell(&mut self.link, &event),
-                filled = self.link.fill() => filled?,
+            self.wait_for_input(&stop).await?;
+        }
+    }
+
+    /// The tag of the next message. A client that waits for a reply has sent a Sync or a Flush.
+    pub(crate) async fn next_tag(&mut self) -> Flow<u8> {
+        let stop = self.shutdown.ended.clone();
+        loop {
+            match self.link.next_tag() {
+                Some(tag) => return Ok(tag),
+                None => self.wait_for_input(&stop).await?,
             }
+        }
+    }
+
+    async fn wait_for_input(&mut self, stop: &CancellationToken) -> Flow {
+        self.link.flush().await?;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(fault::shutdown()),
+            Some(event) = self.events.recv() => {
+                tell(&mut self.link, &event);
+                Ok(())
+            }
+            filled = self.link.fill() => filled,
         }
     }
 

@@ -9,7 +9,7 @@ use lakeport_sql::Parsed;
 
 use crate::connection::Connection;
 use crate::fault::{Fault, Flow};
-use crate::message::{Bind, Target, violation};
+use crate::message::{Bind, SYNC, Target, violation};
 use crate::params;
 use crate::portal::{Bound, Portal, PortalState, RowCursor};
 use crate::types::{ColumnShape, TEXT, declared_type, same_sorts, spread_formats};
@@ -141,7 +141,8 @@ impl Connection {
             return Ok(PortalState::Done);
         };
         let session = Arc::clone(&self.session);
-        if !self.link.holds_sync() {
+        // What comes next says whether the statement stands alone.
+        if self.next_tag().await? != SYNC {
             session.begin_implicit(parsed).await?;
         }
         let outcome = self.drive(session.execute(parsed, &bound.params)).await?;

@@ -14,6 +14,8 @@ use crate::reply::Replies;
 pub(crate) const SEND_AT_BYTES: usize = 64 << 10;
 /// Bytes that a client may send ahead while its statement runs; more stay in the socket.
 const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
+/// Room for one read from the socket.
+const READ_BYTES: usize = 8 << 10;
 /// Tag and length.
 const FRAME_HEADER_BYTES: usize = 5;
 
@@ -64,13 +66,14 @@ impl Link {
         Ok(Some(Frame { tag, body: frame.freeze() }))
     }
 
-    /// Whether the next message is here and is a Sync.
-    pub(crate) fn holds_sync(&self) -> bool {
-        self.input.first() == Some(&b'S')
+    /// The tag of the next message, once its first byte is here.
+    pub(crate) fn next_tag(&self) -> Option<u8> {
+        self.input.first().copied()
     }
 
     /// Reads what has come; waits for at least one byte.
     pub(crate) async fn fill(&mut self) -> Flow {
+        self.input.reserve(READ_BYTES);
         match self.stream.read_buf(&mut self.input).await? {
             0 => Err(Fault::Gone),
             _ => Ok(()),

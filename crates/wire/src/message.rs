@@ -5,6 +5,9 @@ use bytes::{Buf, Bytes};
 use lakeport_base::Sqlstate;
 use lakeport_core::{Error, Result};
 
+/// Tag of Sync, the end of what a client sends together.
+pub(crate) const SYNC: u8 = b'S';
+
 /// A tag and the bytes that belong to it.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -74,7 +77,7 @@ impl Message {
             }
             b'C' => Message::Close { target: fields.target()?, name: fields.string()? },
             b'H' => Message::Flush,
-            b'S' => Message::Sync,
+            SYNC => Message::Sync,
             b'X' => Message::Terminate,
             b'd' => Message::CopyData(std::mem::take(&mut fields.body)),
             b'c' => Message::CopyDone,

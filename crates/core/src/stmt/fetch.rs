@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use futures::stream::{BoxStream, Fuse};
 use futures::{Stream, StreamExt, TryStreamExt};
 use lakeport_base::limits::CURSORS_MAX;
 use lakeport_base::{SqlType, Sqlstate};
@@ -26,14 +27,15 @@ pub(crate) struct OpenCursor {
 }
 
 struct Left {
-    rows: RowStream,
+    batches: Fuse<BoxStream<'static, Result<RecordBatch>>>,
     /// Rows of the last batch that were not asked for yet.
     rest: Option<RecordBatch>,
 }
 
 impl OpenCursor {
-    fn new(rows: RowStream, hold: bool) -> OpenCursor {
-        OpenCursor { columns: rows.schema.clone(), hold, left: Mutex::new(Left { rows, rest: None }) }
+    fn new(RowStream { schema, batches }: RowStream, hold: bool) -> OpenCursor {
+        // FETCH may ask again after the last row.
+        OpenCursor { columns: schema, hold, left: Mutex::new(Left { batches: batches.fuse(), rest: None }) }
     }
 
     /// The next rows, at most `rows_max`; `None` after the last.
@@ -41,7 +43,7 @@ impl OpenCursor {
         let mut left = self.left.lock().await;
         let batch = match left.rest.take() {
             Some(rest) => rest,
-            None => match left.rows.batches.next().await {
+            None => match left.batches.next().await {
                 Some(batch) => batch?,
                 None => return Ok(None),
             },
