@@ -37,7 +37,12 @@ pub const SHOW_CREATE_SECRETS: Setting = setting(
 );
 pub const FEATURE_EXPORT: Setting = setting("feature.export.enabled", Kind::Bool, "true", "EXPORT is allowed");
 pub const FEATURE_IMPORT: Setting = setting("feature.import.enabled", Kind::Bool, "true", "IMPORT is allowed");
-pub const GC_TTL: Setting = setting("gc.ttl", Kind::Duration, "25h", "how far back AS OF SYSTEM TIME reaches");
+pub const GC_TTL: Setting = setting(
+    "gc.ttl",
+    Kind::Duration,
+    "25h",
+    "how far back AS OF SYSTEM TIME reaches, and how long removed rows stay on disk",
+);
 pub const JOBS_RETENTION: Setting =
     setting("jobs.retention_time", Kind::Duration, "336h", "how long finished jobs are kept");
 

@@ -18,7 +18,7 @@ use crate::setting;
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How often every table is looked after, and what is not needed any more is deleted.
 const SWEEP_PERIOD: Duration = Duration::from_secs(3600);
-/// Wait after the start before the first sweep, and part of `gc.ttl` between sweeps when that is short.
+/// Wait after the start before the first sweep, and the least between sweeps: they are `gc.ttl` apart when that is short.
 const SWEEP_WAIT: Duration = Duration::from_secs(60);
 
 /// What upkeep has done since the server started.
@@ -115,14 +115,20 @@ async fn look_after(
         Ok(handle) => server.config.engine.upkeep(&handle, &upkeep).await,
         Err(error) => Err(error),
     };
+    if outcome.is_err() && (shutdown.is_cancelled() || is_dropped(server, table).await) {
+        return;
+    }
     match &outcome {
         Ok(done) if *done == UpkeepDone::default() => {}
         Ok(done) => tracing::info!(table = %table.id, ?done, "table looked after"),
-        Err(_) if shutdown.is_cancelled() => {}
         Err(error) => {
             let source = std::error::Error::source(error);
             tracing::warn!(table = %table.id, %error, source = ?source, "table not looked after");
         }
     }
     server.housekeeping.count(outcome.ok());
+}
+
+async fn is_dropped(server: &Server, table: &Table) -> bool {
+    server.directory().await.is_ok_and(|directory| !directory.tables.contains_key(&table.id))
 }

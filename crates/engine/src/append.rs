@@ -195,7 +195,7 @@ impl DataFusionEngine {
         let info = vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(appended.bytes))];
         let changes = Changes { adds: staged.adds, application: Some(key.to_string()), info, ..Changes::default() };
         let (changes, staging) = (Arc::new(changes), Arc::new(staged.staging));
-        let mut attempts = 0..ATTEMPTS;
+        let mut attempts = 1..ATTEMPTS;
         loop {
             let writing = self.start_writing(table, None).await?;
             // Again, now that no other statement can commit: another job runner may have made the same append.

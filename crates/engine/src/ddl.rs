@@ -14,18 +14,20 @@ use crate::DataFusionEngine;
 use crate::change::image_list;
 use crate::delta::entry::Changes;
 use crate::delta::schema::{delta_field, mark_dropped, mark_renamed};
-use crate::error::{from_datafusion, from_delta, from_store};
+use crate::error::{from_datafusion, from_delta, from_store, is_conflict};
 use crate::key::{first_row, quoted, register};
 use crate::query::run;
 use crate::relations::table_provider;
 use crate::sql::parse_query;
 use crate::stage::Rewrite;
-use crate::writing::Writing;
+use crate::writing::{ATTEMPTS, Writing};
 
 impl DataFusionEngine {
     /// Deletes every file of a dropped table.
     pub(crate) async fn delete_files(&self, table: &TableHandle) -> Result<()> {
-        self.forget(table.row.id);
+        if let Some(log) = self.forget(table.row.id) {
+            log.retire().await;
+        }
         let listed = table.store.list(None).map(|found| found.map(|file| file.location)).boxed();
         let mut deleted = table.store.delete_stream(listed);
         while let Some(outcome) = deleted.next().await {
@@ -39,9 +41,15 @@ impl DataFusionEngine {
 
     /// Removes every row. Readers of the change feed take the removed files themselves.
     pub(crate) async fn remove_all_rows(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()> {
-        let writing = self.start_writing(table, transaction).await?;
-        let removes = writing.files.iter().map(|file| file.remove(writing.now_ms(), true)).collect();
-        self.finish_writing(writing, Changes { removes, ..Changes::default() }).await
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let writing = self.start_writing(table, transaction).await?;
+            let removes = writing.files.iter().map(|file| file.remove(writing.now_ms(), true)).collect();
+            match self.finish_writing(writing, Changes { removes, ..Changes::default() }).await {
+                Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Changes a column. Delta's schema keeps what it once had: a dropped column stays, marked, and is not read.

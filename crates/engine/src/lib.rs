@@ -96,8 +96,8 @@ impl DataFusionEngine {
         logs.iter().map(|(id, log)| (*id, Arc::clone(log))).collect()
     }
 
-    pub(crate) fn forget(&self, table: TableId) {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&table);
+    pub(crate) fn forget(&self, table: TableId) -> Option<Arc<Log>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&table)
     }
 }
 

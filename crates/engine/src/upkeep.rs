@@ -8,11 +8,14 @@ mod checkpoint;
 mod merge;
 mod vacuum;
 
+use std::sync::Arc;
+
 use lakeport_base::id::TableId;
 use lakeport_core::Result;
 use lakeport_core::engine::{TableHandle, Upkeep, UpkeepDone};
 
 use crate::DataFusionEngine;
+use crate::delta::log::Log;
 use crate::query::until_cancelled;
 
 /// Commits after which a look at a table is worth it.
@@ -26,18 +29,25 @@ impl DataFusionEngine {
     }
 
     pub(crate) async fn keep_up(&self, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone> {
-        until_cancelled(&upkeep.cancel, async {
-            let log = self.log(table);
-            log.start_upkeep();
-            let merged_files = self.merge_small_files(&log, table).await?;
-            let checkpoints = u64::from(checkpoint::write_if_due(&log, table).await?);
-            let vacuumed = match upkeep.vacuum {
-                true => vacuum::run(&log, table, upkeep.keep_since).await?,
-                false => vacuum::Vacuumed::default(),
-            };
-            let vacuum::Vacuumed { files: deleted_files, entries: deleted_entries } = vacuumed;
-            Ok(UpkeepDone { merged_files, checkpoints, deleted_files, deleted_entries })
-        })
-        .await
+        let log = self.log(table);
+        let was_known = log.is_known();
+        let run = until_cancelled(log.dropped(), self.run_upkeep(&log, table, upkeep));
+        let done = until_cancelled(&upkeep.cancel, run).await;
+        if !was_known {
+            log.rest();
+        }
+        done
+    }
+
+    async fn run_upkeep(&self, log: &Arc<Log>, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone> {
+        let turn = log.start_upkeep().await;
+        let merged_files = self.merge_small_files(log, table).await?;
+        let checkpoints = u64::from(checkpoint::write_if_due(log, table, &turn).await?);
+        let vacuumed = match upkeep.vacuum {
+            true => vacuum::run(log, table, upkeep.keep_since).await?,
+            false => vacuum::Vacuumed::default(),
+        };
+        let vacuum::Vacuumed { files: deleted_files, entries: deleted_entries } = vacuumed;
+        Ok(UpkeepDone { merged_files, checkpoints, deleted_files, deleted_entries })
     }
 }

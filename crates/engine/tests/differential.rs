@@ -134,6 +134,36 @@ async fn statements_agree_with_a_map() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_agree_with_a_map_while_the_table_is_looked_after() {
+    let bench = Bench::new().await;
+    let (mut random, mut model) = (Random(11), BTreeMap::new());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let upkeep = async {
+        let mut merged = 0;
+        while !stop.is_cancelled() {
+            merged += bench.upkeep(chrono::TimeDelta::zero(), None).await.merged_files;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        merged
+    };
+    let statements = async {
+        for id in 1000..1060 {
+            let sql = format!("INSERT INTO t VALUES ({id}, 1, NULL)");
+            bench.write(&sql, None).await.expect("a step of the test");
+            model.insert(id, (id, Some(1), None));
+            if id % 3 == 0 {
+                step(&bench, &mut random, &mut model, None).await;
+            }
+        }
+        stop.cancel();
+    };
+    let (merged, ()) = tokio::join!(upkeep, statements);
+    assert!(merged > 0, "no file was merged");
+    bench.check_change_data(&model).await;
+    bench.check_files().await;
+}
+
 #[tokio::test]
 async fn blocks_are_all_or_nothing() {
     let bench = Bench::new().await;

@@ -102,3 +102,14 @@ async fn vacuum_spares_what_an_open_block_has_staged() {
     assert!(done.deleted_files >= 2, "{done:?}");
     assert_eq!(later.rows(None).await.len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_table_is_looked_after_no_more() {
+    let bench = Bench::new().await;
+    write_all(&bench, 0..110).await;
+    let (upkeep, ()) = tokio::join!(bench.try_upkeep(), bench.drop_table());
+    if let Err(error) = upkeep {
+        assert_eq!(error.code().code(), "57014", "{error}");
+    }
+    assert_eq!(bench.data_files().await, 0);
+}

@@ -20,6 +20,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, PutMode};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, entry_path};
@@ -57,10 +58,16 @@ pub(crate) struct Log {
     stagings: Stagings,
     /// Commits of this process since the last upkeep.
     commits: AtomicU64,
+    /// Held by upkeep.
+    upkeep: Arc<tokio::sync::Mutex<()>>,
+    /// Fires when the table is dropped.
+    dropped: CancellationToken,
 }
 
 /// The right to commit to a table; one writer has it.
 pub(crate) type WriteLock = OwnedMutexGuard<()>;
+/// The right to look after a table; upkeep goes on as long as a share of it is held.
+pub(crate) type UpkeepTurn = OwnedMutexGuard<()>;
 
 impl Log {
     pub fn new(id: TableId, clock: Arc<Clock>) -> Log {
@@ -73,6 +80,8 @@ impl Log {
             waiting: Waiting::default(),
             stagings: Stagings::default(),
             commits: AtomicU64::new(0),
+            upkeep: Arc::default(),
+            dropped: CancellationToken::new(),
         }
     }
 
@@ -191,9 +200,32 @@ impl Log {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Begins to count commits anew.
-    pub fn start_upkeep(&self) {
+    /// Waits for the last upkeep to end, and begins to count commits anew.
+    pub async fn start_upkeep(&self) -> Arc<UpkeepTurn> {
+        let turn = Arc::clone(&self.upkeep).lock_owned().await;
         self.commits.store(0, Ordering::Relaxed);
+        Arc::new(turn)
+    }
+
+    /// Fires when the table is dropped.
+    pub fn dropped(&self) -> &CancellationToken {
+        &self.dropped
+    }
+
+    /// Ends upkeep for good, so that it finds nobody deleting the files under it.
+    pub async fn retire(&self) {
+        self.dropped.cancel();
+        drop(self.upkeep.lock().await);
+    }
+
+    /// Whether a version is in memory.
+    pub fn is_known(&self) -> bool {
+        self.latest_known().is_some()
+    }
+
+    /// Lets go of the version in memory.
+    pub fn rest(&self) {
+        *self.latest_known() = None;
     }
 
     /// Milliseconds since the epoch, for deletion times.

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
-use crate::delta::log::Log;
+use crate::delta::log::{Log, UpkeepTurn};
 use crate::error::{from_delta, from_store};
 
 /// Fewest entries after a checkpoint that are worth the next.
@@ -20,7 +20,7 @@ const ENTRIES_MIN: u64 = 100;
 const FILES_PER_ENTRY: u64 = 8;
 
 /// Writes a checkpoint when enough entries lie after the last.
-pub(super) async fn write_if_due(log: &Log, table: &TableHandle) -> Result<bool> {
+pub(super) async fn write_if_due(log: &Log, table: &TableHandle, turn: &Arc<UpkeepTurn>) -> Result<bool> {
     let latest = log.latest(&table.store).await?;
     let due = ENTRIES_MIN.max(latest.files.len() as u64 / FILES_PER_ENTRY);
     if latest.version() < due || latest.version() - last_checkpoint(&table.store).await?.unwrap_or(0) < due {
@@ -28,8 +28,10 @@ pub(super) async fn write_if_due(log: &Log, table: &TableHandle) -> Result<bool>
     }
     let store = log.store(Arc::clone(&table.store));
     let runtime = tokio::runtime::Handle::current();
-    // It replays the log and encodes all of it, which is work for a thread that may wait.
+    let turn = Arc::clone(turn);
+    // It replays the log and encodes all of it, which is work for a thread that may wait. Cancelling does not stop it.
     let written = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         runtime.block_on(async {
             let mut replayed = DeltaTable::new(store);
             replayed.load_version(latest.version()).await?;

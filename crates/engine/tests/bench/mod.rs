@@ -74,6 +74,16 @@ impl Bench {
         self.engine.upkeep(&self.table, &upkeep).await.expect("a step of the test")
     }
 
+    /// Looks after the table without deleting anything.
+    pub async fn try_upkeep(&self) -> Result<UpkeepDone> {
+        let upkeep = Upkeep { vacuum: false, keep_since: 0, cancel: Default::default() };
+        self.engine.upkeep(&self.table, &upkeep).await
+    }
+
+    pub async fn drop_table(&self) {
+        self.engine.delete_table(&self.table).await.expect("a step of the test");
+    }
+
     /// The log's entries that are there.
     pub async fn commits(&self) -> usize {
         self.log().await.len()
