@@ -14,6 +14,8 @@ pub const CHAIN_TOKENS_MAX: usize = 4096;
 pub const SET_OPERATIONS_MAX: usize = 256;
 /// Most readings of tokens inside nested function calls: sqlparser's work doubles with each level.
 pub const CALL_COST_MAX: u64 = 1 << 19;
+/// Deepest nesting of arrays and objects in a JSON value; serde_json reads no deeper ones.
+pub const JSON_DEPTH_MAX: usize = 127;
 /// Rows in one Arrow batch between operators.
 pub const BATCH_ROWS: usize = 8192;
 /// Longest row of an imported text file, in bytes.

@@ -1,17 +1,28 @@
 //! The one text of a JSON value: keys sorted and unique, a space after `:` and `,`, none elsewhere. So equal values have
 //! equal texts.
 
+use std::ops::Range;
+
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::JSON_DEPTH_MAX;
+
+use super::ValueError;
+
 /// Rewrites a text that has been found to be valid JSON.
-pub(super) fn canonical(text: &str) -> String {
-    let mut reader = Reader { text, at: 0 };
+///
+/// # Errors
+/// 54001: arrays and objects nested too deeply.
+pub(super) fn canonical(text: &str) -> Result<String, ValueError> {
     let mut out = String::with_capacity(text.len() + 8);
-    reader.value(&mut out);
-    out
+    Reader { text, at: 0, depth: 0 }.value(&mut out)?;
+    Ok(out)
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Arrays and objects open here.
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -22,18 +33,40 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
 
-    fn value(&mut self, out: &mut String) {
+    fn value(&mut self, out: &mut String) -> Result<(), ValueError> {
         match self.peek() {
-            b'{' => self.object(out),
-            b'[' => self.array(out),
-            b'"' => out.push_str(self.string()),
+            b'{' => self.nested(Self::object, out),
+            b'[' => self.nested(Self::array, out),
+            b'"' => {
+                out.push_str(self.string());
+                Ok(())
+            }
             _ => {
                 let rest = &self.text[self.at..];
                 let end = rest.find([',', ']', '}', ' ', '\t', '\r', '\n']).unwrap_or(rest.len());
                 out.push_str(&rest[..end]);
                 self.at += end;
+                Ok(())
             }
         }
+    }
+
+    /// Reads what stands between brackets, one level deeper.
+    fn nested(
+        &mut self,
+        inside: fn(&mut Self, &mut String) -> Result<(), ValueError>,
+        out: &mut String,
+    ) -> Result<(), ValueError> {
+        if self.depth == JSON_DEPTH_MAX {
+            let message = format!("JSON value is nested more than {JSON_DEPTH_MAX} levels deep");
+            return Err(ValueError::new(Sqlstate::STATEMENT_TOO_COMPLEX, message));
+        }
+        self.depth += 1;
+        self.at += 1;
+        inside(self, out)?;
+        self.at += 1;
+        self.depth -= 1;
+        Ok(())
     }
 
     /// A string with its quotes.
@@ -48,8 +81,7 @@ impl<'a> Reader<'a> {
         &self.text[start..self.at]
     }
 
-    fn array(&mut self, out: &mut String) {
-        self.at += 1;
+    fn array(&mut self, out: &mut String) -> Result<(), ValueError> {
         out.push('[');
         let mut first = true;
         while !matches!(self.peek(), b']' | 0) {
@@ -60,15 +92,17 @@ impl<'a> Reader<'a> {
                 out.push_str(", ");
             }
             first = false;
-            self.value(out);
+            self.value(out)?;
         }
-        self.at += 1;
         out.push(']');
+        Ok(())
     }
 
-    fn object(&mut self, out: &mut String) {
-        self.at += 1;
-        let mut members = std::collections::BTreeMap::new();
+    fn object(&mut self, out: &mut String) -> Result<(), ValueError> {
+        out.push('{');
+        let start = out.len();
+        let mut members: Vec<Member> = Vec::new();
+        let mut sorted = true;
         while !matches!(self.peek(), b'}' | 0) {
             if self.peek() == b',' {
                 self.at += 1;
@@ -78,20 +112,40 @@ impl<'a> Reader<'a> {
             if self.peek() == b':' {
                 self.at += 1;
             }
-            let mut value = String::new();
-            self.value(&mut value);
-            members.insert(key, value);
-        }
-        self.at += 1;
-        out.push('{');
-        for (index, (key, value)) in members.iter().enumerate() {
-            out.push_str(if index > 0 { ", " } else { "" });
+            sorted &= members.last().is_none_or(|last| last.key < key);
+            out.push_str(if members.is_empty() { "" } else { ", " });
+            let begin = out.len();
             out.push_str(key);
             out.push_str(": ");
-            out.push_str(value);
+            self.value(out)?;
+            members.push(Member { key, written: begin..out.len() });
+        }
+        if !sorted {
+            reorder(out, start, members);
         }
         out.push('}');
+        Ok(())
     }
+}
+
+/// A member of an object and where it was written.
+struct Member<'a> {
+    key: &'a str,
+    written: Range<usize>,
+}
+
+/// Sorts the members that were written from `start` on; of equal keys the last counts.
+fn reorder(out: &mut String, start: usize, mut members: Vec<Member>) {
+    members.reverse();
+    members.sort_by_key(|member| member.key);
+    members.dedup_by_key(|member| member.key);
+    let mut ordered = String::with_capacity(out.len() - start);
+    for (index, member) in members.into_iter().enumerate() {
+        ordered.push_str(if index > 0 { ", " } else { "" });
+        ordered.push_str(&out[member.written]);
+    }
+    out.truncate(start);
+    out.push_str(&ordered);
 }
 
 #[cfg(test)]
@@ -101,11 +155,33 @@ mod tests {
     #[test]
     fn equal_values_have_equal_texts() {
         assert_eq!(
-            canonical(r#" {"b":[1,2 ,{"x":null}],"a" : "q\" ,:]" } "#),
+            canonical(r#" {"b":[1,2 ,{"x":null}],"a" : "q\" ,:]" } "#).unwrap(),
             r#"{"a": "q\" ,:]", "b": [1, 2, {"x": null}]}"#
         );
-        assert_eq!(canonical(r#"{"a":1,"a":2}"#), r#"{"a": 2}"#);
-        assert_eq!(canonical("[]"), "[]");
-        assert_eq!(canonical(" 12.50e3\n"), "12.50e3");
+        assert_eq!(canonical(r#"{"a":1,"b":0,"a":2}"#).unwrap(), r#"{"a": 2, "b": 0}"#);
+        assert_eq!(canonical("[]").unwrap(), "[]");
+        assert_eq!(canonical(" 12.50e3\n").unwrap(), "12.50e3");
+    }
+
+    #[test]
+    fn deep_values_are_refused_and_not_descended() {
+        let nested = |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            assert!(canonical(&nested(open, close, JSON_DEPTH_MAX)).is_ok());
+            for depth in [JSON_DEPTH_MAX + 1, 1_000_000] {
+                let refused = canonical(&nested(open, close, depth)).unwrap_err();
+                assert_eq!(refused.code, Sqlstate::STATEMENT_TOO_COMPLEX);
+            }
+        }
+        // What lies side by side is not deep.
+        assert!(canonical(&format!("[{}[]]", "[[]],".repeat(1000))).is_ok());
+    }
+
+    /// What is stored can be read by what takes it apart.
+    #[test]
+    fn the_limit_is_that_of_the_reader_of_documents() {
+        let nested = format!("{}{}", "[".repeat(JSON_DEPTH_MAX), "]".repeat(JSON_DEPTH_MAX));
+        assert!(serde_json::from_str::<serde_json::Value>(&nested).is_ok());
+        assert!(serde_json::from_str::<serde_json::Value>(&format!("[{nested}]")).is_err());
     }
 }
