@@ -104,6 +104,17 @@ impl Subject<'_> {
         Err(Error::denied(format!("only users with the {ADMIN} role are allowed to {action}")))
     }
 
+    /// # Errors
+    /// 42501 when the role is `admin` or a member of it, however indirectly, and the user is not: only admins may give
+    /// away, take or change what makes an admin.
+    pub fn require_over_role(&self, role: &str, action: &str) -> Result<()> {
+        if !self.directory.is_admin(role) || self.is_admin() {
+            return Ok(());
+        }
+        Err(Error::denied(format!("only users with the {ADMIN} role are allowed to {action} role {role:?}"))
+            .with_hint(format!("{role:?} has the privileges of {ADMIN}")))
+    }
+
     /// Whether the user holds a privilege on an object other than a connection.
     pub fn has(&self, object: Object, owner: &str, privilege: &str) -> bool {
         self.owns(owner) || self.granted(self.directory.grants_on(object), privilege)

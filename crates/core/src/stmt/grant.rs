@@ -231,7 +231,7 @@ pub(crate) async fn grant_role(cx: &Cx<'_>, statement: &GrantRole) -> Result<Out
     checked_roles(cx, &statement.roles)?;
     let members = checked_roles(cx, &statement.members)?;
     for role in &statement.roles {
-        require_role_admin(cx, role)?;
+        require_role_admin(cx, role, "grant")?;
         for member in &members {
             if cx.directory.roles_of(role).contains(member.as_str()) {
                 return Err(Error::new(
@@ -260,7 +260,7 @@ pub(crate) async fn revoke_role(cx: &Cx<'_>, statement: &RevokeRole) -> Result<O
     let members = checked_roles(cx, &statement.members)?;
     let mut tx = cx.server.config.catalog.write().await?;
     for role in &statement.roles {
-        require_role_admin(cx, role)?;
+        require_role_admin(cx, role, "revoke")?;
         for member in &members {
             if role == ADMIN && member == "root" {
                 return Err(Error::new(
@@ -284,14 +284,14 @@ pub(crate) async fn revoke_role(cx: &Cx<'_>, statement: &RevokeRole) -> Result<O
     Ok(Outcome::done("REVOKE"))
 }
 
-/// 42501 unless the user is admin, or has admin option on the role, or CREATEROLE for any role but admin.
-fn require_role_admin(cx: &Cx<'_>, role: &str) -> Result<()> {
+/// 42501 unless the user is admin, or has admin option on the role, or CREATEROLE for any role that is no admin.
+fn require_role_admin(cx: &Cx<'_>, role: &str, action: &str) -> Result<()> {
+    cx.subject().require_over_role(role, action)?;
     let roles = cx.directory.roles_of(&cx.session.user);
     let has_option = cx.directory.memberships.iter().any(|membership| {
         membership.role == role && membership.admin_option && roles.contains(membership.member.as_str())
     });
-    let may = cx.subject().is_admin() || has_option || (role != ADMIN && cx.subject().has_system("CREATEROLE"));
-    if may {
+    if has_option || cx.subject().has_system("CREATEROLE") {
         return Ok(());
     }
     Err(Error::denied(format!("{} must have admin option on role {role:?}", cx.session.user)))

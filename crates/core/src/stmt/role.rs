@@ -2,7 +2,7 @@
 
 use arrow_schema::SchemaRef;
 use chrono::DateTime;
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::{Secret, SqlType, Sqlstate};
 use lakeport_catalog::model::Role;
 use lakeport_sql::stmt::role::{AlterRole, AlterRoleSet, CreateRole, DropRole, RoleOption};
 
@@ -49,7 +49,9 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
         options: Vec::new(),
         defaults: Vec::new(),
     };
-    apply(cx, &mut role, &statement.options)?;
+    for change in changes(cx, &statement.options).await? {
+        change.apply(&mut role);
+    }
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_role(name).await?.is_some() {
         if statement.if_not_exists {
@@ -69,16 +71,15 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
     if !only_own_password {
         require_createrole(cx, "ALTER ROLE")?;
     }
+    cx.subject().require_over_role(&statement.name, "alter")?;
+    let changes = changes(cx, &statement.options).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     let Some(mut role) = tx.find_role(&statement.name).await? else {
         return if statement.if_exists { Ok(Outcome::done("ALTER ROLE")) } else { Err(missing_role(&statement.name)) };
     };
-    if cx.directory.is_admin(&role.name) && !cx.subject().is_admin() {
-        return Err(Error::denied(format!(
-            "only users with the {ADMIN} role may alter a role that is a member of {ADMIN}"
-        )));
+    for change in changes {
+        change.apply(&mut role);
     }
-    apply(cx, &mut role, &statement.options)?;
     tx.update_role(&role).await?;
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "alter_role", &role.name, "")).await?;
     tx.commit().await?;
@@ -86,8 +87,13 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
 }
 
 pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<Outcome> {
-    if statement.name.as_deref() != Some(&cx.session.user) {
-        require_createrole(cx, "ALTER ROLE")?;
+    match &statement.name {
+        None => cx.subject().require_admin("ALTER ROLE ALL")?,
+        Some(name) if *name == cx.session.user => {}
+        Some(name) => {
+            require_createrole(cx, "ALTER ROLE")?;
+            cx.subject().require_over_role(name, "alter")?;
+        }
     }
     if statement.database.is_some() {
         return Err(Error::unsupported("ALTER ROLE .. IN DATABASE is not supported")
@@ -110,6 +116,9 @@ pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<O
             }
         }
         tx.update_role(&role).await?;
+        let variable = statement.variable.as_deref().unwrap_or("all");
+        let detail = format!("{variable} = {}", statement.value.as_deref().unwrap_or("default"));
+        tx.insert_event(&cx.server.audit_event(&cx.session.user, "alter_role_set", &role.name, &detail)).await?;
     }
     tx.commit().await?;
     Ok(Outcome::done("ALTER ROLE"))
@@ -128,9 +137,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
             }
             return Err(missing_role(name));
         }
-        if cx.directory.is_admin(name) {
-            cx.subject().require_admin("drop an admin")?;
-        }
+        cx.subject().require_over_role(name, "drop")?;
         let mut dependents = owned_objects(cx, name);
         let connections = tx.connections().await?;
         dependents.extend(
@@ -176,34 +183,61 @@ fn require_createrole(cx: &Cx<'_>, action: &str) -> Result<()> {
     })
 }
 
-fn apply(cx: &Cx<'_>, role: &mut Role, options: &[RoleOption]) -> Result<()> {
-    for option in options {
-        match option {
-            RoleOption::Flag { name, on } if name == "LOGIN" => role.login = *on,
-            RoleOption::Flag { name, on } => set_flag(role, name, *on)?,
-            RoleOption::Password(None) => role.verifier = None,
-            RoleOption::Password(Some(password)) => {
-                let password = lakeport_base::Secret::new(cx.string(password)?);
-                role.verifier = Some(lakeport_base::scram::verifier(&password, &cx.server.config.env));
-            }
-            RoleOption::ValidUntil(None) => role.valid_until = None,
-            RoleOption::ValidUntil(Some(text)) => role.valid_until = Some(timestamp(&cx.string(text)?)?),
-        }
-    }
-    Ok(())
+/// One change of a role, with everything worked out that may fail or takes long.
+enum Change {
+    Login(bool),
+    Flag { name: String, on: bool },
+    Verifier(Option<Secret<String>>),
+    ValidUntil(Option<i64>),
 }
 
-fn set_flag(role: &mut Role, name: &str, on: bool) -> Result<()> {
-    if !OPTIONS.contains(&name) {
-        return Err(Error::new(Sqlstate::SYNTAX_ERROR, format!("unrecognized role option {name:?}"))
-            .with_hint(format!("role options: LOGIN, PASSWORD, VALID UNTIL, {}", OPTIONS.join(", "))));
+impl Change {
+    fn apply(self, role: &mut Role) {
+        match self {
+            Change::Login(on) => role.login = on,
+            Change::Flag { name, on } => {
+                role.options.retain(|option| *option != name);
+                if on {
+                    role.options.push(name);
+                    role.options.sort();
+                }
+            }
+            Change::Verifier(verifier) => role.verifier = verifier,
+            Change::ValidUntil(time) => role.valid_until = time,
+        }
     }
-    role.options.retain(|option| option != name);
-    if on {
-        role.options.push(name.to_string());
-        role.options.sort();
+}
+
+async fn changes(cx: &Cx<'_>, options: &[RoleOption]) -> Result<Vec<Change>> {
+    let mut changes = Vec::with_capacity(options.len());
+    for option in options {
+        changes.push(match option {
+            RoleOption::Flag { name, on } if name == "LOGIN" => Change::Login(*on),
+            RoleOption::Flag { name, on } => Change::Flag { name: checked_flag(name)?, on: *on },
+            RoleOption::Password(None) => Change::Verifier(None),
+            RoleOption::Password(Some(password)) => {
+                Change::Verifier(Some(verifier(cx, Secret::new(cx.string(password)?)).await?))
+            }
+            RoleOption::ValidUntil(None) => Change::ValidUntil(None),
+            RoleOption::ValidUntil(Some(text)) => Change::ValidUntil(Some(timestamp(&cx.string(text)?)?)),
+        });
     }
-    Ok(())
+    Ok(changes)
+}
+
+/// Thousands of rounds of hashing, on a thread that nothing else waits for.
+async fn verifier(cx: &Cx<'_>, password: Secret<String>) -> Result<Secret<String>> {
+    let env = cx.server.config.env.clone();
+    let hashing = tokio::task::spawn_blocking(move || lakeport_base::scram::verifier(&password, &env));
+    hashing.await.map_err(Error::internal)
+}
+
+fn checked_flag(name: &str) -> Result<String> {
+    if OPTIONS.contains(&name) {
+        return Ok(name.to_string());
+    }
+    Err(Error::new(Sqlstate::SYNTAX_ERROR, format!("unrecognized role option {name:?}"))
+        .with_hint(format!("role options: LOGIN, PASSWORD, VALID UNTIL, {}", OPTIONS.join(", "))))
 }
 
 fn timestamp(text: &str) -> Result<i64> {
