@@ -35,6 +35,9 @@ pub enum Relation {
 #[async_trait]
 pub trait Relations: Send + Sync {
     /// The relation of a name, or `None`. A name without qualifiers is looked up along the search path.
+    ///
+    /// # Errors
+    /// 42501 for a table that the user may not read.
     async fn find(&self, name: &QualifiedName) -> Result<Option<Relation>>;
 }
 

@@ -1,4 +1,5 @@
-//! What names in a query stand for, as a session's user sees the catalog.
+//! What names in a query stand for, as a session's user sees the catalog. Whatever the engine reads in a statement it
+//! finds here, so here is where SELECT is asked for. The table that a statement writes does not come this way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use lakeport_base::QualifiedName;
 use lakeport_catalog::model::Table;
 use object_store::prefix::PrefixStore;
 
+use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::engine::{Relation, Relations, TableHandle};
 use crate::error::Result;
@@ -43,6 +45,7 @@ impl Relations for SessionRelations {
             return Ok(Some(Relation::Rows(rows)));
         }
         let Some(table) = self.directory.find_table(name, &self.database, &self.search_path) else { return Ok(None) };
+        Subject { directory: &self.directory, user: &self.user }.require_table(table, "SELECT")?;
         Ok(Some(Relation::Table(self.server.table_handle(&self.directory, table).await?)))
     }
 }

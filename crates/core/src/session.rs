@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome, SessionEvent};
 use crate::rows::RowStream;
 use crate::server::Server;
+use crate::stmt::effect::Effect;
 use crate::stmt::{self, fetch::OpenCursor};
 use crate::value::Zone;
 use crate::variable::{VARIABLES, Variable};
@@ -168,7 +169,7 @@ impl Session {
     /// Opens a block for the statements that a client sent together, the first of which is this one. Does nothing in a
     /// block, and for a statement that could not be undone with it.
     pub async fn begin_implicit(&self, first: &Parsed) -> Result<()> {
-        if self.block() == Block::Idle && stmt::reads_or_writes_rows(&first.statement) {
+        if self.block() == Block::Idle && Effect::of(&first.statement).is_of_rows() {
             self.begin_block(true).await?;
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::part::{self, Part};
 use super::read::Plan;
 use super::stage::Stager;
 use super::{ImportOrder, StagedImport, source};
+use crate::authz::Subject;
 use crate::engine::{Append, Appended, TableHandle};
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext};
@@ -24,6 +25,9 @@ use crate::stmt::options::Values;
 ///
 /// Parts of the input are staged one after another, and each is a checkpoint: a run that follows goes on after the last.
 pub struct ImportTask(pub ImportOrder);
+
+/// What an import takes on its table.
+pub(crate) const PRIVILEGES: [&str; 2] = ["INSERT", "DROP"];
 
 /// What a run reads, and where to.
 struct Prepared {
@@ -78,6 +82,7 @@ impl ImportTask {
 
     async fn prepare(&self, cx: &TaskContext, table: TableHandle, earlier: StagedImport) -> Result<Prepared> {
         let order = &self.0;
+        require_privileges(cx, &table.row).await?;
         let options = ImportOptions::parse(&order.format, &Values(order.options.clone()))?;
         let target = Target::new(columns_of(&table.row, &order.columns)?);
         cx.progress.set_status("looking for files");
@@ -146,6 +151,14 @@ async fn finish(cx: &TaskContext, appended: Appended) -> Result<Done> {
     let done = Done { rows: appended.rows, bytes: appended.bytes };
     cx.save(&Checkpoint::Done(done)).await?;
     Ok(done)
+}
+
+/// # Errors
+/// 42501 when the job's owner has lost a privilege since the statement.
+async fn require_privileges(cx: &TaskContext, table: &Table) -> Result<()> {
+    let directory = cx.server.directory().await?;
+    let owner = Subject { directory: &directory, user: &cx.owner };
+    PRIVILEGES.iter().try_for_each(|privilege| owner.require_table(table, privilege))
 }
 
 /// The columns of these names; all of the table when there are none.

@@ -62,9 +62,8 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
     if !options.has("detached") {
         cx.refuse_in_block("IMPORT cannot be used inside a multi-statement transaction without DETACHED option")?;
     }
-    super::write::refuse_read_only(cx, "IMPORT INTO")?;
     let table = cx.table(&statement.table)?;
-    for privilege in ["INSERT", "DROP"] {
+    for privilege in import::PRIVILEGES {
         cx.subject().require_table(&table, privilege)?;
     }
     ImportOptions::parse(&statement.format, &options)?;

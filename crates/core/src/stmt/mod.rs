@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod copy;
 pub mod database;
+pub(crate) mod effect;
 pub mod export;
 pub mod fetch;
 pub mod grant;
@@ -28,6 +29,7 @@ use lakeport_catalog::model::Table;
 use lakeport_sql::{Parsed, Statement, stmt::Text};
 use tokio_util::sync::CancellationToken;
 
+use self::effect::Effect;
 use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::engine::{Description, QueryContext, TableHandle, Write};
@@ -144,16 +146,23 @@ pub(crate) async fn run(
     cancel: CancellationToken,
 ) -> Result<Outcome> {
     let mut cx = Cx::new(session, params, cancel).await?;
+    let effect = Effect::of(&parsed.statement);
+    effect::refuse_in_read_only(&cx, effect)?;
     if let Some(block) = session.open_block() {
-        let is_ddl = changes_catalog(&parsed.statement);
-        if block.implicit && (is_ddl || stands_alone(&parsed.statement)) {
+        if block.implicit && (effect.changes_catalog() || effect.stands_alone()) {
             session.end_implicit().await?;
-        } else if is_ddl {
+        } else if effect.changes_catalog() {
             transaction::commit_before_ddl(&cx).await?;
             cx = Cx::new(session, params, cx.cancel).await?;
         }
     }
     dispatch(&cx, &parsed.statement).await
+}
+
+/// Runs a statement that stands in brackets inside another.
+pub(crate) async fn run_nested(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
+    effect::refuse_in_read_only(cx, Effect::of(statement))?;
+    dispatch(cx, statement).await
 }
 
 async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
@@ -219,46 +228,6 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::Close(statement) => fetch::close(cx, statement),
         S::Nothing(tag) => Ok(Outcome::done(*tag)),
     }
-}
-
-/// Whether a statement changes the catalog and so cannot be part of a transaction block.
-fn changes_catalog(statement: &Statement) -> bool {
-    use Statement as S;
-    matches!(
-        statement,
-        S::CreateConnection(_)
-            | S::AlterConnection(_)
-            | S::DropConnection(_)
-            | S::Grant(_)
-            | S::Revoke(_)
-            | S::GrantRole(_)
-            | S::RevokeRole(_)
-            | S::CreateRole(_)
-            | S::AlterRole(_)
-            | S::AlterRoleSet(_)
-            | S::DropRole(_)
-            | S::CreateDatabase(_)
-            | S::DropDatabase(_)
-            | S::RenameDatabase(_)
-            | S::CreateSchema(_)
-            | S::DropSchema(_)
-            | S::CreateTable(_)
-            | S::DropTable(_)
-            | S::AlterTable(_)
-            | S::Comment(_)
-            | S::SetClusterSetting(_)
-    )
-}
-
-/// Whether a statement runs outside any transaction block.
-fn stands_alone(statement: &Statement) -> bool {
-    matches!(statement, Statement::Import(_) | Statement::Export(_) | Statement::Discard)
-}
-
-/// Whether a statement only reads and writes rows, so that a block can undo it.
-pub(crate) fn reads_or_writes_rows(statement: &Statement) -> bool {
-    use Statement as S;
-    matches!(statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Truncate(_) | S::Copy(_))
 }
 
 /// Parameter types and result columns of a statement.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use futures::TryStreamExt;
-use lakeport_base::{QualifiedName, SqlType, Sqlstate, units};
+use lakeport_base::{SqlType, Sqlstate, units};
 use lakeport_sql::stmt::query::Query;
 
 use super::Cx;
@@ -24,7 +24,7 @@ pub(crate) async fn query(cx: &Cx<'_>, statement: &Query) -> Result<Outcome> {
     Ok(Outcome::Rows { tag, rows: rows(cx, statement).await? })
 }
 
-/// The rows of a query, after the checks of what it reads.
+/// The rows of a query.
 pub(crate) async fn rows(cx: &Cx<'_>, statement: &Query) -> Result<RowStream> {
     let context = context(cx, statement, true).await?;
     cx.server.config.engine.query(&context, &statement.text, cx.params).await
@@ -37,12 +37,11 @@ pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<
 
 /// The context of a query. Without `run`, sources such as `[SHOW ...]` stand there empty.
 pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result<QueryContext> {
-    require_select(cx, &statement.reads)?;
     let as_of = statement.as_of.as_deref().map(|text| as_of(cx, text)).transpose()?;
     let mut shows = HashMap::new();
     for (name, source) in &statement.shows {
         let rows = if run {
-            let parsed_rows = Box::pin(super::dispatch(cx, source)).await?;
+            let parsed_rows = Box::pin(super::run_nested(cx, source)).await?;
             collect(parsed_rows).await?
         } else {
             let columns = super::columns(source).ok_or_else(|| no_rows(name))?;
@@ -51,16 +50,6 @@ pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result
         shows.insert(name.clone(), rows);
     }
     Ok(cx.query_context(as_of, shows))
-}
-
-/// SELECT on every table read; what is not in the catalog is the engine's to report.
-pub(crate) fn require_select(cx: &Cx<'_>, reads: &[QualifiedName]) -> Result<()> {
-    for name in reads {
-        if let Ok(table) = cx.table(name) {
-            cx.subject().require_table(&table, "SELECT")?;
-        }
-    }
-    Ok(())
 }
 
 async fn collect(outcome: Outcome) -> Result<RecordBatch> {

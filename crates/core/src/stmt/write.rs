@@ -8,10 +8,10 @@ use arrow_schema::Schema;
 use futures::StreamExt;
 use lakeport_base::SqlType;
 use lakeport_catalog::model::Table;
-use lakeport_sql::stmt::query::{Delete, Insert, OnConflict, Update};
+use lakeport_sql::stmt::query::{Insert, OnConflict};
 
 use super::Cx;
-use super::query::{context, require_select};
+use super::query::context;
 use crate::engine::{Description, QueryContext, Write, Written};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -43,67 +43,25 @@ fn outcome(write: Write<'_>, written: Written) -> Outcome {
     }
 }
 
-/// The context of a write, after the checks of what it reads and writes. Without `run`, sources such as `[SHOW ...]`
-/// stand there empty.
+/// The context of a write, after the checks of the table written: what stands there already is read by any change of it.
+/// Without `run`, sources such as `[SHOW ...]` stand there empty.
 async fn write_context(cx: &Cx<'_>, write: Write<'_>, table: &Table, run: bool) -> Result<QueryContext> {
-    match write {
-        Write::Insert(insert) => insert_context(cx, insert, table, run).await,
-        Write::Update(update) => update_context(cx, update, table),
-        Write::Delete(delete) => delete_context(cx, delete, table),
-    }
-}
-
-async fn insert_context(cx: &Cx<'_>, statement: &Insert, table: &Table, run: bool) -> Result<QueryContext> {
-    refuse_read_only(cx, "INSERT")?;
-    cx.subject().require_table(table, "INSERT")?;
-    match &statement.on_conflict {
-        OnConflict::Fail => {}
-        OnConflict::Nothing { .. } => cx.subject().require_table(table, "SELECT")?,
-        OnConflict::Update { .. } | OnConflict::Replace => {
-            cx.subject().require_table(table, "SELECT")?;
-            cx.subject().require_table(table, "UPDATE")?;
-        }
-    }
-    if statement.returning.is_some() {
-        cx.subject().require_table(table, "SELECT")?;
-    }
-    match &statement.source {
-        Some(source) => context(cx, source, run).await,
-        None => Ok(cx.query_context(None, HashMap::new())),
-    }
-}
-
-fn update_context(cx: &Cx<'_>, statement: &Update, table: &Table) -> Result<QueryContext> {
-    refuse_read_only(cx, "UPDATE")?;
-    cx.subject().require_table(table, "UPDATE")?;
-    if statement.filter.is_some() || statement.returning.is_some() {
-        cx.subject().require_table(table, "SELECT")?;
-    }
-    require_select(cx, &statement.reads)?;
-    Ok(cx.query_context(None, HashMap::new()))
-}
-
-fn delete_context(cx: &Cx<'_>, statement: &Delete, table: &Table) -> Result<QueryContext> {
-    refuse_read_only(cx, "DELETE")?;
-    cx.subject().require_table(table, "DELETE")?;
-    if statement.filter.is_some() || statement.returning.is_some() {
-        cx.subject().require_table(table, "SELECT")?;
-    }
-    require_select(cx, &statement.reads)?;
-    Ok(cx.query_context(None, HashMap::new()))
-}
-
-/// 25006 in a read-only block or session.
-pub(crate) fn refuse_read_only(cx: &Cx<'_>, action: &str) -> Result<()> {
-    let read_only = match cx.session.open_block() {
-        Some(block) if !block.implicit => cx.session.variable("transaction_read_only"),
-        _ => cx.session.variable("default_transaction_read_only"),
+    let privileges: &[&str] = match write {
+        Write::Insert(insert) => match &insert.on_conflict {
+            OnConflict::Fail if insert.returning.is_none() => &["INSERT"],
+            OnConflict::Fail | OnConflict::Nothing { .. } => &["INSERT", "SELECT"],
+            OnConflict::Update { .. } | OnConflict::Replace => &["INSERT", "SELECT", "UPDATE"],
+        },
+        Write::Update(_) => &["UPDATE", "SELECT"],
+        Write::Delete(_) => &["DELETE", "SELECT"],
     };
-    if read_only != "on" {
-        return Ok(());
+    for privilege in privileges {
+        cx.subject().require_table(table, privilege)?;
     }
-    let message = format!("cannot execute {action} in a read-only transaction");
-    Err(Error::new(lakeport_base::Sqlstate::READ_ONLY_SQL_TRANSACTION, message))
+    match write {
+        Write::Insert(Insert { source: Some(source), .. }) => context(cx, source, run).await,
+        _ => Ok(cx.query_context(None, HashMap::new())),
+    }
 }
 
 /// The rows under other column names, by position.

@@ -9,7 +9,7 @@ use crate::cursor::{Cursor, Result};
 use crate::print;
 
 /// `CREATE EXTERNAL CONNECTION [IF NOT EXISTS] name AS uri`
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateConnection {
     pub name: Text,
     pub if_not_exists: bool,
@@ -19,7 +19,7 @@ pub struct CreateConnection {
 }
 
 /// `ALTER EXTERNAL CONNECTION [IF EXISTS] name AS uri`
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConnection {
     pub name: Text,
     pub if_exists: bool,
@@ -66,6 +66,11 @@ pub(super) fn create(c: &mut Cursor) -> Result<Statement> {
 pub(super) fn alter(c: &mut Cursor) -> Result<Statement> {
     let if_exists = c.keywords("IF EXISTS");
     let name = c.text_name()?;
+    if let Some(clause) = ["OWNER TO", "RENAME TO"].iter().find(|clause| c.is_next(clause)) {
+        return Err(c
+            .unsupported(format!("ALTER EXTERNAL CONNECTION .. {clause} is not supported"))
+            .with_hint("make another connection with the name or by the role wanted, and drop this one"));
+    }
     c.expect("AS")?;
     let uri = c.text_value()?;
     Ok(Statement::AlterConnection(AlterConnection { name, if_exists, uri, validate: validate(c)? }))
@@ -76,14 +81,15 @@ fn validate(c: &mut Cursor) -> Result<bool> {
     if !c.keywords("WITH") {
         return Ok(true);
     }
-    c.parenthesised(|c| {
+    let read = c.parenthesised(|c| {
         c.expect("VALIDATE")?;
         c.symbol(&Token::Eq);
         match c.one_of(&["TRUE", "FALSE"]) {
             Some(word) => Ok(word == "TRUE"),
             None => Err(c.error()),
         }
-    })
+    });
+    read.map_err(|error| error.with_hint("the only option is VALIDATE: WITH (VALIDATE = false) skips the check"))
 }
 
 /// After `DROP EXTERNAL CONNECTION`.
@@ -109,34 +115,6 @@ pub(super) fn show_create(c: &mut Cursor) -> Result<Statement> {
 /// After `CHECK EXTERNAL CONNECTION`.
 pub(super) fn check(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::CheckConnection(CheckConnection { uri: c.text_value()?, options: c.options()? }))
-}
-
-impl CreateConnection {
-    /// The statement with its URI hidden.
-    pub fn redacted(&self) -> Self {
-        Self { uri: Text::hidden(), ..self.clone() }
-    }
-}
-
-impl AlterConnection {
-    /// The statement with its URI hidden.
-    pub fn redacted(&self) -> Self {
-        Self { uri: Text::hidden(), ..self.clone() }
-    }
-}
-
-/// Hides the URI.
-impl fmt::Debug for CreateConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CreateConnection({})", self.redacted())
-    }
-}
-
-/// Hides the URI.
-impl fmt::Debug for AlterConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AlterConnection({})", self.redacted())
-    }
 }
 
 impl fmt::Display for CreateConnection {
@@ -176,13 +154,6 @@ impl fmt::Display for ShowCreateConnection {
             Some(name) => write!(f, "SHOW CREATE EXTERNAL CONNECTION {name}"),
             None => f.write_str("SHOW CREATE ALL EXTERNAL CONNECTIONS"),
         }
-    }
-}
-
-impl CheckConnection {
-    /// The statement without the secrets a URI may hold.
-    pub fn redacted(&self) -> Self {
-        Self { uri: self.uri.redacted(), ..self.clone() }
     }
 }
 

@@ -105,13 +105,6 @@ pub(super) fn show_schemas(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::ShowSchemas(ShowSchemas { database }))
 }
 
-impl CreateDatabase {
-    /// The statement without the secrets a URI may hold.
-    pub fn redacted(&self) -> Self {
-        Self { location: self.location.as_ref().map(Text::redacted), ..self.clone() }
-    }
-}
-
 impl fmt::Display for CreateDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let condition = print::when(self.if_not_exists, "IF NOT EXISTS ");

@@ -28,13 +28,6 @@ pub(super) fn export(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Export(Export { format, uri, options, query }))
 }
 
-impl Export {
-    /// The statement without the secrets a URI may hold.
-    pub fn redacted(&self) -> Self {
-        Self { uri: self.uri.redacted(), ..self.clone() }
-    }
-}
-
 impl fmt::Display for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = print::options(&self.options);

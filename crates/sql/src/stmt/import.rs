@@ -34,13 +34,6 @@ pub(super) fn import(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Import(Import { table, columns, format, uris, options: c.options()? }))
 }
 
-impl Import {
-    /// The statement without the secrets a URI may hold.
-    pub fn redacted(&self) -> Self {
-        Self { uris: self.uris.iter().map(Text::redacted).collect(), ..self.clone() }
-    }
-}
-
 impl fmt::Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = print::columns(&self.columns);

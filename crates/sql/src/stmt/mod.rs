@@ -151,38 +151,13 @@ impl PartialEq for KvOption {
     }
 }
 
-impl Text {
-    /// Stands for a value that must not be shown.
-    pub(crate) fn hidden() -> Self {
-        Text::Literal(HIDDEN.into())
-    }
-
-    /// The value for a log: of a URI neither user nor parameters, which may hold secrets.
-    pub(crate) fn redacted(&self) -> Self {
-        match self {
-            Text::Literal(text) => Text::Literal(without_secrets(text)),
-            Text::Placeholder(n) => Text::Placeholder(*n),
-        }
-    }
-}
-
-/// Stands for what must not be shown.
-const HIDDEN: &str = "*****";
-
-/// The text, if it is a URI without its user and parameters.
-fn without_secrets(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
-    match (rest.contains('@'), rest.split_once('?')) {
-        (true, _) => format!("{scheme}://{HIDDEN}"),
-        (false, Some((place, _))) => format!("{scheme}://{place}?{HIDDEN}"),
-        (false, None) => text.into(),
-    }
-}
-
-/// Shows a URI without its secrets.
+/// Hides a literal: it may be a password or a URI with secrets.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.redacted())
+        match self {
+            Text::Literal(_) => f.write_str("'*****'"),
+            Text::Placeholder(number) => write!(f, "${number}"),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use lakeport_base::name::quote_ident;
 
 use super::Statement;
 use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
 
 /// `PREPARE name [(types)] AS statement`
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +35,16 @@ pub(super) fn prepare(c: &mut Cursor) -> Result<Statement> {
     let name = c.ident()?;
     let types = if c.is_open() { c.parenthesised(|c| c.comma_list(type_name))? } else { Vec::new() };
     c.expect("AS")?;
+    let position = c.position();
     let statement = Box::new(super::statement(c)?);
+    let is_query_or_dml =
+        matches!(*statement, Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_));
+    if !is_query_or_dml {
+        return Err(SyntaxError::syntax(
+            "only queries and INSERT, UPSERT, UPDATE and DELETE can be prepared",
+            position,
+        ));
+    }
     Ok(Statement::Prepare(Prepare { name, types, statement }))
 }
 
@@ -45,7 +55,8 @@ fn type_name(c: &mut Cursor) -> Result<String> {
 /// After `EXECUTE`.
 pub(super) fn execute(c: &mut Cursor) -> Result<Statement> {
     let name = c.ident()?;
-    let arguments = if c.is_open() { c.parenthesised(|c| c.comma_list(super::query::expression))? } else { Vec::new() };
+    let argument = |c: &mut Cursor| super::query::expression(c, "EXECUTE parameter");
+    let arguments = if c.is_open() { c.parenthesised(|c| c.comma_list(argument))? } else { Vec::new() };
     Ok(Statement::Execute(Execute { name, arguments }))
 }
 
@@ -56,22 +67,10 @@ pub(super) fn deallocate(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Deallocate(Deallocate { name }))
 }
 
-impl Prepare {
-    /// The statement for a log.
-    pub fn redacted(&self) -> String {
-        format!("{}{}", self.head(), self.statement.redacted())
-    }
-
-    /// `PREPARE name (types) AS `
-    fn head(&self) -> String {
-        let types = if self.types.is_empty() { String::new() } else { format!(" ({})", self.types.join(", ")) };
-        format!("PREPARE {}{types} AS ", quote_ident(&self.name))
-    }
-}
-
 impl fmt::Display for Prepare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.head(), self.statement)
+        let types = if self.types.is_empty() { String::new() } else { format!(" ({})", self.types.join(", ")) };
+        write!(f, "PREPARE {}{types} AS {}", quote_ident(&self.name), self.statement)
     }
 }
 

@@ -1,27 +1,8 @@
-//! A statement as text: in full, or for a log.
+//! A statement as text. It may hold secrets.
 
 use std::fmt;
 
 use super::Statement;
-
-impl Statement {
-    /// The statement for a log: URIs of connections and passwords are `'*****'`, other URIs lose
-    /// their parameters.
-    pub fn redacted(&self) -> String {
-        match self {
-            Statement::CreateConnection(create) => create.redacted().to_string(),
-            Statement::AlterConnection(alter) => alter.redacted().to_string(),
-            Statement::CreateRole(create) => create.redacted().to_string(),
-            Statement::AlterRole(alter) => alter.redacted().to_string(),
-            Statement::CheckConnection(check) => check.redacted().to_string(),
-            Statement::CreateDatabase(create) => create.redacted().to_string(),
-            Statement::Import(import) => import.redacted().to_string(),
-            Statement::Export(export) => export.redacted().to_string(),
-            Statement::Prepare(prepare) => prepare.redacted(),
-            other => other.to_string(),
-        }
-    }
-}
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

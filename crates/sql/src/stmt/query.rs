@@ -3,7 +3,7 @@
 mod bridge;
 mod dml;
 mod print;
-mod reads;
+mod refuse;
 mod rewrite;
 
 #[cfg(test)]
@@ -16,7 +16,7 @@ use sqlparser::tokenizer::Token;
 pub(super) use self::bridge::expression;
 use self::rewrite::Rewritten;
 use super::Statement;
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, Result, folded};
 use crate::error::SyntaxError;
 use crate::token::Lexeme;
 
@@ -25,8 +25,6 @@ use crate::token::Lexeme;
 pub struct Query {
     /// The text for the engine: `AS OF SYSTEM TIME` removed, each `[SHOW ...]` replaced by the name in `shows`.
     pub text: String,
-    /// Relations read, each once; CTE names and `shows` left out.
-    pub reads: Vec<QualifiedName>,
     /// `AS OF SYSTEM TIME expr`: the expression's text.
     pub as_of: Option<String>,
     /// `[SHOW ...]` sources by the table name that stands for each.
@@ -78,8 +76,6 @@ pub struct Update {
     pub from: Option<String>,
     pub filter: Option<String>,
     pub returning: Option<String>,
-    /// Relations read by FROM and subqueries.
-    pub reads: Vec<QualifiedName>,
     pub placeholder_count: usize,
 }
 
@@ -91,7 +87,6 @@ pub struct Delete {
     pub using: Option<String>,
     pub filter: Option<String>,
     pub returning: Option<String>,
-    pub reads: Vec<QualifiedName>,
     pub placeholder_count: usize,
 }
 
@@ -204,8 +199,25 @@ fn is_query_start(lexeme: &Lexeme) -> bool {
 impl Query {
     /// The query as sqlparser prints it, with what was cut out of it.
     fn new(query: &ast::Query, rewritten: Rewritten, start: usize) -> Result<Self> {
-        let reads = reads::of_query(query, &rewritten.shows, start)?;
+        refuse::writes(query, start)?;
         let Rewritten { as_of, shows, placeholder_count, .. } = rewritten;
-        Ok(Query { text: query.to_string(), reads, as_of, shows, placeholder_count })
+        Ok(Query { text: query.to_string(), as_of, shows, placeholder_count })
+    }
+}
+
+/// The name as ours, folded.
+fn qualified(name: &ast::ObjectName) -> QualifiedName {
+    let part = |part: &ast::ObjectNamePart| match part {
+        ast::ObjectNamePart::Identifier(name) => ident(name),
+        ast::ObjectNamePart::Function(function) => function.to_string(),
+    };
+    QualifiedName { parts: name.0.iter().map(part).collect() }
+}
+
+/// The identifier, folded.
+fn ident(name: &ast::Ident) -> String {
+    match Token::make_word(&name.value, name.quote_style) {
+        Token::Word(word) => folded(&word),
+        _ => name.value.clone(),
     }
 }

@@ -10,7 +10,7 @@ use crate::cursor::{Cursor, Result};
 use crate::print;
 
 /// An option of a role.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RoleOption {
     /// Upper case without the `NO`, such as `LOGIN` or `CREATEDB`.
     Flag { name: String, on: bool },
@@ -162,37 +162,6 @@ fn option(c: &mut Cursor) -> Result<RoleOption> {
 /// `{'text' | $n | NULL}`
 fn nullable(c: &mut Cursor) -> Result<Option<Text>> {
     if c.keywords("NULL") { Ok(None) } else { c.text_value().map(Some) }
-}
-
-impl RoleOption {
-    /// The option with a password hidden.
-    pub fn redacted(&self) -> Self {
-        match self {
-            RoleOption::Password(Some(_)) => RoleOption::Password(Some(Text::hidden())),
-            other => other.clone(),
-        }
-    }
-}
-
-impl CreateRole {
-    /// The statement with its password hidden.
-    pub fn redacted(&self) -> Self {
-        Self { options: self.options.iter().map(RoleOption::redacted).collect(), ..self.clone() }
-    }
-}
-
-impl AlterRole {
-    /// The statement with its password hidden.
-    pub fn redacted(&self) -> Self {
-        Self { options: self.options.iter().map(RoleOption::redacted).collect(), ..self.clone() }
-    }
-}
-
-/// Hides a password.
-impl fmt::Debug for RoleOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RoleOption({})", self.redacted())
-    }
 }
 
 impl fmt::Display for RoleOption {

@@ -231,7 +231,7 @@ fn column(c: &mut Cursor) -> Result<(ColumnDef, bool)> {
         match c.one_of(&["NOT NULL", "NULL", "DEFAULT", "PRIMARY KEY"]) {
             Some("NOT NULL") => column.nullable = false,
             Some("NULL") => column.nullable = true,
-            Some("DEFAULT") => column.default = Some(query::expression(c)?),
+            Some("DEFAULT") => column.default = Some(query::expression(c, "DEFAULT expression")?),
             Some(_) => (column.nullable, is_key) = (false, true),
             None if is_refused(c) => return Err(unsupported_constraint(c)),
             None if c.is_next("GENERATED") || c.is_next("AS") => {
@@ -342,7 +342,9 @@ fn alter_column(c: &mut Cursor) -> Result<TableChange> {
     c.keywords("COLUMN");
     let column = c.ident()?;
     match c.one_of(&["SET DEFAULT", "DROP DEFAULT", "SET NOT NULL", "DROP NOT NULL", "SET DATA TYPE", "TYPE"]) {
-        Some("SET DEFAULT") => Ok(TableChange::SetDefault { column, default: Some(query::expression(c)?) }),
+        Some("SET DEFAULT") => {
+            Ok(TableChange::SetDefault { column, default: Some(query::expression(c, "DEFAULT expression")?) })
+        }
         Some("DROP DEFAULT") => Ok(TableChange::SetDefault { column, default: None }),
         Some("SET NOT NULL") => Ok(TableChange::SetNotNull { column }),
         Some("DROP NOT NULL") => Ok(TableChange::DropNotNull { column }),

@@ -5,6 +5,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+use super::refuse;
 use crate::cursor::{Cursor, Result};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::Lexeme;
@@ -44,10 +45,15 @@ pub(super) fn query(c: &Cursor, lexemes: &[Lexeme]) -> Result<ast::Query> {
     whole(c, lexemes, |parser| parser.parse_query().map(|query| *query))
 }
 
-/// An expression, as far as it goes, as normalised text.
-pub(in crate::stmt) fn expression(c: &mut Cursor) -> Result<String> {
+/// An expression, as far as it goes, as normalised text. It has a value by itself: a subquery is refused, naming the
+/// place, such as `DEFAULT expression`.
+pub(in crate::stmt) fn expression(c: &mut Cursor, place: &str) -> Result<String> {
+    let position = c.position();
     let lexemes = &c.rest()[..item_length(c.rest())];
     let (expression, length) = run(c, lexemes, |parser| parser.parse_expr())?;
+    if refuse::has_subquery(&expression) {
+        return Err(SyntaxError::unsupported(format!("cannot use subquery in {place}"), position));
+    }
     c.advance(length);
     Ok(expression.to_string())
 }

@@ -1,10 +1,10 @@
 //! INSERT, UPDATE and DELETE from sqlparser's trees.
 
 use lakeport_base::QualifiedName;
-use sqlparser::ast::{self, Visit};
+use sqlparser::ast;
 
 use super::rewrite::Rewritten;
-use super::{Assignment, Delete, Insert, OnConflict, Query, Update, reads};
+use super::{Assignment, Delete, Insert, OnConflict, Query, Update, ident, qualified, refuse};
 use crate::cursor::Result;
 use crate::error::SyntaxError;
 use crate::print;
@@ -12,27 +12,25 @@ use crate::stmt::Statement;
 
 /// An INSERT, or an UPSERT that was rewritten to one.
 pub(super) fn insert(insert: ast::Insert, is_upsert: bool, rewritten: Rewritten, start: usize) -> Result<Statement> {
-    let refuse = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
+    let unsupported = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
     let ast::TableObject::TableName(table) = &insert.table else {
-        return Err(refuse("INSERT into anything but a table"));
+        return Err(unsupported("INSERT into anything but a table"));
     };
     if !is_plain(&insert) {
-        return Err(refuse("this form of INSERT"));
+        return Err(unsupported("this form of INSERT"));
     }
     let on_conflict = match &insert.on {
-        Some(_) if is_upsert => return Err(refuse("UPSERT with ON CONFLICT")),
+        Some(_) if is_upsert => return Err(unsupported("UPSERT with ON CONFLICT")),
         None if is_upsert => OnConflict::Replace,
         None => OnConflict::Fail,
         Some(ast::OnInsert::OnConflict(conflict)) => on_conflict(conflict, start)?,
-        Some(_) => return Err(refuse("ON DUPLICATE KEY UPDATE")),
+        Some(_) => return Err(unsupported("ON DUPLICATE KEY UPDATE")),
     };
-    if !reads_of(&insert.on, &rewritten, start)?.is_empty()
-        || !reads_of(&insert.returning, &rewritten, start)?.is_empty()
-    {
-        return Err(refuse("a subquery in ON CONFLICT or RETURNING"));
+    if refuse::has_subquery(&insert.on) || refuse::has_subquery(&insert.returning) {
+        return Err(unsupported("a subquery in ON CONFLICT or RETURNING"));
     }
-    let table = reads::qualified(table);
-    let columns = insert.columns.iter().map(|column| reads::qualified(column).name().to_string()).collect();
+    let table = qualified(table);
+    let columns = insert.columns.iter().map(|column| qualified(column).name().to_string()).collect();
     let returning = insert.returning.as_deref().map(print::list);
     let source = insert.source.map(|source| Query::new(&source, rewritten, start)).transpose()?;
     Ok(Statement::Insert(Insert { table, columns, source, on_conflict, returning }))
@@ -55,7 +53,7 @@ fn is_plain(insert: &ast::Insert) -> bool {
 fn on_conflict(conflict: &ast::OnConflict, start: usize) -> Result<OnConflict> {
     let columns = match &conflict.conflict_target {
         None => Vec::new(),
-        Some(ast::ConflictTarget::Columns(columns)) => columns.iter().map(reads::ident).collect(),
+        Some(ast::ConflictTarget::Columns(columns)) => columns.iter().map(ident).collect(),
         Some(_) => return Err(SyntaxError::unsupported("ON CONFLICT ON CONSTRAINT is not supported", start)),
     };
     Ok(match &conflict.action {
@@ -70,23 +68,23 @@ fn on_conflict(conflict: &ast::OnConflict, start: usize) -> Result<OnConflict> {
 
 /// An UPDATE.
 pub(super) fn update(update: ast::Update, rewritten: &Rewritten, start: usize) -> Result<Statement> {
-    let refuse = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
+    let unsupported = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
     if rewritten.as_of.is_some() {
-        return Err(refuse("AS OF SYSTEM TIME in UPDATE"));
+        return Err(unsupported("AS OF SYSTEM TIME in UPDATE"));
     }
     if !update.order_by.is_empty() || update.limit.is_some() {
-        return Err(refuse("ORDER BY or LIMIT in UPDATE"));
+        return Err(unsupported("ORDER BY or LIMIT in UPDATE"));
     }
     let (table, alias) = target(&update.table, "UPDATE", start)?;
     let from = match &update.from {
         None => None,
         Some(ast::UpdateTableFromKind::AfterSet(from)) => Some(from),
-        Some(_) => return Err(refuse("FROM before SET")),
+        Some(_) => return Err(unsupported("FROM before SET")),
     };
-    let mut read = reads_of(&update.from, rewritten, start)?;
-    extend(&mut read, reads_of(&update.assignments, rewritten, start)?);
-    extend(&mut read, reads_of(&update.selection, rewritten, start)?);
-    extend(&mut read, reads_of(&update.returning, rewritten, start)?);
+    refuse::writes(&update.from, start)?;
+    refuse::writes(&update.assignments, start)?;
+    refuse::writes(&update.selection, start)?;
+    refuse::writes(&update.returning, start)?;
     refuse_shows(rewritten, start)?;
     Ok(Statement::Update(Update {
         table,
@@ -95,26 +93,25 @@ pub(super) fn update(update: ast::Update, rewritten: &Rewritten, start: usize) -
         from: from.map(|from| print::list(from)),
         filter: update.selection.as_ref().map(ast::Expr::to_string),
         returning: update.returning.as_deref().map(print::list),
-        reads: read,
         placeholder_count: rewritten.placeholder_count,
     }))
 }
 
 /// A DELETE.
 pub(super) fn delete(delete: ast::Delete, rewritten: &Rewritten, start: usize) -> Result<Statement> {
-    let refuse = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
+    let unsupported = |what: &str| SyntaxError::unsupported(format!("{what} is not supported"), start);
     if rewritten.as_of.is_some() {
-        return Err(refuse("AS OF SYSTEM TIME in DELETE"));
+        return Err(unsupported("AS OF SYSTEM TIME in DELETE"));
     }
     if !delete.order_by.is_empty() || delete.limit.is_some() || !delete.tables.is_empty() {
-        return Err(refuse("this form of DELETE"));
+        return Err(unsupported("this form of DELETE"));
     }
     let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
-    let [table] = from.as_slice() else { return Err(refuse("DELETE from several tables")) };
+    let [table] = from.as_slice() else { return Err(unsupported("DELETE from several tables")) };
     let (table, alias) = target(table, "DELETE", start)?;
-    let mut read = reads_of(&delete.using, rewritten, start)?;
-    extend(&mut read, reads_of(&delete.selection, rewritten, start)?);
-    extend(&mut read, reads_of(&delete.returning, rewritten, start)?);
+    refuse::writes(&delete.using, start)?;
+    refuse::writes(&delete.selection, start)?;
+    refuse::writes(&delete.returning, start)?;
     refuse_shows(rewritten, start)?;
     Ok(Statement::Delete(Delete {
         table,
@@ -122,7 +119,6 @@ pub(super) fn delete(delete: ast::Delete, rewritten: &Rewritten, start: usize) -
         using: delete.using.as_deref().map(print::list),
         filter: delete.selection.as_ref().map(ast::Expr::to_string),
         returning: delete.returning.as_deref().map(print::list),
-        reads: read,
         placeholder_count: rewritten.placeholder_count,
     }))
 }
@@ -131,7 +127,7 @@ pub(super) fn delete(delete: ast::Delete, rewritten: &Rewritten, start: usize) -
 fn target(table: &ast::TableWithJoins, verb: &str, start: usize) -> Result<(QualifiedName, Option<String>)> {
     match (&table.relation, table.joins.as_slice()) {
         (ast::TableFactor::Table { name, alias, args: None, .. }, []) => {
-            Ok((reads::qualified(name), alias.as_ref().map(|alias| reads::ident(&alias.name))))
+            Ok((qualified(name), alias.as_ref().map(|alias| ident(&alias.name))))
         }
         _ => Err(SyntaxError::unsupported(format!("{verb} of anything but one table is not supported"), start)),
     }
@@ -153,19 +149,7 @@ fn assignments(written: &[ast::Assignment], start: usize) -> Result<Vec<Assignme
 }
 
 fn assignment(column: &ast::ObjectName, value: &ast::Expr) -> Assignment {
-    Assignment { column: reads::qualified(column).name().to_string(), value: value.to_string() }
-}
-
-fn reads_of<T: Visit>(part: &T, rewritten: &Rewritten, start: usize) -> Result<Vec<QualifiedName>> {
-    reads::of(&[part], &rewritten.shows, start)
-}
-
-fn extend(names: &mut Vec<QualifiedName>, more: Vec<QualifiedName>) {
-    for name in more {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+    Assignment { column: qualified(column).name().to_string(), value: value.to_string() }
 }
 
 /// `[SHOW ...]` has a place in queries only.

@@ -10,29 +10,48 @@ fn query(text: &str) -> Query {
     }
 }
 
-fn reads(text: &str) -> Vec<String> {
-    query(text).reads.iter().map(ToString::to_string).collect()
+fn refusal(text: &str) -> String {
+    parse_one(text).expect_err(text).message
 }
 
 #[test]
-fn relations_fold_and_count_once() {
-    assert_eq!(reads("SELECT * FROM T, d.S.t JOIN \"T\" ON true, t"), ["t", "d.s.t", "\"T\""]);
-    assert_eq!(reads("SELECT (SELECT max(a) FROM u) FROM t WHERE a IN (SELECT a FROM v)"), ["u", "t", "v"]);
-    assert_eq!(reads("SELECT * FROM pg_catalog.pg_class"), ["pg_catalog.pg_class"]);
-    assert_eq!(reads("SELECT * FROM generate_series(1, 3), unnest(ARRAY[1]) AS x"), [""; 0]);
-    assert_eq!(reads("TABLE a UNION ALL TABLE b"), ["a", "b"]);
-    assert_eq!(reads("EXPLAIN SELECT * FROM t"), ["t"]);
-    assert_eq!(reads("SELECT * FROM [SHOW JOBS], t"), ["t"]);
+fn nothing_inside_a_query_writes() {
+    assert_eq!(refusal("SELECT * INTO u FROM t"), "SELECT INTO is not supported");
+    assert_eq!(
+        refusal("WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x"),
+        "a statement that writes inside a query is not supported"
+    );
+    assert_eq!(
+        refusal("UPDATE t SET a = (WITH x AS (DELETE FROM u RETURNING a) SELECT a FROM x)"),
+        "a statement that writes inside a query is not supported"
+    );
+    assert_eq!(
+        refusal("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = (SELECT 1)"),
+        "a subquery in ON CONFLICT or RETURNING is not supported"
+    );
 }
 
 #[test]
-fn a_cte_hides_a_table_only_where_it_is_in_scope() {
-    assert_eq!(reads("WITH x AS (SELECT * FROM t) SELECT * FROM x, \"X\""), ["t", "\"X\""]);
-    assert_eq!(reads("WITH t AS (SELECT * FROM t) SELECT * FROM t"), ["t"]);
-    assert_eq!(reads("WITH RECURSIVE t AS (SELECT * FROM t) SELECT * FROM t"), [""; 0]);
-    assert_eq!(reads("WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a, b"), ["b"]);
-    assert_eq!(reads("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) y, x"), ["x"]);
-    assert_eq!(reads("WITH x AS (SELECT 1) SELECT * FROM d.x"), ["d.x"]);
+fn values_by_themselves_hold_no_subquery() {
+    for (text, place) in [
+        ("CREATE TABLE t (a INT DEFAULT (SELECT max(a) FROM u))", "DEFAULT expression"),
+        ("ALTER TABLE t ADD COLUMN a INT DEFAULT 1 + (SELECT 1)", "DEFAULT expression"),
+        ("ALTER TABLE t ALTER COLUMN a SET DEFAULT ARRAY(SELECT a FROM u)", "DEFAULT expression"),
+        ("EXECUTE p (1, (SELECT max(a) FROM u))", "EXECUTE parameter"),
+        ("EXECUTE p (EXISTS (SELECT * FROM u))", "EXECUTE parameter"),
+        ("EXECUTE p (1 IN (SELECT a FROM u))", "EXECUTE parameter"),
+    ] {
+        assert_eq!(refusal(text), format!("cannot use subquery in {place}"), "{text}");
+    }
+}
+
+#[test]
+fn only_queries_and_dml_are_prepared() {
+    for text in ["EXECUTE p", "PREPARE q AS SELECT 1", "DROP TABLE t", "SHOW JOBS", "COMMIT"] {
+        let message = refusal(&format!("PREPARE p AS {text}"));
+        assert_eq!(message, "only queries and INSERT, UPSERT, UPDATE and DELETE can be prepared", "{text}");
+    }
+    assert!(parse_one("PREPARE p AS EXPLAIN SELECT 1").is_ok());
 }
 
 #[test]
@@ -68,7 +87,7 @@ fn dml_is_taken_apart() {
     assert_eq!((insert.columns, insert.on_conflict), (vec!["A".into(), "b".into()], OnConflict::Replace));
     let update = "UPDATE t SET a = (SELECT 1 FROM u), b = $2 FROM v WHERE t.a = v.a AND EXISTS (SELECT 1 FROM t)";
     let Statement::Update(update) = parse_one(update).expect("parses").statement else { panic!("no UPDATE") };
-    assert_eq!(update.reads.iter().map(ToString::to_string).collect::<Vec<_>>(), ["v", "u", "t"]);
+    assert_eq!(update.from.as_deref(), Some("v"));
     assert_eq!(update.filter.as_deref(), Some("t.a = v.a AND EXISTS (SELECT 1 FROM t)"));
     assert_eq!(update.placeholder_count, 2);
 }

@@ -1,0 +1,47 @@
+//! What may not stand in a query or an expression.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Visit, Visitor};
+
+use crate::cursor::Result;
+use crate::error::SyntaxError;
+
+/// # Errors
+/// 0A000 for something in the part that writes.
+pub(super) fn writes<T: Visit>(part: &T, start: usize) -> Result<()> {
+    match part.visit(&mut Writes) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(what) => Err(SyntaxError::unsupported(format!("{what} is not supported"), start)),
+    }
+}
+
+/// Whether a query stands somewhere in the part.
+pub(super) fn has_subquery<T: Visit>(part: &T) -> bool {
+    part.visit(&mut Subqueries).is_break()
+}
+
+struct Writes;
+
+impl Visitor for Writes {
+    /// What is not supported.
+    type Break = &'static str;
+
+    fn pre_visit_select(&mut self, select: &ast::Select) -> ControlFlow<Self::Break> {
+        if select.into.is_some() { ControlFlow::Break("SELECT INTO") } else { ControlFlow::Continue(()) }
+    }
+
+    fn pre_visit_statement(&mut self, _: &ast::Statement) -> ControlFlow<Self::Break> {
+        ControlFlow::Break("a statement that writes inside a query")
+    }
+}
+
+struct Subqueries;
+
+impl Visitor for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
