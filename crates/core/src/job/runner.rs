@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lakeport_base::id::{ConnectionId, JobId};
 use lakeport_base::limits::JOBS_RUNNING_MAX;
+use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Job, JobState};
 use lakeport_sql::stmt::job::Control;
 use tokio::sync::watch;
@@ -119,17 +120,14 @@ impl Jobs {
         JobId(fresh.max(last.saturating_add(step)))
     }
 
-    /// Asks every unfinished job that uses a connection to stop for good.
-    pub(crate) async fn cancel_users_of(&self, server: &Server, connection: ConnectionId) -> Result<()> {
-        let now = server.config.env.now_micros();
-        let mut tx = server.config.catalog.write().await?;
+    /// Asks every unfinished job that uses a connection to stop for good, once `tx` is committed and
+    /// [`Jobs::wake`] called.
+    pub(crate) async fn cancel_users_of(tx: &mut dyn Tx, connection: ConnectionId, now: i64) -> Result<()> {
         for mut job in tx.unfinished_jobs().await? {
             if job.connections.contains(&connection) && state::request(&mut job, Control::Cancel, None, now).is_ok() {
                 tx.update_job(&job).await?;
             }
         }
-        tx.commit().await?;
-        self.wake();
         Ok(())
     }
 

@@ -72,6 +72,40 @@ async fn pause_resume_and_cancel_are_heeded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_asks_for_the_rights_that_its_owner_has_now() {
+    let (stub, root, id) = server_with_import(false).await;
+    root.ok("CREATE USER u").await;
+    let mut lent = job(&stub.server, &id).await;
+    lent.owner = "u".into();
+    let mut tx = stub.server.config.catalog.write().await.unwrap();
+    tx.update_job(&lent).await.unwrap();
+    tx.commit().await.unwrap();
+    tokio::spawn(Jobs::run(stub.server.clone(), CancellationToken::new()));
+    let failed = reaches(&stub.server, &id, JobState::Failed).await;
+    assert_eq!(failed.error_code.as_deref(), Some("42501"));
+    assert_eq!(failed.error.as_deref(), Some("user u does not have INSERT privilege on relation t"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_cannot_be_dropped_keeps_its_jobs() {
+    let stub = StubServer::start().await;
+    let root = stub.session("root").await;
+    root.ok("CREATE TABLE t (id INT8); CREATE EXTERNAL CONNECTION c AS 'nodelocal://1/c'").await;
+    root.ok("CREATE DATABASE d WITH LOCATION = 'external://c/d'").await;
+    stub.write("c/f.csv", "1\n");
+    stub.engine.held.send_replace(true);
+    let id = root.ok("IMPORT INTO t CSV DATA ('external://c/f.csv') WITH detached").await.remove(0).remove(0);
+    reaches(&stub.server, &id, JobState::Running).await;
+    let (code, _) = root.error("DROP EXTERNAL CONNECTION c CASCADE").await;
+    assert_eq!(code, "2BP01");
+    assert_eq!(job(&stub.server, &id).await.state, JobState::Running);
+    root.ok("DROP DATABASE d").await;
+    assert_eq!(root.error("DROP EXTERNAL CONNECTION c").await.0, "2BP01");
+    root.ok("DROP EXTERNAL CONNECTION c CASCADE").await;
+    reaches(&stub.server, &id, JobState::Canceled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_server_hands_its_jobs_back() {
     let (stub, _root, id) = server_with_import(true).await;
     reaches(&stub.server, &id, JobState::Running).await;

@@ -1,10 +1,13 @@
 //! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use arrow_schema::SchemaRef;
 use lakeport_base::id::ConnectionId;
 use lakeport_base::limits::NAME_BYTES_MAX;
 use lakeport_base::name::quote_literal;
-use lakeport_base::{Secret, SqlType, Sqlstate, Uri};
+use lakeport_base::{Secret, SqlType, Sqlstate, Uri, units};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
 use lakeport_connect::{ExternalRef, Target, kind_of_scheme};
@@ -16,6 +19,7 @@ use object_store::ObjectStore;
 use super::Cx;
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
+use crate::job::Jobs;
 use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
@@ -94,15 +98,16 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outcome> {
     let name = cx.string(&statement.name)?;
     let Some(connection) = authorised(cx, &name, "DROP").await? else { return Ok(done("DROP")) };
-    if statement.cascade {
-        cx.server.jobs.cancel_users_of(cx.server, connection.id).await?;
-    }
     let mut tx = cx.server.config.catalog.write().await?;
-    refuse_dependents(cx, tx.as_mut(), &connection, statement.cascade).await?;
+    refuse_dependents(tx.as_mut(), &connection, statement.cascade).await?;
+    if statement.cascade {
+        Jobs::cancel_users_of(tx.as_mut(), connection.id, cx.server.config.env.now_micros()).await?;
+    }
     tx.delete_grants_on(Object::Connection(connection.id)).await?;
     tx.delete_connection(connection.id).await?;
     audit(cx, tx.as_mut(), "drop_external_connection", &connection).await?;
     tx.commit().await?;
+    cx.server.jobs.wake();
     Ok(done("DROP"))
 }
 
@@ -161,6 +166,7 @@ fn parse_definition(uri: &str) -> Result<Target> {
             "{REFUSED}: no parseAndValidateFn found for external connection provider {}",
             parsed.scheme
         ))
+        .with_detail(format!("{}:// is not supported", parsed.scheme))
         .with_hint(format!("schemes of external connections: {}", schemes.join(", "))));
     };
     let prefix = refusal_prefix(kind.spec().name);
@@ -194,17 +200,17 @@ fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {
 }
 
 /// 2BP01 while unfinished jobs use the connection or databases lie in it.
-async fn refuse_dependents(cx: &Cx<'_>, tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
+async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
     let mut dependents: Vec<String> = Vec::new();
-    for database in cx.directory.databases.values() {
+    for database in tx.databases().await? {
         let used = database.location.as_deref().map(ExternalRef::parse).transpose()?.flatten();
         if used.is_some_and(|reference| reference.name == connection.name) {
             dependents.push(format!("database {}", database.name));
         }
     }
     if !cascade {
-        let jobs = tx.jobs().await?;
-        let users = jobs.iter().filter(|job| !job.state.is_final() && job.connections.contains(&connection.id));
+        let jobs = tx.unfinished_jobs().await?;
+        let users = jobs.iter().filter(|job| job.connections.contains(&connection.id));
         dependents.extend(users.map(|job| format!("job {}", job.id)));
     }
     if dependents.is_empty() {
@@ -315,25 +321,29 @@ pub(crate) fn check_columns() -> SchemaRef {
 
 pub(crate) async fn check(cx: &Cx<'_>, statement: &CheckConnection) -> Result<Outcome> {
     let uri = cx.string(&statement.uri)?;
+    if !uri.contains("://") {
+        let message = format!("CHECK EXTERNAL CONNECTION takes a URI, not {:?}", lakeport_connect::redact(&uri));
+        return Err(Error::invalid(message).with_hint("write external://name for the connection of a name"));
+    }
     cx.server.authorise_uri(cx.subject(), &uri).await?;
     let options = CheckOptions::read(cx, statement)?;
     let store = cx.server.open_storage(&cx.session.user, &uri).await;
     let store = store.map_err(|error| error.prefixed("connect to external storage"))?;
-    let workers = (0..options.workers).map(|_| check_worker(cx, store.as_ref(), &options));
+    let workers = (0..options.workers).map(|_| check_worker(cx, &store, &options));
     let rows: Vec<_> = futures::future::join_all(workers).await;
     Ok(Outcome::rows("CHECK EXTERNAL CONNECTION", batch_of(check_columns(), &rows)?))
 }
 
 /// Transfers until the time is over or one fails; answers the row of the last.
-async fn check_worker(cx: &Cx<'_>, store: &dyn ObjectStore, options: &CheckOptions) -> Vec<Cell> {
+async fn check_worker(cx: &Cx<'_>, store: &Arc<dyn ObjectStore>, options: &CheckOptions) -> Vec<Cell> {
     let env = &cx.server.config.env;
-    let end = env.now_micros() + i64::try_from(options.time.as_micros()).unwrap_or(i64::MAX / 2);
+    let end = env.now_micros().saturating_add(i64::try_from(options.time.as_micros()).unwrap_or(i64::MAX));
     loop {
         let run = lakeport_connect::transfer_test(store, env, options.bytes).await;
         if run.ok && env.now_micros() < end {
             continue;
         }
-        let bytes = |bytes: f64| lakeport_base::units::format_bytes(bytes);
+        let bytes = units::format_bytes;
         return row![
             cx.server.config.node_id,
             "",
@@ -350,25 +360,40 @@ async fn check_worker(cx: &Cx<'_>, store: &dyn ObjectStore, options: &CheckOptio
 struct CheckOptions {
     bytes: u64,
     /// Runs are repeated until so long has passed.
-    time: std::time::Duration,
+    time: Duration,
     workers: usize,
 }
 
+/// Largest file that one run of CHECK writes.
+const CHECK_BYTES_MAX: u64 = 1 << 30;
+/// Longest time for which CHECK repeats its runs.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Most parallel transfers of one CHECK.
 const CHECK_WORKERS_MAX: usize = 64;
 
 impl CheckOptions {
     fn read(cx: &Cx<'_>, statement: &CheckConnection) -> Result<CheckOptions> {
-        let mut options = CheckOptions { bytes: 32 << 20, time: std::time::Duration::ZERO, workers: 1 };
+        let mut options = CheckOptions { bytes: 32 << 20, time: Duration::ZERO, workers: 1 };
         for option in &statement.options {
             let value = option.value.as_ref().map(|value| cx.string(value)).transpose()?.unwrap_or_default();
-            let refused = || Error::invalid(format!("invalid value for option {:?}: {value:?}", option.name));
+            let refused = |hint: &str| {
+                let message = format!("invalid value for option {:?}: {value:?}", option.name);
+                Error::invalid(message).with_hint(hint).with_position(option.position)
+            };
             match option.name.as_str() {
-                "transfer" => options.bytes = lakeport_base::units::parse_bytes(&value).ok_or_else(refused)?,
-                "time" => options.time = lakeport_base::units::parse_duration(&value).ok_or_else(refused)?,
+                "transfer" => {
+                    let bytes = units::parse_bytes(&value).filter(|bytes| *bytes <= CHECK_BYTES_MAX);
+                    options.bytes = bytes.ok_or_else(|| refused("a size up to 1GiB, such as '32MiB'"))?;
+                }
+                "time" => {
+                    let time = units::parse_duration(&value).filter(|time| *time <= CHECK_TIME_MAX);
+                    options.time = time.ok_or_else(|| refused("a duration up to 1h, such as '10s'"))?;
+                }
                 "concurrently" => {
-                    let workers: i64 = value.parse().map_err(|_| refused())?;
-                    options.workers = usize::try_from(workers.max(1)).map_err(|_| refused())?.min(CHECK_WORKERS_MAX);
+                    let workers = value.parse::<i64>().ok().map(|workers| workers.max(1));
+                    let workers = workers.and_then(|workers| usize::try_from(workers).ok());
+                    let workers = workers.filter(|workers| *workers <= CHECK_WORKERS_MAX);
+                    options.workers = workers.ok_or_else(|| refused("a whole number up to 64"))?;
                 }
                 other => {
                     return Err(Error::invalid(format!("invalid option {other:?}"))
