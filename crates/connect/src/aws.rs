@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::TryStreamExt;
 use lakeport_base::Env;
 use object_store::aws::{AwsAuthorizer, AwsCredential, AwsCredentialProvider};
 use object_store::client::{CredentialProvider, HttpRequest, HttpRequestBody, HttpService};
@@ -13,9 +14,12 @@ use object_store::{Result as StoreResult, StaticCredentialProvider};
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
+use crate::body;
 use crate::error::{Error, Result, answer_of, element};
 use crate::net::Client;
 
+/// Most that is read of an answer of STS, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Credentials are renewed so long before they end.
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(5);
 
@@ -173,7 +177,8 @@ impl Source for AssumedRole {
         let doing = || format!("cannot assume role {}", self.role.arn);
         let answer = self.sts.client.call(request).await;
         let (head, body) = answer.map_err(|error| Error::from_source(&error).context(doing()))?.into_parts();
-        let body = body.bytes().await.map_err(|error| Error::from_source(&error).context(doing()))?;
+        let pieces = body.bytes_stream().map_err(|error| Error::from_source(&error));
+        let body = body::read_whole(pieces, ANSWER_BYTES_MAX).await.map_err(|error| error.context(doing()))?;
         let body = String::from_utf8_lossy(&body);
         if !head.status.is_success() {
             let cause = answer_of(&body).unwrap_or_else(|| format!("{} answers {}", self.sts.url, head.status));

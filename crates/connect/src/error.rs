@@ -251,9 +251,9 @@ fn far_answer(error: &(dyn StdError + 'static)) -> Option<String> {
 
 /// `Code: Message` of an S3 or STS error document; the rest of it may hold signatures.
 pub(crate) fn answer_of(text: &str) -> Option<String> {
-    let code = element(text, "Code")?;
+    let code = scrub(element(text, "Code")?);
     let message = element(text, "Message").unwrap_or_default();
-    Some(if message.is_empty() { code.to_string() } else { format!("{code}: {}", scrub(message)) })
+    Some(if message.is_empty() { code } else { format!("{code}: {}", scrub(message)) })
 }
 
 /// The text of the first such element of an XML document.
@@ -304,6 +304,9 @@ mod tests {
     fn an_s3_answer_is_code_and_message_only() {
         let body = "403: <Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message><StringToSign>x</StringToSign></Error>";
         assert_eq!(answer_of(body).as_deref(), Some("SignatureDoesNotMatch: no match"));
+        let long = format!("<Code>https://u:pw@h/x?sig=1 {}</Code>", "y".repeat(10_000));
+        let shown = answer_of(&long).unwrap();
+        assert!(shown.starts_with("https://h/x y") && shown.len() < 1000, "{shown}");
     }
 
     #[test]

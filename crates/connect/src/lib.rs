@@ -4,6 +4,7 @@
 //! order: [`option`], [`kind`], [`target`], [`cx`], then one file of `kind/`.
 
 mod aws;
+mod body;
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod cx;
@@ -26,6 +27,7 @@ pub use error::{Error, Result};
 pub use glob::expand;
 pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_named, kind_of_scheme};
 pub use local::LocalStore;
+pub use net::install_tls_provider;
 pub use option::{Dialect, OptionSpec, OptionType, Options};
 pub use probe::probe;
 pub use target::{ExternalRef, Target, redact};

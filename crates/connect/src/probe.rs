@@ -6,6 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::body;
 use crate::cx::{OpenCx, Timeouts};
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -14,6 +15,8 @@ use crate::target::Target;
 const MARKER: &str = "crdb_external_storage_location";
 /// What it holds.
 const MARKER_TEXT: &str = "a CockroachDB cluster has been configured to read and write to this location";
+/// Most that is read of a file in its place, in bytes.
+const MARKER_BYTES_MAX: usize = 4 << 10;
 /// Entries looked at while searching for the marker in a listing.
 const LISTED_MAX: usize = 10_000;
 
@@ -64,6 +67,7 @@ async fn find_marker(store: &dyn ObjectStore) -> Result<bool> {
 }
 
 async fn read(store: &dyn ObjectStore, path: &Path) -> Result<String> {
-    let bytes = store.get(path).await?.bytes().await?;
+    let pieces = store.get(path).await?.into_stream().map_err(Error::from);
+    let bytes = body::read_whole(pieces, MARKER_BYTES_MAX).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

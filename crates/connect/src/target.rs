@@ -46,6 +46,9 @@ impl Target {
     pub(crate) fn without_bucket(uri: Uri) -> Result<Target> {
         let kind = kind_of_scheme(&uri.scheme).ok_or_else(|| unsupported_scheme(&uri.scheme))?;
         let spec = kind.spec();
+        if !spec.takes_user {
+            refuse_user(&uri)?;
+        }
         let target = Target { kind, options: parse_options(spec, &uri)?, uri };
         for rule in spec.rules {
             check_rule(rule, &target.options)?;
@@ -103,10 +106,14 @@ impl Target {
         self.uri.to_text()
     }
 
-    /// The URI with its parameters sorted, secrets and unknown values replaced by `redacted`.
+    /// The URI with its parameters sorted; secrets and unknown values replaced by `redacted`.
     pub fn redacted(&self) -> String {
         let mut uri = self.uri.clone();
-        uri.password = uri.password.map(|_| REDACTED.to_string());
+        // Without a password the user may be a token.
+        match uri.password {
+            Some(_) => uri.password = Some(REDACTED.to_string()),
+            None => uri.user = uri.user.map(|_| REDACTED.to_string()),
+        }
         uri.params = uri.params.into_iter().map(|(key, value)| redact_param(self.spec(), key, value)).collect();
         uri.params.sort();
         uri.params.dedup();
@@ -203,6 +210,15 @@ pub fn redact(text: &str) -> String {
     Target::without_bucket(uri).map_or_else(|_| format!("{scheme}://{REDACTED}"), |target| target.redacted())
 }
 
+/// What would be ignored may be a key in the wrong place.
+fn refuse_user(uri: &Uri) -> Result<()> {
+    if uri.user.is_none() && uri.password.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{} URIs hold no user or password before the host", uri.scheme))
+        .with_hint("leave out what stands before the @; write %40 for an @ that belongs to a name"))
+}
+
 fn unsupported_scheme(scheme: &str) -> Error {
     Error::unsupported(format!(
         "unsupported storage scheme: {scheme:?} - refer to docs to find supported storage schemes"
@@ -243,8 +259,8 @@ fn check_rule(rule: &Rule, options: &Options) -> Result<()> {
     }
 }
 
-/// `external://name/sub/path`: a use of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `external://name/sub/path`: a use of a connection. `Debug` shows no parameters.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ExternalRef {
     /// The connection.
     pub name: String,
@@ -267,6 +283,7 @@ impl ExternalRef {
         if uri.scheme != Self::SCHEME {
             return Ok(None);
         }
+        refuse_user(&uri)?;
         if uri.host.is_empty() {
             return Err(Error::invalid(format!(
                 "host component of an external URI must refer to an existing External Connection object: external://{}",
@@ -275,6 +292,12 @@ impl ExternalRef {
             .with_hint("write the name of a connection, as in external://name/path"));
         }
         Ok(Some(ExternalRef { name: uri.host, path: uri.path, params: uri.params }))
+    }
+}
+
+impl std::fmt::Debug for ExternalRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ExternalRef({}{})", self.name, self.path)
     }
 }
 

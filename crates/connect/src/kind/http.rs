@@ -32,6 +32,7 @@ static SPEC: KindSpec = KindSpec {
     databend_type: Some("http"),
     materialize_type: None,
     host: Host::Server,
+    takes_user: true,
     endpoint: None,
     options: &[],
     rules: &[],
@@ -95,13 +96,21 @@ fn base_url(target: &Target) -> Result<Url> {
     let scheme = uri.scheme.trim_start_matches("file-");
     let invalid = |_| Error::invalid(format!("invalid host in {} URI", uri.scheme));
     let mut url = Url::parse(&format!("{scheme}://{}", uri.host)).map_err(invalid)?;
-    if url.path() != "/" || !url.username().is_empty() || url.query().is_some() {
-        return Err(Error::invalid(format!("invalid host in {} URI", uri.scheme)));
+    let (host, _port) = uri.host.rsplit_once(':').filter(|(_, port)| is_port(port)).unwrap_or((&uri.host, ""));
+    // What is shown and logged is the host as written: it must be the one that is reached.
+    let understood = url.host_str().unwrap_or_default();
+    if !understood.eq_ignore_ascii_case(host) {
+        return Err(Error::invalid(format!("invalid host in {} URI", uri.scheme))
+            .with_hint(format!("it would be understood as {understood:?}; write that if it is meant")));
     }
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.clear().extend(uri.path.split('/').filter(|segment| !segment.is_empty()));
     }
     Ok(url)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 async fn connect(target: &Target, cx: &OpenCx) -> Result<(Client, Url)> {

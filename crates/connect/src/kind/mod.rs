@@ -148,6 +148,8 @@ pub struct KindSpec {
     pub materialize_type: Option<&'static str>,
     /// What the host of the URI means.
     pub host: Host,
+    /// A user and a password may stand before the host.
+    pub takes_user: bool,
     /// The option that holds the address of the far side, if any.
     pub endpoint: Option<&'static str>,
     /// The option table.

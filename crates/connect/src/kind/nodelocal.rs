@@ -25,6 +25,7 @@ static SPEC: KindSpec = KindSpec {
     databend_type: Some("fs"),
     materialize_type: None,
     host: Host::Node,
+    takes_user: false,
     endpoint: None,
     options: &[],
     rules: &[],

@@ -92,6 +92,7 @@ static SPEC: KindSpec = KindSpec {
     databend_type: Some("s3"),
     materialize_type: Some("AWS"),
     host: Host::Bucket,
+    takes_user: false,
     endpoint: Some("AWS_ENDPOINT"),
     options: OPTIONS,
     rules: &[

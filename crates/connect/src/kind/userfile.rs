@@ -25,6 +25,7 @@ static SPEC: KindSpec = KindSpec {
     databend_type: None,
     materialize_type: None,
     host: Host::FileSet,
+    takes_user: false,
     endpoint: None,
     options: &[],
     rules: &[],

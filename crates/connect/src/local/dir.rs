@@ -93,8 +93,8 @@ pub(super) fn open_or_create(root: &OwnedFd, folder: &Path) -> Result<OwnedFd> {
     descend(root, folder, |parent, name| match step(parent, name) {
         Err(Errno::NOENT) => {
             match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) => fsync(parent)?,
-                Err(Errno::EXIST) => {}
+                // Who has just made it may not have synced it yet.
+                Ok(()) | Err(Errno::EXIST) => fsync(parent)?,
                 Err(errno) => return Err(errno),
             }
             step(parent, name)

@@ -25,6 +25,11 @@ const REDIRECTS_MAX: usize = 5;
 const SECRET_HEADERS: [&str; 3] =
     ["authorization", "x-amz-security-token", "x-amz-server-side-encryption-aws-kms-key-id"];
 
+/// Chooses the process's cryptography for TLS. A later call finds the first one's choice, which is the same.
+pub fn install_tls_provider() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 /// How a client treats redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
@@ -44,8 +49,7 @@ pub(crate) struct Client {
 impl Client {
     /// Builds a client. `skip_tls_verify` is for test servers whose owner asked for it.
     pub(crate) fn new(cx: &OpenCx, redirects: Redirects, skip_tls_verify: bool) -> Result<Client> {
-        // Fails when one is installed already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        install_tls_provider();
         let guard = Guard { allow_metadata: cx.policy.allow_metadata_addresses };
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("lakeport/", env!("CARGO_PKG_VERSION")))

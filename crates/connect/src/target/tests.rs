@@ -51,6 +51,32 @@ fn what_is_not_understood_is_not_shown() {
 }
 
 #[test]
+fn a_user_stands_only_where_a_kind_reads_it() {
+    for uri in ["nodelocal://k:s@1/a", "userfile://k@/a", "s3://k:s@b/p?AUTH=implicit"] {
+        let scheme = uri.split_once(':').unwrap().0;
+        assert_eq!(refusal(uri), format!("{scheme} URIs hold no user or password before the host"));
+    }
+    assert!(ExternalRef::parse("external://k:s@c/a").is_err());
+    let target = Target::parse("https://token:pw@h.example/a").unwrap();
+    assert_eq!(target.redacted(), "https://token:redacted@h.example/a");
+    assert_eq!(redact("https://token@h.example/a"), "https://redacted@h.example/a");
+    let reference = ExternalRef::parse("external://c/a?K=hunter2").unwrap();
+    assert!(!format!("{reference:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_web_host_is_the_one_that_is_written() {
+    for host in ["h.example", "H.Example:8443", "127.0.0.1:80", "[::1]:8080", "[::1]"] {
+        Target::parse(&format!("http://{host}/a")).expect(host);
+    }
+    for host in
+        ["good%23.evil", "good%3F.evil", "good%2F.evil", "u%40evil", "0x7f.1", "2130706433", "b%C3%BCcher.example"]
+    {
+        Target::parse(&format!("http://{host}/a")).expect_err(host);
+    }
+}
+
+#[test]
 fn patterns_split_off_their_folder() {
     let (folder, pattern) = Target::parse("nodelocal://1/a/f-*.csv").unwrap().split_pattern().unwrap();
     assert_eq!((folder.to_text().as_str(), pattern.as_str()), ("nodelocal://1/a", "f-*.csv"));

@@ -52,7 +52,7 @@ async fn the_check_and_the_transfer_test_pass(uri: &str) {
     let (_folder, cx) = scratch();
     let target = Target::parse(uri).unwrap();
     probe(&target, &cx, LIMIT).await.unwrap();
-    let transfer = transfer_test(&*target.open(&cx).await.unwrap(), &cx.env, 12 << 20).await;
+    let transfer = transfer_test(&target.open(&cx).await.unwrap(), &cx.env, 12 << 20).await;
     assert!(transfer.ok && transfer.can_delete, "{transfer:?}");
 }
 

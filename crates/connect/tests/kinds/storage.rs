@@ -78,7 +78,7 @@ async fn patterns_name_files_in_order() {
 async fn a_transfer_test_measures_and_cleans_up() {
     let (folder, cx) = scratch();
     let store = open("nodelocal://1", &cx).await;
-    let transfer = transfer_test(&*store, &cx.env, 1_000_000).await;
+    let transfer = transfer_test(&store, &cx.env, 1_000_000).await;
     assert!(transfer.ok && transfer.can_delete && transfer.error.is_none(), "{transfer:?}");
     assert_eq!(transfer.transferred, 1_000_000);
     assert!(transfer.read_speed > 0.0 && transfer.write_speed > 0.0);
@@ -96,7 +96,7 @@ async fn a_transfer_test_names_the_stage_that_failed() {
     ] {
         let fails = move |reached: &str| if reached == point { Err("broken".to_string()) } else { Ok(()) };
         cx.env = Env::system().with_fault(Arc::new(fails));
-        let transfer = transfer_test(&*open("nodelocal://1", &cx).await, &cx.env, 100_000).await;
+        let transfer = transfer_test(&open("nodelocal://1", &cx).await, &cx.env, 100_000).await;
         assert_eq!(transfer.error.as_deref(), Some(format!("{text}broken").as_str()));
         assert_eq!((transfer.ok, transfer.can_delete), (ok, can_delete));
     }
