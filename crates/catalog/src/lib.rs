@@ -31,8 +31,8 @@ pub trait Catalog: Send + Sync {
     /// [`Tx::commit`] returns.
     async fn write(&self) -> Result<Box<dyn Tx>>;
 
-    /// A number that grows with every committed change of a connection, role, grant or setting, so that
-    /// callers know when what they remember of them is stale. Cheap: no I/O.
+    /// A number that grows with every committed change of anything but jobs, audit events and the sequence of ids, so
+    /// that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
     fn generation(&self) -> u64;
 }
 

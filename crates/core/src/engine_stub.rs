@@ -251,7 +251,7 @@ impl StubServer {
         }));
         let catalog = folder.path().join("catalog.db");
         let key = MasterKey::from_bytes(&[7; 32]).unwrap();
-        let catalog = SqliteCatalog::open(catalog.to_str().unwrap(), &key, env.clone()).await.unwrap();
+        let catalog = SqliteCatalog::open(&catalog, |_| Ok(key), env.clone()).await.unwrap();
         let engine = Arc::new(StubEngine::new());
         let extern_dir = folder.path().join("extern");
         std::fs::create_dir(&extern_dir).unwrap();

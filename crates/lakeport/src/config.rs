@@ -12,8 +12,9 @@ use lakeport_connect::Target;
 
 use crate::log::LogFormat;
 
-/// The flags of `lakeport start`. Each is also the environment variable `LAKEPORT_<FLAG>` and a key of `--config`.
-#[derive(Args, Clone, Debug)]
+/// The flags of `lakeport start`. Each is also the environment variable `LAKEPORT_<FLAG>` and a key of `--config`. No
+/// `Debug`: a URI may hold secrets.
+#[derive(Args, Clone)]
 pub struct StartArgs {
     /// TOML file with flags' names as keys; flags and the environment win over it
     #[arg(long, env = "LAKEPORT_CONFIG", value_name = "FILE")]
@@ -89,7 +90,7 @@ pub struct StartArgs {
         long,
         env = "LAKEPORT_LOG",
         value_name = "FILTER",
-        default_value = "info,buoyant_kernel=warn,deltalake_core=warn"
+        default_value = "info,buoyant_kernel=warn,deltalake_core=warn,object_store=warn"
     )]
     pub log: String,
 }

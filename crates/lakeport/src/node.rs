@@ -114,7 +114,7 @@ impl Node {
     pub async fn start(config: Config) -> Result<Node> {
         log::init(config.log_format, &config.log_filter)?;
         forbid_core_dumps()?;
-        tls::install_provider();
+        lakeport_connect::install_tls_provider();
         let env = Env::system();
         let sessions = lakeport_wire::Options {
             tls: config.certs_dir.as_deref().map(tls::server_config).transpose()?,
@@ -172,9 +172,11 @@ async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener> {
 
 async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn Catalog>)> {
     make_private_folder(&config.store)?;
-    let master = MasterKey::load_or_create(&config.master_key, &env)?;
-    let location = config.catalog.to_str().context("--catalog: the path is not UTF-8")?;
-    let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(location, &master, env.clone()).await?);
+    let master = |sealed| match sealed {
+        true => MasterKey::load(&config.master_key),
+        false => MasterKey::load_or_create(&config.master_key, &env),
+    };
+    let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(&config.catalog, master, env.clone()).await?);
     if !config.insecure {
         password::ensure_root_password(catalog.as_ref(), &env, &config.store.join("root.password")).await?;
     }

@@ -38,5 +38,7 @@ fn write_private(file: &Path, password: &Secret<String>) -> std::io::Result<()> 
     }
     let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     writeln!(out, "{}", password.expose())?;
-    out.sync_all()
+    out.sync_all()?;
+    // Else a crash could lose the name of the file, and with it the password.
+    std::fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

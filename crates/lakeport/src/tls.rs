@@ -8,12 +8,6 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Chooses the process's cryptography for TLS, once, before anything needs it.
-pub fn install_provider() {
-    // A second call finds the first one's choice, which is the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
 /// Reads `node.crt` (the certificate and what signs it) and `node.key` of a folder.
 ///
 /// # Errors

@@ -14,7 +14,6 @@ use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
 use crate::client::{Connection, described};
-use crate::tls;
 
 /// Bytes of a file sent as one row of the copy.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -68,7 +67,7 @@ enum FileCommand {
 /// # Errors
 /// The server's or the local disk's.
 pub async fn run(args: UserfileArgs) -> Result<()> {
-    tls::install_provider();
+    lakeport_connect::install_tls_provider();
     let config: Config = args.url.parse().context("--url: expected postgresql://USER[:PASSWORD]@HOST:PORT/DATABASE")?;
     let user = config.get_user().context("--url: names no user")?;
     let area = format!("userfile://defaultdb.public.userfiles_{user}");

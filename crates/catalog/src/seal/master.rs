@@ -29,17 +29,24 @@ impl MasterKey {
         Key::from_bytes(bytes).map(MasterKey).ok_or_else(wrong_length)
     }
 
-    /// The key in a file: 32 raw bytes, or their base64 form with or without a line end. A missing file is made with a
-    /// new random key in base64, mode 0600.
+    /// The key in a file: 32 raw bytes, or their base64 form with or without a line end.
     ///
     /// # Errors
-    /// [`Error::MasterKey`] when the file cannot be read or made, when its group or others may read it, or when it
-    /// holds no key.
+    /// [`Error::MasterKey`] when the file is missing or cannot be read, when its group or others may read it, or when
+    /// it holds no key.
+    pub fn load(path: &Path) -> Result<MasterKey> {
+        load(path).map_err(|error| error.describe(path))
+    }
+
+    /// As [`MasterKey::load`]; a missing file is made with a new random key in base64, mode 0600.
+    ///
+    /// # Errors
+    /// [`Error::MasterKey`], also when the file cannot be made.
     pub fn load_or_create(path: &Path, env: &Env) -> Result<MasterKey> {
         match load(path) {
             Err(LoadError::Missing) => {
                 create(path, env)?;
-                load(path).map_err(|error| error.describe(path))
+                MasterKey::load(path)
             }
             loaded => loaded.map_err(|error| error.describe(path)),
         }

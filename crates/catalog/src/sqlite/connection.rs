@@ -5,7 +5,7 @@ use lakeport_base::id::ConnectionId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
-use super::row::{all, change, decode, dialect_text, field, one};
+use super::row::{Query, all, change, decode, dialect_text, field, one};
 use crate::error::{Error, Result};
 use crate::model::{Check, Connection};
 use crate::seal::{DataKey, Place};
@@ -42,48 +42,36 @@ pub(super) async fn find(db: &mut SqliteConnection, key: &DataKey, name: &str) -
     one(db, find, |row| connection(row, key)).await
 }
 
-pub(super) async fn insert(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Connection) -> Result<()> {
+/// Binds every column in the order of both statements below, the id last.
+fn bound<'q>(statement: &'static str, key: &DataKey, env: &Env, row: &'q Connection) -> Query<'q> {
     let check = row.last_check.as_ref();
-    let insert = query(
-        "INSERT INTO connections
-             (id, name, kind, dialect, definition, redacted, owner, version, created, updated, check_at, check_error)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(row.id.0)
-    .bind(&row.name)
-    .bind(&row.kind)
-    .bind(dialect_text(row.dialect))
-    .bind(seal(row, key, env))
-    .bind(&row.redacted)
-    .bind(&row.owner)
-    .bind(row.version)
-    .bind(row.created)
-    .bind(row.updated)
-    .bind(check.map(|check| check.at))
-    .bind(check.and_then(|check| check.error.clone()));
-    change(db, insert, WHAT, &row.name).await
+    query(statement)
+        .bind(&row.name)
+        .bind(&row.kind)
+        .bind(dialect_text(row.dialect))
+        .bind(seal(row, key, env))
+        .bind(&row.redacted)
+        .bind(&row.owner)
+        .bind(row.version)
+        .bind(row.created)
+        .bind(row.updated)
+        .bind(check.map(|check| check.at))
+        .bind(check.and_then(|check| check.error.clone()))
+        .bind(row.id.0)
+}
+
+pub(super) async fn insert(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Connection) -> Result<()> {
+    let insert = "INSERT INTO connections
+             (name, kind, dialect, definition, redacted, owner, version, created, updated, check_at, check_error, id)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    change(db, bound(insert, key, env, row), WHAT, &row.name).await
 }
 
 pub(super) async fn update(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Connection) -> Result<()> {
-    let check = row.last_check.as_ref();
-    let update = query(
-        "UPDATE connections SET name = ?, kind = ?, dialect = ?, definition = ?, redacted = ?, owner = ?, version = ?,
-             created = ?, updated = ?, check_at = ?, check_error = ?
-         WHERE id = ? AND version = ?",
-    )
-    .bind(&row.name)
-    .bind(&row.kind)
-    .bind(dialect_text(row.dialect))
-    .bind(seal(row, key, env))
-    .bind(&row.redacted)
-    .bind(&row.owner)
-    .bind(row.version)
-    .bind(row.created)
-    .bind(row.updated)
-    .bind(check.map(|check| check.at))
-    .bind(check.and_then(|check| check.error.clone()))
-    .bind(row.id.0)
-    .bind(row.version.saturating_sub(1));
+    let update = "UPDATE connections SET name = ?, kind = ?, dialect = ?, definition = ?, redacted = ?, owner = ?,
+             version = ?, created = ?, updated = ?, check_at = ?, check_error = ?
+         WHERE id = ? AND version = ?";
+    let update = bound(update, key, env, row).bind(row.version.saturating_sub(1));
     match change(db, update, WHAT, &row.name).await {
         Err(Error::NotFound { what, name }) if exists(db, row.id).await? => Err(Error::Conflict { what, name }),
         outcome => outcome,

@@ -5,7 +5,7 @@ use lakeport_base::id::JobId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
-use super::row::{all, change, decode, field, one};
+use super::row::{Query, all, change, decode, field, one};
 use crate::error::{Error, Result};
 use crate::model::{Job, Lease};
 use crate::seal::{DataKey, Place};
@@ -35,10 +35,6 @@ fn seal(row: &Job, key: &DataKey, env: &Env) -> Option<Vec<u8>> {
     row.secrets.as_ref().map(|secrets| key.seal(secrets, place(&row.id.to_string()), env))
 }
 
-fn connections(row: &Job) -> Result<String> {
-    JobConnections(row.connections.clone()).encode()
-}
-
 pub(super) async fn list(db: &mut SqliteConnection, key: &DataKey) -> Result<Vec<Job>> {
     all(db, query("SELECT * FROM jobs ORDER BY id DESC"), |row| job(row, key)).await
 }
@@ -51,62 +47,44 @@ pub(super) async fn get(db: &mut SqliteConnection, key: &DataKey, id: JobId) -> 
     one(db, query("SELECT * FROM jobs WHERE id = ?").bind(id.0), |row| job(row, key)).await
 }
 
+/// Binds every column but the lease in the order of both statements below, the id last.
+fn bound<'q>(statement: &'static str, key: &DataKey, env: &Env, row: &'q Job) -> Result<Query<'q>> {
+    Ok(query(statement)
+        .bind(&row.ty)
+        .bind(row.state.as_str())
+        .bind(&row.owner)
+        .bind(&row.description)
+        .bind(&row.payload)
+        .bind(seal(row, key, env))
+        .bind(&row.checkpoint)
+        .bind(row.fraction)
+        .bind(&row.running_status)
+        .bind(&row.error)
+        .bind(&row.error_code)
+        .bind(&row.result)
+        .bind(row.created)
+        .bind(row.started)
+        .bind(row.finished)
+        .bind(row.modified)
+        .bind(JobConnections(row.connections.clone()).encode()?)
+        .bind(row.id.0))
+}
+
 pub(super) async fn insert(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
-    let insert = query(
-        "INSERT INTO jobs
-             (id, ty, state, owner, description, payload, secrets, checkpoint, fraction, running_status, error,
-              error_code, result, created, started, finished, modified, lease_node, lease_until, connections)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(row.id.0)
-    .bind(&row.ty)
-    .bind(row.state.as_str())
-    .bind(&row.owner)
-    .bind(&row.description)
-    .bind(&row.payload)
-    .bind(seal(row, key, env))
-    .bind(&row.checkpoint)
-    .bind(row.fraction)
-    .bind(&row.running_status)
-    .bind(&row.error)
-    .bind(&row.error_code)
-    .bind(&row.result)
-    .bind(row.created)
-    .bind(row.started)
-    .bind(row.finished)
-    .bind(row.modified)
-    .bind(row.lease.map(|lease| lease.node))
-    .bind(row.lease.map(|lease| lease.until))
-    .bind(connections(row)?);
-    change(db, insert, WHAT, row.id).await
+    let insert = "INSERT INTO jobs
+             (ty, state, owner, description, payload, secrets, checkpoint, fraction, running_status, error,
+              error_code, result, created, started, finished, modified, connections, id, lease_node, lease_until)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let (node, until) = row.lease.map(|lease| (lease.node, lease.until)).unzip();
+    change(db, bound(insert, key, env, row)?.bind(node).bind(until), WHAT, row.id).await
 }
 
 pub(super) async fn update(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
-    let update = query(
-        "UPDATE jobs SET ty = ?, state = ?, owner = ?, description = ?, payload = ?, secrets = ?, checkpoint = ?,
-             fraction = ?, running_status = ?, error = ?, error_code = ?, result = ?, created = ?, started = ?, finished = ?,
-             modified = ?, connections = ?
-         WHERE id = ?",
-    )
-    .bind(&row.ty)
-    .bind(row.state.as_str())
-    .bind(&row.owner)
-    .bind(&row.description)
-    .bind(&row.payload)
-    .bind(seal(row, key, env))
-    .bind(&row.checkpoint)
-    .bind(row.fraction)
-    .bind(&row.running_status)
-    .bind(&row.error)
-    .bind(&row.error_code)
-    .bind(&row.result)
-    .bind(row.created)
-    .bind(row.started)
-    .bind(row.finished)
-    .bind(row.modified)
-    .bind(connections(row)?)
-    .bind(row.id.0);
-    change(db, update, WHAT, row.id).await
+    let update = "UPDATE jobs SET ty = ?, state = ?, owner = ?, description = ?, payload = ?, secrets = ?,
+             checkpoint = ?, fraction = ?, running_status = ?, error = ?, error_code = ?, result = ?, created = ?,
+             started = ?, finished = ?, modified = ?, connections = ?
+         WHERE id = ?";
+    change(db, bound(update, key, env, row)?, WHAT, row.id).await
 }
 
 pub(super) async fn lease(db: &mut SqliteConnection, id: JobId, node: i64, now: i64, until: i64) -> Result<bool> {

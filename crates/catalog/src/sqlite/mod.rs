@@ -16,6 +16,7 @@ mod table;
 mod tx;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,13 +53,18 @@ struct Shared {
 }
 
 impl SqliteCatalog {
-    /// Opens a catalog, making it if it is missing. `location` is a path, or a URL `sqlite:PATH`.
+    /// Opens the catalog in a file, making it if it is missing. `master` gives the master key; it is told whether the
+    /// catalog has been sealed before, so that no new key is made for one that it would not open.
     ///
     /// # Errors
     /// [`Open`](crate::Error::Open) when the file cannot be made or another process has it open, [`MasterKey`](crate::Error::MasterKey) when it was
     /// sealed with another key, [`Store`](crate::Error::Store) when it is no catalog or one of a newer version.
-    pub async fn open(location: &str, master: &MasterKey, env: Env) -> Result<SqliteCatalog> {
-        let path = open::path_of(location)?;
+    pub async fn open(
+        path: &Path,
+        master: impl FnOnce(bool) -> Result<MasterKey> + Send,
+        env: Env,
+    ) -> Result<SqliteCatalog> {
+        let path = open::absolute(path)?;
         let lock = open::make_and_lock(&path)?;
         let writer = open::writer_pool(&path).await?;
         open::migrate(&writer).await?;

@@ -29,15 +29,9 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "table_version", include_str!("migrations/0003_table_version.sql")),
 ];
 
-/// The absolute path that a path or `sqlite:` URL names.
-pub(super) fn path_of(location: &str) -> Result<PathBuf> {
-    let path = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(location);
-    if path.contains("://") {
-        return Err(cannot_open(Path::new(location), "only paths and sqlite: URLs name a catalog")(
-            std::io::ErrorKind::Unsupported.into(),
-        ));
-    }
-    std::path::absolute(path).map_err(cannot_open(Path::new(location), "it is no path"))
+/// The absolute form of a path, which the process's directory does not change.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(cannot_open(path, "it is no path"))
 }
 
 /// Makes the directory (mode 0700) and the file (mode 0600) if they are missing, and keeps other processes out.
@@ -102,14 +96,19 @@ pub(super) async fn migrate(writer: &SqlitePool) -> Result<()> {
 }
 
 /// The data key. The first call makes it, together with the rows that every catalog starts with.
-pub(super) async fn data_key(writer: &SqlitePool, master: &MasterKey, env: &Env) -> Result<DataKey> {
+pub(super) async fn data_key(
+    writer: &SqlitePool,
+    master: impl FnOnce(bool) -> Result<MasterKey>,
+    env: &Env,
+) -> Result<DataKey> {
     let mut transaction = writer.begin_with(BEGIN_WRITE).await?;
     let stored = sqlx::query("SELECT wrapped FROM data_key").fetch_optional(&mut *transaction).await?;
+    let master = master(stored.is_some())?;
     if let Some(row) = stored {
-        return DataKey::unwrap(row.try_get("wrapped")?, master);
+        return DataKey::unwrap(row.try_get("wrapped")?, &master);
     }
     let key = DataKey::generate(env);
-    let insert = sqlx::query("INSERT INTO data_key (id, wrapped) VALUES (1, ?)").bind(key.wrap(master, env));
+    let insert = sqlx::query("INSERT INTO data_key (id, wrapped) VALUES (1, ?)").bind(key.wrap(&master, env));
     insert.execute(&mut *transaction).await?;
     insert_first_rows(&mut transaction, &key, env).await?;
     transaction.commit().await?;

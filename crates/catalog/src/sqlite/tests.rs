@@ -13,17 +13,21 @@ use super::*;
 use crate::model::{Connection, Dialect};
 use crate::{Error, conformance};
 
+fn key(byte: u8) -> MasterKey {
+    MasterKey::from_bytes(&[byte; 32]).unwrap()
+}
+
 fn master() -> MasterKey {
-    MasterKey::from_bytes(&[9; 32]).unwrap()
+    key(9)
 }
 
 async fn open(directory: &Path) -> SqliteCatalog {
-    try_open(directory, &master()).await.unwrap()
+    try_open(directory, master()).await.unwrap()
 }
 
-async fn try_open(directory: &Path, master: &MasterKey) -> Result<SqliteCatalog> {
+async fn try_open(directory: &Path, master: MasterKey) -> Result<SqliteCatalog> {
     let path = directory.join("store").join("catalog.db");
-    SqliteCatalog::open(path.to_str().unwrap(), master, Env::system()).await
+    SqliteCatalog::open(&path, |_| Ok(master), Env::system()).await
 }
 
 fn connection(name: &str) -> Connection {
@@ -72,21 +76,21 @@ async fn files_are_for_their_owner_and_hold_no_secret() {
 }
 
 #[tokio::test]
-async fn urls_name_the_same_file() {
+async fn who_gives_the_key_is_told_whether_it_must_be_the_old_one() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("c.db");
-    let catalog = SqliteCatalog::open(&format!("sqlite://{}", path.display()), &master(), Env::system()).await;
-    catalog.unwrap().close().await;
-    assert!(path.exists());
-    let foreign = SqliteCatalog::open("postgres://host/db", &master(), Env::system()).await;
-    assert!(foreign.err().unwrap().to_string().contains("only paths and sqlite: URLs"));
+    let path = directory.path().join("catalog.db");
+    let missing = || Error::MasterKey("missing".into());
+    for sealed_before in [false, true] {
+        let given = |sealed| if sealed == sealed_before { Ok(master()) } else { Err(missing()) };
+        SqliteCatalog::open(&path, given, Env::system()).await.unwrap().close().await;
+    }
 }
 
 #[tokio::test]
 async fn a_second_opener_is_told_which_file_is_taken() {
     let directory = tempfile::tempdir().unwrap();
     let first = open(directory.path()).await;
-    let error = try_open(directory.path(), &master()).await.err().unwrap();
+    let error = try_open(directory.path(), master()).await.err().unwrap();
     let text = error.to_string();
     assert!(text.contains("catalog.db") && text.contains("another process"), "{text}");
     first.close().await;
@@ -96,19 +100,18 @@ async fn a_second_opener_is_told_which_file_is_taken() {
 #[tokio::test]
 async fn another_master_key_does_not_open_it_until_rewrapped() {
     let directory = tempfile::tempdir().unwrap();
-    let other = MasterKey::from_bytes(&[8; 32]).unwrap();
     let catalog = open(directory.path()).await;
     insert(&catalog, &connection("lake")).await;
     catalog.close().await;
 
-    let error = try_open(directory.path(), &other).await.err().unwrap();
+    let error = try_open(directory.path(), key(8)).await.err().unwrap();
     assert!(matches!(error, Error::MasterKey(_)), "{error}");
     let catalog = open(directory.path()).await;
-    catalog.rewrap(&other).await.unwrap();
+    catalog.rewrap(&key(8)).await.unwrap();
     catalog.close().await;
 
-    assert!(try_open(directory.path(), &master()).await.is_err());
-    let catalog = try_open(directory.path(), &other).await.unwrap();
+    assert!(try_open(directory.path(), master()).await.is_err());
+    let catalog = try_open(directory.path(), key(8)).await.unwrap();
     let found = catalog.read().await.unwrap().find_connection("lake").await.unwrap();
     assert_eq!(found, Some(connection("lake")));
 }
@@ -133,7 +136,7 @@ async fn a_file_that_is_no_catalog_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("store")).unwrap();
     std::fs::write(directory.path().join("store/catalog.db"), "not a database, but long enough to look").unwrap();
-    let error = try_open(directory.path(), &master()).await.err().unwrap();
+    let error = try_open(directory.path(), master()).await.err().unwrap();
     assert!(matches!(error, Error::Store(_)), "{error}");
 }
 
@@ -145,7 +148,7 @@ async fn a_catalog_of_a_newer_version_is_refused() {
                  VALUES (9999, 'later', 1, x'00', 0)";
     sqlx::query(newer).execute(&catalog.writer).await.unwrap();
     catalog.close().await;
-    let error = try_open(directory.path(), &master()).await.err().unwrap();
+    let error = try_open(directory.path(), master()).await.err().unwrap();
     assert!(matches!(error, Error::Store(_)), "{error}");
 }
 
