@@ -136,6 +136,23 @@ pub struct Grant {
     pub grant_option: bool,
 }
 
+impl Grant {
+    /// What everybody may do in a new database, until it is revoked: connect, and use and create in its schema `public`.
+    pub fn of_everybody(database: DatabaseId, public_schema: SchemaId) -> [Grant; 3] {
+        let grant = |object, privilege: &str| Grant {
+            object,
+            grantee: "public".to_string(),
+            privilege: privilege.to_string(),
+            grant_option: false,
+        };
+        [
+            grant(Object::Database(database), "CONNECT"),
+            grant(Object::Schema(public_schema), "USAGE"),
+            grant(Object::Schema(public_schema), "CREATE"),
+        ]
+    }
+}
+
 /// The state of a job; the text form is what SHOW JOBS prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {

@@ -1,8 +1,10 @@
 //! The only place that says no. Every check names the user, the privilege and the object.
 
+use std::collections::HashSet;
+
 use lakeport_base::id::ConnectionId;
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Grant, Object, Table};
+use lakeport_catalog::model::{Database, Grant, Object, Table};
 
 use crate::directory::{ADMIN, Directory};
 use crate::error::{Error, Result};
@@ -131,16 +133,38 @@ impl Subject<'_> {
     }
 
     /// # Errors
-    /// 42501 unless the user may do `privilege` on the table.
+    /// 42501 unless the user may enter the database.
+    pub fn require_connect(&self, database: &Database) -> Result<()> {
+        self.require(Object::Database(database.id), &database.owner, &database.name, "CONNECT")
+    }
+
+    /// # Errors
+    /// 42501 unless the user may look into the table's schema and do `privilege` on the table.
     pub fn require_table(&self, table: &Table, privilege: &str) -> Result<()> {
+        if let Some(schema) = self.directory.schemas.get(&table.schema).filter(|_| !self.owns(&table.owner)) {
+            self.require(Object::Schema(schema.id), &schema.owner, &schema.name, "USAGE")?;
+        }
         self.require(Object::Table(table.id), &table.owner, &table.name, privilege)
     }
 
     /// Whether the user may know of a table: owns it or holds any privilege on it.
     pub fn sees_table(&self, table: &Table) -> bool {
+        self.owns(&table.owner) || !self.objects_of(self.directory.grants_on(Object::Table(table.id))).is_empty()
+    }
+
+    /// The objects on which the user holds one of these grants.
+    pub fn objects_of(&self, grants: &[Grant]) -> HashSet<Object> {
         let roles = self.directory.roles_of(self.user);
-        let grants = self.directory.grants_on(Object::Table(table.id));
-        self.owns(&table.owner) || grants.iter().any(|grant| roles.contains(grant.grantee.as_str()))
+        grants.iter().filter(|grant| roles.contains(grant.grantee.as_str())).map(|grant| grant.object).collect()
+    }
+
+    /// # Errors
+    /// 42501 unless the user may know of the table.
+    pub fn require_sight(&self, table: &Table) -> Result<()> {
+        if self.sees_table(table) {
+            return Ok(());
+        }
+        Err(Error::denied(format!("user {} has no privileges on relation {}", self.user, table.name)))
     }
 
     /// Whether the user holds a privilege on a connection. Owning one gives no privilege by itself: its creator is

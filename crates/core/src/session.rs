@@ -14,6 +14,7 @@ use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::authz::Subject;
 use crate::engine::{Description, TransactionId};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome, SessionEvent};
@@ -93,7 +94,6 @@ impl Session {
                 .with_hint("CREATE USER makes a role that may; ALTER ROLE .. LOGIN allows one that exists"));
         };
         let database = start.database.as_deref().filter(|name| !name.is_empty()).unwrap_or("defaultdb");
-        directory.database(database)?;
         let mut variables: HashMap<&'static str, String> =
             VARIABLES.iter().map(|variable| (variable.name, variable.default.to_string())).collect();
         variables.insert("database", database.to_string());
@@ -104,6 +104,8 @@ impl Session {
             let Ok(variable) = Variable::find(name) else { continue };
             variables.insert(variable.name, variable.checked(value)?);
         }
+        let subject = Subject { directory: &directory, user: &start.user };
+        subject.require_connect(directory.database(&variables["database"])?)?;
         let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
         let state = State { variables, local: Vec::new(), block: None, prepared: HashMap::new() };
         server.count_session(1);

@@ -11,9 +11,9 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlSafeStr, SqliteConnection, SqlitePool};
 
-use super::{READERS_MAX, TURN_WAIT, database, role, tx};
+use super::{READERS_MAX, TURN_WAIT, database, grant, role, tx};
 use crate::error::{Error, Result};
-use crate::model::{Database, Membership, Role, Schema};
+use crate::model::{Database, Grant, Membership, Role, Schema};
 use crate::seal::{DataKey, MasterKey};
 
 /// Takes the write lock at once, so that a writer never fails halfway for want of it.
@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "catalog", include_str!("migrations/0001_catalog.sql")),
     (2, "job_secrets", include_str!("migrations/0002_job_secrets.sql")),
     (3, "table_version", include_str!("migrations/0003_table_version.sql")),
+    (4, "public_grants", include_str!("migrations/0004_public_grants.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.
@@ -115,7 +116,7 @@ pub(super) async fn data_key(
     Ok(key)
 }
 
-/// Roles `admin`, `root` and `public`; database `defaultdb` with schema `public`.
+/// Roles `admin`, `root` and `public`; database `defaultdb` with schema `public`, open to everybody.
 async fn insert_first_rows(db: &mut SqliteConnection, key: &DataKey, env: &Env) -> Result<()> {
     for (name, login) in [("admin", false), ("root", true), ("public", false)] {
         let role = Role {
@@ -142,5 +143,9 @@ async fn insert_first_rows(db: &mut SqliteConnection, key: &DataKey, env: &Env) 
     };
     database::insert(db, &database).await?;
     let schema = Schema { id: SchemaId(tx::next_id(db).await?), database: id, name: "public".into(), owner };
-    database::insert_schema(db, &schema).await
+    database::insert_schema(db, &schema).await?;
+    for open_to_all in Grant::of_everybody(id, schema.id) {
+        grant::put(db, &open_to_all).await?;
+    }
+    Ok(())
 }

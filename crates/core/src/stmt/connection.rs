@@ -253,7 +253,7 @@ pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Out
         }
     }
     match wanted {
-        Some(name) if connections.is_empty() => Err(missing_connection(&name)),
+        Some(name) if connections.is_empty() && cx.subject().is_admin() => Err(missing_connection(&name)),
         Some(name) if rows.is_empty() => {
             Err(Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")))
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use lakeport_base::id::{DatabaseId, SchemaId};
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
-use lakeport_catalog::model::{Database, Object, Schema, Table};
+use lakeport_catalog::model::{Database, Grant, Object, Schema, Table};
 use lakeport_connect::ExternalRef;
 use lakeport_sql::stmt::database::{
     CreateDatabase, CreateSchema, DropDatabase, DropSchema, RenameDatabase, ShowSchemas,
@@ -53,6 +53,9 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
     let schema = SchemaId(tx.next_id().await?);
     let owner = cx.session.user.clone();
     tx.insert_schema(&Schema { id: schema, database: id, name: PUBLIC_SCHEMA.to_string(), owner }).await?;
+    for grant in Grant::of_everybody(id, schema) {
+        tx.put_grant(&grant).await?;
+    }
     tx.commit().await?;
     Ok(Outcome::done("CREATE DATABASE"))
 }
@@ -198,6 +201,9 @@ pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<O
         let message = format!("schema {:?} is not empty and CASCADE was not specified", schema.name);
         return Err(Error::new(Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST, message));
     }
+    for table in &tables {
+        cx.subject().require_table(table, "DROP")?;
+    }
     let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     doomed.delete(tx.as_mut()).await?;
@@ -221,7 +227,8 @@ pub(crate) fn show_columns() -> SchemaRef {
 
 pub(crate) fn show(cx: &Cx<'_>) -> Result<Outcome> {
     use crate::show::rows::Cell;
-    let databases = cx.directory.databases.values();
+    let subject = cx.subject();
+    let databases = cx.directory.databases.values().filter(|database| subject.require_connect(database).is_ok());
     let rows: Vec<_> = databases
         .map(|database| {
             row![&database.name, &database.owner, Cell::Null, Cell::Null, Cell::Texts(Vec::new()), Cell::Null]

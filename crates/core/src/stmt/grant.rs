@@ -332,8 +332,11 @@ pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowGrants) -> Result<Outcome>
             grants
         }
     };
+    let subject = cx.subject();
+    let held = subject.objects_of(&grants);
     for row in grants.iter().filter(|row| grantees.is_empty() || grantees.contains(&row.grantee)) {
-        let Some(object) = names.of(row.object) else { continue };
+        let seen = held.contains(&row.object) || names.owner_of(row.object).is_none_or(|owner| subject.owns(owner));
+        let Some(object) = names.of(row.object).filter(|_| seen) else { continue };
         let object = object_cells(statement, object);
         rows.push([object, row![&row.grantee, &row.privilege, row.grant_option]].concat());
     }
@@ -372,6 +375,15 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     async fn load(cx: &'a Cx<'_>, tx: &mut dyn Tx) -> Result<Names<'a>> {
         Ok(Names { directory: &cx.directory, connections: tx.connections().await? })
+    }
+
+    /// Who owns an object that not everybody may know of.
+    fn owner_of(&self, object: Object) -> Option<&str> {
+        match object {
+            Object::System | Object::Database(_) | Object::Schema(_) => None,
+            Object::Connection(id) => self.connections.iter().find(|row| row.id == id).map(|row| row.owner.as_str()),
+            Object::Table(id) => self.directory.tables.get(&id).map(|row| row.owner.as_str()),
+        }
     }
 
     fn of(&self, object: Object) -> Option<ObjectName> {

@@ -19,7 +19,7 @@ pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     let variable = Variable::find(&statement.name)?;
     let value = variable.checked(statement.value.as_deref().unwrap_or(variable.default))?;
     if variable.name == "database" {
-        cx.directory.database(&value)?;
+        cx.subject().require_connect(cx.directory.database(&value)?)?;
     }
     cx.session.set_variable(variable, value, statement.local);
     Ok(Outcome::done("SET"))

@@ -183,11 +183,11 @@ fn place<'a>(cx: &'a Cx<'_>, name: &'a QualifiedName) -> Result<&'a Schema> {
     cx.directory.place(name, &cx.session.variable("database"), &path)
 }
 
-/// CREATE on the schema or its database; everybody may create in `public`.
+/// CREATE on the schema or its database.
 fn require_create(cx: &Cx<'_>, schema: &Schema) -> Result<()> {
     let database = cx.directory.database_of(schema.database);
     let on_database = |database: &Database| cx.subject().has(Object::Database(database.id), &database.owner, "CREATE");
-    if schema.name == crate::directory::PUBLIC_SCHEMA || database.is_some_and(on_database) {
+    if database.is_some_and(on_database) {
         return Ok(());
     }
     cx.subject().require(Object::Schema(schema.id), &schema.owner, &schema.name, "CREATE")

@@ -40,7 +40,9 @@ pub(crate) fn show(cx: &Cx<'_>, statement: &ShowTables) -> Result<Outcome> {
         return Err(Error::new(Sqlstate::INVALID_SCHEMA_NAME, message));
     }
     let mut rows = Vec::new();
-    for table in cx.directory.tables.values().filter(|table| table.database == database.id) {
+    let subject = cx.subject();
+    let shown = cx.directory.tables.values().filter(|table| table.database == database.id && subject.sees_table(table));
+    for table in shown {
         let Some(of) = cx.directory.schemas.get(&table.schema) else { continue };
         if schema.is_none_or(|schema| *schema == of.name) {
             rows.push((&of.name, &table.name, &table.owner));
@@ -68,6 +70,7 @@ pub(crate) fn show_columns_columns() -> SchemaRef {
 
 pub(crate) fn show_columns(cx: &Cx<'_>, statement: &ShowColumns) -> Result<Outcome> {
     let table = cx.table(&statement.table)?;
+    cx.subject().require_sight(&table)?;
     let rows: Vec<_> = table
         .columns
         .iter()
@@ -87,6 +90,7 @@ pub(crate) fn show_create_columns() -> SchemaRef {
 
 pub(crate) fn show_create(cx: &Cx<'_>, statement: &ShowCreateTable) -> Result<Outcome> {
     let table = cx.table(&statement.table)?;
+    cx.subject().require_sight(&table)?;
     let schema = cx.directory.schemas.get(&table.schema).map_or("", |schema| &schema.name);
     let mut lines: Vec<String> = table.columns.iter().map(column_text).collect();
     if !table.primary_key.is_empty() {
