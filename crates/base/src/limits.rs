@@ -1,5 +1,7 @@
 //! Every limit on what a client may send or the server may hold, with its unit and reason.
 
+use std::time::Duration;
+
 /// Longest name of an object, in bytes. Names become file and URL parts.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Longest statement text, in bytes.
@@ -16,8 +18,19 @@ pub const SET_OPERATIONS_MAX: usize = 256;
 pub const CALL_COST_MAX: u64 = 1 << 19;
 /// Deepest nesting of arrays and objects in a JSON value; serde_json reads no deeper ones.
 pub const JSON_DEPTH_MAX: usize = 127;
+/// Most columns of a result or a table and most items of a list that a query computes, as in PostgreSQL: planning takes
+/// time in the square of them.
+pub const COLUMNS_MAX: usize = 1664;
+/// Most values of one IN list, array or row constructor.
+pub const LIST_VALUES_MAX: usize = 65_535;
+/// Most columns under CUBE: each doubles the groupings.
+pub const CUBE_COLUMNS_MAX: usize = 12;
+/// Most relations of one query once every WITH is written out, and most joined by one FROM list.
+pub const RELATIONS_MAX: usize = 256;
 /// Rows in one Arrow batch between operators.
 pub const BATCH_ROWS: usize = 8192;
+/// Bytes of text that make a batch of COPY or IMPORT full before it has [`BATCH_ROWS`]; a column counts them in 32 bits.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Longest row of an imported text file, in bytes.
 pub const IMPORT_ROW_BYTES_MAX: usize = 64 << 20;
 /// Largest block of an imported Avro file, in bytes, before and after decompression; a reader holds one.
@@ -28,6 +41,33 @@ pub const IMPORT_FILES_MAX: usize = 100_000;
 pub const NOTICE_QUEUE_MAX: usize = 64;
 /// Longest message of a client, in bytes: a statement or all parameters of one.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Longest message that holds neither a statement nor data, in bytes.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// Longest message of a client that has not proved who it is, in bytes.
+pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 8 << 10;
+/// Clients between connecting and their first statement; a newcomer puts out the one that has taken longest.
+pub const HANDSHAKES_MAX: usize = 256;
+/// From connecting to the first statement, encryption included.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// SQL sessions; each may hold a socket and a batch of rows.
+pub const CONNECTIONS_MAX: usize = 1000;
+/// Sessions among [`CONNECTIONS_MAX`] that only members of admin get.
+pub const CONNECTIONS_RESERVED: usize = 3;
+/// HTTP connections; a newcomer puts out the oldest.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// How long a client may take not one byte of what waits for it. Longer than any pause between two pages of rows.
+pub const CLIENT_STALL_MAX: Duration = Duration::from_secs(600);
+/// Statements and portals that a session keeps, and the bytes of their texts and parameters.
+pub const PREPARED_MAX: usize = 10_000;
+pub const PREPARED_BYTES_MAX: usize = 64 << 20;
+/// Statements that read or write rows at once, for each processor: some compute while others wait for storage.
+pub const STATEMENTS_PER_PROCESSOR: usize = 16;
+/// Statements that wait for their turn; more are refused at once.
+pub const STATEMENTS_WAITING_MAX: usize = 128;
+/// Longest wait of a statement for its turn.
+pub const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a statement keeps its turn while its client takes no rows or sends none.
+pub const STATEMENT_REST_MAX: Duration = Duration::from_secs(1);
 /// Jobs one node runs at a time; more wait as pending.
 pub const JOBS_RUNNING_MAX: usize = 8;
 /// Runs of a job after its first, when it fails for a reason that may pass.
@@ -41,4 +81,4 @@ pub const IMPORT_QUEUE_BATCHES: usize = 4;
 /// Open cursors of one session; each holds the state of a running query.
 pub const CURSORS_MAX: usize = 64;
 /// Stack of a thread, in bytes: plans of deeply nested queries recurse.
-pub const WORKER_STACK_BYTES: usize = 8 << 20;
+pub const WORKER_STACK_BYTES: usize = 32 << 20;

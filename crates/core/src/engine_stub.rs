@@ -340,7 +340,7 @@ impl Client {
     /// Runs statements; the rows of the last one as texts, or its tag as a row of its own.
     pub async fn run(&self, sql: &str) -> Result<Vec<Vec<String>>> {
         let mut rows = Vec::new();
-        for parsed in self.session.parse(sql)? {
+        for parsed in self.session.parse(sql).await? {
             rows = match self.session.execute(&parsed, &[]).await? {
                 Outcome::Rows { rows, .. } => {
                     let batches: Vec<_> = rows.batches.try_collect().await?;

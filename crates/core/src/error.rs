@@ -139,6 +139,7 @@ impl From<lakeport_sql::SyntaxError> for Error {
             SyntaxErrorKind::Syntax => Sqlstate::SYNTAX_ERROR,
             SyntaxErrorKind::Unsupported => Sqlstate::FEATURE_NOT_SUPPORTED,
             SyntaxErrorKind::TooComplex => Sqlstate::STATEMENT_TOO_COMPLEX,
+            SyntaxErrorKind::TooManyColumns => Sqlstate::TOO_MANY_COLUMNS,
             SyntaxErrorKind::Name => Sqlstate::INVALID_NAME,
             SyntaxErrorKind::Type => Sqlstate::UNDEFINED_OBJECT,
         };

@@ -11,6 +11,7 @@
 //! 6. The [`Outcome`] (rows, a tag, a copy) goes back to `wire`, which encodes it. Errors carry their SQLSTATE from where
 //!    they arise.
 
+mod admission;
 pub mod authz;
 pub mod directory;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod job;
 pub mod outcome;
 pub mod relations;
 pub mod rows;
+mod running;
 pub mod server;
 pub mod session;
 pub mod setting;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::rows::RowStream;
+use crate::running::Running;
 
 /// The result of one statement.
 pub enum Outcome {
@@ -87,6 +88,7 @@ pub struct CopyIn {
     /// Rows, then one `None`: an end without it is no end, so that dropping aborts.
     rows: mpsc::Sender<Result<Option<RecordBatch>>>,
     appended: BoxFuture<'static, Result<u64>>,
+    running: Option<Running>,
 }
 
 /// Batches waiting between the socket and the table writer.
@@ -102,7 +104,12 @@ impl CopyIn {
         let batches = until_ended(receiver).boxed();
         let task = tokio::spawn(append(RowStream { schema: columns.clone(), batches }));
         let appended = Box::pin(async move { task.await.map_err(Error::internal)? });
-        CopyIn { columns, options, rows: sender, appended }
+        CopyIn { columns, options, rows: sender, appended, running: None }
+    }
+
+    /// The same as a part of its statement, with its time limit and its place.
+    pub(crate) fn under(self, running: Running) -> CopyIn {
+        CopyIn { running: Some(running), ..self }
     }
 
     /// Adds rows; waits while the writer is behind.
@@ -110,25 +117,43 @@ impl CopyIn {
     /// # Errors
     /// What stopped the writer, if it has stopped.
     pub async fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        if self.rows.send(Ok(Some(batch))).await.is_ok() {
-            return Ok(());
+        if let Some(running) = &self.running {
+            running.work().await?;
         }
-        Err(self.stopped().await)
+        if self.rows.send(Ok(Some(batch))).await.is_err() {
+            return Err(self.stopped().await);
+        }
+        if let Some(running) = &self.running {
+            running.rest();
+        }
+        Ok(())
     }
 
     /// Waits until the writer stops before its end, as it does when the statement is cancelled; answers why.
     pub async fn stopped(&mut self) -> Error {
-        match (&mut self.appended).await {
+        let error = match (&mut self.appended).await {
             Err(error) => error,
             Ok(_) => Error::internal("the copy ended before its rows"),
-        }
+        };
+        self.explain(error)
     }
 
     /// Ends the copy after its last row; answers the command tag.
-    pub async fn finish(self) -> Result<String> {
+    pub async fn finish(mut self) -> Result<String> {
+        if let Some(running) = &self.running {
+            running.work().await?;
+        }
         // A writer that has stopped says why below.
         let _ = self.rows.send(Ok(None)).await;
-        Ok(format!("COPY {}", self.appended.await?))
+        let copied = (&mut self.appended).await.map_err(|error| self.explain(error))?;
+        Ok(format!("COPY {copied}"))
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        match &self.running {
+            Some(running) => running.explain(error),
+            None => error,
+        }
     }
 
     /// Ends the copy without keeping any row.

@@ -12,6 +12,7 @@ use lakeport_connect::layer::Meter;
 use object_store::ObjectStore;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::admission::Admission;
 use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -50,6 +51,7 @@ pub struct Server {
     pub(crate) jobs: Jobs,
     pub(crate) meter: Meter,
     pub(crate) housekeeping: Housekeeping,
+    pub(crate) admission: Arc<Admission>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     statements: std::sync::Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -63,6 +65,7 @@ impl Server {
             config,
             meter: Meter::default(),
             housekeeping: Housekeeping::default(),
+            admission: Admission::new(std::thread::available_parallelism().map_or(1, usize::from)),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             statements: std::sync::Mutex::default(),
@@ -123,6 +126,11 @@ impl Server {
         let role =
             directory.roles.get(user).filter(|role| role.login && role.valid_until.is_none_or(|until| now < until));
         Ok(Login { verifier: role.and_then(|role| role.verifier.clone()) })
+    }
+
+    /// Whether a user is a member of admin, by whatever way.
+    pub async fn is_admin(&self, user: &str) -> Result<bool> {
+        Ok(self.directory().await?.is_admin(user))
     }
 
     /// Opens a session for a user who has proved who they are.

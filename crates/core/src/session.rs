@@ -6,24 +6,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
-use futures::StreamExt;
 use lakeport_base::limits::NOTICE_QUEUE_MAX;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_sql::stmt::transaction::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
+use crate::admission::Place;
 use crate::authz::Subject;
 use crate::engine::{Description, TransactionId};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome, SessionEvent};
-use crate::rows::RowStream;
+use crate::running::Running;
 use crate::server::Server;
 use crate::stmt::effect::Effect;
 use crate::stmt::{self, fetch::OpenCursor};
 use crate::value::Zone;
 use crate::variable::{VARIABLES, Variable};
+
+/// Longest text that is parsed where sockets are served: a longer one takes seconds.
+const PARSE_AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
 /// What a client says of itself when it connects.
 #[derive(Clone, Debug)]
@@ -121,8 +124,14 @@ impl Session {
     }
 
     /// Reads the statements of a text. A syntax error fails an open block, as any error does.
-    pub fn parse(&self, text: &str) -> Result<Vec<Parsed>> {
-        lakeport_sql::parse(text).map_err(|error| {
+    pub async fn parse(&self, text: &str) -> Result<Vec<Parsed>> {
+        let parsed = if text.len() <= PARSE_AT_ONCE_BYTES_MAX {
+            lakeport_sql::parse(text)
+        } else {
+            let text = text.to_string();
+            tokio::task::spawn_blocking(move || lakeport_sql::parse(&text)).await.map_err(Error::internal)?
+        };
+        parsed.map_err(|error| {
             self.fail_block();
             Error::from(error)
         })
@@ -130,12 +139,18 @@ impl Session {
 
     /// Parameter types and result columns of a statement, without running it.
     pub async fn describe(&self, parsed: &Parsed, declared: &[Option<SqlType>]) -> Result<Description> {
-        let cancel = self.start_statement();
-        let described = stmt::describe(self, parsed, declared, cancel).await;
-        described.inspect_err(|_| self.fail_block())
+        let running = self.start_statement();
+        let describe = async {
+            let _place = self.place_for(&parsed.statement).await?;
+            stmt::describe(self, parsed, declared, running.cancel()).await
+        };
+        running.until_cancelled(describe).await.inspect_err(|_| self.fail_block())
     }
 
-    /// Runs a statement. The time limit and [`cancel`](Session::cancel) also cover the rows it answers.
+    /// Runs a statement. The time limit and [`cancel`](Session::cancel) also cover the rows it answers or takes.
+    ///
+    /// # Errors
+    /// 53000 for a statement that would compute when too many do.
     pub async fn execute(&self, parsed: &Parsed, params: &[ArrayRef]) -> Result<Outcome> {
         if self.block() == Block::Failed && !ends_block(&parsed.statement) {
             return Err(Error::new(
@@ -144,28 +159,31 @@ impl Session {
             )
             .with_hint("ROLLBACK ends the block"));
         }
-        let cancel = self.start_statement();
-        let limit = TimeLimit::start(self.statement_timeout(), &cancel);
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(Error::canceled()),
-            outcome = stmt::run(self, parsed, params, cancel.clone()) => outcome,
+        let running = self.start_statement();
+        let run = async {
+            let place = self.place_for(&parsed.statement).await?;
+            Ok((stmt::run(self, parsed, params, running.cancel()).await?, place))
         };
+        let outcome = running.until_cancelled(run).await;
         let counted = match &outcome {
             Ok(_) => "ok",
             Err(error) if error.code() == Sqlstate::QUERY_CANCELED => "canceled",
             Err(_) => "error",
         };
         self.server.count_statement(parsed.statement.topic(), counted);
-        match outcome {
-            Ok(Outcome::Rows { tag, rows }) => Ok(Outcome::Rows { tag, rows: limit.guard(rows, cancel) }),
-            Ok(Outcome::CopyOut { rows, options }) => Ok(Outcome::CopyOut { rows: limit.guard(rows, cancel), options }),
-            Ok(outcome) => Ok(outcome),
-            Err(error) => {
-                self.fail_block();
-                Err(limit.explain(error))
-            }
-        }
+        let (outcome, place) = outcome.inspect_err(|_| self.fail_block())?;
+        let running = running.holding(place);
+        Ok(match outcome {
+            Outcome::Rows { tag, rows } => Outcome::Rows { tag, rows: running.rows(rows) },
+            Outcome::CopyOut { rows, options } => Outcome::CopyOut { rows: running.rows(rows), options },
+            Outcome::CopyIn(copy) => Outcome::CopyIn(copy.under(running)),
+            outcome => outcome,
+        })
+    }
+
+    /// The place that a statement needs while it runs.
+    async fn place_for(&self, statement: &Statement) -> Result<Option<Place>> {
+        if stmt::needs_place(statement) { self.server.admission.enter().await.map(Some) } else { Ok(None) }
     }
 
     /// Opens a block for the statements that a client sent together, the first of which is this one. Does nothing in a
@@ -216,7 +234,34 @@ impl Session {
 
     /// Cancels the running statement, if there is one.
     pub fn cancel(&self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        self.running().cancel();
+    }
+
+    /// What cancels the statement that ran last.
+    pub fn running(&self) -> CancellationToken {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a statement that stopped at a row limit the running one again.
+    pub fn resume(&self, statement: &CancellationToken) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = statement.clone();
+    }
+
+    /// How long the session may now wait for its client, and what it ends with.
+    pub fn idle_limit(&self) -> Option<(Duration, Error)> {
+        if self.block() == Block::Idle {
+            let limit = self.time_limit("idle_session_timeout")?;
+            let message = "terminating connection due to idle-session timeout";
+            return Some((limit, Error::new(Sqlstate::IDLE_SESSION_TIMEOUT, message)));
+        }
+        let limit = self.time_limit("idle_in_transaction_session_timeout")?;
+        let message = "terminating connection due to idle-in-transaction timeout";
+        Some((limit, Error::new(Sqlstate::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, message)))
+    }
+
+    /// The open transaction block.
+    pub fn transaction(&self) -> Option<TransactionId> {
+        Some(self.open_block()?.id)
     }
 
     /// The variables a client is told at start.
@@ -336,15 +381,16 @@ impl Session {
         }
     }
 
-    fn statement_timeout(&self) -> Option<Duration> {
-        let ms = self.variable("statement_timeout").parse().unwrap_or(0);
+    /// The value of a variable of time; 0 is none.
+    fn time_limit(&self, variable: &'static str) -> Option<Duration> {
+        let ms = self.variable(variable).parse().unwrap_or(0);
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    fn start_statement(&self) -> CancellationToken {
-        let token = CancellationToken::new();
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
-        token
+    fn start_statement(&self) -> Running {
+        let cancel = CancellationToken::new();
+        self.resume(&cancel);
+        Running::start(self.time_limit("statement_timeout"), cancel)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -364,65 +410,5 @@ fn ends_block(statement: &Statement) -> bool {
 impl Drop for Session {
     fn drop(&mut self) {
         self.server.count_session(-1);
-    }
-}
-
-/// Cancels a statement when its time is over; holds for the rows too.
-struct TimeLimit {
-    limit: Option<Duration>,
-    /// Fired when time is over, so that the error can say why.
-    over: CancellationToken,
-    /// Stops the clock when the statement ends.
-    #[expect(dead_code, reason = "held for its drop")]
-    stop: DropGuard,
-}
-
-impl TimeLimit {
-    fn start(limit: Option<Duration>, cancel: &CancellationToken) -> TimeLimit {
-        let over = CancellationToken::new();
-        let stop = CancellationToken::new();
-        if let Some(limit) = limit {
-            let (over, stop, cancel) = (over.clone(), stop.clone(), cancel.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(limit) => {
-                        over.cancel();
-                        cancel.cancel();
-                    }
-                }
-            });
-        }
-        TimeLimit { limit, over, stop: stop.drop_guard() }
-    }
-
-    /// The error, told as a time limit if that is what it was.
-    fn explain(&self, error: Error) -> Error {
-        if error.code() != Sqlstate::QUERY_CANCELED || !self.over.is_cancelled() {
-            return error;
-        }
-        let limit_ms = self.limit.map_or(0, |limit| limit.as_millis());
-        Error::new(Sqlstate::QUERY_CANCELED, "canceling statement due to statement timeout")
-            .with_hint(format!("statement_timeout is {limit_ms} ms"))
-    }
-
-    /// Rows that end with 57014 when the statement is cancelled or out of time.
-    fn guard(self, rows: RowStream, cancel: CancellationToken) -> RowStream {
-        let RowStream { schema, batches } = rows;
-        let state = (batches, cancel, self, false);
-        let batches = futures::stream::unfold(state, |(mut batches, cancel, limit, ended)| async move {
-            if ended {
-                return None;
-            }
-            let next = tokio::select! {
-                biased;
-                () = cancel.cancelled() => Some(Err(Error::canceled())),
-                next = batches.next() => next,
-            };
-            let next = next?.map_err(|error| limit.explain(error));
-            let ended = next.is_err();
-            Some((next, (batches, cancel, limit, ended)))
-        });
-        RowStream { schema, batches: batches.boxed() }
     }
 }

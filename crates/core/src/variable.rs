@@ -62,7 +62,18 @@ pub const VARIABLES: &[Variable] = &[
     variable("default_transaction_isolation", "serializable", Rule::Text, "accepted; every block reads one snapshot"),
     variable("default_transaction_read_only", "off", Rule::Bool, "new blocks refuse writes"),
     variable("extra_float_digits", "1", Rule::Text, "accepted; floats print in their shortest exact form"),
-    variable("idle_in_transaction_session_timeout", "0", Rule::Duration, "0 is never"),
+    variable(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Rule::Duration,
+        "a client that says nothing for so long inside a block is disconnected; 0 is never",
+    ),
+    variable(
+        "idle_session_timeout",
+        "0",
+        Rule::Duration,
+        "a client that says nothing for so long outside a block is disconnected; 0 is never",
+    ),
     reported("integer_datetimes", "on", Rule::ReadOnly, "integer_datetimes", "timestamps are integers on the wire"),
     reported("intervalstyle", "postgres", Rule::Choice(&["postgres"]), "IntervalStyle", "text form of intervals"),
     reported("is_superuser", "off", Rule::ReadOnly, "is_superuser", "member of admin"),
@@ -86,8 +97,6 @@ pub const VARIABLES: &[Variable] = &[
     reported("timezone", "UTC", Rule::TimeZone, "TimeZone", "zone of TIMESTAMPTZ in text"),
     variable("transaction_isolation", "serializable", Rule::Text, "accepted; every block reads one snapshot"),
     variable("transaction_read_only", "off", Rule::Bool, "the current block refuses writes"),
-    variable("tcp_keepalives_idle", "0", Rule::Text, "accepted"),
-    variable("tcp_keepalives_interval", "0", Rule::Text, "accepted"),
     variable("xmloption", "content", Rule::Text, "accepted"),
 ];
 

@@ -101,7 +101,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Description> {
         let planned = self.plan_change(cx, change, Arc::default(), declared).await?;
-        planned.bind(None)?;
+        planned.bind(None).await?;
         let params = planned.params.types();
         let columns = match change.returning() {
             None => None,
@@ -127,7 +127,7 @@ impl DataFusionEngine {
     async fn try_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
         let writing = self.start_writing(change.table, cx.transaction).await?;
         let planned = self.plan_change(cx, change, Arc::clone(&writing.files), &given_types(params)).await?;
-        let mut batches = run(&planned.session, &planned.bind(Some(params))?).await?;
+        let mut batches = run(&planned.session, &planned.bind(Some(params)).await?).await?;
         let returning = change.returning();
         let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
         let mut rewrite = Rewrite::new(&writing, &change.table.row, change.updates, cx.zone)?.showing(shown);

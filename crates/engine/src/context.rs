@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::common::TableReference;
 use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -15,10 +15,11 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
-use lakeport_core::Result;
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
+use lakeport_core::{Error, Result};
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::casts::PostgresCasts;
 use crate::error::from_datafusion;
@@ -70,9 +71,9 @@ impl Sessions {
 
     /// A session for one statement.
     pub fn open(&self, cx: &QueryContext) -> Result<Session> {
-        let mut session = self.open_in(cx.zone)?;
-        functions::register_session(&mut session.state, cx).map_err(from_datafusion)?;
-        Ok(session)
+        let (mut state, catalogs) = self.state(cx.zone)?;
+        functions::register_session(&mut state, cx).map_err(from_datafusion)?;
+        Ok(self.session(state, cx.zone, catalogs))
     }
 
     /// Rows held in memory for a statement; `purpose` is named when memory runs out.
@@ -82,10 +83,11 @@ impl Sessions {
 
     /// A session for the engine's own queries.
     pub fn open_internal(&self) -> Result<Session> {
-        self.open_in(Zone::UTC)
+        let (state, catalogs) = self.state(Zone::UTC)?;
+        Ok(self.session(state, Zone::UTC, catalogs))
     }
 
-    fn open_in(&self, zone: Zone) -> Result<Session> {
+    fn state(&self, zone: Zone) -> Result<(SessionState, Arc<MemoryCatalogProviderList>)> {
         let runtime = RuntimeEnv {
             object_store_registry: Arc::new(DefaultObjectStoreRegistry::new()),
             ..self.runtime.as_ref().clone()
@@ -97,21 +99,41 @@ impl Sessions {
             .with_analyzer_rule(Arc::new(PostgresCasts { zone }))
             .build();
         functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
-        Ok(Session { state, zone, workers: self.workers.handle(), catalogs })
+        Ok((state, catalogs))
+    }
+
+    fn session(&self, state: SessionState, zone: Zone, catalogs: Arc<MemoryCatalogProviderList>) -> Session {
+        Session { state: Arc::new(state), zone, workers: self.workers.handle(), catalogs }
     }
 }
 
 /// A DataFusion session and its tables.
 pub(crate) struct Session {
-    pub state: SessionState,
+    pub state: Arc<SessionState>,
     /// Where clocks are read.
     pub zone: Zone,
-    /// Where its plans run.
+    /// Where its statements are planned and run.
     pub workers: Handle,
     catalogs: Arc<MemoryCatalogProviderList>,
 }
 
 impl Session {
+    /// Plans on the workers' threads: a plan may take seconds without a pause, and sockets must not wait for it.
+    pub async fn plan<T, F>(&self, work: impl FnOnce(Arc<SessionState>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, DataFusionError>> + Send + 'static,
+    {
+        let planning = AbortOnDropHandle::new(self.workers.spawn(work(Arc::clone(&self.state))));
+        match planning.await {
+            Ok(planned) => planned.map_err(from_datafusion),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::canceled()),
+            },
+        }
+    }
+
     /// Puts a table under exactly the name that a statement uses.
     pub fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>) -> Result<()> {
         let (catalog, schema) = (name.catalog().unwrap_or(UNQUALIFIED), name.schema().unwrap_or(UNQUALIFIED));

@@ -120,7 +120,7 @@ impl DataFusionEngine {
         let values: Vec<String> = table.row.columns.iter().map(value).collect();
         let list = image_list(&old.row, &relation, &values);
         let statement = parse_query(&format!("SELECT {list} FROM {}", QualifiedName::bare(&table.row.name)))?;
-        let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
         let mut batches = run(&session, &plan).await?;
         let mut rewrite = Rewrite::new(&writing, &old.row, true, session.zone)?;
         while let Some(batch) = batches.next().await {

@@ -136,7 +136,7 @@ impl DataFusionEngine {
         let (statement, expected) = source_statement(&table.row, insert, cx.zone)?;
         let session = self.sessions.open(cx)?;
         let planned = self.plan_statement(cx, session, statement, &given_types(params), &expected).await?;
-        let plan = planned.bind(Some(params))?;
+        let plan = planned.bind(Some(params)).await?;
         // DEFAULT VALUES has one column that goes nowhere.
         let columns = if insert.source.is_some() { plan.schema().fields().len() } else { 0 };
         let targets = Targets::new(&table.row, &insert.columns, columns)?;
@@ -217,7 +217,7 @@ async fn default_values(session: &Session, defaults: &[&str], rows: usize) -> Re
     register(session, &relation, Arc::new(memory))?;
     let list: Vec<String> = defaults.iter().enumerate().map(|(index, text)| format!("({text}) AS d{index}")).collect();
     let statement = parse_query(&format!("SELECT {} FROM {}", list.join(", "), quoted(&relation)))?;
-    let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+    let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
     let mut batches = run(session, &plan).await?;
     let mut found = Vec::new();

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
@@ -42,14 +43,14 @@ impl DataFusionEngine {
     ) -> Result<Description> {
         let planned = self.plan_query(cx, sql, declared).await?;
         let params = planned.params.types();
-        let bound = planned.bind(None)?;
+        let bound = planned.bind(None).await?;
         Ok(Description { params, columns: Some(output_schema(bound.schema())) })
     }
 
     pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
         let declared = given_types(params);
         let planned = self.plan_query(cx, sql, &declared).await?;
-        let plan = planned.bind(Some(params))?;
+        let plan = planned.bind(Some(params)).await?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
         Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx), schema })
@@ -71,7 +72,7 @@ impl DataFusionEngine {
     ) -> Result<Planned> {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
         self.register_relations(cx, &session, &statement).await?;
-        let plan = session.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
         params.infer(&plan)?;
         Ok(Planned { session, plan, params })
     }
@@ -79,11 +80,14 @@ impl DataFusionEngine {
 
 impl Planned {
     /// The plan with values (or typed NULLs) for its parameters and with all types resolved.
-    pub fn bind(&self, values: Option<&[ArrayRef]>) -> Result<LogicalPlan> {
+    pub async fn bind(&self, values: Option<&[ArrayRef]>) -> Result<LogicalPlan> {
         let values = ParamValues::from(self.params.values(values)?);
-        let plan = self.plan.clone().with_param_values(values).map_err(from_datafusion)?;
-        let state = &self.session.state;
-        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(from_datafusion)
+        let plan = self.plan.clone();
+        let bind = move |state: Arc<SessionState>| async move {
+            let plan = plan.with_param_values(values)?;
+            state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
+        };
+        self.session.plan(bind).await
     }
 }
 
@@ -98,7 +102,8 @@ pub(crate) fn given_types(params: &[ArrayRef]) -> Vec<Option<SqlType>> {
 
 /// Runs a bound plan.
 pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-    let physical = session.state.create_physical_plan(plan).await.map_err(from_datafusion)?;
+    let plan = plan.clone();
+    let physical = session.plan(|state| async move { state.create_physical_plan(&plan).await }).await?;
     Ok(run_on(&session.workers, physical, session.state.task_ctx()))
 }
 

@@ -61,7 +61,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<SchemaRef> {
         let planned = self.plan_returning(cx, returning, Vec::new(), declared).await?;
-        Ok(output_schema(planned.bind(None)?.schema()))
+        Ok(output_schema(planned.bind(None).await?.schema()))
     }
 
     /// What RETURNING gives for the rows to be written. It is computed before the commit, so that an error in the list
@@ -75,7 +75,7 @@ impl DataFusionEngine {
     ) -> Result<Option<RowStream>> {
         let (Some(returning), Some(rows)) = (returning, rows) else { return Ok(None) };
         let planned = self.plan_returning(cx, returning, rows.batches().to_vec(), &given_types(params)).await?;
-        let plan = planned.bind(Some(params))?;
+        let plan = planned.bind(Some(params)).await?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
         let rows: Vec<RecordBatch> = shown(rows, Arc::clone(&schema), cx).try_collect().await?;

@@ -190,7 +190,7 @@ impl Conflict<'_> {
         let declared: Vec<Option<SqlType>> = given_types(params);
         let session = self.session()?;
         let planned = self.engine.plan_statement(cx, session, statement, &declared, &Default::default()).await?;
-        run(&planned.session, &planned.bind(Some(params))?).await
+        run(&planned.session, &planned.bind(Some(params)).await?).await
     }
 
     /// Adds what a query gives, as rows of the table.

@@ -45,6 +45,72 @@ fn page_of_settings_is_current() {
     compare("docs/settings.md", &page);
 }
 
+#[test]
+fn page_of_limits_is_current() {
+    let mut page = LIMITS_HEAD.to_string();
+    for (what, most, code) in limit_rows() {
+        let _ = writeln!(page, "| {what} | {most} | {code} |");
+    }
+    compare("docs/limits.md", &(page + LIMITS_FOOT));
+}
+
+const LIMITS_HEAD: &str = "# Limits
+
+What a client may send, hold and take, so that none of it hangs the server, fills its memory or keeps others out. What is
+refused says so with the code and, in its hint, what to do instead. Storage and memory that run out answer `53100` and
+`53200`; the statement fails, the server goes on.
+
+| what | at most | beyond it |
+|---|---|---|
+";
+
+const LIMITS_FOOT: &str = "
+Statements that read or write rows take places. One whose client takes no rows, or sends none to `COPY`, gives its place
+to a waiting one after a second and waits for another when the client goes on; open cursors, suspended portals and open
+blocks hold none. `SHOW`, `SET`, `BEGIN`, `COMMIT`, `ROLLBACK`, statements about the catalog, logins and cancel requests
+never wait. When too many clients are connecting, or too many HTTP connections are open, the one that has taken longest
+makes room.
+
+`statement_timeout`, `idle_session_timeout` and `idle_in_transaction_session_timeout` ([variables](variables.md)) set further
+limits; the first covers waiting for a place, planning and every row sent or copied. A client whose machine has vanished is
+noticed within 30 seconds, since the server asks (TCP keepalive).
+";
+
+fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
+    use lakeport_base::limits as l;
+    let bytes = |count: usize| match count {
+        count if count % (1 << 20) == 0 => format!("{} MiB", count >> 20),
+        count => format!("{} KiB", count >> 10),
+    };
+    let time = |limit: std::time::Duration| format!("{} s", limit.as_secs());
+    let connections = format!("{}, of them {} for admins only", l::CONNECTIONS_MAX, l::CONNECTIONS_RESERVED);
+    let running = format!("{} for each processor", l::STATEMENTS_PER_PROCESSOR);
+    let prepared = format!("{}, {} of text and parameters", l::PREPARED_MAX, bytes(l::PREPARED_BYTES_MAX));
+    vec![
+        ("sessions", connections, "`53300`"),
+        ("clients between connecting and their first statement", l::HANDSHAKES_MAX.to_string(), "`53300`"),
+        ("time from connecting to the first statement", time(l::HANDSHAKE_TIME_MAX), "the connection closes"),
+        ("statements that run at once", running, "the statement waits"),
+        ("statements that wait", l::STATEMENTS_WAITING_MAX.to_string(), "`53000`"),
+        ("time that a statement waits", time(l::STATEMENT_WAIT_MAX), "`53000`"),
+        ("time that a client takes not one byte", time(l::CLIENT_STALL_MAX), "the connection closes"),
+        ("prepared statements and portals of a session", prepared, "`53400`"),
+        ("cursors of a session", l::CURSORS_MAX.to_string(), "`53400`"),
+        ("message before the login", bytes(l::HANDSHAKE_MESSAGE_BYTES_MAX), "`08P01`"),
+        ("message", bytes(l::MESSAGE_BYTES_MAX), "`08P01`"),
+        ("statement text", bytes(l::STATEMENT_BYTES_MAX), "`54001`"),
+        ("nesting of brackets and CASE", l::NESTING_DEPTH_MAX.to_string(), "`54001`"),
+        ("tokens of one expression", l::CHAIN_TOKENS_MAX.to_string(), "`54001`"),
+        ("set operations of a query", l::SET_OPERATIONS_MAX.to_string(), "`54001`"),
+        ("relations of a query, each use of a WITH counted", l::RELATIONS_MAX.to_string(), "`54001`"),
+        ("values of an IN list or array", l::LIST_VALUES_MAX.to_string(), "`54001`"),
+        ("columns of a result, a table, a row, a grouping", l::COLUMNS_MAX.to_string(), "`54011`"),
+        ("columns under CUBE", l::CUBE_COLUMNS_MAX.to_string(), "`54001`"),
+        ("row of COPY or of an imported text file", bytes(l::IMPORT_ROW_BYTES_MAX), "`22P04`"),
+        ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
+    ]
+}
+
 const VARIABLES_HEAD: &str = "# Session variables
 
 `SET name = value` changes one for the session, `SET LOCAL` for the transaction block, `ALTER ROLE r SET name = value` for

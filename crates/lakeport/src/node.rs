@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lakeport_base::Env;
@@ -19,7 +20,7 @@ use lakeport_engine::{DataFusionEngine, EngineOptions};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,50 +33,61 @@ use crate::{log, password, tls};
 /// # Errors
 /// Whatever keeps the server from starting or from stopping cleanly.
 pub async fn run(config: Config) -> Result<()> {
+    // Before the line that says the server is ready: whoever reads it may send the signal.
+    let signals = StopSignals::listen()?;
     let node = Node::start(config).await?;
     node.print_ready();
-    stop_signal().await?;
+    signals.first().await;
     node.stop().await;
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT. From then on a second one ends the process at once.
-///
-/// # Errors
-/// The operating system refusing a handler.
-pub async fn stop_signal() -> Result<()> {
-    wait_for_signal().await?;
-    tokio::spawn(async {
-        if wait_for_signal().await.is_ok() {
-            tracing::warn!("second signal: leaving at once");
-            std::process::exit(EXIT_INTERRUPTED);
-        }
-    });
-    Ok(())
+/// SIGTERM and SIGINT, which do not end the process once they are listened for.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Clients served at once; each may hold a socket, a session and a batch of rows.
-const CONNECTIONS_MAX: usize = 1000;
+impl StopSignals {
+    /// # Errors
+    /// The operating system refusing a handler.
+    pub fn listen() -> Result<StopSignals> {
+        let terminate = signal(SignalKind::terminate()).context("handle SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("handle SIGINT")?;
+        Ok(StopSignals { terminate, interrupt })
+    }
+
+    /// Waits for the first signal. From then on a second one ends the process at once.
+    pub async fn first(mut self) {
+        let name = self.next().await;
+        tracing::info!(signal = name, "stopping");
+        tokio::spawn(async move {
+            let name = self.next().await;
+            tracing::warn!(signal = name, "second signal: leaving at once");
+            std::process::exit(EXIT_INTERRUPTED);
+        });
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// What a part of the server gets to end in, beyond the grace of its statements.
+const PART_END_TIME: Duration = Duration::from_secs(10);
 
 /// Exit code after a second signal, as shells have it for SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
-
-async fn wait_for_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("handle SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("handle SIGINT")?;
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    };
-    tracing::info!(signal = name, "stopping");
-    Ok(())
-}
 
 /// A server that takes connections.
 pub struct Node {
     pg_addr: SocketAddr,
     http_addr: SocketAddr,
     ready: Arc<AtomicBool>,
+    shutdown_grace: Duration,
     sessions: Part,
     jobs: Part,
     housekeeping: Part,
@@ -98,10 +110,13 @@ impl Part {
         Part { stop, task }
     }
 
-    async fn end(self) {
+    /// Tells it to end and waits, no longer than `limit`.
+    async fn end(self, name: &str, limit: Duration) {
         self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "a part of the server had stopped");
+        match tokio::time::timeout(limit, self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(name, %error, "a part of the server had stopped"),
+            Err(_) => tracing::warn!(name, "a part of the server does not end: it is left behind"),
         }
     }
 }
@@ -118,10 +133,10 @@ impl Node {
         let env = Env::system();
         let sessions = lakeport_wire::Options {
             tls: config.certs_dir.as_deref().map(tls::server_config).transpose()?,
-            connections_max: CONNECTIONS_MAX,
             shutdown_grace: config.shutdown_grace,
             env: env.clone(),
         };
+        raise_file_limit();
         let (server, catalog) = open_server(&config, env).await?;
         let pg = bind("--listen-addr", config.listen_addr).await?;
         let http = bind("--http-addr", config.http_addr).await?;
@@ -133,6 +148,7 @@ impl Node {
             pg_addr,
             http_addr,
             ready,
+            shutdown_grace: config.shutdown_grace,
             jobs: Part::start(|stop| Jobs::run(server.clone(), stop)),
             housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), stop)),
             sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
@@ -158,10 +174,10 @@ impl Node {
     /// Stops: no new sessions, statements get the grace, jobs are handed back, then the HTTP pages go.
     pub async fn stop(self) {
         self.ready.store(false, Ordering::Release);
-        self.sessions.end().await;
-        self.jobs.end().await;
-        self.housekeeping.end().await;
-        self.pages.end().await;
+        self.sessions.end("sessions", self.shutdown_grace + PART_END_TIME).await;
+        self.jobs.end("jobs", PART_END_TIME).await;
+        self.housekeeping.end("housekeeping", PART_END_TIME).await;
+        self.pages.end("pages", PART_END_TIME).await;
         tracing::info!("stopped");
     }
 }
@@ -244,6 +260,15 @@ fn make_private_folder(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("make {}", path.display()))
+}
+
+/// Lets the process have as many sockets and files as it may: the usual start is fewer than [`CONNECTIONS_MAX`] takes.
+///
+/// [`CONNECTIONS_MAX`]: lakeport_base::limits::CONNECTIONS_MAX
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// A core dump would hold secrets in clear.

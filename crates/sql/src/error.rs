@@ -27,6 +27,8 @@ pub enum SyntaxErrorKind {
     Unsupported,
     /// 54001: too long or nested too deeply.
     TooComplex,
+    /// 54011
+    TooManyColumns,
     /// 42704: a type that does not exist.
     Type,
     /// 42602 or 42622: a name that is empty, too long or holds NUL.

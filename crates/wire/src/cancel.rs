@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use lakeport_base::Env;
 use lakeport_core::Session;
+use subtle::ConstantTimeEq;
 
 /// Bytes of a secret for protocol 3.0, which has no room for more.
 const SECRET_BYTES_SHORT: usize = 4;
@@ -43,7 +44,7 @@ impl CancelRegistry {
     /// Cancels the running statement of a session. Nothing happens when number and secret do not fit.
     pub(crate) fn cancel(&self, process: u32, secret: &[u8]) {
         match self.sessions().get(&process) {
-            Some((expected, session)) if expected == secret => session.cancel(),
+            Some((expected, session)) if bool::from(expected.ct_eq(secret)) => session.cancel(),
             _ => tracing::debug!(process, "cancel request for no session"),
         }
     }

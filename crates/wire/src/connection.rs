@@ -47,12 +47,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        link: Link,
+        mut link: Link,
         session: Arc<Session>,
         events: mpsc::Receiver<SessionEvent>,
         shutdown: Shutdown,
         env: Env,
     ) -> Connection {
+        link.trust();
         let (prepared, portals) = (HashMap::new(), HashMap::new());
         Connection { link, session, events, shutdown, env, prepared, portals, discarding: false }
     }
@@ -76,7 +77,7 @@ impl Connection {
 
     /// Handles one message. Only what ends the connection is an error.
     async fn step(&mut self) -> Flow {
-        let frame = self.next_frame(self.shutdown.draining.clone()).await?;
+        let frame = self.next_statement().await?;
         let extended = !matches!(frame.tag, b'Q' | b'S');
         if self.discarding && frame.tag != b'S' && frame.tag != b'X' {
             return Ok(());
@@ -109,7 +110,7 @@ impl Connection {
             Message::Describe { target, name } => self.describe(target, &name)?,
             Message::Execute { portal, rows_max } => self.execute_portal(&portal, rows_max).await?,
             Message::Close { target, name } => self.close_object(target, &name),
-            Message::Flush => self.link.flush().await?,
+            Message::Flush => self.link.out.urgent = true,
             Message::Sync => {
                 self.discarding = false;
                 self.finish_round().await?;
@@ -144,13 +145,26 @@ impl Connection {
         self.link.out.error(Severity::Error, &error);
     }
 
-    /// The next message, unless the server stops before it comes. Replies go out before there is a wait.
+    /// The next message between statements, unless the server stops or the session has been idle for too long.
+    async fn next_statement(&mut self) -> Flow<Frame> {
+        let stop = self.shutdown.draining.clone();
+        let Some((limit, error)) = self.session.idle_limit() else { return self.next_frame(stop).await };
+        match tokio::time::timeout(limit, self.next_frame(stop)).await {
+            Ok(frame) => frame,
+            Err(_) => Err(Fault::Fatal(error)),
+        }
+    }
+
+    /// The next message, unless the server stops before it comes. Replies go out before there is a wait, and before
+    /// more are made when many wait.
     async fn next_frame(&mut self, stop: CancellationToken) -> Flow<Frame> {
         loop {
-            if let Some(frame) = self.link.buffered_frame()? {
+            if !self.link.is_full()
+                && let Some(frame) = self.link.buffered_frame()?
+            {
                 return Ok(frame);
             }
-            self.wait_for_input(&stop).await?;
+            self.wait_for_client(&stop).await?;
         }
     }
 
@@ -160,26 +174,27 @@ impl Connection {
         loop {
             match self.link.next_tag() {
                 Some(tag) => return Ok(tag),
-                None => self.wait_for_input(&stop).await?,
+                None => self.wait_for_client(&stop).await?,
             }
         }
     }
 
-    async fn wait_for_input(&mut self, stop: &CancellationToken) -> Flow {
-        self.link.flush().await?;
+    /// Waits until the client sends something or takes the replies that must go before more are made.
+    async fn wait_for_client(&mut self, stop: &CancellationToken) -> Flow {
+        let full = self.link.is_full();
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(fault::shutdown()),
-            Some(event) = self.events.recv() => {
+            Some(event) = self.events.recv(), if !full => {
                 tell(&mut self.link, &event);
                 Ok(())
             }
-            filled = self.link.fill() => filled,
+            exchanged = self.link.exchange(true, !full) => exchanged,
         }
     }
 
     /// Runs a piece of a statement. Meanwhile notices go out, a client that leaves cancels the statement, and so does
-    /// the end of the grace at shutdown.
+    /// the end of the grace at shutdown. The piece always runs to its end.
     pub(crate) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> Flow<T> {
         let mut work = pin!(work);
         let mut end = None;
@@ -190,19 +205,26 @@ impl Connection {
                     self.forward_events();
                     return end.map_or(Ok(done), Err);
                 }
-                Some(event) = self.events.recv() => {
-                    tell(&mut self.link, &event);
-                    self.link.flush().await?;
-                }
-                filled = self.link.fill(), if end.is_none() && self.link.may_read_ahead() => {
-                    if let Err(fault) = filled {
-                        end = Some(fault);
-                        self.session.cancel();
-                    }
-                }
-                () = self.shutdown.ended.cancelled(), if end.is_none() => {
-                    end = Some(fault::shutdown());
+                fault = self.reason_to_stop(), if end.is_none() => {
+                    end = Some(fault);
                     self.session.cancel();
+                }
+            }
+        }
+    }
+
+    /// Passes notices on and reads ahead until the client leaves or the server ends running statements.
+    async fn reason_to_stop(&mut self) -> Fault {
+        loop {
+            let (full, urgent, may_read) = (self.link.is_full(), self.link.out.urgent, self.link.may_read_ahead());
+            tokio::select! {
+                biased;
+                () = self.shutdown.ended.cancelled() => return fault::shutdown(),
+                Some(event) = self.events.recv(), if !full => tell(&mut self.link, &event),
+                exchanged = self.link.exchange(urgent, may_read) => {
+                    if let Err(fault) = exchanged {
+                        return fault;
+                    }
                 }
             }
         }
@@ -230,12 +252,22 @@ impl Connection {
         }
     }
 
-    /// Sends replies once enough of them wait.
-    pub(crate) async fn relieve(&mut self) -> Flow {
-        if self.link.out.buffer.len() >= crate::link::SEND_AT_BYTES {
-            self.link.flush().await?;
+    /// Sends replies once enough of them wait. `false`: the statement was cancelled before the client had taken them,
+    /// and its rows say why.
+    pub(crate) async fn relieve(&mut self) -> Flow<bool> {
+        if !self.link.is_full() {
+            return Ok(true);
         }
-        Ok(())
+        let canceled = self.session.running();
+        tokio::select! {
+            biased;
+            sent = self.link.flush() => {
+                sent?;
+                Ok(true)
+            }
+            () = canceled.cancelled() => Ok(false),
+            () = self.shutdown.ended.cancelled() => Err(fault::shutdown()),
+        }
     }
 }
 

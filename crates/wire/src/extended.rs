@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use lakeport_base::limits::{PREPARED_BYTES_MAX, PREPARED_MAX};
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_core::engine::Description;
+use lakeport_core::engine::{Description, TransactionId};
 use lakeport_core::{Block, Error, Outcome};
 use lakeport_sql::Parsed;
 
@@ -29,6 +30,11 @@ impl Prepared {
         self.declared.get(index).copied().and_then(declared_type)
     }
 
+    /// Memory that the text takes.
+    fn bytes(&self) -> usize {
+        self.parsed.as_ref().map_or(0, |parsed| parsed.text.len())
+    }
+
     /// OIDs of all parameters, as told to the client.
     fn param_oids(&self) -> Vec<u32> {
         let params = self.description.params.iter().enumerate();
@@ -42,7 +48,7 @@ impl Connection {
             let message = format!("prepared statement {name:?} already exists");
             return Err(Error::new(Sqlstate::DUPLICATE_PREPARED_STATEMENT, message).into());
         }
-        let mut statements = self.session.parse(text)?.into_iter();
+        let mut statements = self.session.parse(text).await?.into_iter();
         let (parsed, None) = (statements.next(), statements.next()) else {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(Error::new(Sqlstate::SYNTAX_ERROR, message).into());
@@ -56,6 +62,7 @@ impl Connection {
             }
             None => Description { params: Vec::new(), columns: None },
         };
+        self.check_room(text.len())?;
         self.prepared.insert(name, Arc::new(Prepared { parsed, declared: types.to_vec(), description }));
         self.link.out.parse_complete();
         Ok(())
@@ -81,6 +88,7 @@ impl Connection {
             let param = params::read(value.as_deref(), format, declared.as_ref().unwrap_or(ty), ty, zone);
             params.push(param.map_err(|error| error.with_detail(format!("parameter ${}", index + 1)))?);
         }
+        self.check_room(params.iter().map(|param| param.get_array_memory_size()).sum())?;
         let bound = Bound { prepared, params, result_formats: bind.result_formats };
         self.portals.insert(bind.portal, Portal { bound, state: PortalState::Bound });
         self.link.out.bind_complete();
@@ -91,7 +99,7 @@ impl Connection {
         let (prepared, formats) = match target {
             Target::Statement => {
                 let prepared = self.prepared(name)?;
-                self.link.out.parameter_description(&prepared.param_oids());
+                self.link.out.parameter_description(&prepared.param_oids())?;
                 (prepared, Vec::new())
             }
             Target::Portal => {
@@ -107,7 +115,7 @@ impl Connection {
         let columns = schema.fields().iter().zip(formats);
         self.link
             .out
-            .row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), format)));
+            .row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), format)))?;
         Ok(())
     }
 
@@ -115,7 +123,7 @@ impl Connection {
     fn describe_cursor(&mut self, name: &str) -> Flow {
         let schema = self.session.cursor_columns(name).map_err(|_| unknown_portal(name))?;
         let columns = schema.fields().iter();
-        self.link.out.row_description(columns.map(|field| (field.name().as_str(), ColumnShape::of(field), TEXT)));
+        self.link.out.row_description(columns.map(|field| (field.name().as_str(), ColumnShape::of(field), TEXT)))?;
         Ok(())
     }
 
@@ -145,6 +153,7 @@ impl Connection {
         if self.next_tag().await? != SYNC {
             session.begin_implicit(parsed).await?;
         }
+        let block = session.transaction();
         let outcome = self.drive(session.execute(parsed, &bound.params)).await?;
         match outcome.map_err(|error| Fault::from(error).moved(parsed.position))? {
             Outcome::Empty => self.link.out.empty_query(),
@@ -157,18 +166,35 @@ impl Connection {
                         .with_hint("prepare the statement again: a table that it reads was changed")
                         .into());
                 }
-                let cursor = RowCursor::new(tag, rows, formats, session.zone()).described_as(described);
+                let cursor = RowCursor::new(tag, rows, formats, &session).described_as(described);
                 return self.continue_portal(cursor, rows_max).await;
             }
             Outcome::CopyIn(copy) => self.copy_in(copy).await?,
             Outcome::CopyOut { rows, options } => self.copy_out(rows, &options).await?,
         }
+        self.forget_portals_of(block);
         Ok(PortalState::Done)
     }
 
     async fn continue_portal(&mut self, mut cursor: RowCursor, rows_max: usize) -> Flow<PortalState> {
         let done = self.send_rows(&mut cursor, rows_max).await?;
         Ok(if done { PortalState::Done } else { PortalState::Suspended(cursor) })
+    }
+
+    /// 53400 when a statement or portal of so many bytes is too much beside those that the session keeps.
+    fn check_room(&self, bytes: usize) -> Flow {
+        let texts = self.prepared.values().map(|prepared| prepared.bytes());
+        let kept: usize = texts.chain(self.portals.values().map(|portal| portal.bound.bytes())).sum();
+        if self.prepared.len() + self.portals.len() < PREPARED_MAX && kept + bytes <= PREPARED_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "the session keeps {} prepared statements and {} portals of {kept} bytes: no room for one more",
+            self.prepared.len(),
+            self.portals.len()
+        );
+        let hint = "close those that are no longer needed, or DEALLOCATE ALL";
+        Err(Error::new(Sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message).with_hint(hint).into())
     }
 
     /// Closing what does not exist is no error.
@@ -182,6 +208,13 @@ impl Connection {
             }
         }
         self.link.out.close_complete();
+    }
+
+    /// Portals do not outlive the block that a statement has just ended.
+    pub(crate) fn forget_portals_of(&mut self, block: Option<TransactionId>) {
+        if block.is_some() && self.session.transaction() != block {
+            self.portals.clear();
+        }
     }
 
     /// Portals live as long as their transaction, and outside a block that ends at Sync.

@@ -17,10 +17,12 @@ mod fault;
 mod link;
 mod message;
 mod params;
+mod places;
 mod portal;
 mod reply;
 mod server;
 mod simple;
+mod socket;
 mod startup;
 mod types;
 

@@ -1,21 +1,30 @@
 //! The socket with its two buffers.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use lakeport_base::limits::MESSAGE_BYTES_MAX;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use lakeport_base::limits::{
+    CLIENT_STALL_MAX, HANDSHAKE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use crate::fault::{Fault, Flow};
-use crate::message::{Frame, violation};
+use crate::message::{Frame, is_bulky, violation};
 use crate::reply::Replies;
+use crate::socket::Socket;
 
 /// Bytes of waiting replies at which they are sent before more are made.
 pub(crate) const SEND_AT_BYTES: usize = 64 << 10;
 /// Bytes that a client may send ahead while its statement runs; more stay in the socket.
 const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
-/// Room for one read from the socket.
+/// Room made for one read, and the largest buffer kept while there is nothing in it.
 const READ_BYTES: usize = 8 << 10;
+const KEPT_BYTES_MAX: usize = 256 << 10;
 /// Tag and length.
 const FRAME_HEADER_BYTES: usize = 5;
 
@@ -29,11 +38,30 @@ pub(crate) struct Link {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) input: BytesMut,
     pub(crate) out: Replies,
+    /// Below `stream`.
+    socket: Socket,
+    /// Longest message taken.
+    message_bytes_max: usize,
+    /// Ends when the client has not taken a byte for too long.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Link {
-    pub(crate) fn new(stream: Box<dyn Stream>) -> Link {
-        Link { stream, input: BytesMut::new(), out: Replies::default() }
+    /// The link to a client that has not proved who it is.
+    pub(crate) fn new(socket: Socket) -> Link {
+        Link {
+            stream: Box::new(socket.clone()),
+            input: BytesMut::new(),
+            out: Replies::default(),
+            socket,
+            message_bytes_max: HANDSHAKE_MESSAGE_BYTES_MAX,
+            stall: None,
+        }
+    }
+
+    /// Takes messages as long as statements may be.
+    pub(crate) fn trust(&mut self) {
+        self.message_bytes_max = MESSAGE_BYTES_MAX;
     }
 
     /// The next message; waits for it.
@@ -55,13 +83,18 @@ impl Link {
         let [tag, length @ ..] = *header;
         // The length counts itself and not the tag.
         let length = u32::from_be_bytes(length) as usize;
-        if !(4..=MESSAGE_BYTES_MAX).contains(&length) {
+        let longest = if is_bulky(tag) { MESSAGE_BYTES_MAX } else { SMALL_MESSAGE_BYTES_MAX };
+        if !(4..=longest.min(self.message_bytes_max)).contains(&length) {
             return Err(Fault::Fatal(violation(format!("invalid message length {length}"))));
         }
         if self.input.len() < length + 1 {
             return Ok(None);
         }
         let mut frame = self.input.split_to(length + 1);
+        if self.input.is_empty() && length > KEPT_BYTES_MAX {
+            // It would keep the memory of the long message.
+            self.input = BytesMut::new();
+        }
         frame.advance(FRAME_HEADER_BYTES);
         Ok(Some(Frame { tag, body: frame.freeze() }))
     }
@@ -73,11 +106,7 @@ impl Link {
 
     /// Reads what has come; waits for at least one byte.
     pub(crate) async fn fill(&mut self) -> Flow {
-        self.input.reserve(READ_BYTES);
-        match self.stream.read_buf(&mut self.input).await? {
-            0 => Err(Fault::Gone),
-            _ => Ok(()),
-        }
+        poll_fn(|cx| self.poll_fill(cx)).await
     }
 
     /// Whether reading ahead is still allowed.
@@ -85,13 +114,69 @@ impl Link {
         self.input.len() < READ_AHEAD_BYTES_MAX
     }
 
+    /// Whether so many replies wait that the client must take some before more are made.
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.buffer.len() >= SEND_AT_BYTES
+    }
+
     /// Sends all replies; waits while the client does not take them.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Waits for the client: until all replies are sent (if `send`), some of its bytes have come (if `read`), or it has
+    /// gone.
+    pub(crate) async fn exchange(&mut self, send: bool, read: bool) -> Flow {
+        let send = send && self.out.buffer.has_remaining();
+        let socket = (!read).then(|| self.socket.clone());
+        let exchanged = poll_fn(|cx| {
+            if send && let Poll::Ready(sent) = self.poll_flush(cx) {
+                return Poll::Ready(sent.map_err(Fault::from));
+            }
+            if read { self.poll_fill(cx) } else { Poll::Pending }
+        });
+        match socket {
+            None => exchanged.await,
+            Some(socket) => tokio::select! {
+                biased;
+                exchanged = exchanged => exchanged,
+                () = socket.hung_up() => Err(Fault::Gone),
+            },
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Flow> {
+        self.input.reserve(READ_BYTES);
+        match ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))? {
+            0 => Poll::Ready(Err(Fault::Gone)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.out.buffer.has_remaining() {
-            if self.stream.write_buf(&mut self.out.buffer).await? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+            match poll_write_buf(Pin::new(&mut self.stream), cx, &mut self.out.buffer)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(_) => self.stall = None,
+                Poll::Pending => return self.poll_stall(cx),
             }
         }
-        self.stream.flush().await
+        self.out.urgent = false;
+        if self.out.buffer.capacity() > KEPT_BYTES_MAX {
+            self.out.buffer = BytesMut::new();
+        }
+        match Pin::new(&mut self.stream).poll_flush(cx)? {
+            Poll::Ready(()) => {
+                self.stall = None;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => self.poll_stall(cx),
+        }
+    }
+
+    /// The client takes nothing: waits for it, but not for ever.
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLIENT_STALL_MAX)));
+        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -89,6 +89,11 @@ impl Message {
     }
 }
 
+/// Whether messages of a tag hold a statement or data, and so may be long.
+pub(crate) fn is_bulky(tag: u8) -> bool {
+    matches!(tag, b'Q' | b'P' | b'B' | b'd')
+}
+
 /// 08P01
 pub(crate) fn violation(message: impl Into<String>) -> Error {
     Error::new(Sqlstate::PROTOCOL_VIOLATION, message)

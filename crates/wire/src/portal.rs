@@ -7,6 +7,8 @@ use arrow_schema::SchemaRef;
 use futures::StreamExt;
 use lakeport_core::rows::RowStream;
 use lakeport_core::value::Zone;
+use lakeport_core::{Result, Session};
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::Connection;
 use crate::encode::BatchEncoder;
@@ -30,6 +32,13 @@ pub(crate) struct Bound {
     pub result_formats: Vec<i16>,
 }
 
+impl Bound {
+    /// Memory that the parameters take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.params.iter().map(|param| param.get_array_memory_size()).sum()
+    }
+}
+
 /// How far a portal is.
 pub(crate) enum PortalState {
     Bound,
@@ -42,6 +51,8 @@ pub(crate) enum PortalState {
 pub(crate) struct RowCursor {
     tag: &'static str,
     rows: RowStream,
+    /// Cancels the statement.
+    cancel: CancellationToken,
     /// Fields as the client was told of them; the rows are sent in their types.
     columns: SchemaRef,
     formats: Vec<i16>,
@@ -52,9 +63,10 @@ pub(crate) struct RowCursor {
 }
 
 impl RowCursor {
-    /// Rows with a format for each column, and the zone of times in text.
-    pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>, zone: Zone) -> RowCursor {
-        RowCursor { tag, columns: rows.schema.clone(), rows, formats, zone, batch: None, sent: 0 }
+    /// Rows of the statement that the session runs, with a format for each column.
+    pub(crate) fn new(tag: &'static str, rows: RowStream, formats: Vec<i16>, session: &Session) -> RowCursor {
+        let (zone, cancel) = (session.zone(), session.running());
+        RowCursor { tag, columns: rows.schema.clone(), rows, cancel, formats, zone, batch: None, sent: 0 }
     }
 
     /// The same in the types of an earlier description, if that was of as many columns.
@@ -66,9 +78,9 @@ impl RowCursor {
     }
 
     /// Writes the description of the columns.
-    pub(crate) fn describe(&self, out: &mut Replies) {
+    pub(crate) fn describe(&self, out: &mut Replies) -> Result<()> {
         let columns = self.columns.fields().iter().zip(&self.formats);
-        out.row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), *format)));
+        out.row_description(columns.map(|(field, format)| (field.name().as_str(), ColumnShape::of(field), *format)))
     }
 
     fn complete_tag(&self) -> String {
@@ -82,14 +94,15 @@ impl RowCursor {
 impl Connection {
     /// Sends rows up to a limit (0 is none) and the end of the statement, if it is reached. Answers whether it was.
     pub(crate) async fn send_rows(&mut self, cursor: &mut RowCursor, rows_max: usize) -> Flow<bool> {
+        // Another statement may have run since the cursor stopped at its row limit.
+        self.session.resume(&cursor.cancel);
         let mut left = if rows_max == 0 { usize::MAX } else { rows_max };
         loop {
             if let Some(batch) = &mut cursor.batch {
                 let sent = batch.write(left, SEND_AT_BYTES, &mut self.link.out)?;
                 cursor.sent += sent as u64;
                 left -= sent;
-                self.relieve().await?;
-                if !batch.is_done() {
+                if self.relieve().await? && !batch.is_done() {
                     if left > 0 {
                         continue;
                     }

@@ -3,7 +3,8 @@
 //! Layout of every message: one byte of tag, four bytes of length (itself included), the body. All numbers big-endian.
 
 use bytes::{BufMut, BytesMut};
-use lakeport_core::{Block, Error, Notice};
+use lakeport_base::Sqlstate;
+use lakeport_core::{Block, Error, Notice, Result};
 
 use crate::types::ColumnShape;
 
@@ -13,6 +14,8 @@ pub(crate) struct Replies {
     pub(crate) buffer: BytesMut,
     /// Where the message being written starts.
     open: Option<usize>,
+    /// Something waits that the client is to see before its statement ends.
+    pub(crate) urgent: bool,
 }
 
 /// Severity of an error: after FATAL the connection closes.
@@ -51,6 +54,18 @@ impl Replies {
         if let Some(start) = self.open.take() {
             self.buffer.truncate(start);
         }
+    }
+
+    /// A count of columns, in 16 bits.
+    ///
+    /// # Errors
+    /// 54011
+    pub(crate) fn count(&mut self, count: usize) -> Result<()> {
+        let count = u16::try_from(count).map_err(|_| {
+            Error::new(Sqlstate::TOO_MANY_COLUMNS, format!("{count} columns are more than a message can hold"))
+        })?;
+        self.buffer.put_u16(count);
+        Ok(())
     }
 
     fn empty(&mut self, tag: u8) {
@@ -143,17 +158,21 @@ impl Replies {
         self.empty(b'c');
     }
 
-    pub(crate) fn parameter_description(&mut self, oids: &[u32]) {
+    pub(crate) fn parameter_description(&mut self, oids: &[u32]) -> Result<()> {
         self.begin(b't');
-        self.buffer.put_u16(oids.len() as u16);
+        self.count(oids.len())?;
         oids.iter().for_each(|oid| self.buffer.put_u32(*oid));
         self.end();
+        Ok(())
     }
 
     /// Names, types and formats of the columns to come.
-    pub(crate) fn row_description<'a>(&mut self, columns: impl ExactSizeIterator<Item = (&'a str, ColumnShape, i16)>) {
+    pub(crate) fn row_description<'a>(
+        &mut self,
+        columns: impl ExactSizeIterator<Item = (&'a str, ColumnShape, i16)>,
+    ) -> Result<()> {
         self.begin(b'T');
-        self.buffer.put_u16(columns.len() as u16);
+        self.count(columns.len())?;
         for (name, shape, format) in columns {
             self.string(name);
             // Neither table nor column number: results are not tied to tables.
@@ -165,15 +184,17 @@ impl Replies {
             self.buffer.put_i16(format);
         }
         self.end();
+        Ok(())
     }
 
     /// Opens a copy: `G` asks for rows, `H` announces them.
-    pub(crate) fn copy_response(&mut self, tag: u8, format: i16, columns: usize) {
+    pub(crate) fn copy_response(&mut self, tag: u8, format: i16, columns: usize) -> Result<()> {
         self.begin(tag);
         self.buffer.put_u8(format as u8);
-        self.buffer.put_u16(columns as u16);
+        self.count(columns)?;
         (0..columns).for_each(|_| self.buffer.put_i16(format));
         self.end();
+        Ok(())
     }
 
     pub(crate) fn error(&mut self, severity: Severity, error: &Error) {
@@ -190,6 +211,7 @@ impl Replies {
     }
 
     pub(crate) fn notice(&mut self, notice: &Notice) {
+        self.urgent = true;
         self.begin(b'N');
         self.severity(notice.severity);
         self.field(b'C', notice.code.code());

@@ -6,30 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_base::Env;
+use lakeport_base::limits::{CONNECTIONS_MAX, CONNECTIONS_RESERVED, HANDSHAKE_TIME_MAX};
 use lakeport_base::scram::Key;
 use lakeport_core::Server;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelRegistry;
 use crate::connection::Shutdown;
-use crate::startup::Handshake;
+use crate::places::{Handshakes, Places};
+use crate::socket::Socket;
+use crate::startup::{Handshake, Started};
 
-/// How long a client may take from connecting to its first statement.
-const STARTUP_TIME: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, such as one for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What a cancelled statement gets to end by itself before its connection is dropped.
+/// What a cancelled statement gets to end by itself before its connection is dropped, and a dropped one to be gone.
 const CANCEL_TIME: Duration = Duration::from_secs(2);
 
 /// How the server serves.
 pub struct Options {
     /// Offers TLS to clients that ask for it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Clients beyond it are refused with 53300.
-    pub connections_max: usize,
     /// What running statements get when the server stops.
     pub shutdown_grace: Duration,
     pub env: Env,
@@ -40,9 +38,8 @@ pub(crate) struct Context {
     pub server: Arc<Server>,
     pub env: Env,
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    pub connections_max: usize,
-    /// One permit for each connection past its startup packet.
-    pub places: Arc<Semaphore>,
+    pub places: Places,
+    pub handshakes: Handshakes,
     pub cancels: Arc<CancelRegistry>,
     pub shutdown: Shutdown,
     /// Makes up verifiers of unknown users.
@@ -58,8 +55,8 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, options: Options,
         server,
         env: options.env,
         tls: options.tls,
-        connections_max: options.connections_max,
-        places: Arc::new(Semaphore::new(options.connections_max)),
+        places: Places::new(CONNECTIONS_MAX, CONNECTIONS_RESERVED),
+        handshakes: Handshakes::default(),
         cancels: Arc::default(),
         shutdown: Shutdown { draining: stop.clone(), ended: CancellationToken::new() },
         mock_seed,
@@ -94,24 +91,29 @@ async fn pause_after(error: &io::Error) {
 }
 
 async fn serve_client(socket: TcpStream, peer: SocketAddr, context: Arc<Context>) {
-    // Small replies must not wait for more.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY not set");
-    }
-    let stop = context.shutdown.draining.clone();
-    let handshake = tokio::time::timeout(STARTUP_TIME, Handshake::new(socket, peer, context).run());
-    let started = tokio::select! {
-        biased;
-        () = stop.cancelled() => return,
-        started = handshake => started,
+    let socket = match Socket::new(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::debug!(%peer, %error, "connection gone before its start"),
     };
-    match started {
-        Ok(Some(started)) => {
-            started.connection.run().await;
-            drop((started.cancel_key, started.place));
-        }
-        Ok(None) => {}
-        Err(_) => tracing::info!(%peer, "connection closed: no startup within {STARTUP_TIME:?}"),
+    if let Some(Started { connection, cancel_key, place }) = start(socket, peer, context).await {
+        connection.run().await;
+        drop((cancel_key, place));
+    }
+}
+
+/// Leads a client to its first statement; `None` if it does not get there.
+async fn start(socket: Socket, peer: SocketAddr, context: Arc<Context>) -> Option<Started> {
+    let stop = context.shutdown.draining.clone();
+    let turn = context.handshakes.enter();
+    let handshake = Handshake::new(socket, peer, context).run(&turn);
+    let handshake = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        started = handshake => started.unwrap_or_else(|_| {
+            tracing::info!(%peer, "connection closed: no startup within {HANDSHAKE_TIME_MAX:?}");
+            None
+        }),
     }
 }
 
@@ -123,8 +125,13 @@ async fn drain(mut connections: JoinSet<()>, shutdown: &Shutdown, grace: Duratio
     }
     tracing::warn!(connections = connections.len(), "grace is over: statements are cancelled");
     shutdown.ended.cancel();
+    if tokio::time::timeout(CANCEL_TIME, all_ended(&mut connections)).await.is_ok() {
+        return;
+    }
+    tracing::warn!(connections = connections.len(), "connections dropped");
+    connections.abort_all();
     if tokio::time::timeout(CANCEL_TIME, all_ended(&mut connections)).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections dropped");
-        connections.shutdown().await;
+        tracing::warn!(connections = connections.len(), "connections left behind");
+        connections.detach_all();
     }
 }

@@ -15,7 +15,7 @@ impl Connection {
     pub(crate) async fn query(&mut self, text: &str) -> Flow {
         self.prepared.remove("");
         self.portals.remove("");
-        let statements = self.session.parse(text)?;
+        let statements = self.session.parse(text).await?;
         if statements.is_empty() {
             self.link.out.empty_query();
         }
@@ -32,18 +32,20 @@ impl Connection {
 
     async fn run_statement(&mut self, parsed: Parsed) -> Flow {
         let session = Arc::clone(&self.session);
+        let block = session.transaction();
         match self.drive(session.execute(&parsed, &[])).await?? {
             Outcome::Empty => self.link.out.empty_query(),
             Outcome::Done { tag } => self.link.out.command_complete(&tag),
             Outcome::Rows { tag, rows } => {
                 let formats = vec![TEXT; rows.schema.fields().len()];
-                let mut cursor = RowCursor::new(tag, rows, formats, session.zone());
-                cursor.describe(&mut self.link.out);
+                let mut cursor = RowCursor::new(tag, rows, formats, &session);
+                cursor.describe(&mut self.link.out)?;
                 self.send_rows(&mut cursor, 0).await?;
             }
             Outcome::CopyIn(copy) => self.copy_in(copy).await?,
             Outcome::CopyOut { rows, options } => self.copy_out(rows, &options).await?,
         }
+        self.forget_portals_of(block);
         Ok(())
     }
 }

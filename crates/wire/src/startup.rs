@@ -8,7 +8,6 @@ use lakeport_base::Sqlstate;
 use lakeport_base::scram::Verifier;
 use lakeport_core::{Error, Session, SessionEvent, Startup};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,8 +17,10 @@ use crate::connection::Connection;
 use crate::fault::{self, Fault, Flow};
 use crate::link::Link;
 use crate::message::{Fields, violation};
+use crate::places::Turn;
 use crate::reply::Severity;
 use crate::server::Context;
+use crate::socket::Socket;
 
 /// Longest startup packet, in bytes.
 const STARTUP_BYTES_MAX: usize = 10_000;
@@ -73,14 +74,21 @@ struct Opening {
 }
 
 impl Handshake {
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, context: Arc<Context>) -> Handshake {
-        Handshake { link: Link::new(Box::new(socket)), peer, secure: false, context }
+    pub(crate) fn new(socket: Socket, peer: SocketAddr, context: Arc<Context>) -> Handshake {
+        Handshake { link: Link::new(socket), peer, secure: false, context }
     }
 
     /// Leads the client through encryption, authentication and the start of its session. `None`: it only wanted to
     /// cancel, has been told why not, or is gone.
-    pub(crate) async fn run(mut self) -> Option<Started> {
-        match self.admit().await {
+    ///
+    /// The client is refused when its turn is over before that.
+    pub(crate) async fn run(mut self, turn: &Turn) -> Option<Started> {
+        let admitted = tokio::select! {
+            biased;
+            () = turn.over() => Err(too_many_handshakes()),
+            admitted = self.admit() => admitted,
+        };
+        match admitted {
             Ok(admitted) => admitted.map(|admitted| admitted.into_started(self.link, &self.context)),
             Err(Fault::Fatal(error) | Fault::Statement(error)) => {
                 let error = fault::logged(error, &self.context.env);
@@ -155,11 +163,12 @@ impl Handshake {
     }
 
     async fn open(&mut self, opening: Opening) -> Flow<Admitted> {
-        let place = Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| too_many(&self.context))?;
         if opening.minor > MINOR_VERSION || !opening.unknown_options.is_empty() {
             self.link.out.negotiate_version(opening.minor.min(MINOR_VERSION), &opening.unknown_options);
         }
         self.authenticate(&opening.user).await?;
+        let is_admin = self.context.server.is_admin(&opening.user).await?;
+        let place = self.context.places.take(is_admin)?;
         let start = Startup {
             user: opening.user,
             database: opening.database,
@@ -192,10 +201,9 @@ impl Handshake {
 }
 
 /// 53300
-fn too_many(context: &Context) -> Fault {
-    let message = "sorry, too many clients already";
-    let hint = format!("the server takes at most {} connections", context.connections_max);
-    Fault::Fatal(Error::new(Sqlstate::TOO_MANY_CONNECTIONS, message).with_hint(hint))
+fn too_many_handshakes() -> Fault {
+    let message = "too many clients are connecting, and this one has taken longest";
+    Fault::Fatal(Error::new(Sqlstate::TOO_MANY_CONNECTIONS, message).with_hint("connect again"))
 }
 
 impl Opening {

@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
-use lakeport_base::limits::BATCH_ROWS;
+use lakeport_base::limits::{BATCH_BYTES_MAX, BATCH_ROWS};
 use lakeport_catalog::model::Column;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::rows::arrow_field;
 use crate::value::ColumnBuilder;
-
-/// Text in one batch that makes it full before it has [`BATCH_ROWS`].
-const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// The table's columns that files fill, in the order of the files.
 #[derive(Clone)]

@@ -179,7 +179,7 @@ async fn cancelling_the_waiting_statement_cancels_its_job() {
     let waiting = tokio::spawn({
         let session = root.session.clone();
         async move {
-            let parsed = session.parse("IMPORT INTO t CSV DATA ('nodelocal://self/f.csv')").unwrap().remove(0);
+            let parsed = session.parse("IMPORT INTO t CSV DATA ('nodelocal://self/f.csv')").await.unwrap().remove(0);
             session.execute(&parsed, &[]).await.map(drop)
         }
     });
@@ -208,7 +208,7 @@ async fn a_waiting_statement_tells_of_progress() {
     let waiting = tokio::spawn({
         let (session, id) = (client.session.clone(), id.clone());
         async move {
-            let parsed = session.parse(&format!("SHOW JOB WHEN COMPLETE {id}")).unwrap().remove(0);
+            let parsed = session.parse(&format!("SHOW JOB WHEN COMPLETE {id}")).await.unwrap().remove(0);
             session.execute(&parsed, &[]).await.map(drop)
         }
     });

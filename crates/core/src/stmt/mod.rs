@@ -230,6 +230,14 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
     }
 }
 
+/// Whether a statement computes over rows, so that only a bounded number of its kind may run at once. What ends
+/// statements, and what asks the catalog, never waits.
+pub(crate) fn needs_place(statement: &Statement) -> bool {
+    use Statement as S;
+    Effect::of(statement).is_of_rows()
+        || matches!(statement, S::CreateTable(_) | S::Declare(_) | S::Fetch(_) | S::Execute(_) | S::Export(_))
+}
+
 /// Parameter types and result columns of a statement.
 pub(crate) async fn describe(
     session: &Session,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use futures::TryStreamExt;
+use lakeport_base::limits::COLUMNS_MAX;
 use lakeport_base::{SqlType, Sqlstate, units};
 use lakeport_sql::stmt::query::Query;
 
@@ -27,12 +28,25 @@ pub(crate) async fn query(cx: &Cx<'_>, statement: &Query) -> Result<Outcome> {
 /// The rows of a query.
 pub(crate) async fn rows(cx: &Cx<'_>, statement: &Query) -> Result<RowStream> {
     let context = context(cx, statement, true).await?;
-    cx.server.config.engine.query(&context, &statement.text, cx.params).await
+    let rows = cx.server.config.engine.query(&context, &statement.text, cx.params).await?;
+    check_width(rows.schema.fields().len())?;
+    Ok(rows)
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<SqlType>]) -> Result<Description> {
     let context = context(cx, statement, false).await?;
-    cx.server.config.engine.describe(&context, &statement.text, declared).await
+    let description = cx.server.config.engine.describe(&context, &statement.text, declared).await?;
+    check_width(description.columns.as_ref().map_or(0, |columns| columns.fields().len()))?;
+    Ok(description)
+}
+
+/// 54011 for a result of more columns than a statement may list; `*` may stand for many.
+fn check_width(columns: usize) -> Result<()> {
+    if columns <= COLUMNS_MAX {
+        return Ok(());
+    }
+    let message = format!("the result has {columns} columns, more than {COLUMNS_MAX}");
+    Err(Error::new(Sqlstate::TOO_MANY_COLUMNS, message))
 }
 
 /// The context of a query. Without `run`, sources such as `[SHOW ...]` stand there empty.

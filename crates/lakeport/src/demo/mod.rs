@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::node::{self, Node};
+use crate::node::{Node, StopSignals};
 
 /// The flags of `lakeport demo`.
 #[derive(Args)]
@@ -36,11 +36,12 @@ const HTTP_PORT: u16 = 8437;
 pub async fn run(args: DemoArgs) -> Result<()> {
     let store = tempfile::Builder::new().prefix("lakeport-demo-").tempdir().context("make a temporary store")?;
     let (pg, http) = (usual_or_free(PG_PORT).await, usual_or_free(HTTP_PORT).await);
+    let signals = StopSignals::listen()?;
     let node = Node::start(Config::throwaway(store.path().to_path_buf(), pg, http, args.log)).await?;
     node.print_ready();
     let shown = tokio::select! {
         shown = show(&node, args.once) => shown,
-        signal = node::stop_signal() => signal,
+        () = signals.first() => Ok(()),
     };
     node.stop().await;
     shown

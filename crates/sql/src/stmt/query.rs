@@ -1,5 +1,6 @@
 //! SELECT and DML: text for the engine, with what the rest of the server must know of it.
 
+mod breadth;
 mod bridge;
 mod dml;
 mod print;
@@ -199,7 +200,7 @@ fn is_query_start(lexeme: &Lexeme) -> bool {
 impl Query {
     /// The query as sqlparser prints it, with what was cut out of it.
     fn new(query: &ast::Query, rewritten: Rewritten, start: usize) -> Result<Self> {
-        refuse::writes(query, start)?;
+        refuse::unfit(query, start)?;
         let Rewritten { as_of, shows, placeholder_count, .. } = rewritten;
         Ok(Query { text: query.to_string(), as_of, shows, placeholder_count })
     }

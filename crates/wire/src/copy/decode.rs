@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use bytes::{Buf, BytesMut};
 use lakeport_base::Sqlstate;
-use lakeport_base::limits::{BATCH_ROWS, IMPORT_ROW_BYTES_MAX};
+use lakeport_base::limits::{BATCH_BYTES_MAX, BATCH_ROWS, IMPORT_ROW_BYTES_MAX};
 use lakeport_core::rows::sql_type;
 use lakeport_core::value::{ColumnBuilder, ValueError, Zone};
 use lakeport_core::{Error, Result};
@@ -26,7 +26,9 @@ pub(super) struct CopyDecoder {
     options: CopyOptions,
     schema: SchemaRef,
     columns: Vec<ColumnBuilder>,
+    /// Rows of the batch under way, and the bytes that they came in.
     rows: usize,
+    bytes: usize,
     buffer: BytesMut,
     /// Lines read, or rows of a binary copy; for messages.
     line: u64,
@@ -49,6 +51,7 @@ impl CopyDecoder {
             schema,
             columns,
             rows: 0,
+            bytes: 0,
             buffer: BytesMut::new(),
             line: 0,
             finder: LineFinder::default(),
@@ -72,7 +75,7 @@ impl CopyDecoder {
 
     /// The next batch: a full one, or after the end what is left. `None` until more data come.
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        while self.rows < BATCH_ROWS {
+        while self.rows < BATCH_ROWS && self.bytes < BATCH_BYTES_MAX {
             let read = match self.options.format {
                 CopyFormat::Binary => self.read_binary_row(),
                 CopyFormat::Text | CopyFormat::Csv => self.read_line(),
@@ -85,7 +88,7 @@ impl CopyDecoder {
     }
 
     fn take_batch(&mut self) -> Result<RecordBatch> {
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         let columns: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| {
             // What does not fit the schema at this point is a NULL where none may be.
@@ -119,6 +122,7 @@ impl CopyDecoder {
         }
         self.read_fields(line)?;
         self.rows += 1;
+        self.bytes += line.len();
         Ok(true)
     }
 
@@ -152,6 +156,7 @@ impl CopyDecoder {
         };
         let mut row = self.buffer.split_to(length);
         self.line += 1;
+        self.bytes += length;
         if row.get_i16() == BINARY_TRAILER {
             self.marked_end = true;
             return Ok(false);
@@ -211,13 +216,15 @@ impl CopyDecoder {
         if usize::try_from(count) != Ok(self.columns.len()) {
             return Err(self.bad(&format!("row field count is {count}, expected {}", self.columns.len())));
         }
+        let mut row_bytes = 0;
         for _ in 0..count {
             let Some((length, after)) = rest.split_first_chunk() else { return Ok(None) };
             let length = match i32::from_be_bytes(*length) {
                 -1 => 0,
                 length => usize::try_from(length).map_err(|_| self.bad("invalid field size"))?,
             };
-            if length > IMPORT_ROW_BYTES_MAX {
+            row_bytes += length;
+            if row_bytes > IMPORT_ROW_BYTES_MAX {
                 return Err(self.bad("row too long"));
             }
             let Some((_, after)) = after.split_at_checked(length) else { return Ok(None) };

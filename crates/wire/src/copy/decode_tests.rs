@@ -93,3 +93,24 @@ fn bad_lines_are_named() {
     refused(&text, b"1\t\\xff\n", "22021", "COPY, line 1, column \"name\"");
     refused(&options(CopyFormat::Csv), b"1,\"a\n2,b\n", "22P04", "COPY, line 0");
 }
+
+#[test]
+fn batches_are_cut_by_bytes() {
+    let name = "x".repeat(BATCH_BYTES_MAX / 2);
+    let schema = schema_of(&[("id", SqlType::Int8), ("name", SqlType::Text)]);
+    let mut decoder = CopyDecoder::new(schema, options(CopyFormat::Text));
+    decoder.feed(format!("1\t{name}\n2\t{name}\n3\t{name}\n").as_bytes());
+    assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.num_rows()), Some(2));
+    decoder.end();
+    assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.num_rows()), Some(1));
+    assert!(decoder.next_batch().unwrap().is_none());
+}
+
+#[test]
+fn rows_that_are_too_long_are_refused_before_they_have_come() {
+    let mut row = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02".to_vec();
+    row.extend(8_i32.to_be_bytes());
+    row.extend([0; 8]);
+    row.extend((IMPORT_ROW_BYTES_MAX as i32 - 7).to_be_bytes());
+    refused(&options(CopyFormat::Binary), &row, "22P04", "COPY, line 0");
+}

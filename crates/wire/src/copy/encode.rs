@@ -102,7 +102,7 @@ impl CopyBatch<'_> {
         match &self.columns {
             Columns::Binary(columns) => {
                 self.encoder.sign(out);
-                out.buffer.put_u16(columns.len() as u16);
+                out.count(columns.len())?;
                 columns.iter().try_for_each(|column| column.write(row, &mut out.buffer))?;
             }
             Columns::Text(columns) => self.write_line(columns, row, &mut out.buffer)?,

@@ -28,7 +28,7 @@ fn format_code(options: &CopyOptions) -> i16 {
 impl Connection {
     /// Takes the client's rows until it ends the copy. Whatever fails, no row stays.
     pub(crate) async fn copy_in(&mut self, mut copy: CopyIn) -> Flow {
-        self.link.out.copy_response(b'G', format_code(&copy.options), copy.columns.fields().len());
+        self.link.out.copy_response(b'G', format_code(&copy.options), copy.columns.fields().len())?;
         match self.receive_rows(&mut copy).await {
             Ok(()) => {
                 let tag = self.drive(copy.finish()).await??;
@@ -36,6 +36,7 @@ impl Connection {
                 Ok(())
             }
             Err(fault) => {
+                self.session.cancel();
                 copy.abort(Error::canceled()).await;
                 Err(fault)
             }
@@ -67,14 +68,16 @@ impl Connection {
     /// Sends rows as copy data.
     pub(crate) async fn copy_out(&mut self, mut rows: RowStream, options: &CopyOptions) -> Flow {
         let encoder = CopyEncoder::new(options, self.session.zone());
-        self.link.out.copy_response(b'H', format_code(options), rows.schema.fields().len());
+        self.link.out.copy_response(b'H', format_code(options), rows.schema.fields().len())?;
         encoder.start(&rows.schema, &mut self.link.out);
         let mut sent = 0;
         while let Some(batch) = self.drive(rows.batches.next()).await? {
             let batch = encoder.batch(&batch?)?;
             for row in 0..batch.rows() {
                 batch.write(row, &mut self.link.out)?;
-                self.relieve().await?;
+                if !self.relieve().await? {
+                    break;
+                }
             }
             sent += batch.rows();
         }

@@ -56,7 +56,7 @@ impl BatchEncoder {
         let end = self.rows.min(start.saturating_add(rows_max));
         while self.next < end && (self.next == start || out.buffer.len() < bytes_max) {
             out.begin(b'D');
-            out.buffer.put_u16(self.columns.len() as u16);
+            out.count(self.columns.len())?;
             for column in &self.columns {
                 column.write(self.next, &mut out.buffer)?;
             }

@@ -81,10 +81,10 @@ pub(super) fn update(update: ast::Update, rewritten: &Rewritten, start: usize) -
         Some(ast::UpdateTableFromKind::AfterSet(from)) => Some(from),
         Some(_) => return Err(unsupported("FROM before SET")),
     };
-    refuse::writes(&update.from, start)?;
-    refuse::writes(&update.assignments, start)?;
-    refuse::writes(&update.selection, start)?;
-    refuse::writes(&update.returning, start)?;
+    refuse::unfit(&update.from, start)?;
+    refuse::unfit(&update.assignments, start)?;
+    refuse::unfit(&update.selection, start)?;
+    refuse::unfit(&update.returning, start)?;
     refuse_shows(rewritten, start)?;
     Ok(Statement::Update(Update {
         table,
@@ -109,9 +109,9 @@ pub(super) fn delete(delete: ast::Delete, rewritten: &Rewritten, start: usize) -
     let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
     let [table] = from.as_slice() else { return Err(unsupported("DELETE from several tables")) };
     let (table, alias) = target(table, "DELETE", start)?;
-    refuse::writes(&delete.using, start)?;
-    refuse::writes(&delete.selection, start)?;
-    refuse::writes(&delete.returning, start)?;
+    refuse::unfit(&delete.using, start)?;
+    refuse::unfit(&delete.selection, start)?;
+    refuse::unfit(&delete.returning, start)?;
     refuse_shows(rewritten, start)?;
     Ok(Statement::Delete(Delete {
         table,

@@ -4,14 +4,15 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Visit, Visitor};
 
+use super::breadth;
 use crate::cursor::Result;
 use crate::error::SyntaxError;
 
 /// # Errors
-/// 0A000 for something in the part that writes.
-pub(super) fn writes<T: Visit>(part: &T, start: usize) -> Result<()> {
+/// 0A000 for something in the part that writes, 54001 for a part that reads too many relations.
+pub(super) fn unfit<T: Visit>(part: &T, start: usize) -> Result<()> {
     match part.visit(&mut Writes) {
-        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Continue(()) => breadth::check(part, start),
         ControlFlow::Break(what) => Err(SyntaxError::unsupported(format!("{what} is not supported"), start)),
     }
 }
