@@ -98,7 +98,7 @@ fn bad_lines_are_named() {
 fn batches_are_cut_by_bytes() {
     let name = "x".repeat(BATCH_BYTES_MAX / 2);
     let schema = schema_of(&[("id", SqlType::Int8), ("name", SqlType::Text)]);
-    let mut decoder = CopyDecoder::new(schema, options(CopyFormat::Text));
+    let mut decoder = CopyDecoder::new(schema, options(CopyFormat::Text), Zone::UTC);
     decoder.feed(format!("1\t{name}\n2\t{name}\n3\t{name}\n").as_bytes());
     assert_eq!(decoder.next_batch().unwrap().map(|batch| batch.num_rows()), Some(2));
     decoder.end();
