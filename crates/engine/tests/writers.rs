@@ -52,7 +52,7 @@ async fn a_writer_that_goes_away_takes_nobody_with_it() {
     let bench = Bench::new().await;
     let statements: Vec<String> = (0..60).map(insert).collect();
     let write = |index: usize| {
-        let limit = Duration::from_millis(if index % 3 == 0 { index as u64 } else { 60_000 });
+        let limit = Duration::from_millis(if index.is_multiple_of(3) { index as u64 } else { 60_000 });
         tokio::time::timeout(limit, bench.write(&statements[index], None))
     };
     let outcomes = join_all((0..statements.len()).map(write)).await;

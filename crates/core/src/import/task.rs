@@ -116,15 +116,16 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
     let Prepared { stager, mut parts, mut staged } = prepared;
     let count = parts.len();
     let left = parts.split_off(staged.parts.len());
-    let mut found = pin!(stager.stage_all(left));
-    while let Some((part, outcome)) = found.next().await {
-        let before = staged.parts.last().map(|part| part.extent);
-        staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?);
-        if staged.parts.len() < count {
-            cx.save(&Checkpoint::Import(staged.clone())).await?;
+    {
+        let mut found = pin!(stager.stage_all(left));
+        while let Some((part, outcome)) = found.next().await {
+            let before = staged.parts.last().map(|part| part.extent);
+            staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?);
+            if staged.parts.len() < count {
+                cx.save(&Checkpoint::Import(staged.clone())).await?;
+            }
         }
     }
-    drop(found);
     Ok((stager, staged))
 }
 
