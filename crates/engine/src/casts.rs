@@ -71,7 +71,7 @@ impl PostgresCasts {
 
     /// Whether Arrow's cast gives something else.
     fn differs(&self, from: &DataType, to: &DataType) -> bool {
-        use DataType::{Date32, Duration, Float32, Float64, Interval, List, Struct, Timestamp};
+        use DataType::{Date32, Duration, Float32, Float64, Interval, List, Struct, Time32, Time64, Timestamp};
         match (from, to) {
             (from, Timestamp(..) | Date32 | Interval(_) | List(_)) if is_text(from) => true,
             (Timestamp(..) | Interval(_) | Duration(_) | Float32 | Float64 | List(_) | Struct(_), to)
@@ -80,7 +80,7 @@ impl PostgresCasts {
                 true
             }
             (Timestamp(_, None) | Date32, Timestamp(_, Some(_)))
-            | (Timestamp(_, Some(_)), Timestamp(_, None) | Date32) => !self.zone.is_utc(),
+            | (Timestamp(_, Some(_)), Timestamp(_, None) | Date32 | Time32(_) | Time64(_)) => !self.zone.is_utc(),
             _ => false,
         }
     }

@@ -9,6 +9,7 @@ mod format;
 mod interval_text;
 mod json;
 mod json_build;
+mod json_lists;
 mod json_operators;
 mod scalar;
 mod session;
@@ -36,6 +37,7 @@ use lakeport_core::value::Zone;
 
 pub(crate) use self::calendar::Span;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
+pub(crate) use self::json_lists::JSON_SETS;
 use self::scalar::Scalar;
 pub(crate) use self::scalar::failed;
 pub(crate) use self::single_value::SINGLE_VALUE;
@@ -43,7 +45,10 @@ pub(crate) use self::time_series::TIME_SERIES;
 
 /// Adds the functions that answer the same in every session.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    add(state, [catalog::functions(), json::functions(), text::functions()].into_iter().flatten())?;
+    add(
+        state,
+        [catalog::functions(), json::functions(), json_lists::functions(), text::functions()].into_iter().flatten(),
+    )?;
     state.register_udf(Arc::new(sleep::function()))?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;

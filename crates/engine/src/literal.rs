@@ -115,11 +115,27 @@ fn free_number(expr: &Expr) -> Option<Result<Expr>> {
 /// A literal cast to a type: our reading of its text, in a form that DataFusion's own cast takes. What the session's zone
 /// decides is left to the cast itself.
 fn cast_literal(text: &str, data_type: &ast::DataType) -> Result<Option<Expr>> {
-    match column_type(data_type) {
-        None | Some(SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes | SqlType::TimestampTz) => Ok(None),
-        Some(SqlType::Array(element)) if *element == SqlType::TimestampTz => Ok(None),
-        Some(ty) => typed_literal(text, &ty, Zone::UTC).map(Some),
+    let Some(ty) = column_type(data_type) else { return Ok(None) };
+    if let Some(moment) = moment_named(text, &ty) {
+        return parsed(&moment).map(Some);
     }
+    match ty {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Bytes | SqlType::TimestampTz => Ok(None),
+        SqlType::Array(element) if *element == SqlType::TimestampTz => Ok(None),
+        ty => typed_literal(text, &ty, Zone::UTC).map(Some),
+    }
+}
+
+/// What `now`, `today` and their kin stand for as times of a type.
+fn moment_named(text: &str, ty: &SqlType) -> Option<String> {
+    let moment = match text.trim().to_ascii_lowercase().as_str() {
+        "now" => "now()",
+        "today" => "current_date",
+        "tomorrow" => "current_date + 1",
+        "yesterday" => "current_date - 1",
+        _ => return None,
+    };
+    matches!(ty, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz).then(|| format!("CAST({moment} AS {ty})"))
 }
 
 /// The literal as a value of a type; `zone` is that of a TIMESTAMPTZ whose text names none.

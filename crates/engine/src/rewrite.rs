@@ -3,6 +3,7 @@
 mod aggregate;
 mod catalog;
 mod correlation;
+mod json_set;
 mod subquery;
 mod time;
 
@@ -13,8 +14,8 @@ use std::ops::ControlFlow;
 
 use lakeport_core::value::Zone;
 use sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, TableAliasColumnDef,
-    TableFactor, VisitMut, VisitorMut,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, SelectItem, TableAlias,
+    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -43,6 +44,11 @@ impl VisitorMut for Forms {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+                && let Some(rows) = time::rows_of_series(expr)
+            {
+                *expr = rows;
+            }
             let _ = VisitMut::visit(item, &mut Values { depth: 0 });
         }
         ControlFlow::Continue(())
@@ -62,9 +68,10 @@ impl VisitorMut for Forms {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let replacement = match expr {
-            Expr::Function(function) => {
-                subquery::array(function).or_else(|| catalog::lookup(function)).or_else(|| aggregate::json(function))
-            }
+            Expr::Function(function) => subquery::array(function)
+                .or_else(|| catalog::lookup(function))
+                .or_else(|| aggregate::json(function))
+                .or_else(|| json_set::unnested(function)),
             Expr::Extract { .. } | Expr::AtTimeZone { .. } => time::call(expr),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
             Expr::Subquery(query) => subquery::single_value(query).or_else(|| subquery::of_aggregate(query)),
@@ -127,10 +134,12 @@ fn keyword(name: &Ident) -> Option<Expr> {
     parse(&format!("{known}()"))
 }
 
-/// `unnest(...)` in FROM, which the parser knows without a schema before it only, and series whose bounds are columns.
+/// `unnest(...)` in FROM, which the parser knows without a schema before it only, and what is made of lists: series of
+/// times or with columns as bounds, and sets of JSON.
 fn unnest(factor: &TableFactor) -> Option<TableFactor> {
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return None };
     let values = args.args.iter().map(unnamed).collect::<Option<Vec<_>>>()?;
+    let mut alias = alias.clone();
     let array_exprs = match last_name(&name.0)?.to_ascii_lowercase().as_str() {
         "unnest" => values.into_iter().cloned().collect(),
         "generate_series" => match time::series(&values) {
@@ -138,15 +147,28 @@ fn unnest(factor: &TableFactor) -> Option<TableFactor> {
             None if values.iter().any(|value| names_column(value)) => vec![parse(&call_text(name, &values))?],
             None => return None,
         },
-        _ => return None,
+        other => {
+            let (lists, columns) = json_set::lists(other, &values)?;
+            name_columns(&mut alias, &columns);
+            lists
+        }
     };
     Some(TableFactor::UNNEST {
-        alias: alias.clone(),
+        alias,
         array_exprs,
         with_offset: false,
         with_offset_alias: None,
         with_ordinality: *with_ordinality,
     })
+}
+
+/// Names columns that have no names of their own, which is to say the alias'.
+fn name_columns(alias: &mut Option<TableAlias>, names: &[&str]) {
+    let Some(alias) = alias else { return };
+    if alias.columns.is_empty() || matches!(alias.columns.as_slice(), [only] if only.name == alias.name) {
+        let column = |name: &&str| TableAliasColumnDef { name: Ident::new(*name), data_type: None };
+        alias.columns = names.iter().map(column).collect();
+    }
 }
 
 fn call_text(name: &ast::ObjectName, arguments: &[&Expr]) -> String {

@@ -109,6 +109,8 @@ async fn tells_the_time_of_the_statement() {
         answers(name, "2024-05-07 00:30:00.123456+02").await;
     }
     answers("localtimestamp", "2024-05-07 00:30:00.123456").await;
+    answers("current_time", "00:30:00.123456").await;
+    answers("age('2024-01-31'::timestamp)", "3 mons 7 days").await;
     answers("current_date", "2024-05-07").await;
     answers("cluster_logical_timestamp()", "1715034600123456000.0000000000").await;
     answers("pg_typeof(now())", "timestamp with time zone").await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, ArrayRef, IntervalMonthDayNanoArray, TimestampMicrosecondArray};
-use arrow_schema::{DataType, IntervalUnit};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::cast::as_float64_array;
 use datafusion::common::{Result, ScalarValue};
 use lakeport_base::{Env, SqlType};
@@ -41,6 +41,7 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
         ),
         Scalar::constant("current_date", &[0], SqlType::Date, ScalarValue::Date32(days)).with_aliases(&["today"]),
         cluster_logical_timestamp(cx.now),
+        current_time(local),
         age(cx.zone, today * DAY_MICROS),
         to_timestamp(),
     ]
@@ -48,6 +49,14 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
 
 fn instant(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
+}
+
+/// The time of day. There is no column type for it; it shows as text.
+fn current_time(local: i64) -> Scalar {
+    let value = ScalarValue::Time64Microsecond(Some(local.rem_euclid(DAY_MICROS)));
+    Scalar::constant("current_time", &[0], SqlType::Text, value)
+        .with_aliases(&["localtime"])
+        .returning(|_| DataType::Time64(TimeUnit::Microsecond))
 }
 
 fn clock_timestamp() -> Scalar {

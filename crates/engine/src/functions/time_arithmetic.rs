@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, IntervalMonthDayNanoArray, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, Decimal128Array, IntervalMonthDayNanoArray, PrimitiveArray};
 use arrow_schema::{DataType, IntervalUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -16,11 +16,13 @@ use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result as CoreResult};
 use sqlparser::ast::BinaryOperator;
 
-use super::calendar::{Span, Times};
+use super::calendar::{DAY_MICROS, Span, Times};
 use super::scalar::{Call, Scalar, failed};
 use crate::zoned::exactly;
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+/// Microseconds of the longest interval take 22 digits.
+const LENGTH_DIGITS: u8 = 24;
 
 /// Plans such operators by the types of their sides.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(super) struct TimeArithmetic {
     before: Arc<ScalarUDF>,
     times: Arc<ScalarUDF>,
     divided: Arc<ScalarUDF>,
+    length: Arc<ScalarUDF>,
 }
 
 impl TimeArithmetic {
@@ -50,7 +53,31 @@ impl TimeArithmetic {
             before: shift("time_before", true),
             times: scale("interval_times", Ok),
             divided: scale("interval_divided", inverse),
+            length: Arc::new(
+                Scalar::of_any("interval_length", &[1], SqlType::Decimal(LENGTH_DIGITS, 0), lengths).into(),
+            ),
         }
+    }
+
+    /// Intervals compare by their length, in which a month has 30 days and a day 24 hours.
+    fn compared(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+        let operator = match expr.op {
+            BinaryOperator::Eq => Operator::Eq,
+            BinaryOperator::NotEq => Operator::NotEq,
+            BinaryOperator::Lt => Operator::Lt,
+            BinaryOperator::LtEq => Operator::LtEq,
+            BinaryOperator::Gt => Operator::Gt,
+            BinaryOperator::GtEq => Operator::GtEq,
+            _ => return None,
+        };
+        let length = |side: &Expr| match side.get_type(schema) {
+            Ok(DataType::Interval(_) | DataType::Duration(_)) => {
+                let call = ScalarFunction::new_udf(Arc::clone(&self.length), vec![side.clone()]);
+                Some(Expr::ScalarFunction(call))
+            }
+            _ => None,
+        };
+        Some(binary_expr(length(&expr.left)?, operator, length(&expr.right)?))
     }
 
     fn planned(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
@@ -102,14 +129,14 @@ impl TimeArithmetic {
 impl ExprPlanner for TimeArithmetic {
     fn plan_binary_op(&self, mut expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         type_literals(&mut expr, schema);
-        Ok(match self.planned(&expr, schema) {
+        Ok(match self.planned(&expr, schema).or_else(|| self.compared(&expr, schema)) {
             Some(planned) => PlannerResult::Planned(planned),
             None => PlannerResult::Original(expr),
         })
     }
 }
 
-/// A text literal beside a time is of the time's type, and an interval where it is added to one.
+/// A text literal beside an interval is one, as it is where it is added to a time; else it is of the time's type.
 fn type_literals(expr: &mut RawBinaryExpr, schema: &DFSchema) {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, Minus, NotEq, Plus};
     let adds = matches!(expr.op, Plus);
@@ -119,8 +146,13 @@ fn type_literals(expr: &mut RawBinaryExpr, schema: &DFSchema) {
     let (left, right) = (expr.left.get_type(schema), expr.right.get_type(schema));
     for (side, other) in [(&mut expr.left, right), (&mut expr.right, left)] {
         let Ok(other) = other else { continue };
-        if matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _)) && is_time(&other) {
-            *side = as_type(side.clone(), if adds { INTERVAL } else { other });
+        if !matches!(side, Expr::Literal(ScalarValue::Utf8(Some(_)), _)) {
+            continue;
+        }
+        if matches!(other, DataType::Interval(_) | DataType::Duration(_)) || (adds && is_time(&other)) {
+            *side = as_type(side.clone(), INTERVAL);
+        } else if is_time(&other) {
+            *side = as_type(side.clone(), other);
         }
     }
 }
@@ -164,6 +196,16 @@ pub(super) fn spans(column: &ArrayRef) -> Result<IntervalMonthDayNanoArray> {
         Times::Spans(spans) => Ok(spans),
         _ => Err(failed(Error::new(Sqlstate::DATATYPE_MISMATCH, "an interval is wanted"))),
     }
+}
+
+fn lengths(call: &Call<'_>) -> Result<ArrayRef> {
+    let spans = spans(call.column(0))?;
+    let length = |row| {
+        let Span { months, days, micros } = Span::of(spans.value(row));
+        i128::from(months * 30 + days) * i128::from(DAY_MICROS) + i128::from(micros)
+    };
+    let lengths = (0..call.rows).map(|row| spans.is_valid(row).then(|| length(row)));
+    Ok(Arc::new(lengths.collect::<Decimal128Array>().with_precision_and_scale(LENGTH_DIGITS, 0)?))
 }
 
 fn inverse(number: f64) -> CoreResult<f64> {

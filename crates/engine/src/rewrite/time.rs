@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, Expr, Ident, Value, ValueWithSpan};
 
-use super::{call as call_of, parse};
+use super::{arguments, call as call_of, last_name, parse};
 use crate::functions::TIME_SERIES;
 
 /// `EXTRACT(unit FROM time)` and `time AT TIME ZONE zone`.
@@ -26,6 +26,16 @@ fn named(name: &str, arguments: Vec<Expr>) -> Option<Expr> {
         function.name = ast::ObjectName::from(vec![Ident::with_quote('"', name)]);
     }
     Some(call)
+}
+
+/// `generate_series(...)` in a select list, which gives a row for each value.
+pub(super) fn rows_of_series(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = expr else { return None };
+    if !last_name(&function.name.0)?.eq_ignore_ascii_case("generate_series") {
+        return None;
+    }
+    let list = series(&arguments(function)?).unwrap_or_else(|| expr.clone());
+    call_of("unnest", vec![list])
 }
 
 /// The array of a series that steps by an interval.
