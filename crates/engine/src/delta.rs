@@ -4,6 +4,7 @@ pub(crate) mod as_of;
 pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod log;
+mod pattern;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod snapshot;

@@ -107,7 +107,7 @@ fn bound(value: &Value, ty: &DataType, upper: bool) -> Option<ScalarValue> {
         Value::Number(_) | Value::Bool(_) => value.to_string(),
         _ => return None,
     };
-    if matches!(ty, DataType::Binary | DataType::List(_)) {
+    if matches!(ty, DataType::Binary | DataType::List(_) | DataType::Dictionary(..)) {
         return None;
     }
     let bound = ScalarValue::try_from_string(text, ty).ok()?;

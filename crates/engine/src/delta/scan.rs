@@ -1,5 +1,6 @@
 //! A table version as a DataFusion table: a plain Parquet scan over its files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -9,25 +10,37 @@ use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, ident};
+use datafusion::physical_expr::expressions::{Column, cast, col};
+use datafusion::physical_expr::{PhysicalExpr, conjunction as conjunction_of};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_base::id::TableId;
 use lakeport_catalog::model;
 use lakeport_core::rows::arrow_field;
 use object_store::ObjectStore;
-use parquet::arrow::RowNumber;
+use parquet::arrow::{RowNumber, parquet_to_arrow_schema};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::files::DataFile;
+use super::pattern::{self, OncePerValue, is_dictionary_encoded, with_dictionaries};
 
 /// Hidden column: the index of the row's file in the scan's list.
 pub(crate) const FILE_COLUMN: &str = "__lakeport_file";
 /// Hidden column: the row's number within its file.
 pub(crate) const ROW_COLUMN: &str = "__lakeport_row";
+/// Files whose footers a plan looks at before it chooses how to match a pattern; for more it does without.
+const FOOTERS_MAX: usize = 256;
+const FOOTERS_AT_ONCE: usize = 8;
 
 /// The files of a table with the columns that are read, under their stored names.
 #[derive(Debug)]
@@ -38,6 +51,14 @@ pub(crate) struct FileScan {
     table_schema: TableSchema,
 }
 
+/// Columns that a scan reads as keys and dictionaries.
+#[derive(Default)]
+struct Encoded {
+    columns: Vec<String>,
+    /// How each file is to be read, in the order of the files; empty without columns.
+    file_schemas: Vec<SchemaRef>,
+}
+
 impl FileScan {
     /// A scan of the columns of `table`; `with_position` adds [`FILE_COLUMN`] and [`ROW_COLUMN`].
     pub fn new(
@@ -46,42 +67,168 @@ impl FileScan {
         files: Arc<[DataFile]>,
         with_position: bool,
     ) -> FileScan {
-        let mut builder = TableSchema::builder(stored_schema(table));
-        if with_position {
-            builder = builder
-                .with_table_partition_cols(vec![Arc::new(Field::new(FILE_COLUMN, DataType::Int32, false))])
-                .with_virtual_columns(vec![Arc::new(
-                    Field::new(ROW_COLUMN, DataType::Int64, false).with_extension_type(RowNumber),
-                )]);
-        }
-        FileScan { url: store_url(table.id), store, files, table_schema: builder.build() }
+        FileScan { url: store_url(table.id), store, files, table_schema: scanned(stored_schema(table), with_position) }
     }
 
-    fn file_group(&self) -> FileGroup {
-        let schema = self.table_schema.file_schema();
-        let with_position = !self.table_schema.table_partition_cols().is_empty();
+    fn with_position(&self) -> bool {
+        !self.table_schema.table_partition_cols().is_empty()
+    }
+
+    fn file_group(&self, schema: &Schema, encoded: &Encoded) -> FileGroup {
         let partitioned = |(index, file): (usize, &DataFile)| {
-            let part = PartitionedFile::new(file.path.as_ref(), file.bytes);
-            let values = if with_position { vec![ScalarValue::Int32(Some(index as i32))] } else { Vec::new() };
+            let mut part = PartitionedFile::new(file.path.as_ref(), file.bytes);
+            part.arrow_schema = encoded.file_schemas.get(index).map(Arc::clone);
+            let values = if self.with_position() { vec![ScalarValue::Int32(Some(index as i32))] } else { Vec::new() };
             part.with_partition_values(values).with_statistics(Arc::new(file.statistics(schema)))
         };
         FileGroup::new(self.files.iter().enumerate().map(partitioned).collect())
     }
 
-    /// The statistics of all files together, for the planner.
-    fn statistics(&self, group: &FileGroup) -> Result<Statistics> {
-        let schema = self.table_schema.table_schema();
-        let parts = group.files().iter().filter_map(|file| file.statistics.as_deref()).map(|statistics| {
-            let mut statistics = statistics.clone();
-            statistics.column_statistics.resize(schema.fields().len(), Default::default());
-            statistics
-        });
-        let parts: Vec<Statistics> = parts.collect();
-        if parts.is_empty() {
-            return Ok(Statistics::new_unknown(schema).with_num_rows(datafusion::common::stats::Precision::Exact(0)));
+    /// Plans a scan that may read `encoded` columns as dictionaries. The filters only spare it reading.
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        encoded: &Encoded,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let table_schema =
+            scanned(with_dictionaries(self.table_schema.file_schema(), &encoded.columns), self.with_position());
+        let file_schema = Arc::clone(table_schema.file_schema());
+        state.runtime_env().register_object_store(self.url.as_ref(), Arc::clone(&self.store));
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.store), cache);
+        let mut source = ParquetSource::new(table_schema.clone())
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(Arc::new(readers));
+        let schema = DFSchema::try_from(file_schema.as_ref().clone())?;
+        let on_files =
+            filters.iter().filter(|filter| filter.column_refs().iter().all(|column| schema.has_column(column)));
+        if let Some(filter) = conjunction(on_files.cloned()) {
+            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
-        Statistics::try_merge_iter(&parts, schema)
+        let group = self.file_group(&file_schema, encoded);
+        let statistics = statistics(table_schema.table_schema(), &group)?;
+        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+            .with_statistics(statistics)
+            .with_file_group(group)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
     }
+
+    /// The string column of the files that a pattern is on.
+    fn pattern_column<'a>(&self, filter: &'a Expr) -> Option<&'a str> {
+        let column = pattern::pattern_column(filter)?;
+        let field = self.table_schema.file_schema().field_with_name(&column.name).ok()?;
+        (*field.data_type() == DataType::Utf8).then_some(&column.name)
+    }
+
+    /// Plans a scan of the rows that match patterns.
+    async fn scan_matching(
+        &self,
+        state: &dyn Session,
+        wanted: &[usize],
+        patterns: &[Expr],
+        others: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns: BTreeSet<&str> = patterns.iter().filter_map(|pattern| self.pattern_column(pattern)).collect();
+        let schema = self.table_schema.table_schema();
+        let mut read = wanted.to_vec();
+        for column in &columns {
+            let index = schema.index_of(column)?;
+            if !read.contains(&index) {
+                read.push(index);
+            }
+        }
+        let encoded = self.encoded(state, &columns).await?;
+        let rows = self.scan_files(state, Some(&read), others, None, &encoded)?;
+        let row_schema = rows.schema();
+        let predicates = patterns.iter().map(|pattern| {
+            let column = self.pattern_column(pattern).filter(|name| encoded.columns.iter().any(|known| known == name));
+            match column {
+                None => state.create_physical_expr(pattern.clone(), &DFSchema::try_from(row_schema.as_ref().clone())?),
+                Some(name) => once_per_value(state, pattern, col(name, &row_schema)?, schema.field_with_name(name)?),
+            }
+        });
+        let predicate = conjunction_of(predicates.collect::<Result<Vec<_>>>()?);
+        let matching = Arc::new(FilterExec::try_new(predicate, rows)?);
+        let shown = wanted.iter().enumerate().map(|(at, index)| {
+            let field = schema.field(*index);
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+            Ok((cast(column, &row_schema, field.data_type().clone())?, field.name().clone()))
+        });
+        Ok(Arc::new(ProjectionExec::try_new(shown.collect::<Result<Vec<_>>>()?, matching)?))
+    }
+
+    async fn footer(&self, file: DataFile, cache: Arc<FileMetadataCache>) -> Result<Arc<ParquetMetaData>> {
+        let part = PartitionedFile::new(file.path.as_ref(), file.bytes);
+        let footer = DFParquetMetadata::new(self.store.as_ref(), &part.object_meta);
+        footer.with_file_metadata_cache(Some(cache)).fetch_metadata().await
+    }
+
+    /// Which of the columns all files hold as dictionaries.
+    async fn encoded(&self, state: &dyn Session, columns: &BTreeSet<&str>) -> Result<Encoded> {
+        if self.files.len() > FOOTERS_MAX {
+            return Ok(Encoded::default());
+        }
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let footers = stream::iter(self.files.iter().cloned()).map(|file| self.footer(file, Arc::clone(&cache)));
+        let footers: Vec<_> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        let is_encoded = |column: &&&str| footers.iter().all(|footer| is_dictionary_encoded(footer, column));
+        let columns: Vec<String> = columns.iter().filter(is_encoded).map(ToString::to_string).collect();
+        if columns.is_empty() {
+            return Ok(Encoded::default());
+        }
+        let file_schemas = footers.iter().map(|footer| {
+            let file = footer.file_metadata();
+            let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+            Ok(with_dictionaries(&schema, &columns))
+        });
+        let file_schemas = file_schemas.collect::<Result<_>>()?;
+        Ok(Encoded { columns, file_schemas })
+    }
+}
+
+/// A pattern that looks at each value of a dictionary once.
+fn once_per_value(
+    state: &dyn Session,
+    pattern: &Expr,
+    column: Arc<dyn PhysicalExpr>,
+    field: &Field,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let values = DFSchema::try_from(pattern::values_schema(field))?;
+    let predicate = state.create_physical_expr(pattern.clone(), &values)?;
+    Ok(Arc::new(OncePerValue::new(column, predicate)))
+}
+
+/// The columns of files, and the hidden ones where rows are to be found again.
+fn scanned(file_schema: SchemaRef, with_position: bool) -> TableSchema {
+    let mut builder = TableSchema::builder(file_schema);
+    if with_position {
+        builder = builder
+            .with_table_partition_cols(vec![Arc::new(Field::new(FILE_COLUMN, DataType::Int32, false))])
+            .with_virtual_columns(vec![Arc::new(
+                Field::new(ROW_COLUMN, DataType::Int64, false).with_extension_type(RowNumber),
+            )]);
+    }
+    builder.build()
+}
+
+/// The statistics of all files together, for the planner.
+fn statistics(schema: &SchemaRef, group: &FileGroup) -> Result<Statistics> {
+    let parts = group.files().iter().filter_map(|file| file.statistics.as_deref()).map(|statistics| {
+        let mut statistics = statistics.clone();
+        statistics.column_statistics.resize(schema.fields().len(), Default::default());
+        statistics
+    });
+    let parts: Vec<Statistics> = parts.collect();
+    if parts.is_empty() {
+        return Ok(Statistics::new_unknown(schema).with_num_rows(datafusion::common::stats::Precision::Exact(0)));
+    }
+    Statistics::try_merge_iter(&parts, schema)
 }
 
 #[async_trait]
@@ -95,7 +242,9 @@ impl TableProvider for FileScan {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        use TableProviderFilterPushDown::{Exact, Inexact};
+        let support = |filter: &&Expr| if self.pattern_column(filter).is_some() { Exact } else { Inexact };
+        Ok(filters.iter().map(support).collect())
     }
 
     async fn scan(
@@ -105,27 +254,15 @@ impl TableProvider for FileScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        state.runtime_env().register_object_store(self.url.as_ref(), Arc::clone(&self.store));
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.store), cache);
-        let mut source = ParquetSource::new(self.table_schema.clone())
-            .with_table_parquet_options(state.table_options().parquet.clone())
-            .with_parquet_file_reader_factory(Arc::new(readers));
-        let schema = DFSchema::try_from(self.table_schema.file_schema().as_ref().clone())?;
-        let on_files =
-            filters.iter().filter(|filter| filter.column_refs().iter().all(|column| schema.has_column(column)));
-        if let Some(filter) = conjunction(on_files.cloned()) {
-            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+        let (patterns, others): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(|filter| self.pattern_column(filter).is_some());
+        if patterns.is_empty() {
+            let limit = limit.filter(|_| filters.is_empty());
+            return self.scan_files(state, projection, &others, limit, &Encoded::default());
         }
-        let group = self.file_group();
-        let statistics = self.statistics(&group)?;
-        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
-            .with_statistics(statistics)
-            .with_file_group(group)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit.filter(|_| filters.is_empty()))
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        let all = || (0..self.schema().fields().len()).collect();
+        let wanted = projection.cloned().unwrap_or_else(all);
+        self.scan_matching(state, &wanted, &patterns, &others).await
     }
 }
 
