@@ -91,6 +91,8 @@ pub trait Tx: Send {
 
     /// Every grant, by object, grantee, privilege.
     async fn grants(&mut self) -> Result<Vec<Grant>>;
+    /// Every grant but those on connections, of which there may be millions.
+    async fn grants_beside_connections(&mut self) -> Result<Vec<Grant>>;
     /// The grants on one object.
     async fn grants_on(&mut self, object: Object) -> Result<Vec<Grant>>;
     async fn put_grant(&mut self, grant: &Grant) -> Result<()>;

@@ -48,7 +48,7 @@ impl Directory {
             schema_ids: HashMap::new(),
             table_ids: HashMap::new(),
         };
-        for grant in tx.grants().await? {
+        for grant in tx.grants_beside_connections().await? {
             directory.grants.entry(grant.object).or_default().push(grant);
         }
         let ids: Vec<DatabaseId> = directory.databases.values().map(|database| database.id).collect();
@@ -155,11 +155,6 @@ impl Directory {
     /// The grants on one object other than a connection.
     pub fn grants_on(&self, object: Object) -> &[Grant] {
         self.grants.get(&object).map_or(&[], Vec::as_slice)
-    }
-
-    /// Every grant.
-    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.values().flatten()
     }
 }
 

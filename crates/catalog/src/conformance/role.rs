@@ -61,7 +61,10 @@ pub(super) async fn grants(catalog: &dyn Catalog) -> Result<()> {
         let granted = tx.grants_on(object).await?;
         assert_eq!(granted, [grant(object, "ALL"), grant(object, "USAGE")], "by privilege");
     }
-    assert_eq!(tx.grants().await?.len(), before.len() + 2 * objects.len());
+    let mut beside = tx.grants().await?;
+    assert_eq!(beside.len(), before.len() + 2 * objects.len());
+    beside.retain(|grant| !matches!(grant.object, Object::Connection(_)));
+    assert_eq!(tx.grants_beside_connections().await?, beside);
 
     let with_option = Grant { grant_option: true, ..grant(Object::System, "ALL") };
     tx.put_grant(&with_option).await?;

@@ -41,6 +41,15 @@ pub(super) async fn list(db: &mut SqliteConnection) -> Result<Vec<Grant>> {
     all(db, query("SELECT * FROM grants ORDER BY object_kind, object_id, grantee, privilege"), grant).await
 }
 
+pub(super) async fn list_beside_connections(db: &mut SqliteConnection) -> Result<Vec<Grant>> {
+    // The kinds are named, so that the table's key finds their rows without a look at the others.
+    let list = query(
+        "SELECT * FROM grants WHERE object_kind IN ('system', 'database', 'schema', 'table')
+         ORDER BY object_kind, object_id, grantee, privilege",
+    );
+    all(db, list, grant).await
+}
+
 pub(super) async fn list_on(db: &mut SqliteConnection, object: Object) -> Result<Vec<Grant>> {
     let (kind, id) = columns(object);
     let list = query("SELECT * FROM grants WHERE object_kind = ? AND object_id = ? ORDER BY grantee, privilege");

@@ -189,6 +189,10 @@ impl Tx for SqliteTx {
         grant::list(self.db()).await
     }
 
+    async fn grants_beside_connections(&mut self) -> Result<Vec<Grant>> {
+        grant::list_beside_connections(self.db()).await
+    }
+
     async fn grants_on(&mut self, object: Object) -> Result<Vec<Grant>> {
         grant::list_on(self.db(), object).await
     }
