@@ -13,6 +13,8 @@ pub(super) struct CsvRows<'a> {
     columns: Vec<TextColumn>,
     delimiter: u8,
     null_text: Option<&'a str>,
+    /// Values of [plain](TextColumn::is_plain) columns never need quotes.
+    plain_is_bare: bool,
     /// The value under way.
     text: String,
 }
@@ -21,7 +23,9 @@ impl<'a> CsvRows<'a> {
     pub fn new(batch: &RecordBatch, delimiter: u8, null_text: Option<&'a str>) -> CsvRows<'a> {
         let fields = batch.schema_ref().fields().iter();
         let columns = fields.zip(batch.columns()).map(|(field, column)| TextColumn::new(column, &sql_type(field)));
-        CsvRows { columns: columns.collect(), delimiter, null_text, text: String::new() }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte);
+        let plain_is_bare = !plain(delimiter) && !null_text.is_some_and(|text| text.bytes().all(plain));
+        CsvRows { columns: columns.collect(), delimiter, null_text, plain_is_bare, text: String::new() }
     }
 
     /// Whether the value would read as something else without quotes.
@@ -48,7 +52,8 @@ impl TextRows for CsvRows<'_> {
             }
             self.text.clear();
             column.write(row, &mut self.text).map_err(Error::internal)?;
-            if self.needs_quotes() { quote(&self.text, out) } else { out.extend_from_slice(self.text.as_bytes()) }
+            let is_bare = self.plain_is_bare && column.is_plain();
+            if !is_bare && self.needs_quotes() { quote(&self.text, out) } else { out.extend_from_slice(self.text.as_bytes()) }
         }
         out.push(b'\n');
         Ok(())

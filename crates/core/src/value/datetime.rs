@@ -18,8 +18,23 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 
 /// Days since the epoch of a date.
 pub(super) fn parse_date(text: &str, ty: &SqlType) -> Result<i32, ValueError> {
+    if let Some(days) = iso_date(text.as_bytes()) {
+        return Ok(days);
+    }
     let moment = Moment::parse(text, ty)?;
     i32::try_from(moment.days).map_err(|_| field_overflow(text, ty))
+}
+
+/// Days since the epoch of `2024-01-02`, the form of nearly all dates; what has another form or is no date is left to
+/// [`Moment`].
+fn iso_date(text: &[u8]) -> Option<i32> {
+    let &[a, b, c, d, b'-', e, f, b'-', g, h] = text else { return None };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
+    };
+    let (year, month, day) = (number(&[a, b, c, d])?, number(&[e, f])?, number(&[g, h])?);
+    let exists = year > 0 && (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day);
+    exists.then(|| days_from_civil(year, month, day) as i32)
 }
 
 /// Microseconds since the epoch of a timestamp. For TIMESTAMPTZ a clock of the zone that the text names, else of `zone`,
@@ -215,8 +230,7 @@ impl Scan<'_> {
 /// Writes a date as `2024-01-02`.
 pub(super) fn write_date(days: i64, out: &mut impl Write) -> fmt::Result {
     let (year, month, day) = civil_from_days(days);
-    write_year(year, out)?;
-    write!(out, "-{month:02}-{day:02}")?;
+    write_day(year, month, day, out)?;
     write_era(year, out)
 }
 
@@ -225,8 +239,8 @@ pub(super) fn write_timestamp(micros: i64, zone: Option<Zone>, out: &mut impl Wr
     let offset = zone.map(|zone| i64::from(zone.offset_at(micros)));
     let micros = micros.saturating_add(offset.unwrap_or(0) * MICROS_PER_SECOND);
     let (year, month, day) = civil_from_days(micros.div_euclid(MICROS_PER_DAY));
-    write_year(year, out)?;
-    write!(out, "-{month:02}-{day:02} ")?;
+    write_day(year, month, day, out)?;
+    out.write_char(' ')?;
     write_clock(micros.rem_euclid(MICROS_PER_DAY), out)?;
     if let Some(offset) = offset {
         write_offset(offset, out)?;
@@ -247,7 +261,12 @@ fn write_offset(seconds: i64, out: &mut impl Write) -> fmt::Result {
 /// Writes microseconds of at least 0 as `03:04:05.123`.
 pub(super) fn write_clock(micros: i64, out: &mut impl Write) -> fmt::Result {
     let seconds = micros / MICROS_PER_SECOND;
-    write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    if seconds < 100 * 3600 {
+        let ([a, b], [c, d], [e, f]) = (digits(seconds / 3600), digits(seconds / 60 % 60), digits(seconds % 60));
+        write_ascii(&[a, b, b':', c, d, b':', e, f], out)?;
+    } else {
+        write!(out, "{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    }
     let mut fraction = micros % MICROS_PER_SECOND;
     if fraction == 0 {
         return Ok(());
@@ -282,8 +301,28 @@ pub(super) fn write_interval(months: i64, days: i64, micros: i64, out: &mut impl
     write_clock(micros.unsigned_abs().min(i64::MAX as u64) as i64, out)
 }
 
-fn write_year(year: i64, out: &mut impl Write) -> fmt::Result {
-    write!(out, "{:04}", if year > 0 { year } else { 1 - year })
+/// Writes year, month and day; a year before Christ as [`write_era`] counts it.
+fn write_day(year: i64, month: i64, day: i64, out: &mut impl Write) -> fmt::Result {
+    let year = if year > 0 { year } else { 1 - year };
+    if year > 9999 {
+        return write!(out, "{year}-{month:02}-{day:02}");
+    }
+    let ([a, b, c, d], [e, f], [g, h]) = (digits(year), digits(month), digits(day));
+    write_ascii(&[a, b, c, d, b'-', e, f, b'-', g, h], out)
+}
+
+/// The last `N` decimal digits of a number.
+fn digits<const N: usize>(mut number: i64) -> [u8; N] {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    text
+}
+
+fn write_ascii(text: &[u8], out: &mut impl Write) -> fmt::Result {
+    out.write_str(str::from_utf8(text).expect("digits and marks"))
 }
 
 fn write_era(year: i64, out: &mut impl Write) -> fmt::Result {

@@ -91,10 +91,10 @@ impl TextColumn {
         match &self.values {
             Values::Null => Ok(()),
             Values::Bool(values) => out.write_str(if values.value(row) { "t" } else { "f" }),
-            Values::Int2(values) => write!(out, "{}", values.value(row)),
-            Values::Int4(values) => write!(out, "{}", values.value(row)),
-            Values::Int8(values) => write!(out, "{}", values.value(row)),
-            Values::Unsigned(values) => write!(out, "{}", values.value(row)),
+            Values::Int2(values) => write_integer(values.value(row), out),
+            Values::Int4(values) => write_integer(values.value(row), out),
+            Values::Int8(values) => write_integer(values.value(row), out),
+            Values::Unsigned(values) => write_integer(values.value(row), out),
             Values::Float4(values) => write_float4(values.value(row), out),
             Values::Float8(values) => write_float8(values.value(row), out),
             Values::Decimal { values, scale } => write_decimal(values.value(row), *scale, out),
@@ -120,6 +120,24 @@ impl TextColumn {
             Values::Struct(fields) => write_struct(fields, row, out),
             Values::Other => write_other(&self.array, row, out),
         }
+    }
+
+    /// Whether the texts consist of ASCII letters, digits, spaces and `+-.:` only, so that no format marks them.
+    pub fn is_plain(&self) -> bool {
+        use Values::{Bool, Date, Decimal, Float4, Float8, Int2, Int4, Int8, Timestamp, Unsigned};
+        matches!(
+            self.values,
+            Bool(_)
+                | Int2(_)
+                | Int4(_)
+                | Int8(_)
+                | Unsigned(_)
+                | Float4(_)
+                | Float8(_)
+                | Decimal { .. }
+                | Date(_)
+                | Timestamp { .. }
+        )
     }
 
     /// Whether JSON writes the values bare.
@@ -224,10 +242,14 @@ impl Values {
     }
 }
 
+fn write_integer(value: impl itoa::Integer, out: &mut impl Write) -> fmt::Result {
+    out.write_str(itoa::Buffer::new().format(value))
+}
+
 /// Shortest text that reads back as the same number; an exponent where PostgreSQL shows one.
 fn write_float8(value: f64, out: &mut impl Write) -> fmt::Result {
     match value.abs() {
-        magnitude if magnitude == 0.0 || (1e-4..1e15).contains(&magnitude) => write!(out, "{value}"),
+        magnitude if magnitude == 0.0 || (1e-4..1e15).contains(&magnitude) => write_digits(value, out),
         _ => write_extreme(value, format_args!("{value:e}"), out),
     }
 }
@@ -235,9 +257,16 @@ fn write_float8(value: f64, out: &mut impl Write) -> fmt::Result {
 /// As [`write_float8`], with the digits of single precision.
 fn write_float4(value: f32, out: &mut impl Write) -> fmt::Result {
     match value.abs() {
-        magnitude if magnitude == 0.0 || (1e-4..1e6).contains(&magnitude) => write!(out, "{value}"),
+        magnitude if magnitude == 0.0 || (1e-4..1e6).contains(&magnitude) => write_digits(value, out),
         _ => write_extreme(f64::from(value), format_args!("{value:e}"), out),
     }
+}
+
+/// A number that ryu writes without an exponent; whole ones without `.0`.
+fn write_digits(value: impl ryu::Float, out: &mut impl Write) -> fmt::Result {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    out.write_str(text.strip_suffix(".0").unwrap_or(text))
 }
 
 /// `NaN`, `Infinity`, or digits with a signed exponent of two digits or more, such as `1e+20`.

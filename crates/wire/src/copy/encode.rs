@@ -33,8 +33,15 @@ pub(super) struct CopyBatch<'a> {
 }
 
 enum Columns {
-    Text(Vec<TextColumn>),
+    Text(Vec<TextField>),
     Binary(Vec<BinaryColumn>),
+}
+
+/// A column of a text or CSV copy.
+struct TextField {
+    column: TextColumn,
+    /// No value needs quotes or escapes.
+    bare: bool,
 }
 
 impl<'a> CopyEncoder<'a> {
@@ -83,8 +90,10 @@ impl<'a> CopyEncoder<'a> {
                 Columns::Binary(columns.collect::<Result<_>>()?)
             }
             CopyFormat::Text | CopyFormat::Csv => {
+                let bare = self.options.leaves_plain_bare();
                 let text = |array, field| TextColumn::in_zone(array, &sql_type(field), self.zone);
-                Columns::Text(fields.map(|(field, array)| text(array, field)).collect())
+                let field = |column: TextColumn| TextField { bare: bare && column.is_plain(), column };
+                Columns::Text(fields.map(|(of, array)| field(text(array, of))).collect())
             }
         };
         Ok(CopyBatch { encoder: self, columns, rows: batch.num_rows() })
@@ -111,17 +120,19 @@ impl CopyBatch<'_> {
         Ok(())
     }
 
-    fn write_line(&self, columns: &[TextColumn], row: usize, out: &mut BytesMut) -> Result<()> {
-        let mut field = String::new();
-        for (at, column) in columns.iter().enumerate() {
+    fn write_line(&self, columns: &[TextField], row: usize, out: &mut BytesMut) -> Result<()> {
+        let mut text = String::new();
+        for (at, TextField { column, bare }) in columns.iter().enumerate() {
             self.encoder.options.write_separator(at, out);
             if column.is_null(row) {
                 out.put_slice(self.encoder.options.null.as_bytes());
-                continue;
+            } else if *bare {
+                column.write(row, out).map_err(Error::internal)?;
+            } else {
+                text.clear();
+                column.write(row, &mut text).map_err(Error::internal)?;
+                self.encoder.options.write_field(&text, out);
             }
-            field.clear();
-            column.write(row, &mut field).map_err(Error::internal)?;
-            self.encoder.options.write_field(&field, out);
         }
         out.put_u8(b'\n');
         Ok(())
@@ -134,6 +145,8 @@ trait WriteField {
     fn write_separator(&self, at: usize, out: &mut BytesMut);
     /// A value that is not NULL.
     fn write_field(&self, field: &str, out: &mut BytesMut);
+    /// Whether values of [plain](TextColumn::is_plain) columns are written as they are.
+    fn leaves_plain_bare(&self) -> bool;
 }
 
 impl WriteField for CopyOptions {
@@ -146,25 +159,32 @@ impl WriteField for CopyOptions {
     fn write_field(&self, field: &str, out: &mut BytesMut) {
         if self.format == CopyFormat::Csv { write_csv(field, self, out) } else { write_text(field, self, out) }
     }
+
+    fn leaves_plain_bare(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte);
+        let marks = [self.delimiter, self.quote];
+        let null_differs = self.null.is_empty() || self.null.bytes().any(|byte| !plain(byte));
+        !marks.into_iter().any(plain) && (null_differs || self.format == CopyFormat::Text)
+    }
 }
 
 fn write_text(field: &str, options: &CopyOptions, out: &mut BytesMut) {
-    for byte in field.bytes() {
-        let letter = match byte {
+    let mut rest = field.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, 8..=13 | b'\\') || *byte == options.delimiter) {
+        let letter = match rest[at] {
             8 => b'b',
             12 => b'f',
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             11 => b'v',
-            byte if byte == b'\\' || byte == options.delimiter => byte,
-            byte => {
-                out.put_u8(byte);
-                continue;
-            }
+            byte => byte,
         };
+        out.put_slice(&rest[..at]);
         out.put_slice(&[b'\\', letter]);
+        rest = &rest[at + 1..];
     }
+    out.put_slice(rest);
 }
 
 /// Quotes where the field would otherwise read as something else.
