@@ -11,6 +11,7 @@ mod casts;
 mod change;
 mod clock;
 mod coerce;
+mod constant;
 mod context;
 mod ddl;
 mod delta;

@@ -20,6 +20,7 @@ use lakeport_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::DataFusionEngine;
+use crate::constant::constants;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
 use crate::params::Params;
@@ -41,24 +42,37 @@ impl DataFusionEngine {
         sql: &str,
         declared: &[Option<SqlType>],
     ) -> Result<Description> {
-        let planned = self.plan_query(cx, sql, declared).await?;
+        let statement = parse_query(sql)?;
+        if let Some(row) = constants(&statement).filter(|_| declared.is_empty()) {
+            return Ok(Description { params: Vec::new(), columns: Some(row.schema()) });
+        }
+        let planned = self.plan_query(cx, statement, declared).await?;
         let params = planned.params.types();
         let bound = planned.bind(None).await?;
         Ok(Description { params, columns: Some(output_schema(bound.schema())) })
     }
 
     pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
+        let statement = parse_query(sql)?;
+        if let Some(row) = constants(&statement).filter(|_| params.is_empty()) {
+            return Ok(RowStream { schema: row.schema(), batches: stream::iter([Ok(row)]).boxed() });
+        }
         let declared = given_types(params);
-        let planned = self.plan_query(cx, sql, &declared).await?;
+        let planned = self.plan_query(cx, statement, &declared).await?;
         let plan = planned.bind(Some(params)).await?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
         Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx), schema })
     }
 
-    async fn plan_query(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Planned> {
+    async fn plan_query(
+        &self,
+        cx: &QueryContext,
+        statement: Statement,
+        declared: &[Option<SqlType>],
+    ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        self.plan_statement(cx, session, parse_query(sql)?, declared, &HashMap::new()).await
+        self.plan_statement(cx, session, statement, declared, &HashMap::new()).await
     }
 
     /// Plans a statement; `expected` are the types of parameters that go to columns.

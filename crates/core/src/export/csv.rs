@@ -53,7 +53,11 @@ impl TextRows for CsvRows<'_> {
             self.text.clear();
             column.write(row, &mut self.text).map_err(Error::internal)?;
             let is_bare = self.plain_is_bare && column.is_plain();
-            if !is_bare && self.needs_quotes() { quote(&self.text, out) } else { out.extend_from_slice(self.text.as_bytes()) }
+            if !is_bare && self.needs_quotes() {
+                quote(&self.text, out)
+            } else {
+                out.extend_from_slice(self.text.as_bytes())
+            }
         }
         out.push(b'\n');
         Ok(())
