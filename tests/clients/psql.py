@@ -2,6 +2,7 @@
 """psql: the commands of its users, and COPY from and to files."""
 
 import pathlib
+import signal
 import subprocess
 import tempfile
 
@@ -60,3 +61,50 @@ SELECT name FROM users WHERE id = 1 \g
 """
 result = subprocess.run(["psql", "-X", "-At", "-v", "ON_ERROR_STOP=1"], input=script, capture_output=True, text=True, timeout=60)
 assert result.stdout == "found 1\nann\n", (result.stdout, result.stderr)
+
+
+
+def script(text):
+    command = ["psql", "--no-psqlrc", "--no-align", "--quiet", "--set", "ON_ERROR_STOP=1"]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, (text, result.stdout, result.stderr)
+    return result.stdout
+
+
+# The output of a statement: expanded, described without running it, made into statements, turned around, again and again.
+assert script("SELECT id, name FROM users WHERE id = 1 \\gx\n") == "id|1\nname|ann\n"
+described = script("SELECT id, name, now() AS at, ARRAY['x'] AS list FROM users \\gdesc\n")
+assert described == "Column|Type\nid|bigint\nname|text\nat|timestamp with time zone\nlist|text[]\n(4 rows)\n", described
+assert script("SELECT 'SELECT ' || n || ' AS n' FROM generate_series(1, 2) AS s(n) \\gexec\n") == "n\n1\n(1 row)\nn\n2\n(1 row)\n"
+assert script("SELECT name, city, id FROM users WHERE id < 3 ORDER BY id \\crosstabview\n").splitlines()[0] == "name|oslo|rome"
+watched = subprocess.Popen(["psql", "-X", "-At"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+watched.stdin.write("SELECT 'tick' \\watch 0.05\n")
+watched.stdin.flush()
+lines = [watched.stdout.readline() for _ in range(8)]
+watched.send_signal(signal.SIGINT)
+assert watched.communicate(timeout=10) and lines.count("tick\n") >= 2, lines
+
+# Every command that lists something works, on what is there and on what never is.
+LISTS = r"""\l \d \dS \dt \dtS \du \dg \dn \dnS \dp \z \ddp \da \df \dfa \dfn \dfp \dft \dfw \dv \dvS \dm \di \diS \ds \dE \dT \dTS \dx \db \dF
+\dFd \dFp \dFt \dO \dOS \dy \dew \des \deu \det \dRs \dRp \dL \dLS \do \doS \dA \dAc \dAf \dAo \dAp \dC \dc \dcS \dD \dDS \dconfig \dl \dP \dPt \dPi
+\dX \dtvmis""".split()
+ONCE = [r"\drds", r"\dd", r"\ddS", r"\d users", r"\d users_pkey", r"\d sales.orders", r"\d pg_class", r"\dt s*.*", r"\dT int*", r"\du max*", r"\dn pub*", r"\d *.users",
+        r"\conninfo", r"\encoding", r"\lo_list", r"\dconfig time*"]
+DETAILED = [command + "+" for command in LISTS] + [r"\d+ users", r"\d+ users_pkey", r"\dt+ *.*", r"\lo_list+"]
+for command in LISTS + DETAILED + ONCE:
+    result = subprocess.run(["psql", "-X", "-c", command], capture_output=True, text=True, timeout=60)
+    assert "ERROR" not in result.stderr, (command, result.stderr)
+
+psql("GRANT SELECT, INSERT ON users TO maxroach", "COMMENT ON TABLE users IS 'who rides'", "COMMENT ON COLUMN users.city IS 'where'",
+     "ALTER ROLE maxroach SET timezone = 'Europe/Rome'")
+table = psql(r"\d+ users")
+assert "city|text|||'rome'::STRING|extended||where" in table or "|where" in table, table
+assert '"users_pkey" PRIMARY KEY, delta (id)' in table, table
+assert "who rides" in psql(r"\dt+") and "maxroach=ar/root" in psql(r"\dp users")
+assert "users_pkey|index|root|users" in psql(r"\di")
+assert "maxroach||timezone=Europe/Rome" in psql(r"\drds")
+assert "TimeZone" in psql(r"\dconfig timez*") or "timezone|UTC" in psql(r"\dconfig timez*")
+assert "pg_catalog|pg_class|table|root" in psql(r"\dtS")
+assert 'relname|' in psql(r"\d pg_class")
+error = subprocess.run(["psql", "-X", "-c", r"\sf nope"], capture_output=True, text=True).stderr
+assert "does not exist" in error, error

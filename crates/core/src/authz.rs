@@ -122,6 +122,14 @@ impl Subject<'_> {
         self.owns(owner) || self.granted(self.directory.grants_on(object), privilege)
     }
 
+    /// Whether the user may grant a privilege on an object other than a connection.
+    pub fn may_grant(&self, object: Object, owner: &str, privilege: &str) -> bool {
+        let roles = self.directory.roles_of(self.user);
+        let mut grants = self.directory.grants_on(object).iter().filter(|grant| grant.grant_option);
+        let held = |grant: &Grant| grant.privilege == privilege || grant.privilege == "ALL";
+        self.owns(owner) || grants.any(|grant| roles.contains(grant.grantee.as_str()) && held(grant))
+    }
+
     /// # Errors
     /// 42501 `user u does not have SELECT privilege on relation t`.
     pub fn require(&self, object: Object, owner: &str, name: &str, privilege: &str) -> Result<()> {

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::rows::RowStream;
+use crate::show::function::CatalogFunction;
+use crate::show::rows::Cell;
 use crate::value::Zone;
 
 /// A table and where its files lie.
@@ -39,6 +41,10 @@ pub trait Relations: Send + Sync {
     /// # Errors
     /// 42501 for a table that the user may not read.
     async fn find(&self, name: &QualifiedName) -> Result<Option<Relation>>;
+    /// The answer of a function of the catalog or the session; NULL where there is neither.
+    fn answer(&self, _function: &CatalogFunction, _arguments: &[Cell]) -> Result<Cell> {
+        Ok(Cell::Null)
+    }
 }
 
 /// Number of an open transaction block.

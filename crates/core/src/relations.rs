@@ -15,17 +15,32 @@ use crate::directory::Directory;
 use crate::engine::{Relation, Relations, TableHandle};
 use crate::error::Result;
 use crate::server::Server;
+use crate::session::Session;
+use crate::show::function::CatalogFunction;
+use crate::show::rows::Cell;
 use crate::show::{self, Viewer};
 
 /// The relations of one statement: tables, system tables, and the rows of its `[SHOW ...]` sources.
 pub(crate) struct SessionRelations {
     pub server: Arc<Server>,
     pub directory: Arc<Directory>,
-    pub user: String,
+    pub session: Arc<Session>,
     pub database: String,
     pub search_path: Vec<String>,
     /// Rows that stand for a name.
     pub shows: HashMap<String, RecordBatch>,
+}
+
+impl SessionRelations {
+    fn viewer(&self) -> Viewer<'_> {
+        Viewer {
+            server: &self.server,
+            directory: &self.directory,
+            session: &self.session,
+            database: &self.database,
+            search_path: &self.search_path,
+        }
+    }
 }
 
 #[async_trait]
@@ -34,19 +49,16 @@ impl Relations for SessionRelations {
         if let ([], Some(rows)) = (name.qualifiers(), self.shows.get(name.name())) {
             return Ok(Some(Relation::Rows(rows.clone())));
         }
-        let viewer = Viewer {
-            server: &self.server,
-            directory: &self.directory,
-            user: &self.user,
-            database: &self.database,
-            search_path: &self.search_path,
-        };
-        if let Some(rows) = show::system_table(viewer, name)? {
+        if let Some(rows) = show::system_table(self.viewer(), name)? {
             return Ok(Some(Relation::Rows(rows)));
         }
         let Some(table) = self.directory.find_table(name, &self.database, &self.search_path) else { return Ok(None) };
-        Subject { directory: &self.directory, user: &self.user }.require_table(table, "SELECT")?;
+        Subject { directory: &self.directory, user: &self.session.user }.require_table(table, "SELECT")?;
         Ok(Some(Relation::Table(self.server.table_handle(&self.directory, table).await?)))
+    }
+
+    fn answer(&self, function: &CatalogFunction, arguments: &[Cell]) -> Result<Cell> {
+        function.answer(self.viewer(), arguments)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use lakeport_base::{Env, Secret};
 use lakeport_catalog::Catalog;
@@ -54,6 +54,7 @@ pub struct Server {
     pub(crate) admission: Arc<Admission>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
+    session_numbers: AtomicU32,
     statements: std::sync::Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -68,6 +69,7 @@ impl Server {
             admission: Admission::new(std::thread::available_parallelism().map_or(1, usize::from)),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
+            session_numbers: AtomicU32::new(0),
             statements: std::sync::Mutex::default(),
         })
     }
@@ -100,6 +102,11 @@ impl Server {
     pub(crate) fn count_statement(&self, topic: &'static str, outcome: &'static str) {
         let mut counts = self.statements.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         *counts.entry((topic, outcome)).or_default() += 1;
+    }
+
+    /// A number for a new session, never 0; clients read it as signed.
+    pub(crate) fn next_session_number(&self) -> u32 {
+        self.session_numbers.fetch_add(1, Ordering::Relaxed) % (i32::MAX as u32) + 1
     }
 
     pub(crate) fn count_session(&self, change: i64) {

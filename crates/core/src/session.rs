@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
@@ -77,8 +77,12 @@ struct State {
 
 /// A session. One statement at a time; [`cancel`](Session::cancel) may come from elsewhere.
 pub struct Session {
+    /// The session itself, for statements that outlive the call that began them.
+    this: Weak<Session>,
     pub(crate) server: Arc<Server>,
     pub(crate) user: String,
+    pub(crate) client_addr: SocketAddr,
+    number: u32,
     state: Mutex<State>,
     /// Cursors declared by SQL.
     cursors: Mutex<HashMap<String, Arc<OpenCursor>>>,
@@ -112,15 +116,29 @@ impl Session {
         let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
         let state = State { variables, local: Vec::new(), block: None, prepared: HashMap::new() };
         server.count_session(1);
-        let session = Session {
+        let number = server.next_session_number();
+        let session = Arc::new_cyclic(|this| Session {
+            this: this.clone(),
             server,
             user: start.user,
+            client_addr: start.client_addr,
+            number,
             state: Mutex::new(state),
             cursors: Mutex::default(),
             running: Mutex::new(CancellationToken::new()),
             events,
-        };
-        Ok((Arc::new(session), receiver))
+        });
+        Ok((session, receiver))
+    }
+
+    /// The session's number: what `pg_backend_pid()` answers, and what cancel requests name.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The session as a value that may be kept.
+    pub(crate) fn shared(&self) -> Arc<Session> {
+        self.this.upgrade().expect("sessions are made in an Arc only")
     }
 
     /// Reads the statements of a text. A syntax error fails an open block, as any error does.

@@ -17,6 +17,8 @@ pub enum Rule {
     Choice(&'static [&'static str]),
     /// A time zone name or offset.
     TimeZone,
+    /// A spelling of UTF8; what is neither letter nor digit does not count, as in PostgreSQL.
+    Encoding,
     /// Set by the server only.
     ReadOnly,
 }
@@ -55,10 +57,11 @@ pub const VARIABLES: &[Variable] = &[
         "DDL in a transaction block commits the block first",
     ),
     variable("bytea_output", "hex", Rule::Choice(&["hex"]), "text form of BYTES"),
-    reported("client_encoding", "UTF8", Rule::Choice(&["UTF8", "UTF-8", "unicode"]), "client_encoding", "always UTF8"),
+    reported("client_encoding", "UTF8", Rule::Encoding, "client_encoding", "always UTF8"),
     variable("client_min_messages", "notice", Rule::Text, "accepted; notices are always sent"),
     variable("database", "defaultdb", Rule::Text, "current database; USE sets it"),
     reported("datestyle", "ISO, MDY", Rule::Choice(&["ISO, MDY", "ISO"]), "DateStyle", "text form of dates"),
+    variable("default_table_access_method", "delta", Rule::ReadOnly, "how tables are stored"),
     variable("default_transaction_isolation", "serializable", Rule::Text, "accepted; every block reads one snapshot"),
     variable("default_transaction_read_only", "off", Rule::Bool, "new blocks refuse writes"),
     variable("extra_float_digits", "1", Rule::Text, "accepted; floats print in their shortest exact form"),
@@ -80,6 +83,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("job_progress_notices", "on", Rule::Bool, "progress of a job one waits for comes as notices"),
     variable("lock_timeout", "0", Rule::Duration, "accepted; writers of a table queue"),
     variable("max_identifier_length", "255", Rule::ReadOnly, "bytes"),
+    variable("max_index_keys", "32", Rule::ReadOnly, "columns of a key that clients look for"),
     variable("search_path", "\"$user\", public", Rule::Text, "schemas searched for bare names"),
     reported("server_encoding", "UTF8", Rule::ReadOnly, "server_encoding", "always UTF8"),
     reported("server_version", SERVER_VERSION, Rule::ReadOnly, "server_version", "PostgreSQL version spoken"),
@@ -145,6 +149,11 @@ impl Variable {
                 chosen
                     .map(|_| choices[0].to_string())
                     .ok_or_else(|| refused(&format!("one of: {}", choices.join(", "))))
+            }
+            Rule::Encoding => {
+                let known: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+                let is_utf8 = ["utf8", "unicode"].iter().any(|name| known.eq_ignore_ascii_case(name));
+                if is_utf8 { Ok("UTF8".into()) } else { Err(refused("UTF8")) }
             }
             Rule::TimeZone => time_zone(value).ok_or_else(|| refused("such as UTC, Europe/Berlin, +02:00 or -3")),
             Rule::ReadOnly => Err(Error::new(

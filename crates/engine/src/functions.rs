@@ -1,5 +1,6 @@
 //! SQL functions under PostgreSQL's names: those that DataFusion lacks and those that it defines differently.
 
+mod answered;
 mod array_literals;
 mod calendar;
 mod catalog;
@@ -31,6 +32,7 @@ use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
@@ -70,6 +72,11 @@ pub(crate) fn register_zoned(state: &mut SessionState, zone: Zone) -> Result<()>
 /// Adds the functions that tell of the session and the moment of a statement.
 pub(crate) fn register_session(state: &mut SessionState, cx: &QueryContext) -> Result<()> {
     add(state, session::functions(cx).into_iter().chain(time::functions(cx)))
+}
+
+/// Adds the functions that the server answers and that a statement calls.
+pub(crate) fn register_answered(state: &mut SessionState, cx: &QueryContext, statement: &Statement) -> Result<()> {
+    add(state, answered::functions(statement, &cx.relations))
 }
 
 fn add(state: &mut SessionState, functions: impl IntoIterator<Item = Scalar>) -> Result<()> {

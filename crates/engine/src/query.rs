@@ -23,6 +23,7 @@ use crate::DataFusionEngine;
 use crate::constant::constants;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
+use crate::functions;
 use crate::params::Params;
 use crate::sql::{parse_query, shown_name};
 use crate::workers::run_on;
@@ -79,13 +80,14 @@ impl DataFusionEngine {
     pub(crate) async fn plan_statement(
         &self,
         cx: &QueryContext,
-        session: Session,
+        mut session: Session,
         mut statement: Statement,
         declared: &[Option<SqlType>],
         expected: &HashMap<usize, SqlType>,
     ) -> Result<Planned> {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
         self.register_relations(cx, &session, &statement).await?;
+        functions::register_answered(Arc::make_mut(&mut session.state), cx, &statement).map_err(from_datafusion)?;
         let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
         params.infer(&plan)?;
         Ok(Planned { session, plan, params })

@@ -4,6 +4,7 @@ mod aggregate;
 mod catalog;
 mod correlation;
 mod json_set;
+mod sets;
 mod subquery;
 mod time;
 
@@ -14,8 +15,8 @@ use std::ops::ControlFlow;
 
 use lakeport_core::value::Zone;
 use sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, SelectItem, TableAlias,
-    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    self, AccessExpr, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, SelectItem,
+    TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -34,6 +35,7 @@ pub(crate) fn call_keywords(statement: &mut ast::Statement) {
 
 /// Rewrites a statement whose select lists have their names already.
 pub(crate) fn rewrite(statement: &mut ast::Statement) {
+    let _ = VisitMut::visit(statement, &mut catalog::TableOids::default());
     let _ = VisitMut::visit(statement, &mut Forms);
 }
 
@@ -55,8 +57,8 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let Some(unnest) = unnest(factor) {
-            *factor = unnest;
+        if let Some(source) = sets::source(factor).or_else(|| unnest(factor)) {
+            *factor = source;
         }
         if let TableFactor::UNNEST { alias: Some(alias), .. } = factor
             && alias.columns.is_empty()
@@ -66,15 +68,33 @@ impl VisitorMut for Forms {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr
+            && let Some(field) = sets::field_of_call(root, access_chain)
+        {
+            *expr = field;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let replacement = match expr {
             Expr::Function(function) => subquery::array(function)
-                .or_else(|| catalog::lookup(function))
+                .or_else(|| sets::call(function))
                 .or_else(|| aggregate::json(function))
                 .or_else(|| json_set::unnested(function)),
             Expr::Extract { .. } | Expr::AtTimeZone { .. } => time::call(expr),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
-            Expr::Subquery(query) => subquery::single_value(query).or_else(|| subquery::of_aggregate(query)),
+            Expr::Subquery(query) => subquery::of_nothing(query)
+                .or_else(|| subquery::single_value(query))
+                .or_else(|| subquery::of_aggregate(query)),
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    **pattern = parse(&format!("like_escape({pattern}, {escape})")).unwrap_or_else(|| *pattern.clone());
+                }
+                None
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => field(root, access_chain),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(items) = array_items(right) {
                     **right = items;
@@ -135,7 +155,7 @@ fn keyword(name: &Ident) -> Option<Expr> {
 }
 
 /// `unnest(...)` in FROM, which the parser knows without a schema before it only, and what is made of lists: series of
-/// times or with columns as bounds, and sets of JSON.
+/// times or with computed bounds, and sets of JSON.
 fn unnest(factor: &TableFactor) -> Option<TableFactor> {
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else { return None };
     let values = args.args.iter().map(unnamed).collect::<Option<Vec<_>>>()?;
@@ -144,7 +164,7 @@ fn unnest(factor: &TableFactor) -> Option<TableFactor> {
         "unnest" => values.into_iter().cloned().collect(),
         "generate_series" => match time::series(&values) {
             Some(series) => vec![series],
-            None if values.iter().any(|value| names_column(value)) => vec![parse(&call_text(name, &values))?],
+            None if values.iter().any(|value| is_computed(value)) => vec![parse(&call_text(name, &values))?],
             None => return None,
         },
         other => {
@@ -175,12 +195,13 @@ fn call_text(name: &ast::ObjectName, arguments: &[&Expr]) -> String {
     format!("{name}({})", arguments.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
-fn names_column(expr: &Expr) -> bool {
-    let column = |expr: &Expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+/// Whether an expression is more than a literal that the planner can read.
+fn is_computed(expr: &Expr) -> bool {
+    let computed = |expr: &Expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    ast::visit_expressions(expr, column).is_break()
+    ast::visit_expressions(expr, computed).is_break()
 }
 
 /// The array that a literal such as `'{a,b}'` stands for after ANY or ALL.
@@ -198,6 +219,12 @@ fn call(name: &str, arguments: Vec<Expr>) -> Option<Expr> {
     let FunctionArguments::List(list) = &mut function.args else { return None };
     list.args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
     Some(call)
+}
+
+/// `(value).field`
+fn field(value: &Expr, access: &[AccessExpr]) -> Option<Expr> {
+    let ([AccessExpr::Dot(Expr::Identifier(name))], Expr::Nested(_)) = (access, value) else { return None };
+    parse(&format!("get_field({value}, {})", lakeport_base::name::quote_literal(&name.value)))
 }
 
 /// The expression of a text that we wrote.

@@ -63,6 +63,9 @@ fn rewritten(statement: Statement) -> Result<Statement> {
             let mut inner = RULES.iter().fold(*inner, |statement, rule| rule.rewrite(statement));
             call_keywords(&mut inner);
             let _ = VisitMut::visit(&mut inner, &mut ColumnNames);
+            if let ast::Statement::Query(query) = &mut inner {
+                name_beside_wildcard(query);
+            }
             literal::rewrite(&mut inner)?;
             rewrite(&mut inner);
             Statement::Statement(Box::new(inner))
@@ -92,6 +95,22 @@ impl VisitorMut for ColumnNames {
             name_item(item, &mut taken);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Keeps the columns that stand beside a `*` apart from its own, which may have the same names. Only the client sees
+/// the names of an outermost select list, and it sees them without the marks.
+fn name_beside_wildcard(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let is_wildcard = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    if !select.projection.iter().any(is_wildcard) {
+        return;
+    }
+    for (number, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::UnnamedExpr(expr) = item {
+            let name = format!("{}{UNIQUE_MARK}{number}", column_name(expr));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+        }
     }
 }
 

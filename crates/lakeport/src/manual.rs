@@ -136,6 +136,7 @@ fn values(rule: Rule) -> String {
         Rule::Duration => "milliseconds, or a duration such as 10s".to_string(),
         Rule::Choice(choices) => choices.join(", "),
         Rule::TimeZone => "a time zone or offset".to_string(),
+        Rule::Encoding => "UTF8, however spelt".to_string(),
         Rule::ReadOnly => "read-only".to_string(),
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 use std::fmt;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
+use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::tokenizer::Token;
 pub use stmt::Statement;
 
@@ -35,6 +36,14 @@ pub struct Parsed {
     pub position: usize,
     /// Highest `$n`.
     pub placeholder_count: usize,
+}
+
+/// Words of the grammar in lower case, each with whether it cannot be a name without quotes.
+pub fn keywords() -> impl Iterator<Item = (String, bool)> {
+    ALL_KEYWORDS.iter().map(|word| word.to_ascii_lowercase()).map(|word| {
+        let reserved = lakeport_base::name::is_reserved(&word);
+        (word, reserved)
+    })
 }
 
 /// Leaves the text out: it may hold secrets.

@@ -85,7 +85,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("SHOW DATABASES", "SHOW DATABASES"),
     ("SHOW SCHEMAS FROM d", "SHOW SCHEMAS FROM d"),
     (
-        "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY, n DECIMAL(10, 2) NOT NULL DEFAULT 1 + 2, ts timestamp with time zone, tags TEXT[], d double precision NULL, FAMILY f (id, n), family (ts), v character varying(5))",
+        "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY, n DECIMAL(10, 2) DEFAULT 1 + 2 NOT NULL, ts timestamp with time zone, tags TEXT[], d double precision NULL, FAMILY f (id, n), family (ts), v character varying(5))",
         "CREATE TABLE IF NOT EXISTS t (id INT8 NOT NULL, n DECIMAL(10,2) NOT NULL DEFAULT 1 + 2, ts TIMESTAMPTZ, tags STRING[], d FLOAT8, v VARCHAR(5), PRIMARY KEY (id))",
     ),
     (

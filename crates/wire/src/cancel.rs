@@ -1,7 +1,6 @@
 //! Cancel requests: a second connection names a session by number and secret.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lakeport_base::Env;
@@ -20,7 +19,6 @@ type Sessions = HashMap<u32, (Vec<u8>, Arc<Session>)>;
 #[derive(Default)]
 pub(crate) struct CancelRegistry {
     sessions: Mutex<Sessions>,
-    last: AtomicU32,
 }
 
 /// A session's place in the registry; given up on drop.
@@ -31,12 +29,11 @@ pub(crate) struct CancelKey {
 }
 
 impl CancelRegistry {
-    /// Adds a session under a new number and secret.
+    /// Adds a session under its number, with a new secret.
     pub(crate) fn register(self: &Arc<Self>, session: &Arc<Session>, long_secret: bool, env: &Env) -> CancelKey {
         let mut secret = vec![0; if long_secret { SECRET_BYTES } else { SECRET_BYTES_SHORT }];
         env.random(&mut secret);
-        // Clients read the number as signed.
-        let process = self.last.fetch_add(1, Ordering::Relaxed) % (i32::MAX as u32) + 1;
+        let process = session.number();
         self.sessions().insert(process, (secret.clone(), session.clone()));
         CancelKey { registry: self.clone(), process, secret }
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, new_null_array};
+use arrow_array::{ArrayRef, ListArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
 
 use crate::error::{Error, Result};
-use crate::rows::{arrow_type, schema_of};
+use crate::rows::schema_of;
 
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,21 @@ pub enum Cell {
     Text(String),
     /// Microseconds since the epoch, for TIMESTAMP and TIMESTAMPTZ.
     Time(i64),
-    Texts(Vec<String>),
+    List(Vec<Cell>),
+}
+
+impl Cell {
+    /// 0, FALSE or empty: a column's value where there is nothing to say and NULL is not allowed.
+    pub fn zero(ty: &SqlType) -> Cell {
+        match ty {
+            SqlType::Bool => Cell::Bool(false),
+            SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Cell::Int(0),
+            SqlType::Float4 | SqlType::Float8 => Cell::Float(0.0),
+            SqlType::Timestamp | SqlType::TimestampTz => Cell::Time(0),
+            SqlType::Array(_) => Cell::List(Vec::new()),
+            _ => Cell::Text(String::new()),
+        }
+    }
 }
 
 impl From<bool> for Cell {
@@ -67,6 +81,12 @@ impl From<&String> for Cell {
     }
 }
 
+impl<T: Into<Cell>> From<Vec<T>> for Cell {
+    fn from(values: Vec<T>) -> Cell {
+        Cell::List(values.into_iter().map(Into::into).collect())
+    }
+}
+
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Cell {
         value.map_or(Cell::Null, Into::into)
@@ -98,7 +118,11 @@ pub fn batch_of(schema: SchemaRef, rows: &[Vec<Cell>]) -> Result<RecordBatch> {
     RecordBatch::try_new_with_options(schema, arrays, &options).map_err(Error::internal)
 }
 
-fn column<'a>(ty: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<ArrayRef> {
+/// An array of cells of one type.
+///
+/// # Errors
+/// Internal, when a cell is of another type.
+pub fn column<'a>(ty: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<ArrayRef> {
     macro_rules! build {
         ($builder:expr, $($cell:pat => $value:expr),+) => {{
             let mut builder = $builder;
@@ -123,29 +147,23 @@ fn column<'a>(ty: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<Arr
         SqlType::TimestampTz => {
             build!(TimestampMicrosecondBuilder::new().with_timezone("UTC"), Cell::Time(value) => *value)
         }
-        SqlType::Array(_) => texts(ty, cells),
+        SqlType::Array(element) => lists(element, cells),
         _ => build!(StringBuilder::new(), Cell::Text(value) => value),
     }
 }
 
-fn texts<'a>(ty: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<ArrayRef> {
-    let data_type = arrow_type(ty);
-    let arrow_schema::DataType::List(item) = &data_type else { return Err(Error::internal("not a list")) };
-    let mut values = StringBuilder::new();
-    let mut lengths = Vec::new();
-    let mut valid = Vec::new();
+fn lists<'a>(element: &SqlType, cells: impl Iterator<Item = &'a Cell>) -> Result<ArrayRef> {
+    let (mut items, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     for cell in cells {
-        let list: &[String] = if let Cell::Texts(list) = cell { list } else { &[] };
-        list.iter().for_each(|value| values.append_value(value));
+        let list: &[Cell] = if let Cell::List(list) = cell { list } else { &[] };
+        items.extend(list);
         lengths.push(list.len());
-        valid.push(matches!(cell, Cell::Texts(_)));
+        valid.push(matches!(cell, Cell::List(_)));
     }
-    if lengths.is_empty() {
-        return Ok(new_null_array(&data_type, 0));
-    }
-    let values: ArrayRef = Arc::new(values.finish());
-    debug_assert_eq!(values.data_type(), item.data_type());
+    let item = Arc::new(crate::rows::arrow_field("item", element, true));
+    // Boxed, since a list may hold lists.
+    let values = column(element, &mut items.into_iter() as &mut dyn Iterator<Item = &Cell>)?;
     let offsets = arrow_buffer::OffsetBuffer::from_lengths(lengths);
-    let list = ListArray::try_new(item.clone(), offsets, values, Some(valid.into())).map_err(Error::internal)?;
+    let list = ListArray::try_new(item, offsets, values, Some(valid.into())).map_err(Error::internal)?;
     Ok(Arc::new(list))
 }

@@ -231,7 +231,7 @@ pub(crate) fn show(cx: &Cx<'_>) -> Result<Outcome> {
     let databases = cx.directory.databases.values().filter(|database| subject.require_connect(database).is_ok());
     let rows: Vec<_> = databases
         .map(|database| {
-            row![&database.name, &database.owner, Cell::Null, Cell::Null, Cell::Texts(Vec::new()), Cell::Null]
+            row![&database.name, &database.owner, Cell::Null, Cell::Null, Cell::List(Vec::new()), Cell::Null]
         })
         .collect();
     Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?))

@@ -112,7 +112,7 @@ impl<'a> Cx<'a> {
             relations: Arc::new(SessionRelations {
                 server: self.server.clone(),
                 directory: self.directory.clone(),
-                user: session.user.clone(),
+                session: session.shared(),
                 database: database.clone(),
                 search_path,
                 shows,

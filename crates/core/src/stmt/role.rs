@@ -267,8 +267,8 @@ pub(crate) fn show(cx: &Cx<'_>) -> Result<Outcome> {
                 options.push("NOLOGIN".to_string());
             }
             let memberships = cx.directory.memberships.iter().filter(|membership| membership.member == role.name);
-            let member_of = memberships.map(|membership| membership.role.clone()).collect();
-            row![&role.name, Cell::Texts(options), Cell::Texts(member_of)]
+            let member_of: Vec<_> = memberships.map(|membership| membership.role.clone()).collect();
+            row![&role.name, options, member_of]
         })
         .collect();
     Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?))

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{Array, BooleanArray};
 use arrow_schema::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::TypeSignature;
 use lakeport_base::SqlType;
 use lakeport_core::engine::QueryContext;
-use lakeport_core::variable::{SERVER_VERSION, Variable};
+use lakeport_core::variable::SERVER_VERSION;
 
-use super::scalar::{Call, Scalar, failed};
+use super::scalar::Scalar;
 
 /// The functions for one session.
 pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
@@ -22,9 +20,6 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
         text("current_schema", &cx.schema),
         text("version", &version()),
         current_schemas(cx.schema.clone()),
-        current_setting(cx),
-        Scalar::of_texts("set_config", 2, SqlType::Text, |texts| Ok(Some(texts[1].to_string())))
-            .with_signature(TypeSignature::Exact(vec![DataType::Utf8, DataType::Utf8, DataType::Boolean])),
     ]
 }
 
@@ -49,44 +44,4 @@ fn current_schemas(schema: String) -> Scalar {
         }
         Ok(Arc::new(lists.finish()))
     })
-}
-
-/// `current_setting(name [, missing_ok])`: what the statement's context knows, else the variable's default.
-fn current_setting(cx: &QueryContext) -> Scalar {
-    let own = [
-        ("timezone", cx.zone.to_string()),
-        ("database", cx.database.clone()),
-        ("search_path", cx.schema.clone()),
-        ("session_user", cx.user.clone()),
-        ("session_authorization", cx.user.clone()),
-    ];
-    let with_missing_ok = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
-    let signature = TypeSignature::OneOf(vec![TypeSignature::Exact(vec![DataType::Utf8]), with_missing_ok]);
-    Scalar::of_any("current_setting", &[1], SqlType::Text, move |call| {
-        let names = call.texts(0)?;
-        let missing_ok = missing_ok(call)?;
-        call.each_row(|row| match names.is_valid(row) {
-            true => setting(names.value(row), missing_ok.value(row), &own),
-            false => Ok(None),
-        })
-    })
-    .with_signature(signature)
-}
-
-fn missing_ok(call: &Call<'_>) -> Result<BooleanArray> {
-    match call.columns().get(1) {
-        Some(column) => Ok(as_boolean_array(column)?.clone()),
-        None => Ok(BooleanArray::from(vec![false; call.rows])),
-    }
-}
-
-fn setting(name: &str, missing_ok: bool, own: &[(&str, String)]) -> Result<Option<String>> {
-    match Variable::find(name) {
-        Ok(variable) => {
-            let known = own.iter().find(|(own, _)| *own == variable.name);
-            Ok(Some(known.map_or_else(|| variable.default.to_string(), |(_, value)| value.clone())))
-        }
-        Err(_) if missing_ok => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
 }

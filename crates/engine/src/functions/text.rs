@@ -6,10 +6,11 @@ use datafusion::common::cast::as_list_array;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::TypeSignature;
 use lakeport_base::name::{quote_ident, quote_literal};
-use lakeport_base::{Env, SqlType};
+use lakeport_base::{Env, SqlType, Sqlstate};
+use lakeport_core::Error;
 use lakeport_core::value::{TextColumn, Zone};
 
-use super::scalar::{Call, Scalar};
+use super::scalar::{Call, Scalar, failed};
 use crate::literal::shown_type;
 
 /// Every function of this file.
@@ -19,7 +20,27 @@ pub(super) fn functions() -> Vec<Scalar> {
         Scalar::of_texts("quote_literal", 1, SqlType::Text, |texts| Ok(Some(quote_literal(texts[0])))),
         quote_nullable(),
         gen_random_uuid(),
+        Scalar::of_texts("like_escape", 2, SqlType::Text, |texts| like_escape(texts[0], texts[1]).map(Some)),
     ]
+}
+
+/// A pattern of LIKE with its escape character replaced by the backslash.
+fn like_escape(pattern: &str, escape: &str) -> Result<String> {
+    let mut letters = escape.chars();
+    let (escape, None) = (letters.next(), letters.next()) else {
+        let error = Error::new(Sqlstate::INVALID_ESCAPE_SEQUENCE, format!("invalid escape string: {escape:?}"));
+        return Err(failed(error.with_hint("an escape string is empty or one character")));
+    };
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(letter) = rest.next() {
+        let literal = if Some(letter) == escape { rest.next() } else { (letter == '\\').then_some(letter) };
+        match literal {
+            Some(literal) => out.extend(['\\', literal]),
+            None => out.push(letter),
+        }
+    }
+    Ok(out)
 }
 
 fn quote_nullable() -> Scalar {

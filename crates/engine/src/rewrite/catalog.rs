@@ -1,54 +1,54 @@
-//! Functions and casts that answer from the system catalogs, as subqueries of them.
+//! PostgreSQL's oids in SQL: casts to types such as `regclass`, and the column `tableoid`.
 
-use sqlparser::ast::{self, Expr, Value, ValueWithSpan};
+use std::ops::ControlFlow;
 
-use super::{arguments, last_name, parse};
-use crate::functions::SINGLE_VALUE;
+use lakeport_base::name::quote_literal;
+use lakeport_core::show::function::{FUNCTION_OID, NAMESPACE_NAME, RELATION_NAME, ROLE_NAME};
+use sqlparser::ast::{
+    self, Expr, Function, Ident, Select, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitorMut,
+};
 
-/// A function whose answer is a column of a catalog.
-struct Lookup {
-    function: &'static str,
-    /// Table, and a condition if not all of its rows count.
-    source: &'static str,
-    /// Columns that the arguments are compared with, in order; further arguments do not matter.
-    keys: &'static [&'static str],
-    answer: &'static str,
-}
+use super::{last_name, parse};
 
-const LOOKUPS: &[Lookup] = &[
-    Lookup { function: "pg_get_userbyid", source: "pg_roles", keys: &["oid"], answer: "rolname" },
-    Lookup {
-        function: "obj_description",
-        source: "pg_description WHERE objsubid = 0",
-        keys: &["objoid"],
-        answer: "description",
-    },
-    Lookup {
-        function: "col_description",
-        source: "pg_description",
-        keys: &["objoid", "objsubid"],
-        answer: "description",
-    },
-    Lookup { function: "shobj_description", source: "pg_shdescription", keys: &["objoid"], answer: "description" },
-    Lookup { function: "pg_table_is_visible", source: "pg_class", keys: &["oid"], answer: "relvisible" },
-    Lookup { function: "pg_get_constraintdef", source: "pg_constraint", keys: &["oid"], answer: "condef" },
-    Lookup { function: "pg_get_indexdef", source: "pg_index", keys: &["indexrelid"], answer: "indexdef" },
+/// Types whose values are oids and whose text is a name: the type, which is also the function from names to oids, and
+/// the function from oids to names.
+const OID_TYPES: &[(&str, &str)] = &[
+    ("regclass", RELATION_NAME),
+    ("regnamespace", NAMESPACE_NAME),
+    ("regrole", ROLE_NAME),
+    ("regtype", "format_type"),
 ];
 
-/// The subquery for a call of such a function.
-pub(super) fn lookup(function: &ast::Function) -> Option<Expr> {
-    let name = last_name(&function.name.0)?;
-    let lookup = LOOKUPS.iter().find(|lookup| name.eq_ignore_ascii_case(lookup.function))?;
-    let arguments = arguments(function)?;
-    if lookup.function == "obj_description" && !about_classes(arguments.get(1).copied()) {
-        return None;
+/// Types whose values the system tables hold as names.
+const NAME_TYPES: &[&str] = &["regproc", "regprocedure", "regoper", "regoperator", "regconfig", "regdictionary"];
+
+/// Casts to oid types: a name becomes its oid, and an oid becomes the name that PostgreSQL shows for it.
+pub(super) fn cast(operand: &Expr, data_type: &ast::DataType) -> Option<Expr> {
+    let written = data_type.to_string().to_ascii_lowercase();
+    let ty = written.strip_prefix("pg_catalog.").unwrap_or(&written);
+    match ty {
+        "text" => return named(operand),
+        "oid" => return is_call(operand, "regproc").then(|| parse(&format!("\"{FUNCTION_OID}\"({operand})")))?,
+        _ if NAME_TYPES.contains(&ty) => return parse(&format!("regproc({operand})")),
+        _ => {}
     }
-    (arguments.len() >= lookup.keys.len()).then(|| lookup.subquery(&arguments))?
+    let (ty, name) = OID_TYPES.iter().find(|(known, _)| *known == ty)?;
+    match text(operand) {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => parse(digits),
+        Some(name) => parse(&format!("{ty}({})", quote_literal(name))),
+        None if is_text(operand) => parse(&format!("{ty}({operand})")),
+        None => parse(&format!("\"{name}\"({operand})")),
+    }
 }
 
-/// Whether `obj_description` is asked about tables: only they have comments, and other catalogs' oids may be equal.
-fn about_classes(catalog: Option<&Expr>) -> bool {
-    catalog.is_none_or(|catalog| text(catalog) == Some("pg_class"))
+/// The text of an oid that comes from a name: the name as it is shown.
+fn named(operand: &Expr) -> Option<Expr> {
+    let (_, shown) = OID_TYPES.iter().find(|(ty, _)| is_call(operand, ty))?;
+    parse(&format!("\"{shown}\"({operand})"))
+}
+
+fn is_call(expr: &Expr, function: &str) -> bool {
+    matches!(expr, Expr::Function(Function { name, .. }) if last_name(&name.0) == Some(function))
 }
 
 fn text(expr: &Expr) -> Option<&str> {
@@ -58,43 +58,70 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-impl Lookup {
-    /// The names begin with a blank so that they hide none of the outer query's.
-    fn subquery(&self, arguments: &[&Expr]) -> Option<Expr> {
-        let columns = self.keys.iter().map(|key| format!("{key} AS \" {key}\"")).collect::<Vec<_>>().join(", ");
-        let compared = self.keys.iter().zip(arguments).map(|(key, argument)| format!("\" {key}\" = ({argument})"));
-        let condition = compared.collect::<Vec<_>>().join(" AND ");
-        let Lookup { source, answer, .. } = self;
-        let rows = format!("SELECT {columns}, {answer} AS \" answer\" FROM pg_catalog.{source}");
-        parse(&format!("(SELECT {SINGLE_VALUE}(\" answer\") FROM ({rows}) AS \" rows\" WHERE {condition})"))
+/// Whether an expression that is no literal gives a name rather than an oid. Columns are taken for oids.
+fn is_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::Function(_) | Expr::BinaryOp { .. } => true,
+        Expr::Cast { data_type, .. } => crate::types::column_type(data_type) == Some(lakeport_base::SqlType::Text),
+        Expr::Nested(inner) => is_text(inner),
+        _ => false,
     }
 }
 
-/// Types whose values are oids and whose text is a name: table, name column, name of the type.
-const OID_TYPES: &[(&str, &str, &str)] = &[
-    ("regclass", "pg_class", "relname"),
-    ("regnamespace", "pg_namespace", "nspname"),
-    ("regrole", "pg_roles", "rolname"),
-    ("regproc", "pg_proc", "proname"),
-    ("regtype", "pg_type", "typname"),
-];
+/// Makes the oid of its table of each column `tableoid`, which every table of PostgreSQL has unseen.
+#[derive(Default)]
+pub(super) struct TableOids {
+    /// For each SELECT around, the tables of its FROM: the name in the query and the relation.
+    scopes: Vec<Vec<(String, String)>>,
+}
 
-/// Casts to oid types: a name becomes its oid, and an oid becomes the name that PostgreSQL shows for it.
-pub(super) fn cast(operand: &Expr, data_type: &ast::DataType) -> Option<Expr> {
-    let written = data_type.to_string().to_ascii_lowercase();
-    let ty = written.strip_prefix("pg_catalog.").unwrap_or(&written);
-    let (_, table, column) = OID_TYPES.iter().find(|(name, ..)| *name == ty)?;
-    match text(operand) {
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => parse(digits),
-        Some(name) => oid_of(table, column, name),
-        None if ty == "regtype" => parse(&format!("format_type(({operand}), NULL)")),
-        None => Lookup { function: "", source: table, keys: &["oid"], answer: column }.subquery(&[operand]),
+impl VisitorMut for TableOids {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut tables = Vec::new();
+        select.from.iter().for_each(|source| collect(source, &mut tables));
+        self.scopes.push(tables);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<()> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let relation = match expr {
+            Expr::Identifier(column) if is_table_oid(column) => self.scopes.last().and_then(|tables| tables.first()),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [table, column] if is_table_oid(column) => {
+                    let mut tables = self.scopes.iter().rev().flatten();
+                    tables.find(|(name, _)| name.eq_ignore_ascii_case(&table.value))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(oid) = relation.and_then(|(_, name)| parse(&format!("regclass({})", quote_literal(name)))) {
+            *expr = oid;
+        }
+        ControlFlow::Continue(())
     }
 }
 
-/// The oid of a name, of the last part when it is qualified.
-fn oid_of(table: &str, column: &str, name: &str) -> Option<Expr> {
-    let last = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
-    let literal = lakeport_base::name::quote_literal(last);
-    parse(&format!("(SELECT min(oid) FROM pg_catalog.{table} WHERE {column} = {literal})"))
+fn is_table_oid(column: &Ident) -> bool {
+    column.value.eq_ignore_ascii_case("tableoid")
+}
+
+fn collect(source: &TableWithJoins, tables: &mut Vec<(String, String)>) {
+    for factor in std::iter::once(&source.relation).chain(source.joins.iter().map(|join| &join.relation)) {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let known_as = alias.as_ref().map(|alias| alias.name.value.as_str()).or_else(|| last_name(&name.0));
+                tables.extend(known_as.map(|known_as| (known_as.to_string(), name.to_string())));
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => collect(table_with_joins, tables),
+            _ => {}
+        }
+    }
 }

@@ -5,16 +5,46 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::functions_aggregate::all_default_aggregate_functions;
+use lakeport_base::QualifiedName;
 use sqlparser::ast::{
-    self, Expr, Function, FunctionArguments, GroupByExpr, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax,
-    LimitClause, OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, Value, ValueWithSpan, Visit, Visitor,
+    self, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
+    LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, OneOrManyWithParens, OrderByExpr, OrderByKind,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::{correlation, last_name, parse};
 use crate::functions::SINGLE_VALUE;
+
+/// A subquery of a system table that is always empty, which may refer to the outer query in any way.
+pub(super) fn of_nothing(query: &Query) -> Option<Expr> {
+    let (select, _) = plain_select(query)?;
+    let empty = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, args: None, .. } => {
+            let part = |part: &ObjectNamePart| part.as_ident().map(|name| name.value.to_ascii_lowercase());
+            let parts = name.0.iter().filter_map(part).collect();
+            lakeport_core::show::is_always_empty(&QualifiedName { parts })
+        }
+        _ => false,
+    };
+    select.from.iter().any(|source| empty(&source.relation) && all_inner(source)).then(|| parse("NULL"))?
+}
+
+/// Whether the rows of a source are at most those of its first table with others.
+fn all_inner(source: &TableWithJoins) -> bool {
+    let keeps_left = |join: &Join| {
+        matches!(
+            join.join_operator,
+            JoinOperator::Join(_)
+                | JoinOperator::Inner(_)
+                | JoinOperator::CrossJoin(_)
+                | JoinOperator::Left(_)
+                | JoinOperator::LeftOuter(_)
+        )
+    };
+    source.joins.iter().all(keeps_left)
+}
 
 /// `(SELECT x ...)` as an aggregate, without which a subquery that refers to the outer query cannot be planned.
 /// With `LIMIT 1` the first value in order, else the only one.

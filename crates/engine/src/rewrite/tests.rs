@@ -89,11 +89,35 @@ fn text(sql: &str) -> String {
 }
 
 #[test]
-fn looks_up_catalogs() {
-    let lookup = text("SELECT pg_catalog.pg_get_userbyid(c.relowner) FROM pg_class c");
-    assert!(lookup.contains("FROM pg_catalog.pg_roles") && lookup.contains("= (c.relowner)"), "{lookup}");
-    let comment = text("SELECT obj_description(t.oid, 'pg_type') FROM pg_type t");
-    assert_eq!(comment, "SELECT obj_description(t.oid, 'pg_type') FROM pg_type t");
-    assert_eq!(text("SELECT a.x::regtype::text FROM a"), "SELECT format_type((a.x), NULL)::TEXT FROM a");
+fn casts_to_oid_types() {
+    assert_eq!(text("SELECT 't'::regclass"), "SELECT regclass('t')");
+    assert_eq!(text("SELECT c.oid::regclass::text FROM c"), "SELECT \" relation name\"(c.oid)::TEXT FROM c");
+    assert_eq!(text("SELECT 't'::regclass::text"), "SELECT \" relation name\"(regclass('t'))");
+    assert_eq!(text("SELECT '26'::regtype"), "SELECT 26");
+    assert_eq!(text("SELECT t.typinput::regproc FROM t"), "SELECT regproc(t.typinput) FROM t");
+}
+
+#[test]
+fn knows_the_table_of_a_row() {
+    let sql =
+        "SELECT d.tableoid FROM pg_catalog.pg_cast AS d WHERE EXISTS (SELECT 1 FROM pg_proc p WHERE p.x = d.tableoid)";
+    let oid = "regclass('pg_catalog.pg_cast')";
+    let expected =
+        format!("SELECT {oid} FROM pg_catalog.pg_cast AS d WHERE EXISTS (SELECT 1 FROM pg_proc p WHERE p.x = {oid})");
+    assert_eq!(text(sql), expected);
+}
+
+#[test]
+fn calls_keywords() {
     assert_eq!(text("SELECT current_schema, \"current_role\""), "SELECT current_schema(), \"current_role\"");
+}
+
+#[tokio::test]
+async fn makes_rows_of_arrays() {
+    let sql = "SELECT generate_subscripts(x, 1) AS n, unnest(x) AS v FROM (SELECT ARRAY['a', 'b'] AS x) AS s";
+    answers(sql, &["1 a", "2 b"]).await;
+    let sql = "SELECT k.e FROM (SELECT (information_schema._pg_expandarray(ARRAY[7, 8])).n AS e) AS k";
+    answers(sql, &["1", "2"]).await;
+    answers("SELECT s FROM generate_subscripts(ARRAY[7, 8], 1) AS s", &["1", "2"]).await;
+    answers("SELECT option_name FROM pg_options_to_table(ARRAY['a=b'])", &[]).await;
 }

@@ -1,361 +1,199 @@
-//! Databases, schemas, tables, columns, keys, comments.
+//! Databases, schemas, tables and columns.
 
-use lakeport_base::name::quote_ident;
-use lakeport_catalog::model::{Column, Table};
+use lakeport_base::SqlType;
+use lakeport_catalog::model::{Column, Object, Table};
 
-use super::Ty::{Bool, Float, Int, Text, Texts};
-use super::{SystemTable, oid, tables};
+use super::{SCHEMA, acl, oid, types};
 use crate::row;
-use crate::show::Viewer;
+use crate::show::definition::{self, Definition, Sort, SystemColumn};
 use crate::show::rows::Cell;
+use crate::show::{Rows, Source, Viewer};
 
-pub(super) const TABLES: &[SystemTable] = &[
-    SystemTable {
-        name: "pg_database",
-        columns: &[
-            ("oid", Int),
-            ("datname", Text),
-            ("datdba", Int),
-            ("encoding", Int),
-            ("datlocprovider", Text),
-            ("datistemplate", Bool),
-            ("datallowconn", Bool),
-            ("datconnlimit", Int),
-            ("datcollate", Text),
-            ("datctype", Text),
-            ("daticulocale", Text),
-            ("dattablespace", Int),
-            ("datacl", Texts),
-        ],
-        rows: databases,
-    },
-    SystemTable {
-        name: "pg_tablespace",
-        columns: &[("oid", Int), ("spcname", Text), ("spcowner", Int), ("spcacl", Texts), ("spcoptions", Texts)],
-        rows: |_| vec![row![oid::TABLESPACE, "pg_default", oid::role("root"), Cell::Null, Cell::Null]],
-    },
-    SystemTable {
-        name: "pg_namespace",
-        columns: &[("oid", Int), ("nspname", Text), ("nspowner", Int), ("nspacl", Texts)],
-        rows: namespaces,
-    },
-    SystemTable {
-        name: "pg_class",
-        columns: &[
-            ("oid", Int),
-            ("relname", Text),
-            ("relnamespace", Int),
-            ("reltype", Int),
-            ("reloftype", Int),
-            ("relowner", Int),
-            ("relam", Int),
-            ("relfilenode", Int),
-            ("reltablespace", Int),
-            ("relpages", Int),
-            ("reltuples", Float),
-            ("relallvisible", Int),
-            ("reltoastrelid", Int),
-            ("relhasindex", Bool),
-            ("relisshared", Bool),
-            ("relpersistence", Text),
-            ("relkind", Text),
-            ("relnatts", Int),
-            ("relchecks", Int),
-            ("relhasrules", Bool),
-            ("relhastriggers", Bool),
-            ("relhassubclass", Bool),
-            ("relrowsecurity", Bool),
-            ("relforcerowsecurity", Bool),
-            ("relispopulated", Bool),
-            ("relreplident", Text),
-            ("relispartition", Bool),
-            ("relacl", Texts),
-            ("reloptions", Texts),
-            ("relpartbound", Text),
-            // Not PostgreSQL's: what pg_table_is_visible() answers.
-            ("relvisible", Bool),
-        ],
-        rows: classes,
-    },
-    SystemTable {
-        name: "pg_attribute",
-        columns: &[
-            ("attrelid", Int),
-            ("attname", Text),
-            ("atttypid", Int),
-            ("attstattarget", Int),
-            ("attlen", Int),
-            ("attnum", Int),
-            ("attndims", Int),
-            ("atttypmod", Int),
-            ("attbyval", Bool),
-            ("attstorage", Text),
-            ("attcompression", Text),
-            ("attnotnull", Bool),
-            ("atthasdef", Bool),
-            ("atthasmissing", Bool),
-            ("attidentity", Text),
-            ("attgenerated", Text),
-            ("attisdropped", Bool),
-            ("attislocal", Bool),
-            ("attinhcount", Int),
-            ("attcollation", Int),
-            ("attacl", Texts),
-            ("attoptions", Texts),
-            ("attfdwoptions", Texts),
-        ],
-        rows: attributes,
-    },
-    SystemTable {
-        name: "pg_attrdef",
-        columns: &[("oid", Int), ("adrelid", Int), ("adnum", Int), ("adbin", Text)],
-        rows: defaults,
-    },
-    SystemTable {
-        name: "pg_index",
-        columns: &[
-            ("indexrelid", Int),
-            ("indrelid", Int),
-            ("indnatts", Int),
-            ("indnkeyatts", Int),
-            ("indisunique", Bool),
-            ("indnullsnotdistinct", Bool),
-            ("indisprimary", Bool),
-            ("indisexclusion", Bool),
-            ("indimmediate", Bool),
-            ("indisclustered", Bool),
-            ("indisvalid", Bool),
-            ("indisready", Bool),
-            ("indislive", Bool),
-            ("indisreplident", Bool),
-            ("indkey", Texts),
-            ("indoption", Texts),
-            ("indexprs", Text),
-            ("indpred", Text),
-            ("indexdef", Text),
-        ],
-        rows: indexes,
-    },
-    SystemTable {
-        name: "pg_constraint",
-        columns: &[
-            ("oid", Int),
-            ("conname", Text),
-            ("connamespace", Int),
-            ("contype", Text),
-            ("condeferrable", Bool),
-            ("condeferred", Bool),
-            ("convalidated", Bool),
-            ("conrelid", Int),
-            ("contypid", Int),
-            ("conindid", Int),
-            ("conparentid", Int),
-            ("confrelid", Int),
-            ("confupdtype", Text),
-            ("confdeltype", Text),
-            ("confmatchtype", Text),
-            ("conislocal", Bool),
-            ("connoinherit", Bool),
-            ("conkey", Texts),
-            ("confkey", Texts),
-            ("conbin", Text),
-            ("condef", Text),
-        ],
-        rows: constraints,
-    },
-    SystemTable {
-        name: "pg_description",
-        columns: &[("objoid", Int), ("classoid", Int), ("objsubid", Int), ("description", Text)],
-        rows: descriptions,
-    },
-    SystemTable {
-        name: "pg_shdescription",
-        columns: &[("objoid", Int), ("classoid", Int), ("description", Text)],
-        rows: shared_descriptions,
-    },
-    SystemTable {
-        name: "pg_tables",
-        columns: &[
-            ("schemaname", Text),
-            ("tablename", Text),
-            ("tableowner", Text),
-            ("tablespace", Text),
-            ("hasindexes", Bool),
-            ("hasrules", Bool),
-            ("hastriggers", Bool),
-            ("rowsecurity", Bool),
-        ],
-        rows: table_list,
-    },
+pub(super) const SOURCES: &[Source] = &[
+    ("pg_database", databases),
+    ("pg_tablespace", tablespaces),
+    ("pg_namespace", namespaces),
+    ("pg_class", classes),
+    ("pg_tables", table_list),
+    ("pg_views", view_list),
+    ("pg_attribute", attributes),
+    ("pg_attrdef", defaults),
+    ("pg_stat_user_tables", table_statistics),
+    ("pg_stat_all_tables", table_statistics),
 ];
 
 /// `pg_encoding` number of UTF8.
 const UTF8: i64 = 6;
-/// Oid of the catalog `pg_class`, as in PostgreSQL; `classoid` of comments on tables.
-const PG_CLASS: i64 = 1259;
-/// Oid of the catalog `pg_database`, as in PostgreSQL.
-const PG_DATABASE: i64 = 1262;
 
-fn databases(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let databases = viewer.directory.databases.values();
-    databases
-        .map(|row| {
-            let owner = oid::role(&row.owner);
-            row![
-                row.id.0,
-                &row.name,
-                owner,
-                UTF8,
-                "c",
-                false,
-                true,
-                -1,
-                "C",
-                "C",
-                Cell::Null,
-                oid::TABLESPACE,
-                Cell::Null
-            ]
-        })
-        .collect()
+fn databases(viewer: Viewer<'_>) -> Rows {
+    const COLUMNS: &[&str] = &[
+        "oid",
+        "datname",
+        "datdba",
+        "encoding",
+        "datlocprovider",
+        "datallowconn",
+        "datconnlimit",
+        "dattablespace",
+        "datcollate",
+        "datctype",
+        "datacl",
+    ];
+    let row = |row: &lakeport_catalog::model::Database| {
+        let acl = acl::of(viewer.directory, Object::Database(row.id), &row.owner);
+        let owner = oid::role(&row.owner);
+        row![oid::database(row.id), &row.name, owner, UTF8, "c", true, -1, oid::TABLESPACE, "C", "C", acl]
+    };
+    Rows::new(COLUMNS, viewer.directory.databases.values().map(row))
 }
 
-fn namespaces(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let database = viewer.directory.databases.get(viewer.database).map(|database| database.id);
+fn tablespaces(_: Viewer<'_>) -> Rows {
+    Rows::new(&["oid", "spcname", "spcowner"], [row![oid::TABLESPACE, "pg_default", oid::role("root")]])
+}
+
+fn namespaces(viewer: Viewer<'_>) -> Rows {
+    let database = viewer.current_database().map(|database| database.id);
     let own = viewer.directory.schemas.values().filter(|schema| Some(schema.database) == database);
-    let mut rows: Vec<_> = own.map(|row| row![row.id.0, &row.name, oid::role(&row.owner), Cell::Null]).collect();
-    rows.push(row![oid::PG_CATALOG, "pg_catalog", oid::role("root"), Cell::Null]);
-    rows.push(row![oid::INFORMATION_SCHEMA, "information_schema", oid::role("root"), Cell::Null]);
-    rows
+    let own = own.map(|row| {
+        let acl = acl::of(viewer.directory, Object::Schema(row.id), &row.owner);
+        row![oid::schema(row.id), &row.name, oid::role(&row.owner), acl]
+    });
+    let everybody = || Cell::from(vec!["root=UC/root", "=U/root"]);
+    let system = [(oid::PG_CATALOG, SCHEMA), (oid::INFORMATION_SCHEMA, "information_schema")];
+    let system = system.map(|(id, name)| row![id, name, oid::role("root"), everybody()]);
+    Rows::new(&["oid", "nspname", "nspowner", "nspacl"], own.chain(system))
 }
 
-fn classes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
+/// Tables, the indexes of their primary keys, and the system tables.
+fn classes(viewer: Viewer<'_>) -> Rows {
+    const COLUMNS: &[&str] = &[
+        "oid",
+        "relname",
+        "relnamespace",
+        "relowner",
+        "relam",
+        "relfilenode",
+        "reltuples",
+        "relhasindex",
+        "relpersistence",
+        "relkind",
+        "relnatts",
+        "relispopulated",
+        "relreplident",
+        "relacl",
+    ];
     let mut rows = Vec::new();
-    for table in tables(viewer) {
-        let schema = viewer.directory.schemas.get(&table.schema);
-        let visible = schema.is_some_and(|schema| viewer.search_path.contains(&schema.name));
-        let class = |id, name: &str, kind, columns| [class(table, id, name, kind, columns), row![visible]].concat();
-        rows.push(class(table.id.0, &table.name, "r", table.columns.len()));
-        if !table.primary_key.is_empty() {
-            let name = format!("{}_pkey", table.name);
-            rows.push(class(oid::index(table.id), &name, "i", table.primary_key.len()));
+    for table in viewer.tables() {
+        let (id, owner, keyed) = (oid::table(table.id), oid::role(&table.owner), !table.primary_key.is_empty());
+        let (schema, width) = (oid::schema(table.schema), table.columns.len() as i64);
+        let acl = acl::of(viewer.directory, Object::Table(table.id), &table.owner);
+        let delta = oid::ACCESS_METHOD;
+        rows.push(row![id, &table.name, schema, owner, delta, id, -1.0, keyed, "p", "r", width, true, "d", acl]);
+        if keyed {
+            let (id, width) = (oid::index(table.id), table.primary_key.len() as i64);
+            let name = super::keys::name(table);
+            rows.push(row![id, name, schema, owner, delta, id, -1.0, false, "p", "i", width, true, "n", Cell::Null]);
         }
     }
-    rows
+    rows.extend(definition::relations().map(system_class));
+    Rows::new(COLUMNS, rows)
 }
 
-fn class(table: &Table, id: i64, name: &str, kind: &str, columns: usize) -> Vec<Cell> {
-    let has_index = kind == "r" && !table.primary_key.is_empty();
-    [
-        row![id, name, table.schema.0, 0, 0, oid::role(&table.owner), oid::ACCESS_METHOD, id, 0, 0, -1.0, 0, 0],
-        row![has_index, false, "p", kind, columns as i64, 0, false, false, false, false, false, true, "d", false],
-        row![Cell::Null, Cell::Null, Cell::Null],
-    ]
-    .concat()
+fn system_class(definition: &Definition) -> Vec<Cell> {
+    let (kind, method) = if definition.sort == Sort::View { ("v", 0) } else { ("r", oid::ACCESS_METHOD) };
+    let (id, schema, owner) = (definition.oid, oid::system_schema(definition.schema), oid::role("root"));
+    let (width, acl) = (definition.columns.len() as i64, vec!["root=r/root", "=r/root"]);
+    row![id, definition.name, schema, owner, method, id, -1.0, false, "p", kind, width, true, "n", acl]
 }
 
-fn attributes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let numbered = |table: &Table| {
-        let id = table.id.0;
-        table.columns.iter().zip(1..).map(move |(column, number)| attribute(id, column, number)).collect::<Vec<_>>()
-    };
-    tables(viewer).flat_map(|table| numbered(table)).collect()
+fn table_list(viewer: Viewer<'_>) -> Rows {
+    let own = viewer.tables().map(|table| {
+        row![viewer.schema_name(table), &table.name, &table.owner, !table.primary_key.is_empty(), false, false, false]
+    });
+    let system = definition::relations().filter(|definition| definition.sort == Sort::Table);
+    let system = system.map(|table| row![table.schema, table.name, "root", false, false, false, false]);
+    const COLUMNS: &[&str] =
+        &["schemaname", "tablename", "tableowner", "hasindexes", "hasrules", "hastriggers", "rowsecurity"];
+    Rows::new(COLUMNS, own.chain(system))
 }
 
-fn attribute(table: i64, column: &Column, number: i64) -> Vec<Cell> {
-    let (length, modifier) = super::types::layout(&column.ty);
-    let collation = if super::types::is_text(&column.ty) { oid::COLLATION } else { 0 };
-    [
-        row![table, &column.name, i64::from(column.ty.oid()), -1, length, number],
-        row![0, modifier, length > 0 && length <= 8, "x", "", !column.nullable, column.default.is_some(), false],
-        row!["", "", false, true, 0, collation, Cell::Null, Cell::Null, Cell::Null],
-    ]
-    .concat()
+fn view_list(_: Viewer<'_>) -> Rows {
+    let views = definition::relations().filter(|definition| definition.sort == Sort::View);
+    Rows::new(&["schemaname", "viewname", "viewowner"], views.map(|view| row![view.schema, view.name, "root"]))
 }
 
-fn defaults(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
+fn table_statistics(viewer: Viewer<'_>) -> Rows {
+    let row = |table: &std::sync::Arc<Table>| row![oid::table(table.id), viewer.schema_name(table), &table.name];
+    Rows::new(&["relid", "schemaname", "relname"], viewer.tables().map(row))
+}
+
+const ATTRIBUTE_COLUMNS: &[&str] = &[
+    "attrelid",
+    "attname",
+    "atttypid",
+    "attstattarget",
+    "attlen",
+    "attnum",
+    "attndims",
+    "attcacheoff",
+    "atttypmod",
+    "attbyval",
+    "attalign",
+    "attstorage",
+    "attnotnull",
+    "atthasdef",
+    "attislocal",
+    "attcollation",
+];
+
+fn attributes(viewer: Viewer<'_>) -> Rows {
     let mut rows = Vec::new();
-    for table in tables(viewer) {
+    for table in viewer.tables() {
+        rows.extend(
+            table.columns.iter().zip(1..).map(|(column, number)| table_attribute(oid::table(table.id), column, number)),
+        );
+        let keys = table.primary_key.iter().filter_map(|name| table.columns.iter().find(|column| column.name == *name));
+        let index = oid::index(table.id);
+        rows.extend(
+            keys.zip(1..).map(|(column, number)| attribute(index, &column.name, &column.ty, number, false, false)),
+        );
+    }
+    for definition in definition::relations() {
+        rows.extend(
+            definition.columns.iter().zip(1..).map(|(column, number)| system_attribute(definition, column, number)),
+        );
+    }
+    Rows::new(ATTRIBUTE_COLUMNS, rows)
+}
+
+fn table_attribute(table: i64, column: &Column, number: i64) -> Vec<Cell> {
+    attribute(table, &column.name, &column.ty, number, !column.nullable, column.default.is_some())
+}
+
+fn system_attribute(table: &Definition, column: &SystemColumn, number: i64) -> Vec<Cell> {
+    attribute(table.oid, column.name, &column.ty, number, !column.nullable, false)
+}
+
+fn attribute(relation: i64, name: &str, ty: &SqlType, number: i64, not_null: bool, default: bool) -> Vec<Cell> {
+    let (length, modifier) = types::layout(ty);
+    let collation = if types::is_text(ty) { oid::COLLATION } else { 0 };
+    let dimensions = i64::from(matches!(ty, SqlType::Array(_)));
+    let (by_value, storage) = (length > 0 && length <= 8, if length > 0 { "p" } else { "x" });
+    [
+        row![relation, name, i64::from(ty.oid()), -1, length, number, dimensions, -1, modifier],
+        row![by_value, "i", storage, not_null, default, true, collation],
+    ]
+    .concat()
+}
+
+fn defaults(viewer: Viewer<'_>) -> Rows {
+    let mut rows = Vec::new();
+    for table in viewer.tables() {
         for (column, number) in table.columns.iter().zip(1i64..) {
             if let Some(default) = &column.default {
-                rows.push(row![(table.id.0 << 11) | number, table.id.0, number, default]);
+                rows.push(row![oid::default(table.id, number), oid::table(table.id), number, default]);
             }
         }
     }
-    rows
-}
-
-/// Numbers of a key's columns, from 1.
-fn key_numbers(table: &Table) -> Cell {
-    let number =
-        |name: &String| table.columns.iter().position(|column| column.name == *name).map_or(0, |index| index + 1);
-    Cell::Texts(table.primary_key.iter().map(|name| number(name).to_string()).collect())
-}
-
-fn keyed<'a>(viewer: Viewer<'a>) -> impl Iterator<Item = &'a Table> {
-    tables(viewer).map(AsRef::as_ref).filter(|table| !table.primary_key.is_empty())
-}
-
-/// Names of a key's columns as written in SQL.
-fn key_names(table: &Table) -> String {
-    table.primary_key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ")
-}
-
-/// What `pg_get_indexdef` shows; psql prints the part from the access method on.
-fn index_definition(viewer: Viewer<'_>, table: &Table) -> String {
-    let schema = viewer.directory.schemas.get(&table.schema).map_or("", |schema| schema.name.as_str());
-    let (index, schema, name) =
-        (quote_ident(&format!("{}_pkey", table.name)), quote_ident(schema), quote_ident(&table.name));
-    format!("CREATE UNIQUE INDEX {index} ON {schema}.{name} USING delta ({})", key_names(table))
-}
-
-fn indexes(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let index = |table: &Table| {
-        let columns = table.primary_key.len() as i64;
-        [
-            row![oid::index(table.id), table.id.0, columns, columns, true, false, true, false, true, false],
-            row![true, true, true, false, key_numbers(table), Cell::Null, Cell::Null, Cell::Null],
-            row![index_definition(viewer, table)],
-        ]
-        .concat()
-    };
-    keyed(viewer).map(index).collect()
-}
-
-fn constraints(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let constraint = |table: &Table| {
-        let name = format!("{}_pkey", table.name);
-        let definition = format!("PRIMARY KEY ({})", key_names(table));
-        [
-            row![oid::constraint(table.id), name, table.schema.0, "p", false, false, true, table.id.0, 0],
-            row![oid::index(table.id), 0, 0, " ", " ", " ", true, true, key_numbers(table), Cell::Null, Cell::Null],
-            row![definition],
-        ]
-        .concat()
-    };
-    keyed(viewer).map(constraint).collect()
-}
-
-fn descriptions(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let mut rows = Vec::new();
-    for table in tables(viewer) {
-        rows.extend(table.comment.iter().map(|comment| row![table.id.0, PG_CLASS, 0, comment]));
-        for (column, number) in table.columns.iter().zip(1i64..) {
-            rows.extend(column.comment.iter().map(|comment| row![table.id.0, PG_CLASS, number, comment]));
-        }
-    }
-    rows
-}
-
-fn shared_descriptions(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let databases = viewer.directory.databases.values();
-    databases.filter_map(|row| Some(row![row.id.0, PG_DATABASE, row.comment.as_ref()?])).collect()
-}
-
-fn table_list(viewer: Viewer<'_>) -> Vec<Vec<Cell>> {
-    let row = |table: &std::sync::Arc<Table>| {
-        let schema = viewer.directory.schemas.get(&table.schema).map(|schema| schema.name.clone());
-        row![schema, &table.name, &table.owner, Cell::Null, !table.primary_key.is_empty(), false, false, false]
-    };
-    tables(viewer).map(row).collect()
+    Rows::new(&["oid", "adrelid", "adnum", "adbin"], rows)
 }

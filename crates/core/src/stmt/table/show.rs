@@ -76,7 +76,7 @@ pub(crate) fn show_columns(cx: &Cx<'_>, statement: &ShowColumns) -> Result<Outco
         .iter()
         .map(|column| {
             let key = table.primary_key.contains(&column.name).then(|| format!("{}_pkey", table.name));
-            let indices = Cell::Texts(key.into_iter().collect());
+            let indices = key.into_iter().collect::<Vec<_>>();
             let default = column.default.as_ref();
             row![&column.name, column.ty.to_string(), column.nullable, default, "", indices, false]
         })

@@ -58,7 +58,8 @@ pub(in crate::stmt) fn expression(c: &mut Cursor, place: &str) -> Result<String>
     Ok(expression.to_string())
 }
 
-/// Lexemes before the comma or closing bracket that ends an item of a list.
+/// Lexemes before what ends an item of a list of columns: a comma, a closing bracket, or NOT NULL, which belongs to the
+/// column and not to the default before it.
 fn item_length(lexemes: &[Lexeme]) -> usize {
     let mut depth = 0_usize;
     for (i, lexeme) in lexemes.iter().enumerate() {
@@ -67,10 +68,15 @@ fn item_length(lexemes: &[Lexeme]) -> usize {
             Token::RParen | Token::RBracket if depth == 0 => return i,
             Token::RParen | Token::RBracket => depth -= 1,
             Token::Comma if depth == 0 => return i,
+            _ if depth == 0 && i > 0 && is_not_null(&lexemes[i..]) && !lexemes[i - 1].is_word("IS") => return i,
             _ => {}
         }
     }
     lexemes.len()
+}
+
+fn is_not_null(lexemes: &[Lexeme]) -> bool {
+    matches!(lexemes, [not, null, ..] if not.is_word("NOT") && null.is_word("NULL"))
 }
 
 fn whole<T>(
