@@ -1,12 +1,14 @@
 //! "Did you mean ...": the closest of a list of names.
 
-/// The candidate within two edits of `found` (case ignored), if there is one.
+/// The candidate within two edits of `found` (case ignored), if there is one. Half of a short name must stay.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found = found.to_ascii_lowercase();
     candidates
         .into_iter()
         .map(|candidate| (distance(&found, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
+        .filter(|(distance, candidate)| {
+            *distance <= 2.max(candidate.len() / 4).min(found.len().min(candidate.len()) / 2)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -36,5 +38,7 @@ mod tests {
         assert_eq!(nearest("AWS_REGOIN", names), Some("AWS_REGION"));
         assert_eq!(nearest("aws_endpoint", names), Some("AWS_ENDPOINT"));
         assert_eq!(nearest("COLOUR", names), None);
+        assert_eq!(nearest("mod", ["cot"]), None);
+        assert_eq!(nearest("form", ["from"]), Some("from"));
     }
 }

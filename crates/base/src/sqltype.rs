@@ -81,6 +81,11 @@ impl SqlType {
         })
     }
 
+    /// Whether it is a DECIMAL without a declared scale, as computed ones are: zeros at its end are not shown.
+    pub fn has_free_scale(&self) -> bool {
+        matches!(self, SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT..))
+    }
+
     /// The type's OID in `pg_type`.
     pub fn oid(&self) -> u32 {
         match self {
@@ -194,6 +199,14 @@ mod tests {
             let parsed = SqlType::parse(text).unwrap_or_else(|| panic!("{text} does not parse"));
             assert_eq!(parsed.to_string(), text);
         }
+    }
+
+    #[test]
+    fn knows_decimals_without_scale() {
+        assert!(SqlType::parse("decimal").unwrap().has_free_scale());
+        assert!(SqlType::Decimal(38, 20).has_free_scale());
+        assert!(!SqlType::Decimal(38, 2).has_free_scale());
+        assert!(!SqlType::Decimal(20, 10).has_free_scale());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Casts whose outcome PostgreSQL defines otherwise than Arrow, or by the session's zone: between texts and times, and
-//! between TIMESTAMPTZ and clocks.
+//! Casts whose outcome PostgreSQL defines otherwise than Arrow, or by the session's zone: of texts, to texts, to numbers
+//! with fewer digits, and between TIMESTAMPTZ and clocks.
 
 use std::sync::Arc;
 
@@ -17,11 +17,14 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
-use lakeport_core::rows::sql_type;
+use lakeport_base::SqlType;
+use lakeport_core::rows::{arrow_field, arrow_type, sql_type};
 use lakeport_core::value::Zone;
 
+use crate::coerce::cast_to;
 use crate::functions::{Span, failed};
 use crate::literal::shown_type;
+use crate::types::plain_type;
 use crate::zoned::{clocks, exactly, is_text, moments, parsed, printed};
 
 /// Replaces such casts once all types are known, those that coercion added included.
@@ -59,17 +62,21 @@ impl PostgresCasts {
     fn cast(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         let Expr::Cast(Cast { expr: inner, field }) = &expr else { return Transformed::no(expr) };
         let to = field.data_type();
-        match inner.get_type(schema) {
-            Ok(from) if self.differs(&from, to) => {
-                let function = ScalarUDF::new_from_impl(ZonedCast::new(to.clone(), self.zone));
-                let call = ScalarFunction::new_udf(Arc::new(function), vec![inner.as_ref().clone()]);
-                Transformed::yes(Expr::ScalarFunction(call))
-            }
-            _ => Transformed::no(expr),
+        let Ok(from) = inner.get_type(schema) else { return Transformed::no(expr) };
+        let target = Some(sql_type(field)).filter(|target| plain_type(target) == *to);
+        // A function that takes bytes has the text's own, not those that its notation stands for.
+        let implicit = field.metadata().is_empty() && !matches!(inner.as_ref(), Expr::Literal(..));
+        let bytes_of_text = target == Some(SqlType::Bytes) && implicit;
+        let differs = target.as_ref().is_some_and(|target| differs(&from, target)) && !bytes_of_text;
+        if !differs && !self.differs(&from, to) {
+            return Transformed::no(expr);
         }
+        let function = ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone));
+        let call = ScalarFunction::new_udf(Arc::new(function), vec![inner.as_ref().clone()]);
+        Transformed::yes(Expr::ScalarFunction(call))
     }
 
-    /// Whether Arrow's cast gives something else.
+    /// Whether Arrow's cast to or from a time gives something else.
     fn differs(&self, from: &DataType, to: &DataType) -> bool {
         use DataType::{Date32, Duration, Float32, Float64, Interval, List, Struct, Time32, Time64, Timestamp};
         match (from, to) {
@@ -86,6 +93,28 @@ impl PostgresCasts {
     }
 }
 
+/// Whether Arrow's cast to one of our types gives something else, whatever the zone. Those that do not stay casts, which
+/// scans can prune files by.
+fn differs(from: &DataType, target: &SqlType) -> bool {
+    use SqlType::{Array, Bool, Bytes, Decimal, Float4, Float8, Int2, Int4, Int8, Jsonb, Text, Uuid, Varchar};
+    match target {
+        _ if *from == DataType::Null => false,
+        Varchar(_) => true,
+        Text => !is_text(from) && *from != DataType::Boolean,
+        Int2 | Int4 | Int8 => {
+            is_text(from) || from.is_floating() || from.is_decimal() || (from.is_integer() && narrows(from, target))
+        }
+        Decimal(..) => is_text(from) || from.is_floating(),
+        Bool | Float4 | Float8 | Bytes | Uuid | Jsonb => is_text(from),
+        Array(_) => is_text(from) || (matches!(from, DataType::List(_)) && *from != plain_type(target)),
+        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => false,
+    }
+}
+
+fn narrows(from: &DataType, target: &SqlType) -> bool {
+    from.primitive_width() > arrow_type(target).primitive_width() || from.is_unsigned_integer()
+}
+
 /// The intervals that texts stand for.
 fn intervals(texts: &StringArray) -> lakeport_core::Result<ArrayRef> {
     let interval = |text: Option<&str>| text.map(|text| Span::parse(text)?.value()).transpose();
@@ -95,19 +124,21 @@ fn intervals(texts: &StringArray) -> lakeport_core::Result<ArrayRef> {
 
 /// One such cast.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct ZonedCast {
+struct PostgresCast {
     to: DataType,
+    /// The type of ours that is held so, if there is one.
+    target: Option<SqlType>,
     zone: Zone,
     signature: Signature,
 }
 
-impl ZonedCast {
-    fn new(to: DataType, zone: Zone) -> ZonedCast {
-        ZonedCast { to, zone, signature: Signature::any(1, Volatility::Stable) }
+impl PostgresCast {
+    fn new(to: DataType, target: Option<SqlType>, zone: Zone) -> PostgresCast {
+        PostgresCast { to, target, zone, signature: Signature::any(1, Volatility::Stable) }
     }
 }
 
-impl ScalarUDFImpl for ZonedCast {
+impl ScalarUDFImpl for PostgresCast {
     fn name(&self) -> &str {
         "cast"
     }
@@ -122,15 +153,19 @@ impl ScalarUDFImpl for ZonedCast {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-        Ok(Arc::new(Field::new("cast", self.to.clone(), nullable)))
+        Ok(Arc::new(match &self.target {
+            Some(target) => arrow_field("cast", target, nullable).with_data_type(self.to.clone()),
+            None => Field::new("cast", self.to.clone(), nullable),
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = matches!(args.args[0], ColumnarValue::Scalar(_));
         let values = args.args[0].to_array(if constant { 1 } else { args.number_rows })?;
         let from = sql_type(&args.arg_fields[0]);
-        let cast = match values.data_type() {
-            source if is_text(source) => {
+        let cast = match (&self.target, values.data_type()) {
+            (Some(target), _) => cast_to(&values, &from, target, self.zone),
+            (None, source) if is_text(source) => {
                 let texts = exactly(&values, &DataType::Utf8).map_err(failed)?;
                 match self.to {
                     DataType::Interval(_) => intervals(texts.as_string()),
@@ -138,7 +173,7 @@ impl ScalarUDFImpl for ZonedCast {
                 }
             }
             _ if is_text(&self.to) => printed(&values, &from, self.zone).map(|texts| Arc::new(texts) as _),
-            DataType::Timestamp(_, Some(_)) => clocks(&values, self.zone),
+            (_, DataType::Timestamp(_, Some(_))) => clocks(&values, self.zone),
             _ => moments(&values, self.zone),
         };
         let cast = cast.and_then(|values| exactly(&values, &self.to)).map_err(failed)?;

@@ -14,6 +14,7 @@ use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+use lakeport_base::Env;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
@@ -46,10 +47,11 @@ pub(crate) struct Sessions {
     base: SessionState,
     runtime: Arc<RuntimeEnv>,
     workers: Workers,
+    env: Env,
 }
 
 impl Sessions {
-    pub fn new(options: &EngineOptions) -> Result<Sessions> {
+    pub fn new(options: &EngineOptions, env: Env) -> Result<Sessions> {
         let spill =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]));
         let top = std::num::NonZeroUsize::new(3).expect("3 is not 0");
@@ -66,12 +68,12 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base).map_err(from_datafusion)?;
-        Ok(Sessions { base, runtime, workers: Workers::new(options.parallelism)? })
+        Ok(Sessions { base, runtime, workers: Workers::new(options.parallelism)?, env })
     }
 
     /// A session for one statement.
     pub fn open(&self, cx: &QueryContext) -> Result<Session> {
-        let (mut state, catalogs) = self.state(cx.zone)?;
+        let (mut state, catalogs) = self.state(cx.zone, cx.now)?;
         functions::register_session(&mut state, cx).map_err(from_datafusion)?;
         Ok(self.session(state, cx.zone, catalogs))
     }
@@ -83,11 +85,12 @@ impl Sessions {
 
     /// A session for the engine's own queries.
     pub fn open_internal(&self) -> Result<Session> {
-        let (state, catalogs) = self.state(Zone::UTC)?;
+        let (state, catalogs) = self.state(Zone::UTC, self.env.now_micros())?;
         Ok(self.session(state, Zone::UTC, catalogs))
     }
 
-    fn state(&self, zone: Zone) -> Result<(SessionState, Arc<MemoryCatalogProviderList>)> {
+    /// `now` is what DataFusion's own functions answer for the time, in microseconds since the epoch.
+    fn state(&self, zone: Zone, now: i64) -> Result<(SessionState, Arc<MemoryCatalogProviderList>)> {
         let runtime = RuntimeEnv {
             object_store_registry: Arc::new(DefaultObjectStoreRegistry::new()),
             ..self.runtime.as_ref().clone()
@@ -98,6 +101,7 @@ impl Sessions {
             .with_catalog_list(Arc::clone(&catalogs) as Arc<dyn CatalogProviderList>)
             .with_analyzer_rule(Arc::new(PostgresCasts { zone }))
             .build();
+        state.execution_props_mut().query_execution_start_time = chrono::DateTime::from_timestamp_micros(now);
         functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
         Ok((state, catalogs))
     }

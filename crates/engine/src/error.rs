@@ -1,5 +1,7 @@
 //! Errors of DataFusion, Arrow, Parquet, delta-rs and the object store as core's error.
 
+mod message;
+
 use arrow_schema::ArrowError;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -9,6 +11,8 @@ use deltalake::parquet::errors::ParquetError;
 use lakeport_base::Sqlstate;
 use lakeport_base::nearest::nearest;
 use lakeport_core::Error;
+
+use self::message::tidy;
 
 /// The error of planning or running a query.
 pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
@@ -23,8 +27,8 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::IoError(inner) => from_io(inner),
         DataFusionError::SQL(inner, _) => from_parser(*inner),
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
-        DataFusionError::NotImplemented(message) => from_unsupported(&message),
-        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
+        DataFusionError::NotImplemented(message) => message::of_unsupported(&message),
+        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => message::of_planning(&message),
         DataFusionError::Execution(message) => from_execution_text(&message),
         DataFusionError::ResourcesExhausted(message) => {
             Error::new(Sqlstate::OUT_OF_MEMORY, "out of memory").with_detail(tidy(&message))
@@ -41,9 +45,9 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => {
             from_arrow_text(inner).unwrap_or_else(|| Error::internal(inner.to_string()))
         }
-        DataFusionError::Plan(message) => from_plan_text(message),
+        DataFusionError::Plan(message) => message::of_planning(message),
         DataFusionError::Execution(message) => from_execution_text(message),
-        DataFusionError::NotImplemented(message) => Error::unsupported(tidy(message)),
+        DataFusionError::NotImplemented(message) => message::of_unsupported(message),
         DataFusionError::ResourcesExhausted(message) => {
             Error::new(Sqlstate::OUT_OF_MEMORY, "out of memory").with_detail(tidy(message))
         }
@@ -79,7 +83,7 @@ fn from_arrow_text(error: &ArrowError) -> Option<Error> {
         ArrowError::ArithmeticOverflow(message) => out_of_range(message),
         ArrowError::CastError(message) | ArrowError::ParseError(message) => from_cast_text(message),
         ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => from_execution_text(message),
-        ArrowError::NotYetImplemented(message) => Error::unsupported(tidy(message)),
+        ArrowError::NotYetImplemented(message) => message::of_unsupported(message),
         _ => return None,
     })
 }
@@ -193,6 +197,12 @@ fn from_schema(error: &SchemaError) -> Error {
 }
 
 fn undefined_column(column: &Column, valid: &[Column]) -> Error {
+    if let Some(relation) = &column.relation
+        && !valid.iter().any(|valid| valid.relation.as_ref().is_some_and(|known| known.table() == relation.table()))
+    {
+        let message = format!("missing FROM-clause entry for table {:?}", relation.table());
+        return Error::new(Sqlstate::UNDEFINED_TABLE, message);
+    }
     let name = match &column.relation {
         Some(relation) => format!("{}.{}", relation.table(), column.name),
         None => format!("{:?}", column.name),
@@ -201,42 +211,6 @@ fn undefined_column(column: &Column, valid: &[Column]) -> Error {
         .filter(|near| *near != column.name)
         .map(|near| format!("did you mean {near:?}?"));
     Error::new(Sqlstate::UNDEFINED_COLUMN, format!("column {name} does not exist")).with_hint_opt(hint)
-}
-
-/// Planning errors carry their kind in the text only.
-fn from_plan_text(message: &str) -> Error {
-    let message = tidy(message);
-    let lower = message.to_ascii_lowercase();
-    if let Some(rest) = message.strip_prefix("invalid function '") {
-        let (name, hint) = rest.split_once('\'').unwrap_or((rest, ""));
-        let near = hint.split('\'').nth(1).map(|near| format!("did you mean {near}()?"));
-        return Error::new(Sqlstate::UNDEFINED_FUNCTION, format!("unknown function: {name}()")).with_hint_opt(near);
-    }
-    let code = if lower.contains("does not support zero arguments")
-        || lower.contains("no function matches")
-        || lower.contains("failed to coerce arguments")
-        || lower.contains("function signature")
-    {
-        Sqlstate::UNDEFINED_FUNCTION
-    } else if lower.contains("table") && lower.contains("not found") {
-        Sqlstate::UNDEFINED_TABLE
-    } else if lower.contains("placeholder") {
-        Sqlstate::UNDEFINED_PARAMETER
-    } else if lower.contains("group by") || lower.contains("aggregate") {
-        Sqlstate::GROUPING_ERROR
-    } else if ["coerc", "type", "cast", "cannot infer common"].iter().any(|word| lower.contains(word)) {
-        Sqlstate::DATATYPE_MISMATCH
-    } else {
-        Sqlstate::SYNTAX_ERROR
-    };
-    Error::new(code, message)
-}
-
-fn from_unsupported(message: &str) -> Error {
-    match tidy(message).strip_prefix("unsupported SQL type ") {
-        Some(name) => Error::new(Sqlstate::UNDEFINED_OBJECT, format!("type {name:?} does not exist")),
-        None => Error::unsupported(tidy(message)),
-    }
 }
 
 fn from_execution_text(message: &str) -> Error {
@@ -254,40 +228,14 @@ fn from_execution_text(message: &str) -> Error {
 
 fn from_cast_text(message: &str) -> Error {
     let lower = message.to_ascii_lowercase();
-    if lower.contains("overflow") || lower.contains("too large") || lower.contains("can't cast value") {
+    let beyond = ["overflow", "too large", "can't cast value", "out of range"];
+    if beyond.iter().any(|words| lower.contains(words)) {
         return out_of_range(message);
     }
     Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, tidy(message))
 }
 
 fn out_of_range(message: &str) -> Error {
-    Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range").with_detail(tidy(message))
-}
-
-/// DataFusion's message without its prefixes, its back trace and its full stop, starting in lower case.
-fn tidy(message: &str) -> String {
-    const PREFIXES: &[&str] = &[
-        "Error during planning: ",
-        "Execution error: ",
-        "Arrow error: ",
-        "Cast error: ",
-        "Parser error: ",
-        "Compute error: ",
-        "Invalid argument error: ",
-        "This feature is not implemented: ",
-        "Resources exhausted: ",
-        "sql parser error: ",
-    ];
-    let mut text = message.split("\n\nbacktrace:").next().unwrap_or(message).trim();
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
-        text = rest;
-    }
-    let text = text.trim_end_matches('.');
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) if chars.clone().next().is_some_and(char::is_lowercase) => {
-            first.to_lowercase().collect::<String>() + chars.as_str()
-        }
-        _ => text.to_string(),
-    }
+    let text = if message.contains("Int") { "integer out of range" } else { "value out of range" };
+    Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, text).with_source(message.to_string())
 }

@@ -1,6 +1,8 @@
 //! SQL functions under PostgreSQL's names: those that DataFusion lacks and those that it defines differently.
 
+mod aggregate;
 mod answered;
+mod arithmetic;
 mod array_literals;
 mod calendar;
 mod catalog;
@@ -10,8 +12,11 @@ mod format;
 mod interval_text;
 mod json;
 mod json_build;
+mod json_edit;
 mod json_lists;
 mod json_operators;
+mod numeric;
+mod rounding;
 mod scalar;
 mod session;
 mod single_value;
@@ -32,11 +37,13 @@ use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
 
+use self::arithmetic::CheckedArithmetic;
 pub(crate) use self::calendar::Span;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
@@ -47,17 +54,30 @@ pub(crate) use self::time_series::TIME_SERIES;
 
 /// Adds the functions that answer the same in every session.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    add(
-        state,
-        [catalog::functions(), json::functions(), json_lists::functions(), text::functions()].into_iter().flatten(),
-    )?;
+    let own = [
+        catalog::functions(),
+        json::functions(),
+        json_edit::functions(),
+        json_lists::functions(),
+        numeric::functions(),
+        rounding::functions(),
+        text::functions(),
+    ];
+    add(state, own.into_iter().flatten())?;
     state.register_udf(Arc::new(sleep::function()))?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;
     }
     state.register_udf(Arc::new(quote_ident_udf::create_parse_ident_udf()))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(single_value::SingleValue::new())))?;
-    state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))
+    let sum = Arc::new(AggregateUDF::new_from_impl(aggregate::WideSum::new()));
+    state.register_udaf(Arc::clone(&sum))?;
+    state.register_expr_planner(Arc::new(aggregate::Averages::new(sum)))?;
+    state.register_expr_planner(Arc::new(numeric::NumericDivision::new()))?;
+    state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))?;
+    // After the coercion of types.
+    state.add_analyzer_rule(Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(CheckedArithmetic::new())])));
+    Ok(())
 }
 
 /// Adds the functions whose answers depend on where clocks are read.

@@ -77,7 +77,7 @@ impl DataFusionEngine {
     /// A spill folder that cannot be used.
     pub fn new(options: EngineOptions, env: Env) -> Result<DataFusionEngine> {
         Ok(DataFusionEngine {
-            sessions: Arc::new(Sessions::new(&options)?),
+            sessions: Arc::new(Sessions::new(&options, env.clone())?),
             transactions: Transactions::default(),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),

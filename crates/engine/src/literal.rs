@@ -7,14 +7,14 @@ use lakeport_core::rows::sql_type;
 use lakeport_core::value::{ColumnBuilder, Zone, decimal_of_text, format_value};
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{
-    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::functions::Span;
-use crate::params::is_free_numeric;
+use crate::params::{is_free_numeric, placeholder};
 use crate::types::column_type;
 
 /// Applies the readings to a whole statement.
@@ -52,6 +52,13 @@ impl VisitorMut for Readings {
         }
         let (literal, data_type) = match expr {
             Expr::Cast { expr: inner, data_type, .. } => (inner, data_type.clone()),
+            Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+                return finish(number(&digits.replace('_', "")), expr);
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand } if is_least_integer(operand) => {
+                let least = Value::Number(i64::MIN.to_string(), false);
+                return finish(Ok(Some(Expr::Value(least.with_empty_span()))), expr);
+            }
             Expr::TypedString(typed) => {
                 let Some(text) = literal_text(&typed.value) else { return ControlFlow::Continue(()) };
                 return finish(cast_literal(&text, &typed.data_type.clone()), expr);
@@ -64,6 +71,13 @@ impl VisitorMut for Readings {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Cast { expr: operand, data_type, .. } = expr
+            && is_free_numeric(data_type)
+            && !matches!(operand.as_ref(), Expr::Value(_))
+            && placeholder(operand).is_none()
+        {
+            return finish(parsed(&format!("\"numeric\"({operand})")).map(Some), expr);
+        }
         // An empty array has no length in PostgreSQL.
         if let Expr::Function(function) = expr
             && function.name.to_string().eq_ignore_ascii_case("array_length")
@@ -136,6 +150,25 @@ fn moment_named(text: &str, ty: &SqlType) -> Option<String> {
         _ => return None,
     };
     matches!(ty, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz).then(|| format!("CAST({moment} AS {ty})"))
+}
+
+/// The digits of 9223372036854775808, which is an INT8 only after a minus.
+fn is_least_integer(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            digits.parse() == Ok(i64::MIN.unsigned_abs())
+        }
+        _ => false,
+    }
+}
+
+/// A number with an exponent or beyond INT8: a NUMERIC with all its digits, or a float where those are too many.
+fn number(digits: &str) -> Result<Option<Expr>> {
+    if !digits.contains(['e', 'E']) && (digits.contains('.') || digits.parse::<i64>().is_ok()) {
+        return Ok(None);
+    }
+    let ty = decimal_of_text(digits).unwrap_or(SqlType::Float8);
+    typed_literal(digits, &ty, Zone::UTC).map(Some)
 }
 
 /// The literal as a value of a type; `zone` is that of a TIMESTAMPTZ whose text names none.

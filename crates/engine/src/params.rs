@@ -15,6 +15,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::error::from_datafusion;
+use crate::rewrite::align;
 use crate::types::column_type;
 
 /// Highest parameter number a statement may use; the protocol counts them in 16 bits.
@@ -51,6 +52,7 @@ impl Params {
             params.types.insert(number, settled(declared, placed));
         }
         let _ = VisitMut::visit(query, &mut Typer { params: &params });
+        align(query);
         Ok(params)
     }
 

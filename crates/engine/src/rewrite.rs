@@ -5,8 +5,10 @@ mod catalog;
 mod correlation;
 mod json_set;
 mod sets;
+mod spelling;
 mod subquery;
 mod time;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,9 @@ use sqlparser::ast::{
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
+
+pub(crate) use self::spelling::respell;
+pub(crate) use self::values::align;
 
 /// Makes calls of the functions that SQL writes without parentheses and the parser takes for columns.
 pub(crate) fn call_keywords(statement: &mut ast::Statement) {

@@ -16,7 +16,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use crate::context::NESTING_DEPTH;
 use crate::error::from_datafusion;
 use crate::literal;
-use crate::rewrite::{call_keywords, rewrite};
+use crate::rewrite::{call_keywords, respell, rewrite};
 use crate::types::column_type;
 
 /// Marks a column name as made unique; what follows is not shown to clients.
@@ -66,6 +66,7 @@ fn rewritten(statement: Statement) -> Result<Statement> {
             if let ast::Statement::Query(query) = &mut inner {
                 name_beside_wildcard(query);
             }
+            respell(&mut inner)?;
             literal::rewrite(&mut inner)?;
             rewrite(&mut inner);
             Statement::Statement(Box::new(inner))

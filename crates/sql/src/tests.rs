@@ -145,7 +145,18 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("TABLE \"T\"", "SELECT * FROM \"T\""),
     ("(SELECT 1) UNION ALL (SELECT 2)", "(SELECT 1) UNION ALL (SELECT 2)"),
     ("EXPLAIN (ANALYZE, VERBOSE off) SELECT 1", "EXPLAIN ANALYZE SELECT 1"),
-    ("EXPLAIN VERBOSE TABLE t", "EXPLAIN VERBOSE SELECT * FROM t"),
+    ("EXPLAIN VERBOSE TABLE t", "EXPLAIN SELECT * FROM t"),
+    ("EXPLAIN (COSTS OFF, FORMAT TEXT) SELECT 1", "EXPLAIN SELECT 1"),
+    (
+        "EXPLAIN UPDATE t AS x SET a = b + 1 FROM u WHERE x.k = u.k",
+        "EXPLAIN SELECT b + 1 FROM t AS x, u WHERE x.k = u.k",
+    ),
+    ("EXPLAIN DELETE FROM t WHERE a > 1", "EXPLAIN SELECT 1 FROM t WHERE a > 1"),
+    ("EXPLAIN INSERT INTO t SELECT a FROM u", "EXPLAIN SELECT a FROM u"),
+    (
+        "WITH x (k) AS (SELECT 1), y AS (SELECT k FROM x) DELETE FROM t WHERE k IN (SELECT k FROM y)",
+        "DELETE FROM t WHERE k IN (SELECT k FROM (SELECT k FROM (SELECT 1) x (k)) y)",
+    ),
     (
         "COPY t (a,b) FROM STDIN WITH (FORMAT csv, HEADER true, DELIMITER ',', NULL '')",
         "COPY t (a, b) FROM STDIN WITH (FORMAT csv, DELIMITER ',', NULL '', HEADER true, QUOTE '\"', ESCAPE '\"')",
@@ -279,7 +290,7 @@ fn what_is_not_supported_says_so() {
             "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
             "a statement that writes inside a query is not supported",
         ),
-        ("WITH x AS (SELECT 1) DELETE FROM t", "WITH before UPDATE or DELETE is not supported"),
+        ("WITH RECURSIVE x AS (SELECT 1) DELETE FROM t", "WITH RECURSIVE before UPDATE or DELETE is not supported"),
         ("INSERT OVERWRITE t SELECT 1", "this form of INSERT is not supported"),
         (
             "INSERT INTO t VALUES (1) RETURNING (SELECT a FROM u)",

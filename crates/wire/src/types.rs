@@ -49,6 +49,7 @@ fn width(ty: &SqlType) -> i16 {
 fn modifier(ty: &SqlType) -> i32 {
     match ty {
         SqlType::Varchar(length) => i32::try_from(*length).map_or(-1, |length| length.saturating_add(MODIFIER_HEADER)),
+        SqlType::Decimal(..) if ty.has_free_scale() => -1,
         SqlType::Decimal(precision, scale) => (i32::from(*precision) << 16 | i32::from(*scale)) + MODIFIER_HEADER,
         SqlType::Array(element) => modifier(element),
         _ => -1,

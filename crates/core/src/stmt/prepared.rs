@@ -45,18 +45,19 @@ async fn arguments(cx: &Cx<'_>, prepared: &Prepared, texts: &[String]) -> Result
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    let select =
-        texts.iter().enumerate().map(|(index, text)| format!("({text}) AS p{index}")).collect::<Vec<_>>().join(", ");
+    let typed = texts.iter().zip(&described.params).enumerate();
+    let value = |(index, (text, ty)): (usize, (&String, &SqlType))| {
+        // A cast to VARCHAR(n) would cut what is too long for the column that the argument goes to.
+        let ty = if matches!(ty, SqlType::Varchar(_)) { &SqlType::Text } else { ty };
+        format!("CAST(({text}) AS {ty}) AS p{index}")
+    };
+    let values: Vec<_> = typed.map(value).collect();
     let context = cx.query_context(None, Default::default());
-    let rows = cx.server.config.engine.query(&context, &format!("SELECT {select}"), &[]).await?;
+    let select = format!("SELECT {}", values.join(", "));
+    let rows = cx.server.config.engine.query(&context, &select, &[]).await?;
     let batches: Vec<_> = rows.batches.try_collect().await?;
     let row = batches.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| Error::internal("SELECT gave no row"))?;
-    let cast = |(array, ty): (&ArrayRef, &SqlType)| {
-        arrow_cast::cast(array, &crate::rows::arrow_type(ty)).map_err(|error| {
-            Error::new(Sqlstate::DATATYPE_MISMATCH, format!("argument is not of type {ty}")).with_source(error)
-        })
-    };
-    row.columns().iter().zip(&described.params).map(cast).collect()
+    Ok(row.columns().to_vec())
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Execute) -> Result<Description> {

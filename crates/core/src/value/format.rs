@@ -40,7 +40,9 @@ enum Values {
     Float8(PrimitiveArray<Float64Type>),
     Decimal {
         values: PrimitiveArray<Decimal128Type>,
-        scale: usize,
+        scale: u32,
+        /// Zeros at the end are not shown.
+        free: bool,
     },
     Text(StringArray),
     LargeText(LargeStringArray),
@@ -97,7 +99,11 @@ impl TextColumn {
             Values::Unsigned(values) => write_integer(values.value(row), out),
             Values::Float4(values) => write_float4(values.value(row), out),
             Values::Float8(values) => write_float8(values.value(row), out),
-            Values::Decimal { values, scale } => write_decimal(values.value(row), *scale, out),
+            Values::Decimal { values, scale, free: false } => write_decimal(values.value(row), *scale, out),
+            Values::Decimal { values, scale, free: true } => {
+                let (units, scale) = without_zeros(values.value(row), *scale);
+                write_decimal(units, scale, out)
+            }
             Values::Text(values) => out.write_str(values.value(row)),
             Values::LargeText(values) => out.write_str(values.value(row)),
             Values::TextView(values) => out.write_str(values.value(row)),
@@ -203,9 +209,11 @@ impl Values {
             DataType::UInt64 => Values::Unsigned(array.as_primitive().clone()),
             DataType::Float32 => Values::Float4(array.as_primitive().clone()),
             DataType::Float64 => Values::Float8(array.as_primitive().clone()),
-            DataType::Decimal128(_, scale) if *scale >= 0 => {
-                Values::Decimal { values: array.as_primitive().clone(), scale: *scale as usize }
-            }
+            DataType::Decimal128(precision, scale @ 0..) => Values::Decimal {
+                values: array.as_primitive().clone(),
+                scale: u32::from(scale.unsigned_abs()),
+                free: SqlType::Decimal(*precision, scale.unsigned_abs()).has_free_scale(),
+            },
             DataType::Utf8 => Values::Text(array.as_string().clone()),
             DataType::LargeUtf8 => Values::LargeText(array.as_string().clone()),
             DataType::Utf8View => Values::TextView(array.as_string_view().clone()),
@@ -285,21 +293,31 @@ fn write_extreme(value: f64, scientific: fmt::Arguments<'_>, out: &mut impl Writ
     }
 }
 
-fn write_decimal(value: i128, scale: usize, out: &mut impl Write) -> fmt::Result {
+/// A decimal in larger units, so that its last digit behind the point is not 0.
+pub fn without_zeros(mut units: i128, mut scale: u32) -> (i128, u32) {
+    while scale > 0 && units % 10 == 0 {
+        units /= 10;
+        scale -= 1;
+    }
+    (units, scale)
+}
+
+fn write_decimal(value: i128, scale: u32, out: &mut impl Write) -> fmt::Result {
     if value < 0 {
         out.write_char('-')?;
     }
     let units = value.unsigned_abs();
     // Division of 128 bits is many times slower than of 64.
-    match (u64::try_from(units), u32::try_from(scale)) {
-        (_, Ok(0)) => write!(out, "{units}"),
-        (Ok(units), Ok(digits)) if digits < 20 => {
-            let one = 10u64.pow(digits);
-            write!(out, "{}.{:0scale$}", units / one, units % one)
+    let width = scale as usize;
+    match u64::try_from(units) {
+        _ if scale == 0 => write!(out, "{units}"),
+        Ok(units) if scale < 20 => {
+            let one = 10u64.pow(scale);
+            write!(out, "{}.{:0width$}", units / one, units % one)
         }
         _ => {
-            let one = 10u128.pow(scale.min(38) as u32);
-            write!(out, "{}.{:0scale$}", units / one, units % one)
+            let one = 10u128.pow(scale.min(38));
+            write!(out, "{}.{:0width$}", units / one, units % one)
         }
     }
 }

@@ -12,7 +12,7 @@ use super::ValueError;
 ///
 /// # Errors
 /// 54001: arrays and objects nested too deeply.
-pub(super) fn canonical(text: &str) -> Result<String, ValueError> {
+pub fn canonical(text: &str) -> Result<String, ValueError> {
     let mut out = String::with_capacity(text.len() + 8);
     Reader { text, at: 0, depth: 0 }.value(&mut out)?;
     Ok(out)

@@ -22,7 +22,8 @@ use std::fmt;
 use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
-pub use format::{TextColumn, format_value};
+pub use format::{TextColumn, format_value, without_zeros};
+pub use json::canonical as json_text;
 pub use zone::Zone;
 
 /// Longest part of a refused value that an error message repeats, in characters.

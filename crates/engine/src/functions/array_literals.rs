@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions_nested::array_has::{array_has_all, array_has_any};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr};
 use lakeport_core::rows::sql_type;
@@ -12,7 +13,7 @@ use sqlparser::ast::BinaryOperator;
 
 use super::scalar::failed;
 
-/// Reads a text literal that an array is compared with as an array of the same type.
+/// Reads a text literal that an array is compared with as an array of the same type, and plans `&&`.
 #[derive(Debug)]
 pub(super) struct ArrayLiterals {
     /// Of TIMESTAMPTZ that name none.
@@ -21,9 +22,12 @@ pub(super) struct ArrayLiterals {
 
 impl ExprPlanner for ArrayLiterals {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let operator = match &expr.op {
-            BinaryOperator::Eq => Operator::Eq,
-            BinaryOperator::NotEq => Operator::NotEq,
+        let plan: fn(Expr, Expr) -> Expr = match &expr.op {
+            BinaryOperator::Eq => |left, right| binary_expr(left, Operator::Eq, right),
+            BinaryOperator::NotEq => |left, right| binary_expr(left, Operator::NotEq, right),
+            BinaryOperator::PGOverlap => array_has_any,
+            BinaryOperator::AtArrow => array_has_all,
+            BinaryOperator::ArrowAt => |left, right| array_has_all(right, left),
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let (left, right) = match (
@@ -32,10 +36,17 @@ impl ExprPlanner for ArrayLiterals {
         ) {
             (Some(left), _) => (left, expr.right),
             (_, Some(right)) => (expr.left, right),
+            (None, None) if expr.op == BinaryOperator::PGOverlap && is_array(&expr.left, schema) => {
+                (expr.left, expr.right)
+            }
             (None, None) => return Ok(PlannerResult::Original(expr)),
         };
-        Ok(PlannerResult::Planned(binary_expr(left, operator, right)))
+        Ok(PlannerResult::Planned(plan(left, right)))
     }
+}
+
+fn is_array(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|ty| matches!(ty, DataType::List(_)))
 }
 
 impl ArrayLiterals {

@@ -1,4 +1,4 @@
-//! Functions that read JSONB. Documents are text; what they answer is compact.
+//! Functions that read JSONB. Documents are text.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::TypeSignature;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::Error;
-use lakeport_core::value::ColumnBuilder;
+use lakeport_core::value::{ColumnBuilder, json_text};
 use serde_json::Value;
 
 use super::scalar::{Call, Scalar, failed};
@@ -21,6 +21,8 @@ pub(super) const GET_PATH: &str = "jsonb_get_path";
 pub(super) const GET_PATH_TEXT: &str = "jsonb_get_path_text";
 pub(super) const CONTAINS: &str = "jsonb_contains";
 pub(super) const EXISTS: &str = "jsonb_exists";
+pub(super) const EXISTS_ANY: &str = "jsonb_exists_any";
+pub(super) const EXISTS_ALL: &str = "jsonb_exists_all";
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
@@ -35,13 +37,20 @@ pub(super) fn functions() -> Vec<Scalar> {
             .with_aliases(&["json_typeof"]),
         Scalar::of_texts("jsonb_pretty", 1, SqlType::Text, |texts| Ok(Some(format!("{:#}", parsed(texts[0])?)))),
         Scalar::of_texts("jsonb_strip_nulls", 1, SqlType::Jsonb, |texts| {
-            Ok(Some(without_nulls(parsed(texts[0])?).to_string()))
+            text(&without_nulls(parsed(texts[0])?)).map(Some)
         })
         .with_aliases(&["json_strip_nulls"]),
         array_length(),
         test(CONTAINS, |document, other| Ok(contains(&parsed(document)?, &parsed(other)?))),
         test(EXISTS, |document, key| Ok(exists(&parsed(document)?, key))),
+        exists_of(EXISTS_ANY, |keys, document| keys.iter().any(|key| exists(document, key))),
+        exists_of(EXISTS_ALL, |keys, document| keys.iter().all(|key| exists(document, key))),
     ]
+}
+
+/// The text of a document as columns hold it, so that equal documents have equal texts.
+pub(super) fn text(value: &Value) -> Result<String> {
+    json_text(&value.to_string()).map_err(|error| failed(error.into()))
 }
 
 /// The document of a text.
@@ -53,12 +62,12 @@ pub(super) fn parsed(text: &str) -> Result<Value> {
 }
 
 /// A member's text: strings without quotes, JSON null as NULL.
-fn shown(value: &Value, returns: &SqlType) -> Option<String> {
+fn shown(value: &Value, returns: &SqlType) -> Result<Option<String>> {
     match (value, returns) {
-        (value, SqlType::Jsonb) => Some(value.to_string()),
-        (Value::Null, _) => None,
-        (Value::String(text), _) => Some(text.clone()),
-        (value, _) => Some(value.to_string()),
+        (value, SqlType::Jsonb) => text(value).map(Some),
+        (Value::Null, _) => Ok(None),
+        (Value::String(text), _) => Ok(Some(text.clone())),
+        (value, _) => text(value).map(Some),
     }
 }
 
@@ -93,7 +102,7 @@ fn getter(name: &'static str, returns: SqlType) -> Scalar {
                 DataType::Int64 => item(&document, as_int64_array(keys)?.value(row)),
                 _ => document.get(as_string_array(keys)?.value(row)),
             };
-            Ok(found.and_then(|value| shown(value, &shown_as)))
+            found.map_or(Ok(None), |value| shown(value, &shown_as))
         })
     };
     Scalar::of_any(name, &[2], returns, body).with_signature(signature)
@@ -112,13 +121,13 @@ fn path_getter(name: &'static str, returns: SqlType) -> Scalar {
             }
             let keys = paths.value(row);
             let found = follow(documents.value(row), as_string_array(&keys)?.iter())?;
-            Ok(found.and_then(|value| shown(&value, &shown_as)))
+            found.map_or(Ok(None), |value| shown(&value, &shown_as))
         })
     })
 }
 
 /// Paths as lists of texts; a text such as `{a,b}` is read as one.
-fn paths(column: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn paths(column: &ArrayRef) -> Result<ArrayRef> {
     let ty = SqlType::Array(Box::new(SqlType::Text));
     if matches!(column.data_type(), DataType::List(_)) {
         return Ok(arrow_cast::cast(column, &lakeport_core::rows::arrow_type(&ty))?);
@@ -144,7 +153,7 @@ fn path_arguments_getter(name: &'static str, returns: SqlType) -> Scalar {
                 return Ok(None);
             }
             let keys = keys.iter().map(|keys| keys.is_valid(row).then(|| keys.value(row)));
-            Ok(follow(documents.value(row), keys)?.and_then(|value| shown(&value, &shown_as)))
+            follow(documents.value(row), keys)?.map_or(Ok(None), |value| shown(&value, &shown_as))
         })
     };
     Scalar::of_any(name, &[1], returns, body).with_signature(TypeSignature::VariadicAny)
@@ -198,6 +207,24 @@ fn length(document: &str) -> Result<i32> {
         Value::Array(items) => i32::try_from(items.len()).map_err(|error| DataFusionError::External(error.into())),
         other => Err(failed(Error::invalid(format!("cannot get array length of a {}", kind(&other))))),
     }
+}
+
+/// `?|` and `?&`: whether some or all texts of an array exist in a document.
+fn exists_of(name: &'static str, found: fn(&[&str], &Value) -> bool) -> Scalar {
+    Scalar::of_any(name, &[2], SqlType::Bool, move |call| {
+        let documents = call.texts(0)?;
+        let keys = paths(call.column(1))?;
+        let keys = as_list_array(&keys)?;
+        let tested = (0..call.rows).map(|row| {
+            if documents.is_null(row) || keys.is_null(row) {
+                return Ok(None);
+            }
+            let keys = keys.value(row);
+            let keys: Vec<&str> = as_string_array(&keys)?.iter().flatten().collect();
+            Ok(Some(found(&keys, &parsed(documents.value(row))?)))
+        });
+        Ok(Arc::new(tested.collect::<Result<BooleanArray>>()?))
+    })
 }
 
 /// A function from two texts to a truth value; NULL when an argument is.

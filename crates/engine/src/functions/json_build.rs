@@ -10,7 +10,7 @@ use lakeport_core::rows::sql_type;
 use lakeport_core::value::{TextColumn, Zone};
 use serde_json::{Map, Value};
 
-use super::json::parsed;
+use super::json::{parsed, text};
 use super::scalar::{Call, Scalar, failed};
 
 /// Every function of this file; TIMESTAMPTZ shows as clocks of the zone do.
@@ -40,7 +40,7 @@ fn to_jsonb(zone: Zone) -> Scalar {
     let body = move |call: &Call<'_>| {
         call.each_row(|row| match call.column(0).is_null(row) {
             true => Ok(None),
-            false => argument(call, 0, row, zone).map(|value| Some(value.to_string())),
+            false => argument(call, 0, row, zone).and_then(|value| text(&value)).map(Some),
         })
     };
     Scalar::of_any("to_jsonb", &[1], SqlType::Jsonb, body).with_aliases(&["to_json"])
@@ -50,7 +50,7 @@ fn build_array(zone: Zone) -> Scalar {
     let body = move |call: &Call<'_>| {
         call.each_row(|row| {
             let items = (0..call.columns().len()).map(|index| argument(call, index, row, zone));
-            Ok(Some(Value::Array(items.collect::<Result<_>>()?).to_string()))
+            text(&Value::Array(items.collect::<Result<_>>()?)).map(Some)
         })
     };
     Scalar::of_any("jsonb_build_array", &[0], SqlType::Jsonb, body).with_aliases(&["json_build_array"]).variadic()
@@ -66,7 +66,7 @@ fn build_object(zone: Zone) -> Scalar {
             for index in (0..call.columns().len()).step_by(2) {
                 members.insert(name(call, index, row, zone)?, argument(call, index + 1, row, zone)?);
             }
-            Ok(Some(Value::Object(members).to_string()))
+            text(&Value::Object(members)).map(Some)
         })
     };
     Scalar::of_any("jsonb_build_object", &[0], SqlType::Jsonb, body).with_aliases(&["json_build_object"]).variadic()

@@ -6,6 +6,7 @@ use arrow_array::Array;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use lakeport_base::SqlType;
 use lakeport_core::Error;
+use lakeport_core::value::json_text;
 use serde_json::Value;
 
 use super::json::parsed;
@@ -23,10 +24,10 @@ pub(crate) const JSON_SETS: &[(&str, &[(&str, &str)])] = &[
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
     vec![
-        list("jsonb_elements", |document| Ok(elements(document)?.iter().map(document_text).collect())),
+        list("jsonb_elements", |document| elements(document)?.iter().map(document_text).collect()),
         list("jsonb_elements_text", |document| Ok(elements(document)?.iter().map(plain_text).collect())),
         list("jsonb_keys", |document| Ok(members(document)?.keys().cloned().map(Some).collect())),
-        list("jsonb_values", |document| Ok(members(document)?.values().map(document_text).collect())),
+        list("jsonb_values", |document| members(document)?.values().map(document_text).collect()),
         list("jsonb_values_text", |document| Ok(members(document)?.values().map(plain_text).collect())),
     ]
 }
@@ -46,8 +47,8 @@ fn list(name: &'static str, parts: fn(&Value) -> Parts) -> Scalar {
     })
 }
 
-fn document_text(value: &Value) -> Option<String> {
-    Some(value.to_string())
+fn document_text(value: &Value) -> lakeport_core::Result<Option<String>> {
+    Ok(Some(json_text(&value.to_string())?))
 }
 
 /// Strings without quotes, null as NULL.

@@ -10,9 +10,9 @@ use lakeport_base::SqlType;
 use lakeport_core::rows::sql_type;
 use sqlparser::ast::BinaryOperator;
 
-use super::json;
+use super::{json, json_edit};
 
-/// Plans `->`, `->>`, `#>`, `#>>`, `@>`, `<@` and `?` on texts.
+/// Plans the operators of documents and of texts that stand for them.
 #[derive(Debug)]
 pub(super) struct JsonOperators {
     functions: Vec<Arc<ScalarUDF>>,
@@ -20,7 +20,8 @@ pub(super) struct JsonOperators {
 
 impl JsonOperators {
     pub fn new() -> JsonOperators {
-        JsonOperators { functions: json::functions().into_iter().map(|function| Arc::new(function.into())).collect() }
+        let functions = json::functions().into_iter().chain(json_edit::functions());
+        JsonOperators { functions: functions.map(|function| Arc::new(function.into())).collect() }
     }
 
     fn call(&self, name: &str, args: Vec<Expr>) -> Option<Expr> {
@@ -38,6 +39,13 @@ impl ExprPlanner for JsonOperators {
             BinaryOperator::HashLongArrow => json::GET_PATH_TEXT,
             BinaryOperator::AtArrow | BinaryOperator::ArrowAt => json::CONTAINS,
             BinaryOperator::Question => json::EXISTS,
+            BinaryOperator::QuestionPipe => json::EXISTS_ANY,
+            BinaryOperator::QuestionAnd => json::EXISTS_ALL,
+            BinaryOperator::HashMinus => json_edit::DELETE_PATH,
+            BinaryOperator::Minus if is_document(&expr.left, schema) => json_edit::DELETE,
+            BinaryOperator::StringConcat if is_document(&expr.left, schema) || is_document(&expr.right, schema) => {
+                json_edit::CONCAT
+            }
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let reversed = expr.op == BinaryOperator::ArrowAt;
@@ -53,4 +61,9 @@ impl ExprPlanner for JsonOperators {
         };
         Ok(self.call(name, args).map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
+}
+
+/// Whether an expression is JSONB and not a text that may be meant so.
+fn is_document(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| sql_type(&field) == SqlType::Jsonb)
 }

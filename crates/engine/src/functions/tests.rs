@@ -118,7 +118,7 @@ async fn names_types() {
         ("1", "bigint"),
         ("1::int4", "integer"),
         ("'x'::text", "text"),
-        ("'x'::varchar(3)", "text"),
+        ("'x'::varchar(3)", "character varying"),
         ("true", "boolean"),
         ("1.5::float8", "double precision"),
         ("1.5::decimal(4,2)", "numeric"),
@@ -162,13 +162,14 @@ async fn makes_texts() {
     fails("format('%s')", "22023").await;
     fails("format('%x', 1)", "22023").await;
     answers("array_to_string(ARRAY[1, 2], '-')", "1-2").await;
+    answers("similar_to_escape('a%_\\%.[b_]')", "^(?:a.*.\\%\\.[b_])$").await;
 }
 
 #[tokio::test]
 async fn reads_documents() {
     const DOCUMENT: &str = r#"'{"a": {"b": [10, "x", null]}, "s": "it", "n": null}'"#;
     let readings = [
-        ("->'a'", r#"{"b":[10,"x",null]}"#),
+        ("->'a'", r#"{"b": [10, "x", null]}"#),
         ("->'a'->'b'->0", "10"),
         ("->'a'->'b'->> -2", "x"),
         ("->'s'", "\"it\""),
@@ -188,7 +189,7 @@ async fn reads_documents() {
     answers(&format!("jsonb_extract_path_text({DOCUMENT}, 'a', 'b', '0')"), "10").await;
     answers("jsonb_typeof('[1]')", "array").await;
     answers("jsonb_array_length('[1,2]')", "2").await;
-    answers("jsonb_strip_nulls('{\"a\":null,\"b\":1}')", "{\"b\":1}").await;
+    answers("jsonb_strip_nulls('{\"a\":null,\"b\":1}')", "{\"b\": 1}").await;
     answers("'[1,2]'::jsonb <@ '[3,2,1]'::jsonb", "t").await;
     answers("NULL::jsonb->'a'", "NULL").await;
     fails("jsonb_array_length('{}')", "22023").await;
@@ -199,9 +200,9 @@ async fn reads_documents() {
 async fn builds_documents() {
     answers("to_jsonb('a\"b')", r#""a\"b""#).await;
     answers("to_jsonb(1.50::decimal(4,2))", "1.5").await;
-    answers("to_jsonb(ARRAY[1, NULL])", "[1,null]").await;
-    answers("jsonb_build_array(1, 'x', true, NULL)", r#"[1,"x",true,null]"#).await;
-    answers("jsonb_build_object('a', 1, 'b', '[1]'::jsonb->0)", r#"{"a":1,"b":1}"#).await;
+    answers("to_jsonb(ARRAY[1, NULL])", "[1, null]").await;
+    answers("jsonb_build_array(1, 'x', true, NULL)", r#"[1, "x", true, null]"#).await;
+    answers("jsonb_build_object('a', 1, 'b', '[1]'::jsonb->0)", r#"{"a": 1, "b": 1}"#).await;
     answers("jsonb_build_array()", "[]").await;
     answers("to_jsonb('2020-01-02 03:04:05'::timestamp)", r#""2020-01-02T03:04:05""#).await;
     fails("jsonb_build_object('a')", "22023").await;

@@ -21,6 +21,7 @@ pub(super) fn functions() -> Vec<Scalar> {
         quote_nullable(),
         gen_random_uuid(),
         Scalar::of_texts("like_escape", 2, SqlType::Text, |texts| like_escape(texts[0], texts[1]).map(Some)),
+        similar_to_escape(),
     ]
 }
 
@@ -49,6 +50,53 @@ fn quote_nullable() -> Scalar {
         let quoted = |row| if texts.is_valid(row) { quote_literal(texts.value(row)) } else { "NULL".to_string() };
         call.each_row(|row| Ok(Some(quoted(row))))
     })
+}
+
+/// `similar_to_escape(pattern [, escape])`: the regular expression of a pattern of SIMILAR TO.
+fn similar_to_escape() -> Scalar {
+    let body = |call: &Call<'_>| {
+        let patterns = call.texts(0)?;
+        let escapes = call.columns().get(1).map(|_| call.texts(1)).transpose()?;
+        call.each_row(|row| {
+            let escape = match &escapes {
+                Some(escapes) if escapes.is_null(row) => return Ok(None),
+                Some(escapes) => escapes.value(row).chars().next(),
+                None => Some('\\'),
+            };
+            Ok(patterns.is_valid(row).then(|| similar_pattern(patterns.value(row), escape)))
+        })
+    };
+    let arities = TypeSignature::OneOf(vec![TypeSignature::Any(1), TypeSignature::Any(2)]);
+    Scalar::of_any("similar_to_escape", &[1, 2], SqlType::Text, body).with_signature(arities)
+}
+
+/// `%` and `_` stand for any characters and any one; `|*+?(){}[]` mean what they do in regular expressions.
+fn similar_pattern(pattern: &str, escape: Option<char>) -> String {
+    let mut regex = String::from("^(?:");
+    let mut chars = pattern.chars();
+    let mut in_brackets = false;
+    while let Some(char) = chars.next() {
+        match char {
+            escaped if Some(escaped) == escape => {
+                if let Some(literal) = chars.next() {
+                    regex.push('\\');
+                    regex.push(literal);
+                }
+            }
+            '%' if !in_brackets => regex.push_str(".*"),
+            '_' if !in_brackets => regex.push('.'),
+            '.' | '^' | '$' | '\\' if !in_brackets => {
+                regex.push('\\');
+                regex.push(char);
+            }
+            other => {
+                in_brackets = (in_brackets || other == '[') && other != ']';
+                regex.push(other);
+            }
+        }
+    }
+    regex.push_str(")$");
+    regex
 }
 
 fn gen_random_uuid() -> Scalar {

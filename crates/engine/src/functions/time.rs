@@ -70,9 +70,11 @@ fn clock_timestamp() -> Scalar {
 /// The start of the statement as CockroachDB writes it: nanoseconds, and a counter that is always 0 here.
 fn cluster_logical_timestamp(now: i64) -> Scalar {
     const COUNTER_DIGITS: u8 = 10;
+    // With 38 it would be a DECIMAL without scale, whose zeros are not shown.
+    const DIGITS: u8 = 37;
     let scaled = i128::from(now) * MICRO_NANOS * 10_i128.pow(COUNTER_DIGITS.into());
-    let value = ScalarValue::Decimal128(Some(scaled), 38, COUNTER_DIGITS as i8);
-    Scalar::constant("cluster_logical_timestamp", &[0], SqlType::Decimal(38, COUNTER_DIGITS), value)
+    let value = ScalarValue::Decimal128(Some(scaled), DIGITS, COUNTER_DIGITS as i8);
+    Scalar::constant("cluster_logical_timestamp", &[0], SqlType::Decimal(DIGITS, COUNTER_DIGITS), value)
 }
 
 /// `to_timestamp(seconds)`: seconds since the epoch as a moment.

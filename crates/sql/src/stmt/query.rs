@@ -3,9 +3,11 @@
 mod breadth;
 mod bridge;
 mod dml;
+mod explain;
 mod print;
 mod refuse;
 mod rewrite;
+mod with;
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +17,12 @@ use sqlparser::ast;
 use sqlparser::tokenizer::Token;
 
 pub(super) use self::bridge::expression;
+pub(super) use self::explain::explain;
 use self::rewrite::Rewritten;
+use self::with::Queries;
 use super::Statement;
 use crate::cursor::{Cursor, Result, folded};
 use crate::error::SyntaxError;
-use crate::token::Lexeme;
 
 /// `SELECT`, `VALUES`, `WITH`, `TABLE`, `EXPLAIN [ANALYZE]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,16 +112,31 @@ pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
     }
 }
 
-/// A query, or `WITH ... INSERT`, which is an INSERT whose query has the WITH.
+/// A query, or a statement that writes after WITH. That of an INSERT goes to its query.
 fn classify_query(mut query: ast::Query, rewritten: Rewritten, start: usize) -> Result<Statement> {
-    let with = match query.body.as_mut() {
-        ast::SetExpr::Insert(_) => query.with.take(),
-        ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) => {
-            return Err(SyntaxError::unsupported("WITH before UPDATE or DELETE is not supported", start));
+    let with = match query.body.as_ref() {
+        ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) => {
+            breadth::check(&query, start)?;
+            query.with.take()
         }
         _ => return Ok(Statement::Query(Query::new(&query, rewritten, start)?)),
     };
     match *query.body {
+        ast::SetExpr::Update(ast::Statement::Update(mut update)) => {
+            let queries = Queries::of(with, start)?;
+            queries.put_into(&mut update.from);
+            queries.put_into(&mut update.assignments);
+            queries.put_into(&mut update.selection);
+            queries.put_into(&mut update.returning);
+            dml::update(update, &rewritten, start)
+        }
+        ast::SetExpr::Delete(ast::Statement::Delete(mut delete)) => {
+            let queries = Queries::of(with, start)?;
+            queries.put_into(&mut delete.using);
+            queries.put_into(&mut delete.selection);
+            queries.put_into(&mut delete.returning);
+            dml::delete(delete, &rewritten, start)
+        }
         ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => {
             match insert.source.as_mut() {
                 Some(source) if source.with.is_none() => source.with = with,
@@ -126,7 +144,7 @@ fn classify_query(mut query: ast::Query, rewritten: Rewritten, start: usize) -> 
             }
             dml::insert(insert, false, rewritten, start)
         }
-        _ => Err(SyntaxError::unsupported("WITH before INSERT of this form is not supported", start)),
+        _ => Err(SyntaxError::unsupported("WITH before a statement of this form is not supported", start)),
     }
 }
 
@@ -163,38 +181,6 @@ fn up_to(c: &mut Cursor, end: usize) -> Result<Query> {
     let query = bridge::query(&part, &rewritten.lexemes)?;
     c.advance(end - c.at());
     Query::new(&query, rewritten, start)
-}
-
-/// After `EXPLAIN`.
-pub(super) fn explain(c: &mut Cursor) -> Result<Statement> {
-    let (mut analyze, mut verbose) = (false, false);
-    if c.is_open() && !c.rest().get(1).is_some_and(is_query_start) {
-        c.parenthesised(|c| {
-            c.comma_list(|c| {
-                let option = c.one_of(&["ANALYZE", "VERBOSE"]).ok_or_else(|| c.error())?;
-                let on = c.one_of(&["TRUE", "FALSE", "ON", "OFF"]).is_none_or(|word| matches!(word, "TRUE" | "ON"));
-                if option == "ANALYZE" {
-                    analyze = on
-                } else {
-                    verbose = on
-                }
-                Ok(())
-            })
-        })?;
-    } else {
-        analyze = c.keywords("ANALYZE");
-        verbose = c.keywords("VERBOSE");
-    }
-    if ["INSERT", "UPSERT", "UPDATE", "DELETE"].iter().any(|word| c.is_next(word)) {
-        return Err(c.unsupported("EXPLAIN of a statement that writes is not supported"));
-    }
-    let query = rest(c)?;
-    let prefix = ["EXPLAIN ", if analyze { "ANALYZE " } else { "" }, if verbose { "VERBOSE " } else { "" }].concat();
-    Ok(Statement::Query(Query { text: format!("{prefix}{}", query.text), ..query }))
-}
-
-fn is_query_start(lexeme: &Lexeme) -> bool {
-    lexeme.token == Token::LParen || ["SELECT", "VALUES", "WITH", "TABLE"].iter().any(|word| lexeme.is_word(word))
 }
 
 impl Query {

@@ -10,8 +10,8 @@ use arrow_schema::DataType;
 use bytes::{BufMut, BytesMut};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::TextColumn;
 use lakeport_core::value::binary::{EPOCH_SHIFT_DAYS, EPOCH_SHIFT_MICROS, JSONB_VERSION, NUMERIC_NEGATIVE};
+use lakeport_core::value::{TextColumn, without_zeros};
 use lakeport_core::{Error, Result};
 
 use super::{NULL_LENGTH, with_length};
@@ -32,6 +32,8 @@ pub(crate) enum BinaryColumn {
     Numeric {
         values: PrimitiveArray<Decimal128Type>,
         scale: u32,
+        /// Zeros at the end are not shown.
+        free: bool,
     },
     /// Text is the same in both forms, whatever Arrow type it is made from.
     Text(TextColumn),
@@ -56,8 +58,9 @@ impl BinaryColumn {
         if matches!(ty, SqlType::Text | SqlType::Varchar(_)) {
             return Ok(BinaryColumn::Text(TextColumn::new(array, ty)));
         }
-        if let (SqlType::Decimal(..), DataType::Decimal128(_, scale @ 0..)) = (ty, array.data_type()) {
-            return Ok(BinaryColumn::Numeric { values: array.as_primitive().clone(), scale: *scale as u32 });
+        if let (SqlType::Decimal(..), DataType::Decimal128(precision, scale @ 0..)) = (ty, array.data_type()) {
+            let free = SqlType::Decimal(*precision, scale.unsigned_abs()).has_free_scale();
+            return Ok(BinaryColumn::Numeric { values: array.as_primitive().clone(), scale: *scale as u32, free });
         }
         let array = cast_exactly(array, ty)?;
         Ok(match ty {
@@ -67,9 +70,11 @@ impl BinaryColumn {
             SqlType::Int8 => BinaryColumn::Int8(array.as_primitive().clone()),
             SqlType::Float4 => BinaryColumn::Float4(array.as_primitive().clone()),
             SqlType::Float8 => BinaryColumn::Float8(array.as_primitive().clone()),
-            SqlType::Decimal(_, scale) => {
-                BinaryColumn::Numeric { values: array.as_primitive().clone(), scale: u32::from(*scale) }
-            }
+            SqlType::Decimal(_, scale) => BinaryColumn::Numeric {
+                values: array.as_primitive().clone(),
+                scale: u32::from(*scale),
+                free: ty.has_free_scale(),
+            },
             SqlType::Text | SqlType::Varchar(_) => BinaryColumn::Text(TextColumn::new(&array, ty)),
             SqlType::Bytes => BinaryColumn::Bytes(array.as_binary().clone()),
             SqlType::Date => BinaryColumn::Date(array.as_primitive().clone()),
@@ -101,7 +106,11 @@ impl BinaryColumn {
             BinaryColumn::Int8(values) => out.put_i64(values.value(row)),
             BinaryColumn::Float4(values) => out.put_f32(values.value(row)),
             BinaryColumn::Float8(values) => out.put_f64(values.value(row)),
-            BinaryColumn::Numeric { values, scale } => write_numeric(values.value(row), *scale, out),
+            BinaryColumn::Numeric { values, scale, free: false } => write_numeric(values.value(row), *scale, out),
+            BinaryColumn::Numeric { values, scale, free: true } => {
+                let (units, scale) = without_zeros(values.value(row), *scale);
+                write_numeric(units, scale, out);
+            }
             BinaryColumn::Text(column) => column.write(row, out).map_err(Error::internal)?,
             BinaryColumn::Bytes(values) => out.put_slice(values.value(row)),
             BinaryColumn::Date(values) => {

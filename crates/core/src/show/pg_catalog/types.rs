@@ -89,6 +89,7 @@ pub(super) fn layout(ty: &SqlType) -> (i64, i64) {
         SqlType::Int8 | SqlType::Float8 | SqlType::Timestamp | SqlType::TimestampTz => (8, -1),
         SqlType::Uuid => (16, -1),
         SqlType::Varchar(length) => (-1, i64::from(*length) + MODIFIER_HEADER),
+        SqlType::Decimal(..) if ty.has_free_scale() => (-1, -1),
         SqlType::Decimal(precision, scale) => {
             (-1, ((i64::from(*precision) << 16) | i64::from(*scale)) + MODIFIER_HEADER)
         }
