@@ -152,15 +152,15 @@ fn set_path(document: &mut Value, path: &[&str], value: &Value, create: bool) {
         Value::Object(members) if create || members.contains_key(*last) => {
             members.insert((*last).to_string(), value.clone());
         }
-        Value::Array(items) => match last.parse::<i64>() {
-            Ok(number) => match index(items.len(), number) {
+        Value::Array(items) => {
+            let Ok(number) = last.parse::<i64>() else { return };
+            match index(items.len(), number) {
                 Some(index) => items[index] = value.clone(),
                 None if create && number < 0 => items.insert(0, value.clone()),
                 None if create => items.push(value.clone()),
                 None => {}
-            },
-            Err(_) => {}
-        },
+            }
+        }
         _ => {}
     }
 }
