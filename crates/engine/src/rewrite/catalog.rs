@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use lakeport_base::name::quote_literal;
-use lakeport_core::show::function::{FUNCTION_OID, NAMESPACE_NAME, RELATION_NAME, ROLE_NAME};
+use lakeport_core::show::function::name::{FUNCTION_OID, NAMESPACE_NAME, RELATION_NAME, ROLE_NAME};
 use sqlparser::ast::{
     self, Expr, Function, Ident, Select, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitorMut,
 };

@@ -1,13 +1,12 @@
 //! SQL functions that answer from the catalog or the session: names for oids, definitions, comments, privileges,
 //! variables. The engine calls them with plain values.
 
-mod name;
+pub mod name;
 mod privilege;
 mod session;
 
 use lakeport_base::{SqlType, Sqlstate};
 
-pub use self::name::{FUNCTION_OID, NAMESPACE_NAME, RELATION_NAME, ROLE_NAME};
 use super::Viewer;
 use super::rows::Cell;
 use crate::error::{Error, Result};
