@@ -106,6 +106,13 @@ impl ScalarUDFImpl for Checked {
         Ok(arguments[0].clone())
     }
 
+    /// As the operator's, so that a grouping set, which cannot be renamed, keeps its columns.
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        let form = FORMS.iter().find(|(_, _, name)| *name == self.name);
+        let operator = form.map_or_else(|| self.name.to_string(), |(operator, ..)| operator.to_string());
+        Ok(format!("{} {operator} {}", arguments[0].schema_name(), arguments[1].schema_name()))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (left, right) = (&args.args[0], &args.args[1]);
         let result = match self.name {

@@ -120,8 +120,9 @@ fn pg_encoding_to_char() -> Scalar {
 }
 
 fn pg_size_pretty() -> Scalar {
-    Scalar::new("pg_size_pretty", vec![DataType::Int64], SqlType::Text, |call| {
-        let sizes = as_int64_array(call.column(0))?;
+    Scalar::of_any("pg_size_pretty", &[1], SqlType::Text, |call| {
+        let sizes = arrow_cast::cast(call.column(0), &DataType::Int64)?;
+        let sizes = as_int64_array(&sizes)?;
         call.each_row(|row| Ok(sizes.is_valid(row).then(|| pretty_size(sizes.value(row)))))
     })
 }
