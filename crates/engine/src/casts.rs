@@ -10,8 +10,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility,
@@ -21,6 +19,7 @@ use lakeport_base::SqlType;
 use lakeport_core::rows::{arrow_field, arrow_type, sql_type};
 use lakeport_core::value::Zone;
 
+use crate::analysis::rewrite_expressions;
 use crate::coerce::cast_to;
 use crate::functions::{Span, failed};
 use crate::literal::shown_type;
@@ -39,26 +38,11 @@ impl AnalyzerRule for PostgresCasts {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| self.node(plan)).map(|plan| plan.data)
+        rewrite_expressions(plan, |expr, schema| expr.transform_up(|expr| Ok(self.cast(expr, schema))))
     }
 }
 
 impl PostgresCasts {
-    fn node(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            let source = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-            schema.merge(&source);
-        }
-        let names = NamePreserver::new(&plan);
-        let rewritten = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| Ok(self.cast(expr, &schema)))?;
-            Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })?;
-        if rewritten.transformed { rewritten.map_data(LogicalPlan::recompute_schema) } else { Ok(rewritten) }
-    }
-
     fn cast(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         let Expr::Cast(Cast { expr: inner, field }) = &expr else { return Transformed::no(expr) };
         let to = field.data_type();
@@ -71,7 +55,8 @@ impl PostgresCasts {
         if !differs && !self.differs(&from, to) {
             return Transformed::no(expr);
         }
-        let function = ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone));
+        let function =
+            ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone, inner.schema_name().to_string()));
         let call = ScalarFunction::new_udf(Arc::new(function), vec![inner.as_ref().clone()]);
         Transformed::yes(Expr::ScalarFunction(call))
     }
@@ -129,18 +114,24 @@ struct PostgresCast {
     /// The type of ours that is held so, if there is one.
     target: Option<SqlType>,
     zone: Zone,
+    /// That of a cast is its operand's; kept, since casts of casts would ask for it again and again.
+    schema_name: String,
     signature: Signature,
 }
 
 impl PostgresCast {
-    fn new(to: DataType, target: Option<SqlType>, zone: Zone) -> PostgresCast {
-        PostgresCast { to, target, zone, signature: Signature::any(1, Volatility::Stable) }
+    fn new(to: DataType, target: Option<SqlType>, zone: Zone, schema_name: String) -> PostgresCast {
+        PostgresCast { to, target, zone, schema_name, signature: Signature::any(1, Volatility::Stable) }
     }
 }
 
 impl ScalarUDFImpl for PostgresCast {
     fn name(&self) -> &str {
         "cast"
+    }
+
+    fn schema_name(&self, _: &[Expr]) -> Result<String> {
+        Ok(self.schema_name.clone())
     }
 
     fn signature(&self) -> &Signature {

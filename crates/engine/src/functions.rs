@@ -37,13 +37,11 @@ use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
 
-use self::arithmetic::CheckedArithmetic;
 pub(crate) use self::calendar::Span;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
@@ -76,7 +74,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     state.register_expr_planner(Arc::new(numeric::NumericDivision::new()))?;
     state.register_expr_planner(Arc::new(json_operators::JsonOperators::new()))?;
     // After the coercion of types.
-    state.add_analyzer_rule(Arc::new(ApplyFunctionRewrites::new(vec![Arc::new(CheckedArithmetic::new())])));
+    state.add_analyzer_rule(Arc::new(arithmetic::CheckedArithmetic));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! part of a transaction block (`transaction`). Rows that are only added need no turn of their own: writers that wait
 //! share a commit (`group`).
 
+mod analysis;
 mod append;
 mod casts;
 mod change;

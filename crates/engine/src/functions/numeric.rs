@@ -158,7 +158,7 @@ pub(super) fn ratio() -> Scalar {
     let body = |call: &Call<'_>| match call.returns {
         DataType::Float64 => {
             let counts = arrow_cast::cast(call.column(1), &DataType::Float64)?;
-            let result = divided::<Float64Type>("divide", call.column(0).as_primitive(), counts.as_primitive())?;
+            let result = divided::<Float64Type>(true, call.column(0).as_primitive(), counts.as_primitive())?;
             Ok(Arc::new(result) as ArrayRef)
         }
         DataType::Decimal128(..) => quotients(call.column(0), call.column(1), call.returns),
