@@ -109,7 +109,7 @@ public class Jdbc {
     static void transactions(Connection connection) throws SQLException {
         connection.setAutoCommit(false);
         connection.setTransactionIsolation(Connection.TRANSACTION_SERIALIZABLE);
-        same(Connection.TRANSACTION_SERIALIZABLE, connection.getTransactionIsolation());
+        same(Connection.TRANSACTION_REPEATABLE_READ, connection.getTransactionIsolation());
         try (Statement statement = connection.createStatement()) {
             statement.setFetchSize(40);
             int count = 0;

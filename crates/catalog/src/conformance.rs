@@ -97,7 +97,6 @@ fn table(id: i64, schema: &Schema, name: &str) -> Table {
         version: 1,
         columns: Vec::new(),
         primary_key: Vec::new(),
-        dropped_names: Vec::new(),
         comment: None,
         created: 2,
     }

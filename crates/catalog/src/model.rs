@@ -38,8 +38,6 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Names of the primary key's columns, in key order; empty without a key.
     pub primary_key: Vec<String>,
-    /// Stored names of dropped columns; never used again, since their data are still in old files.
-    pub dropped_names: Vec<String>,
     pub comment: Option<String>,
     pub created: i64,
 }

@@ -41,7 +41,6 @@ fn corrupt<S: Shape>(detail: String) -> Error {
 pub(crate) struct TableShape {
     pub columns: Vec<Column>,
     pub primary_key: Vec<String>,
-    pub dropped_names: Vec<String>,
 }
 
 /// What a role has besides its plain columns.
@@ -58,8 +57,9 @@ pub(crate) struct JobConnections(pub Vec<ConnectionId>);
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
 pub(crate) enum StoredTable {
-    #[serde(rename = "1")]
-    V1 { columns: Vec<StoredColumn>, primary_key: Vec<String>, dropped_names: Vec<String> },
+    /// Version 1 also listed the names of dropped columns, which the table's log knows.
+    #[serde(rename = "2", alias = "1")]
+    V2 { columns: Vec<StoredColumn>, primary_key: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,13 +93,13 @@ impl Shape for TableShape {
 
     fn to_stored(&self) -> StoredTable {
         let columns = self.columns.iter().map(StoredColumn::from).collect();
-        StoredTable::V1 { columns, primary_key: self.primary_key.clone(), dropped_names: self.dropped_names.clone() }
+        StoredTable::V2 { columns, primary_key: self.primary_key.clone() }
     }
 
     fn from_stored(stored: StoredTable) -> std::result::Result<Self, String> {
-        let StoredTable::V1 { columns, primary_key, dropped_names } = stored;
+        let StoredTable::V2 { columns, primary_key } = stored;
         let columns = columns.into_iter().map(Column::try_from).collect::<std::result::Result<_, _>>()?;
-        Ok(TableShape { columns, primary_key, dropped_names })
+        Ok(TableShape { columns, primary_key })
     }
 }
 

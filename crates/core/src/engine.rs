@@ -12,6 +12,7 @@ use lakeport_sql::stmt::query::{Delete, Insert, Update};
 use object_store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
+use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::rows::RowStream;
 use crate::show::function::CatalogFunction;
@@ -66,7 +67,7 @@ pub struct QueryContext {
     pub as_of: Option<i64>,
     /// The block whose uncommitted writes the statement sees and adds to.
     pub transaction: Option<TransactionId>,
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
 }
 
 /// The parameter types and result columns of a statement.
@@ -103,16 +104,13 @@ pub struct Written {
     pub returning: Option<RowStream>,
 }
 
-/// One change of a table's columns; `TableHandle.row` holds the table as it will be.
-#[derive(Clone, Debug)]
-pub enum ColumnChange {
-    Add(model::Column),
-    /// By stored name. The column's data stay in old files and are not read.
-    Drop(String),
-    /// The column has its new name; its data keep their stored name.
-    Rename(model::Column),
-    /// A nullability changed; NOT NULL is checked against the rows.
-    Redefine(model::Column),
+/// An ALTER TABLE under way. It holds the table until it is dropped, which undoes what is not committed.
+#[async_trait]
+pub trait Alteration: Send {
+    /// Changes the table's files and their schema, in one commit.
+    async fn commit(&mut self) -> Result<()>;
+    /// The catalog has the changed row: what was planned on the old one does not commit any more.
+    fn published(self: Box<Self>);
 }
 
 /// Options of [`Engine::append`].
@@ -122,7 +120,7 @@ pub struct Append {
     pub transaction: Option<TransactionId>,
     /// Application id stored with the commit, so that the same append done twice adds its rows once.
     pub idempotency_key: Option<String>,
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
 }
 
 /// Outcome of [`Engine::append`].
@@ -148,7 +146,8 @@ pub struct Upkeep {
     pub vacuum: bool,
     /// No moment from here on (microseconds since the epoch) loses what it needs.
     pub keep_since: i64,
-    pub cancel: CancellationToken,
+    /// Fires when the server stops.
+    pub shutdown: CancellationToken,
 }
 
 /// What [`Engine::upkeep`] did.
@@ -172,9 +171,21 @@ pub trait Engine: Send + Sync {
     async fn create_table(&self, table: &TableHandle) -> Result<()>;
     /// Deletes a dropped table's files and forgets it.
     async fn delete_table(&self, table: &TableHandle) -> Result<()>;
-    async fn alter_table(&self, table: &TableHandle, change: &ColumnChange) -> Result<()>;
-    /// Removes every row; answers nothing, as TRUNCATE does.
-    async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()>;
+    /// The names under which the table's files have held a column at any time.
+    async fn stored_names(&self, table: &TableHandle) -> Result<Vec<String>>;
+    /// Prepares to make the table's columns those of `changed`, which are told apart by stored name: checks rows, stages
+    /// the new ones, and holds the table. Nothing is seen of it before it is committed.
+    ///
+    /// # Errors
+    /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now.
+    async fn alter_table(
+        &self,
+        table: &TableHandle,
+        changed: &Arc<model::Table>,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn Alteration>>;
+    /// Removes every row in a commit of its own, without reading any.
+    async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()>;
 
     /// The tables that have been written often enough since their last upkeep to need it. Costs no I/O.
     fn due_for_upkeep(&self) -> Vec<TableId>;
@@ -209,7 +220,7 @@ pub trait Engine: Send + Sync {
     /// What an append with this key has added, if it was committed.
     async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>>;
     /// Writes rows, as [`Engine::append`] takes them, to files that outlive the process and that nobody reads.
-    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows>;
+    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &Cancel) -> Result<StagedRows>;
     /// Appends what was staged, in one commit. The files stay whatever becomes of it, so that it can be tried again.
     ///
     /// # Errors
@@ -221,6 +232,6 @@ pub trait Engine: Send + Sync {
     /// Opens a transaction block: its writes to one table are seen by its own statements and by nobody else.
     async fn begin(&self) -> Result<TransactionId>;
     /// Makes the block's writes one commit. 40001 when another writer changed the rows that it read or rewrote.
-    async fn commit(&self, transaction: TransactionId) -> Result<()>;
+    async fn commit(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()>;
     async fn rollback(&self, transaction: TransactionId);
 }

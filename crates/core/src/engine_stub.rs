@@ -13,14 +13,16 @@ use futures::TryStreamExt;
 use lakeport_base::env::Fault;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType, Sqlstate};
+use lakeport_catalog::model::Table;
 use lakeport_catalog::{MasterKey, SqliteCatalog};
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cancel::Cancel;
 use crate::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
+    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
     UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
@@ -76,19 +78,15 @@ impl StubEngine {
         rows
     }
 
-    async fn collect(&self, rows: RowStream, cancel: &CancellationToken) -> Result<Vec<RecordBatch>> {
+    async fn collect(&self, rows: RowStream, cancel: &Cancel) -> Result<Vec<RecordBatch>> {
         assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
         let collected = async {
             let mut held = self.held.subscribe();
             held.wait_for(|held| !held).await.map_err(Error::internal)?;
-            rows.batches.try_collect().await
-        };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(Error::canceled()),
             // An engine may wrap what comes out of the stream.
-            batches = collected => batches.map_err(|error: Error| Error::internal(error)),
-        }
+            rows.batches.try_collect().await.map_err(|error: Error| Error::internal(error))
+        };
+        cancel.until_cancelled(collected).await
     }
 
     /// Makes batches rows of the table, once for each key.
@@ -134,10 +132,13 @@ impl Engine for StubEngine {
         Ok(UpkeepDone::default())
     }
 
-    async fn alter_table(&self, _: &TableHandle, _: &ColumnChange) -> Result<()> {
-        Ok(())
+    async fn stored_names(&self, _: &TableHandle) -> Result<Vec<String>> {
+        not_in_the_stub()
     }
-    async fn truncate(&self, _: &TableHandle, _: Option<TransactionId>) -> Result<()> {
+    async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>, _: &Cancel) -> Result<Box<dyn Alteration>> {
+        not_in_the_stub()
+    }
+    async fn truncate(&self, _: &TableHandle, _: &Cancel) -> Result<()> {
         Ok(())
     }
     async fn describe(&self, _: &QueryContext, _: &str, _: &[Option<SqlType>]) -> Result<Description> {
@@ -173,7 +174,7 @@ impl Engine for StubEngine {
         Ok(self.keys.lock().unwrap().get(key).copied())
     }
 
-    async fn stage(&self, _: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows> {
+    async fn stage(&self, _: &TableHandle, rows: RowStream, cancel: &Cancel) -> Result<StagedRows> {
         let batches = self.collect(rows, cancel).await?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let number = self.stagings.fetch_add(1, Ordering::Relaxed);
@@ -205,7 +206,7 @@ impl Engine for StubEngine {
     async fn begin(&self) -> Result<TransactionId> {
         Ok(1)
     }
-    async fn commit(&self, _: TransactionId) -> Result<()> {
+    async fn commit(&self, _: TransactionId, _: &Cancel) -> Result<()> {
         Ok(())
     }
     async fn rollback(&self, _: TransactionId) {}

@@ -13,6 +13,7 @@
 
 mod admission;
 pub mod authz;
+pub mod cancel;
 pub mod directory;
 pub mod engine;
 #[cfg(test)]

@@ -9,12 +9,13 @@ use lakeport_base::Sqlstate;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Place;
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::rows::RowStream;
 
 /// A statement from its start to its last row.
 pub(crate) struct Running {
-    cancel: CancellationToken,
+    cancel: Cancel,
     limit: TimeLimit,
     /// `None` for statements that need none.
     place: Option<Place>,
@@ -22,7 +23,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts the clock. `cancel` fires when the time is over.
-    pub fn start(limit: Option<Duration>, cancel: CancellationToken) -> Running {
+    pub fn start(limit: Option<Duration>, cancel: Cancel) -> Running {
         Running { limit: TimeLimit::start(limit, &cancel), cancel, place: None }
     }
 
@@ -31,18 +32,13 @@ impl Running {
         Running { place, ..self }
     }
 
-    pub fn cancel(&self) -> CancellationToken {
+    pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
     /// The outcome of a part of the statement, or 57014 as soon as that is cancelled or out of time.
     pub async fn until_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let outcome = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(Error::canceled()),
-            outcome = work => outcome,
-        };
-        outcome.map_err(|error| self.explain(error))
+        self.cancel.until_cancelled(work).await.map_err(|error| self.explain(error))
     }
 
     /// The error, told as a time limit if that is what it was.
@@ -96,7 +92,7 @@ struct TimeLimit {
 }
 
 impl TimeLimit {
-    fn start(limit: Option<Duration>, cancel: &CancellationToken) -> TimeLimit {
+    fn start(limit: Option<Duration>, cancel: &Cancel) -> TimeLimit {
         let over = CancellationToken::new();
         let stop = CancellationToken::new();
         if let Some(limit) = limit {

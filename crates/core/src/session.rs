@@ -11,10 +11,10 @@ use lakeport_base::{SqlType, Sqlstate};
 use lakeport_sql::stmt::transaction::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::admission::Place;
 use crate::authz::Subject;
+use crate::cancel::Cancel;
 use crate::engine::{Description, TransactionId};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome, SessionEvent};
@@ -86,7 +86,7 @@ pub struct Session {
     state: Mutex<State>,
     /// Cursors declared by SQL.
     cursors: Mutex<HashMap<String, Arc<OpenCursor>>>,
-    running: Mutex<CancellationToken>,
+    running: Mutex<Cancel>,
     events: mpsc::Sender<SessionEvent>,
 }
 
@@ -125,7 +125,7 @@ impl Session {
             number,
             state: Mutex::new(state),
             cursors: Mutex::default(),
-            running: Mutex::new(CancellationToken::new()),
+            running: Mutex::new(Cancel::default()),
             events,
         });
         Ok((session, receiver))
@@ -224,7 +224,7 @@ impl Session {
             self.server.config.engine.rollback(block.id).await;
             return Ok(());
         }
-        self.server.config.engine.commit(block.id).await
+        self.server.config.engine.commit(block.id, &Cancel::default()).await
     }
 
     pub(crate) async fn begin_block(&self, implicit: bool) -> Result<()> {
@@ -256,12 +256,12 @@ impl Session {
     }
 
     /// What cancels the statement that ran last.
-    pub fn running(&self) -> CancellationToken {
+    pub fn running(&self) -> Cancel {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes a statement that stopped at a row limit the running one again.
-    pub fn resume(&self, statement: &CancellationToken) {
+    pub fn resume(&self, statement: &Cancel) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = statement.clone();
     }
 
@@ -406,7 +406,7 @@ impl Session {
     }
 
     fn start_statement(&self) -> Running {
-        let cancel = CancellationToken::new();
+        let cancel = Cancel::default();
         self.resume(&cancel);
         Running::start(self.time_limit("statement_timeout"), cancel)
     }

@@ -110,7 +110,7 @@ async fn look_after(
     }
     let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
     let keep_since = server.config.env.now_micros().saturating_sub(ttl_micros);
-    let upkeep = Upkeep { vacuum, keep_since, cancel: shutdown.clone() };
+    let upkeep = Upkeep { vacuum, keep_since, shutdown: shutdown.clone() };
     let outcome = match server.table_handle(directory, table).await {
         Ok(handle) => server.config.engine.upkeep(&handle, &upkeep).await,
         Err(error) => Err(error),

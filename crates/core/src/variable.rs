@@ -62,7 +62,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("database", "defaultdb", Rule::Text, "current database; USE sets it"),
     reported("datestyle", "ISO, MDY", Rule::Choice(&["ISO, MDY", "ISO"]), "DateStyle", "text form of dates"),
     variable("default_table_access_method", "delta", Rule::ReadOnly, "how tables are stored"),
-    variable("default_transaction_isolation", "serializable", Rule::Text, "accepted; every block reads one snapshot"),
+    variable("default_transaction_isolation", ISOLATION[0], Rule::Choice(ISOLATION), "every block reads one snapshot"),
     variable("default_transaction_read_only", "off", Rule::Bool, "new blocks refuse writes"),
     variable("extra_float_digits", "1", Rule::Text, "accepted; floats print in their shortest exact form"),
     variable(
@@ -99,10 +99,13 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("statement_timeout", "0", Rule::Duration, "time limit of a statement, rows included; 0 is none"),
     reported("timezone", "UTC", Rule::TimeZone, "TimeZone", "zone of TIMESTAMPTZ in text"),
-    variable("transaction_isolation", "serializable", Rule::Text, "accepted; every block reads one snapshot"),
+    variable("transaction_isolation", ISOLATION[0], Rule::Choice(ISOLATION), "every block reads one snapshot"),
     variable("transaction_read_only", "off", Rule::Bool, "the current block refuses writes"),
     variable("xmloption", "content", Rule::Text, "accepted"),
 ];
+
+/// The one level that there is, under PostgreSQL's name for it, and those that are taken for it.
+const ISOLATION: &[&str] = &["repeatable read", "snapshot", "serializable", "read committed", "read uncommitted"];
 
 /// What `server_version` says: the PostgreSQL release whose protocol and catalogs clients may expect.
 pub const SERVER_VERSION: &str = "15.0";

@@ -8,6 +8,7 @@ use deltalake::table::state::DeltaTableState;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use lakeport_core::Result;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
@@ -20,7 +21,6 @@ use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
 use crate::error::{from_delta, is_conflict};
 use crate::insert::{Targets, complete};
-use crate::query::until_cancelled;
 use crate::stage::ChangeWriter;
 use crate::writing::ATTEMPTS;
 
@@ -130,18 +130,19 @@ impl Staged {
 
 impl DataFusionEngine {
     pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        until_cancelled(&options.cancel, async {
-            let Some(key) = &options.idempotency_key else {
-                return self.add_rows(table, self.completed(table, rows)?, options.transaction).await;
+        let Append { transaction, idempotency_key, cancel } = options;
+        let append = async {
+            let Some(key) = &idempotency_key else {
+                return self.add_rows(table, self.completed(table, rows)?, transaction, &cancel).await;
             };
             if let Some(done) = self.done_before(table, key).await? {
                 return Ok(done);
             }
             let rows = self.completed(table, rows)?;
             let staged = Staged::collect(&self.log(table), table, false, rows).await?;
-            self.append_once(table, staged, key).await
-        })
-        .await
+            self.append_once(table, staged, key, &cancel).await
+        };
+        cancel.until_cancelled(append).await
     }
 
     /// The rows with every column of the table.
@@ -167,14 +168,15 @@ impl DataFusionEngine {
         table: &TableHandle,
         rows: BoxStream<'_, Result<RecordBatch>>,
         transaction: Option<TransactionId>,
+        cancel: &Cancel,
     ) -> Result<Appended> {
         let log = self.log(table);
         if transaction.is_none() {
-            return self.append_together(table, Incoming::collect(&log, table, rows).await?).await;
+            return self.append_together(table, Incoming::collect(&log, table, rows).await?, cancel).await;
         }
         let staged = Staged::collect(&log, table, true, rows).await?;
         let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
-        let mut writing = self.start_writing(table, transaction).await?;
+        let mut writing = self.start_writing(table, transaction, cancel).await?;
         writing.staging = staged.staging;
         self.check_keys(table, &staged.adds, &writing.files).await?;
         let changes = Changes { adds: staged.adds, change_files: staged.change_files, ..Changes::default() };
@@ -183,21 +185,32 @@ impl DataFusionEngine {
     }
 
     /// Appends together with other writers.
-    pub(crate) async fn append_together(&self, table: &TableHandle, incoming: Incoming) -> Result<Appended> {
+    pub(crate) async fn append_together(
+        &self,
+        table: &TableHandle,
+        incoming: Incoming,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
         let appended = Appended { rows: incoming.rows(), bytes: incoming.staged().map_or(0, Staged::bytes) };
-        self.commit_append(table, incoming).await?;
+        self.commit_append(table, incoming, cancel).await?;
         Ok(appended)
     }
 
     /// Appends in a commit that carries the key, unless one does already.
-    pub(crate) async fn append_once(&self, table: &TableHandle, staged: Staged, key: &str) -> Result<Appended> {
+    pub(crate) async fn append_once(
+        &self,
+        table: &TableHandle,
+        staged: Staged,
+        key: &str,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
         let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
         let info = vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(appended.bytes))];
         let changes = Changes { adds: staged.adds, application: Some(key.to_string()), info, ..Changes::default() };
         let (changes, staging) = (Arc::new(changes), Arc::new(staged.staging));
         let mut attempts = 1..ATTEMPTS;
         loop {
-            let writing = self.start_writing(table, None).await?;
+            let writing = self.start_writing(table, None, cancel).await?;
             // Again, now that no other statement can commit: another job runner may have made the same append.
             if let Some(done) = self.done_before(table, key).await? {
                 return Ok(done);
@@ -205,7 +218,7 @@ impl DataFusionEngine {
             self.check_keys(table, &changes.adds, &writing.files).await?;
             match writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await {
                 Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
-                outcome => return outcome.map(|()| appended),
+                outcome => return outcome.map(|_| appended),
             }
         }
     }

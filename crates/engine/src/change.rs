@@ -125,7 +125,7 @@ impl DataFusionEngine {
     }
 
     async fn try_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
-        let writing = self.start_writing(change.table, cx.transaction).await?;
+        let writing = self.start_writing(change.table, cx.transaction, &cx.cancel).await?;
         let planned = self.plan_change(cx, change, Arc::clone(&writing.files), &given_types(params)).await?;
         let mut batches = run(&planned.session, &planned.bind(Some(params)).await?).await?;
         let returning = change.returning();

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use deltalake::kernel::{MetadataExt, StructField, StructType};
+use arrow_array::Array;
+use async_trait::async_trait;
+use deltalake::kernel::{Metadata, MetadataExt, StructField, StructType};
 use futures::StreamExt;
 use lakeport_base::{QualifiedName, Sqlstate};
-use lakeport_catalog::model::Column;
-use lakeport_core::engine::{ColumnChange, TableHandle, TransactionId};
+use lakeport_catalog::model::{Column, Table};
+use lakeport_core::cancel::Cancel;
+use lakeport_core::engine::{Alteration, TableHandle};
 use lakeport_core::{Error, Result};
 use object_store::ObjectStore;
 
 use crate::DataFusionEngine;
 use crate::change::image_list;
 use crate::delta::entry::Changes;
+use crate::delta::log::{Log, WriteLock};
 use crate::delta::schema::{delta_field, mark_dropped, mark_renamed};
-use crate::error::{from_datafusion, from_delta, from_store, is_conflict};
+use crate::delta::snapshot::Snapshot;
+use crate::error::{conflict, from_datafusion, from_delta, from_store, is_conflict};
 use crate::key::{first_row, quoted, register};
 use crate::query::run;
 use crate::relations::table_provider;
@@ -25,9 +30,7 @@ use crate::writing::{ATTEMPTS, Writing};
 impl DataFusionEngine {
     /// Deletes every file of a dropped table.
     pub(crate) async fn delete_files(&self, table: &TableHandle) -> Result<()> {
-        if let Some(log) = self.forget(table.row.id) {
-            log.retire().await;
-        }
+        self.log(table).retire().await;
         let listed = table.store.list(None).map(|found| found.map(|file| file.location)).boxed();
         let mut deleted = table.store.delete_stream(listed);
         while let Some(outcome) = deleted.next().await {
@@ -36,14 +39,15 @@ impl DataFusionEngine {
                 Err(error) => return Err(from_store(error)),
             }
         }
+        self.forget(table.row.id);
         Ok(())
     }
 
     /// Removes every row. Readers of the change feed take the removed files themselves.
-    pub(crate) async fn remove_all_rows(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()> {
+    pub(crate) async fn remove_all_rows(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {
         let mut attempts = 1..ATTEMPTS;
         loop {
-            let writing = self.start_writing(table, transaction).await?;
+            let writing = self.start_writing(table, None, cancel).await?;
             let removes = writing.files.iter().map(|file| file.remove(writing.now_ms(), true)).collect();
             match self.finish_writing(writing, Changes { removes, ..Changes::default() }).await {
                 Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
@@ -52,106 +56,192 @@ impl DataFusionEngine {
         }
     }
 
-    /// Changes a column. Delta's schema keeps what it once had: a dropped column stays, marked, and is not read.
-    pub(crate) async fn change_column(&self, table: &TableHandle, change: &ColumnChange) -> Result<()> {
-        match change {
-            ColumnChange::Add(column) => {
-                let writing = self.start_writing(table, None).await?;
-                if !column.nullable && column.default.is_none() && !writing.files.is_empty() {
-                    return Err(null_values(&column.name));
-                }
-                let field = StructField { nullable: true, ..delta_field(column)? };
-                // The field is there already when an earlier try ended before the catalog knew the column.
-                let put = |fields: &mut Vec<StructField>| {
-                    fields.retain(|present| !is_named(present, &column.stored_name));
-                    fields.push(field);
-                };
-                self.change_schema(writing, put).await?;
-                if column.default.is_some() { self.fill_default(table, column).await } else { Ok(()) }
-            }
-            ColumnChange::Drop(stored_name) => self.change_field(table, stored_name, mark_dropped).await,
-            ColumnChange::Rename(column) => {
-                self.change_field(table, &column.stored_name, |field| mark_renamed(field, &column.name)).await
-            }
-            ColumnChange::Redefine(column) if column.nullable => {
-                self.change_field(table, &column.stored_name, |field| field.nullable = true).await
-            }
-            ColumnChange::Redefine(column) => self.check_no_nulls(table, column).await,
-        }
+    /// The fields of the table's Delta schema, which keeps those of dropped columns.
+    pub(crate) async fn field_names(&self, table: &TableHandle) -> Result<Vec<String>> {
+        let latest = self.log(table).latest(&table.store).await?;
+        Ok(latest.fields().iter().map(|field| field.name().clone()).collect())
     }
 
-    async fn change_field(
+    /// Stages what makes the table's columns others.
+    pub(crate) async fn prepare_alteration(
         &self,
         table: &TableHandle,
-        stored_name: &str,
-        change: impl Fn(&mut StructField),
-    ) -> Result<()> {
-        let writing = self.start_writing(table, None).await?;
-        let on_field =
-            |fields: &mut Vec<_>| fields.iter_mut().filter(|field| is_named(field, stored_name)).for_each(&change);
-        self.change_schema(writing, on_field).await
-    }
-
-    async fn change_schema(&self, writing: Writing, change: impl FnOnce(&mut Vec<StructField>)) -> Result<()> {
-        let before = writing.base.fields();
-        let mut fields = before.to_vec();
-        change(&mut fields);
-        if fields == before {
-            return Ok(());
+        changed: &Arc<Table>,
+        cancel: &Cancel,
+    ) -> Result<Altering> {
+        let mut writing = self.start_writing(table, None, cancel).await?;
+        let difference = Difference::between(&table.row, changed);
+        difference.require_new_names(writing.base.fields())?;
+        let metadata = difference.metadata(&writing.base)?;
+        // What is staged has the new columns.
+        writing.table.row = Arc::clone(changed);
+        let mut changes = Changes::default();
+        if !writing.files.is_empty() {
+            self.check_no_nulls(&writing, &difference).await?;
+            changes = self.fill_defaults(&writing, &difference).await?;
         }
-        let schema = StructType::try_new(fields).map_err(|error| from_delta(error.into()))?;
-        let metadata = writing.base.metadata().clone().with_schema(&schema);
-        let metadata = metadata.map_err(|error| from_delta(error.into()))?;
-        self.finish_writing(writing, Changes { metadata: Some(metadata), ..Changes::default() }).await
+        changes.metadata = metadata;
+        let log = self.log(table);
+        Ok(Altering { log, changed: Arc::clone(changed), stage: Some(Stage::Prepared(Box::new(writing), changes)) })
     }
 
-    /// Gives the rows that are there the default of a new column.
-    async fn fill_default(&self, table: &TableHandle, column: &Column) -> Result<()> {
-        let writing = self.start_writing(table, None).await?;
-        let Some(default) = column.default.as_deref().filter(|_| !writing.files.is_empty()) else { return Ok(()) };
+    /// # Errors
+    /// 23502 for a column that shall be NOT NULL and has no value in some row.
+    async fn check_no_nulls(&self, writing: &Writing, difference: &Difference<'_>) -> Result<()> {
+        if let Some(column) = difference.added.iter().find(|column| !column.nullable && column.default.is_none()) {
+            return Err(null_values(&column.name));
+        }
+        let table = nullable(&writing.table);
+        for column in &difference.required {
+            let session = self.sessions.open_internal()?;
+            register(&session, "checked", table_provider(&table, Arc::clone(&writing.files), false)?)?;
+            let name = quoted(&column.name);
+            let sql = format!("SELECT {name} FROM checked WHERE {name} IS NULL LIMIT 1");
+            if first_row(&session, &sql).await?.is_some() {
+                return Err(null_values(&column.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the rows that are there the defaults of new columns.
+    async fn fill_defaults(&self, writing: &Writing, difference: &Difference<'_>) -> Result<Changes> {
+        let default_of =
+            |own: &Column| difference.added.iter().find(|column| column.name == own.name)?.default.as_deref();
+        if !writing.table.row.columns.iter().any(|column| default_of(column).is_some()) {
+            return Ok(Changes::default());
+        }
         let session = self.sessions.open_internal()?;
-        let relation = quoted(&table.row.name);
-        // Old files lack the column: it reads as NULL, whatever it is to be.
-        let old = nullable(table);
-        register(&session, &table.row.name, table_provider(&old, Arc::clone(&writing.files), true)?)?;
-        let value = |own: &Column| {
-            if own.name == column.name { format!("({default})") } else { format!("{relation}.{}", quoted(&own.name)) }
+        let row = &writing.table.row;
+        let relation = quoted(&row.name);
+        // Old files lack the columns: they read as NULL, whatever they are to be.
+        let old = nullable(&writing.table);
+        register(&session, &row.name, table_provider(&old, Arc::clone(&writing.files), true)?)?;
+        let value = |own: &Column| match default_of(own) {
+            Some(default) => format!("({default})"),
+            None => format!("{relation}.{}", quoted(&own.name)),
         };
-        let values: Vec<String> = table.row.columns.iter().map(value).collect();
+        let values: Vec<String> = row.columns.iter().map(value).collect();
         let list = image_list(&old.row, &relation, &values);
-        let statement = parse_query(&format!("SELECT {list} FROM {}", QualifiedName::bare(&table.row.name)))?;
+        let statement = parse_query(&format!("SELECT {list} FROM {}", QualifiedName::bare(&row.name)))?;
         let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
         let mut batches = run(&session, &plan).await?;
-        let mut rewrite = Rewrite::new(&writing, &old.row, true, session.zone)?;
+        let mut rewrite = Rewrite::new(writing, &old.row, true, session.zone)?;
         while let Some(batch) = batches.next().await {
-            rewrite.change(&batch.map_err(from_datafusion)?).await?;
+            let batch = batch.map_err(from_datafusion)?;
+            let new_values = batch.columns().iter().skip(batch.num_columns() - row.columns.len());
+            let null =
+                row.columns.iter().zip(new_values).find(|(own, values)| !own.nullable && values.null_count() > 0);
+            if let Some((column, _)) = null {
+                return Err(null_values(&column.name));
+            }
+            rewrite.change(&batch).await?;
         }
-        let changes = rewrite.finish(&self.sessions).await?.changes;
-        self.finish_writing(writing, changes).await
+        Ok(rewrite.finish(&self.sessions).await?.changes)
+    }
+}
+
+/// What tells a table's columns from those that it had.
+struct Difference<'a> {
+    before: &'a Table,
+    after: &'a Table,
+    added: Vec<&'a Column>,
+    /// Columns that were nullable and are no more.
+    required: Vec<&'a Column>,
+}
+
+impl<'a> Difference<'a> {
+    fn between(before: &'a Table, after: &'a Table) -> Difference<'a> {
+        let added = after.columns.iter().filter(|column| find(before, &column.stored_name).is_none()).collect();
+        let was_nullable = |column: &&Column| find(before, &column.stored_name).is_some_and(|was| was.nullable);
+        let required = after.columns.iter().filter(|column| !column.nullable).filter(was_nullable).collect();
+        Difference { before, after, added, required }
     }
 
-    async fn check_no_nulls(&self, table: &TableHandle, column: &Column) -> Result<()> {
-        let writing = self.start_writing(table, None).await?;
-        let session = self.sessions.open_internal()?;
-        register(&session, "checked", table_provider(&nullable(table), Arc::clone(&writing.files), false)?)?;
-        let name = quoted(&column.name);
-        let sql = format!("SELECT {name} FROM checked WHERE {name} IS NULL LIMIT 1");
-        match first_row(&session, &sql).await? {
-            Some(_) => Err(null_values(&column.name)),
-            None => Ok(()),
+    /// # Errors
+    /// 40001 when another writer has used the name of a new column's data since it was chosen.
+    fn require_new_names(&self, fields: &[StructField]) -> Result<()> {
+        let is_taken = |column: &&Column| fields.iter().any(|field| field.name() == &column.stored_name);
+        if self.added.iter().any(is_taken) { Err(conflict()) } else { Ok(()) }
+    }
+
+    /// The log's schema with the changed columns, if they change it. It keeps what it once had: the field of a dropped
+    /// column stays, marked, and is not read.
+    fn metadata(&self, base: &Snapshot) -> Result<Option<Metadata>> {
+        let mut fields = base.fields().to_vec();
+        for field in &mut fields {
+            let (before, after) = (find(self.before, field.name()), find(self.after, field.name()));
+            match (before, after) {
+                (Some(before), Some(after)) => change_field(field, before, after),
+                (Some(_), None) => mark_dropped(field),
+                _ => {}
+            }
         }
+        for column in &self.added {
+            // Old files lack it.
+            fields.push(StructField { nullable: true, ..delta_field(column)? });
+        }
+        if fields == base.fields() {
+            return Ok(None);
+        }
+        let schema = StructType::try_new(fields).map_err(|error| from_delta(error.into()))?;
+        let metadata = base.metadata().clone().with_schema(&schema);
+        Ok(Some(metadata.map_err(|error| from_delta(error.into()))?))
+    }
+}
+
+fn change_field(field: &mut StructField, before: &Column, after: &Column) {
+    if before.name != after.name {
+        mark_renamed(field, &after.name);
+    }
+    if after.nullable {
+        field.nullable = true;
+    }
+}
+
+fn find<'a>(table: &'a Table, stored_name: &str) -> Option<&'a Column> {
+    table.columns.iter().find(|column| column.stored_name == stored_name)
+}
+
+/// An ALTER TABLE between its check and its end.
+pub(crate) struct Altering {
+    log: Arc<Log>,
+    changed: Arc<Table>,
+    /// `None` only while and after a commit that fails.
+    stage: Option<Stage>,
+}
+
+enum Stage {
+    Prepared(Box<Writing>, Changes),
+    Committed(#[expect(dead_code, reason = "held for its drop")] WriteLock),
+}
+
+#[async_trait]
+impl Alteration for Altering {
+    async fn commit(&mut self) -> Result<()> {
+        let Some(Stage::Prepared(mut writing, changes)) = self.stage.take() else {
+            return Err(Error::internal("an ALTER TABLE is committed once"));
+        };
+        let lock = if changes.is_empty() {
+            writing.into_lock()
+        } else {
+            let staging = std::mem::replace(&mut writing.staging, self.log.staging(&writing.table.store));
+            writing.commit(Arc::new(changes), Arc::new(staging)).await?
+        };
+        self.stage = Some(Stage::Committed(lock));
+        Ok(())
+    }
+
+    fn published(self: Box<Self>) {
+        self.log.set_altered(self.changed);
     }
 }
 
 /// The table with no column promised to be NOT NULL, for reading rows that may break the promise.
 fn nullable(table: &TableHandle) -> TableHandle {
     let columns = table.row.columns.iter().map(|column| Column { nullable: true, ..column.clone() }).collect();
-    let row = lakeport_catalog::model::Table { columns, ..table.row.as_ref().clone() };
+    let row = Table { columns, ..table.row.as_ref().clone() };
     TableHandle { row: Arc::new(row), store: Arc::clone(&table.store) }
-}
-
-fn is_named(field: &StructField, stored_name: &str) -> bool {
-    field.name() == stored_name
 }
 
 fn null_values(column: &str) -> Error {

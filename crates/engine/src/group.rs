@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lakeport_base::Sqlstate;
+use lakeport_core::cancel::{Cancel, Hold};
 use lakeport_core::engine::TableHandle;
 use lakeport_core::{Error, Result};
 use tokio::sync::oneshot;
@@ -34,6 +35,7 @@ pub(crate) struct Waiting(Mutex<Vec<Member>>);
 struct Member {
     table: TableHandle,
     incoming: Incoming,
+    cancel: Cancel,
     reply: oneshot::Sender<Result<()>>,
 }
 
@@ -82,10 +84,10 @@ impl DataFusionEngine {
     ///
     /// # Errors
     /// 23505 when a key is taken, by the table or by a writer before this one.
-    pub(crate) async fn commit_append(&self, table: &TableHandle, incoming: Incoming) -> Result<()> {
+    pub(crate) async fn commit_append(&self, table: &TableHandle, incoming: Incoming, cancel: &Cancel) -> Result<()> {
         let log = self.log(table);
         let (reply, outcome) = oneshot::channel();
-        log.waiting.members().push(Member { table: table.clone(), incoming, reply });
+        log.waiting.members().push(Member { table: table.clone(), incoming, cancel: cancel.clone(), reply });
         let mut turn = Turn { waiting: &log.waiting, outcome };
         loop {
             tokio::select! {
@@ -123,18 +125,14 @@ impl Group {
 
     /// Commits on top of the latest version and answers the members.
     async fn attempt(&mut self) -> Result<()> {
-        self.members.retain(|member| !member.is_gone());
+        self.refuse_outdated();
         let Some(table) = self.members.first().map(|member| member.table.clone()) else { return Ok(()) };
         let base = self.log.latest(&table.store).await?;
         self.refuse_duplicates(&base).await?;
-        self.members.retain(|member| !member.is_gone());
+        let holds = self.hold();
         let staging = self.log.staging(&table.store);
-        let mut changes = Changes::default();
-        for shape in self.shapes() {
-            let batches = self.members.iter().filter(|member| same_shape(&member.table, &shape));
-            let batches = batches.flat_map(|member| member.incoming.few());
-            changes.adds.extend(write_rows(&staging, &shape.row, batches).await?);
-        }
+        let few = self.members.iter().flat_map(|member| member.incoming.few());
+        let mut changes = Changes { adds: write_rows(&staging, &table.row, few).await?, ..Changes::default() };
         let staged = || self.members.iter().filter_map(|member| member.incoming.staged());
         changes.adds.extend(staged().flat_map(|staged| &staged.adds).cloned());
         if !changes.is_empty() {
@@ -145,19 +143,33 @@ impl Group {
             }
             committed?;
         }
+        holds.into_iter().for_each(Hold::keep);
         self.members.drain(..).for_each(|member| drop(member.reply.send(Ok(()))));
         Ok(())
     }
 
-    /// The tables of the members, once for each list of columns: an ALTER may lie between two writers.
-    fn shapes(&self) -> Vec<TableHandle> {
-        let mut shapes: Vec<TableHandle> = Vec::new();
-        for member in self.members.iter().filter(|member| !member.incoming.few().is_empty()) {
-            if !shapes.iter().any(|shape| same_shape(shape, &member.table)) {
-                shapes.push(member.table.clone());
+    /// Leaves out those who were cancelled; the others cannot be any more.
+    fn hold(&mut self) -> Vec<Hold> {
+        let mut holds = Vec::with_capacity(self.members.len());
+        self.members.retain(|member| match member.cancel.hold() {
+            Ok(hold) if !member.is_gone() => {
+                holds.push(hold);
+                true
+            }
+            _ => false,
+        });
+        holds
+    }
+
+    /// Answers those whose rows were made for columns that an ALTER has changed since; the others' have the same.
+    fn refuse_outdated(&mut self) {
+        let (members, log) = (std::mem::take(&mut self.members), &self.log);
+        for member in members.into_iter().filter(|member| !member.is_gone()) {
+            match log.require_current(&member.table.row) {
+                Ok(()) => self.members.push(member),
+                Err(error) => drop(member.reply.send(Err(error))),
             }
         }
-        shapes
     }
 
     /// Answers those whose keys are taken. All are checked at once; only when that finds a key twice, one by one.
@@ -203,8 +215,4 @@ impl Group {
     fn refuse_all(&mut self, error: &Error) {
         self.members.drain(..).for_each(|member| drop(member.reply.send(Err(copied(error)))));
     }
-}
-
-fn same_shape(left: &TableHandle, right: &TableHandle) -> bool {
-    Arc::ptr_eq(&left.row, &right.row) || left.row.columns == right.row.columns
 }

@@ -158,7 +158,7 @@ impl DataFusionEngine {
             complete(session, &table.row, targets, &batch.map_err(from_datafusion)?).await
         });
         let Some(returning) = returning(table, insert) else {
-            let appended = self.add_rows(table, rows.boxed(), cx.transaction).await?;
+            let appended = self.add_rows(table, rows.boxed(), cx.transaction, &cx.cancel).await?;
             return Ok(Written { rows: appended.rows, returning: None });
         };
         let mut held = self.sessions.hold("the rows of RETURNING");
@@ -168,7 +168,7 @@ impl DataFusionEngine {
         }
         let rows = stream::iter(held.batches().to_vec().into_iter().map(Ok));
         let returned = self.returned(cx, Some(&returning), Some(held), params).await?;
-        let appended = self.add_rows(table, rows.boxed(), cx.transaction).await?;
+        let appended = self.add_rows(table, rows.boxed(), cx.transaction, &cx.cancel).await?;
         Ok(Written { rows: appended.rows, returning: returned })
     }
 }

@@ -47,20 +47,20 @@ use arrow_array::ArrayRef;
 use async_trait::async_trait;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType};
+use lakeport_catalog::model::Table;
 use lakeport_core::Result;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{
-    Append, Appended, ColumnChange, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
+    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
     UpkeepDone, Write, Written,
 };
 use lakeport_core::rows::RowStream;
-use tokio_util::sync::CancellationToken;
 
 pub use context::EngineOptions;
 
 use crate::clock::Clock;
 use crate::context::Sessions;
 use crate::delta::log::Log;
-use crate::query::until_cancelled;
 use crate::transaction::Transactions;
 
 /// Runs statements with DataFusion on Delta tables.
@@ -113,12 +113,21 @@ impl Engine for DataFusionEngine {
         self.delete_files(table).await
     }
 
-    async fn alter_table(&self, table: &TableHandle, change: &ColumnChange) -> Result<()> {
-        self.change_column(table, change).await
+    async fn stored_names(&self, table: &TableHandle) -> Result<Vec<String>> {
+        self.field_names(table).await
     }
 
-    async fn truncate(&self, table: &TableHandle, transaction: Option<TransactionId>) -> Result<()> {
-        self.remove_all_rows(table, transaction).await
+    async fn alter_table(
+        &self,
+        table: &TableHandle,
+        changed: &Arc<Table>,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn Alteration>> {
+        Ok(Box::new(self.prepare_alteration(table, changed, cancel).await?))
+    }
+
+    async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {
+        self.remove_all_rows(table, cancel).await
     }
 
     fn due_for_upkeep(&self) -> Vec<TableId> {
@@ -130,11 +139,11 @@ impl Engine for DataFusionEngine {
     }
 
     async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description> {
-        until_cancelled(&cx.cancel, self.describe_query(cx, sql, declared)).await
+        cx.cancel.until_cancelled(self.describe_query(cx, sql, declared)).await
     }
 
     async fn query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
-        until_cancelled(&cx.cancel, self.run_query(cx, sql, params)).await
+        cx.cancel.until_cancelled(self.run_query(cx, sql, params)).await
     }
 
     async fn describe_write(
@@ -165,7 +174,7 @@ impl Engine for DataFusionEngine {
                 Write::Delete(delete) => self.run_delete(cx, table, delete, params).await,
             }
         };
-        until_cancelled(&cx.cancel, written).await
+        cx.cancel.until_cancelled(written).await
     }
 
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
@@ -176,7 +185,7 @@ impl Engine for DataFusionEngine {
         self.done_before(table, key).await
     }
 
-    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &CancellationToken) -> Result<StagedRows> {
+    async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &Cancel) -> Result<StagedRows> {
         self.stage_rows(table, rows, cancel).await
     }
 
@@ -192,8 +201,8 @@ impl Engine for DataFusionEngine {
         Ok(self.transactions.begin())
     }
 
-    async fn commit(&self, transaction: TransactionId) -> Result<()> {
-        self.commit_block(transaction).await
+    async fn commit(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
+        self.commit_block(transaction, cancel).await
     }
 
     async fn rollback(&self, transaction: TransactionId) {

@@ -13,11 +13,11 @@ use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use lakeport_base::SqlType;
+use lakeport_core::Result;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Description, QueryContext};
 use lakeport_core::rows::{RowStream, arrow_field, sql_type};
 use lakeport_core::value::Zone;
-use lakeport_core::{Error, Result};
-use tokio_util::sync::CancellationToken;
 
 use crate::DataFusionEngine;
 use crate::constant::constants;
@@ -157,24 +157,15 @@ fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<Reco
 /// Ends a stream with 57014 once `cancel` fires.
 fn cancellable(
     rows: BoxStream<'static, Result<RecordBatch>>,
-    cancel: CancellationToken,
+    cancel: Cancel,
 ) -> BoxStream<'static, Result<RecordBatch>> {
     stream::unfold(Some((rows, cancel)), |running| async move {
         let (mut rows, cancel) = running?;
-        match until_cancelled(&cancel, async { Ok(rows.next().await) }).await {
+        match cancel.until_cancelled(async { Ok(rows.next().await) }).await {
             Ok(Some(Ok(batch))) => Some((Ok(batch), Some((rows, cancel)))),
             Ok(None) => None,
             Ok(Some(Err(error))) | Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()
-}
-
-/// The outcome of `work`, or 57014 as soon as `cancel` fires.
-pub(crate) async fn until_cancelled<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(Error::canceled()),
-        outcome = work => outcome,
-    }
 }

@@ -51,17 +51,19 @@ impl DataFusionEngine {
                     let past = self.log(&table).as_of(&table, moment).await?;
                     table_provider(&as_it_was(&table, &past), past.files, false)
                 }
-                None => table_provider(&table, self.visible_files(cx, &table).await?, false),
+                None => {
+                    let (seen, files) = self.visible(cx, &table).await?;
+                    table_provider(&seen, files, false)
+                }
             },
         }
     }
 
-    /// The files of a table that a statement sees: its block's own or the latest.
-    async fn visible_files(&self, cx: &QueryContext, table: &TableHandle) -> Result<Arc<[DataFile]>> {
-        if let Some(files) = self.transactions.files(cx.transaction, table.row.id) {
-            return Ok(files);
-        }
-        Ok(self.version_seen(table, cx.transaction).await?.files)
+    /// A table as a statement sees it: as its block has it, or the latest.
+    async fn visible(&self, cx: &QueryContext, table: &TableHandle) -> Result<(TableHandle, Arc<[DataFile]>)> {
+        let (seen, snapshot) = self.version_seen(table, cx.transaction).await?;
+        let own = self.transactions.files(cx.transaction, table.row.id);
+        Ok((seen, own.unwrap_or(snapshot.files)))
     }
 }
 

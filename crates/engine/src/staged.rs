@@ -5,31 +5,25 @@ use std::sync::Arc;
 use deltalake::kernel::Add;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use lakeport_base::Sqlstate;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Append, Appended, StagedRows, TableHandle};
 use lakeport_core::rows::RowStream;
 use lakeport_core::{Error, Result};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use tokio_util::sync::CancellationToken;
 
 use crate::DataFusionEngine;
 use crate::append::{Incoming, Staged};
 use crate::delta::staging::delete_all;
 use crate::error::from_store;
-use crate::query::until_cancelled;
 
 /// Requests under way at a time that ask whether staged files are there.
 const LOOKS_MAX: usize = 16;
 
 impl DataFusionEngine {
-    pub(crate) async fn stage_rows(
-        &self,
-        table: &TableHandle,
-        rows: RowStream,
-        cancel: &CancellationToken,
-    ) -> Result<StagedRows> {
+    pub(crate) async fn stage_rows(&self, table: &TableHandle, rows: RowStream, cancel: &Cancel) -> Result<StagedRows> {
         let rows = self.completed(table, rows)?;
-        let staged = until_cancelled(cancel, Staged::collect(&self.log(table), table, false, rows)).await?;
+        let staged = cancel.until_cancelled(Staged::collect(&self.log(table), table, false, rows)).await?;
         let files = serde_json::to_string(&staged.adds).map_err(Error::internal)?;
         staged.staging.keep();
         let (rows, bytes) = (staged.rows, staged.bytes());
@@ -48,13 +42,14 @@ impl DataFusionEngine {
         let staging = self.log(table).staging(&table.store);
         let rows = parts.iter().map(|part| part.rows).sum();
         let staged = Staged { staging, adds, change_files: Vec::new(), rows };
-        until_cancelled(&options.cancel, async {
-            match &options.idempotency_key {
-                Some(key) => self.append_once(table, staged, key).await,
-                None => self.append_together(table, Incoming::Staged(staged)).await,
+        let Append { idempotency_key, cancel, .. } = options;
+        let append = async {
+            match &idempotency_key {
+                Some(key) => self.append_once(table, staged, key, &cancel).await,
+                None => self.append_together(table, Incoming::Staged(staged), &cancel).await,
             }
-        })
-        .await
+        };
+        cancel.until_cancelled(append).await
     }
 
     pub(crate) async fn discard_parts(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {

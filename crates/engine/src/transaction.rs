@@ -25,8 +25,8 @@ pub(crate) struct Transactions {
 /// An open block.
 #[derive(Default)]
 struct Open {
-    /// The version of each table that the block has read or written; it sees no later one.
-    pinned: HashMap<TableId, Snapshot>,
+    /// Each table that the block has read or written, as it was then; the block sees no later version.
+    pinned: HashMap<TableId, (TableHandle, Snapshot)>,
     block: Option<Block>,
 }
 
@@ -54,16 +54,17 @@ impl Transactions {
         Ok(self.open().remove(&id).ok_or_else(no_block)?.block)
     }
 
-    /// The version of a table that a block reads, if it has read it before.
-    pub fn pinned(&self, id: TransactionId, table: TableId) -> Option<Snapshot> {
+    /// A table as a block reads it, if it has read it before.
+    pub fn pinned(&self, id: TransactionId, table: TableId) -> Option<(TableHandle, Snapshot)> {
         self.open().get(&id)?.pinned.get(&table).cloned()
     }
 
     /// Makes a version the one that a block reads; answers the one that counts.
-    pub fn pin(&self, id: TransactionId, table: TableId, snapshot: Snapshot) -> Snapshot {
+    pub fn pin(&self, id: TransactionId, table: &TableHandle, snapshot: Snapshot) -> (TableHandle, Snapshot) {
+        let seen = (table.clone(), snapshot);
         match self.open().get_mut(&id) {
-            Some(open) => open.pinned.entry(table).or_insert(snapshot).clone(),
-            None => snapshot,
+            Some(open) => open.pinned.entry(table.row.id).or_insert(seen).clone(),
+            None => seen,
         }
     }
 

@@ -11,12 +11,11 @@ mod vacuum;
 use std::sync::Arc;
 
 use lakeport_base::id::TableId;
-use lakeport_core::Result;
 use lakeport_core::engine::{TableHandle, Upkeep, UpkeepDone};
+use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
 use crate::delta::log::Log;
-use crate::query::until_cancelled;
 
 /// Commits after which a look at a table is worth it.
 const COMMITS_BETWEEN: u64 = 32;
@@ -31,8 +30,12 @@ impl DataFusionEngine {
     pub(crate) async fn keep_up(&self, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone> {
         let log = self.log(table);
         let was_known = log.is_known();
-        let run = until_cancelled(log.dropped(), self.run_upkeep(&log, table, upkeep));
-        let done = until_cancelled(&upkeep.cancel, run).await;
+        let done = tokio::select! {
+            biased;
+            () = log.dropped().cancelled() => Err(Error::canceled()),
+            () = upkeep.shutdown.cancelled() => Err(Error::canceled()),
+            done = self.run_upkeep(&log, table, upkeep) => done,
+        };
         if !was_known {
             log.rest();
         }

@@ -63,7 +63,7 @@ impl DataFusionEngine {
 
     async fn try_upsert(&self, statement: &Upsert<'_>) -> Result<Written> {
         let Upsert { cx, table, insert, params, .. } = *statement;
-        let writing = self.start_writing(table, cx.transaction).await?;
+        let writing = self.start_writing(table, cx.transaction, &cx.cancel).await?;
         let returning = returning(table, insert);
         let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
         let mut rewrite = Rewrite::new(&writing, &table.row, true, cx.zone)?.showing(shown);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use lakeport_base::Sqlstate;
 use lakeport_core::Result;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{TableHandle, TransactionId};
 
 use crate::DataFusionEngine;
 use crate::append::{Incoming, Staged};
 use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
-use crate::delta::log::{Log, WriteLock};
+use crate::delta::log::{Log, WriteLock, same_columns};
 use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
 use crate::error::conflict;
@@ -24,6 +25,7 @@ pub(crate) struct Writing {
     pub files: Arc<[DataFile]>,
     pub staging: Staging,
     pub transaction: Option<TransactionId>,
+    cancel: Cancel,
     log: Arc<Log>,
     lock: WriteLock,
 }
@@ -37,44 +39,58 @@ impl Writing {
         self.log.now_ms()
     }
 
-    /// Commits what was staged for this version, and ends the table's turn.
-    pub async fn commit(self, changes: Arc<Changes>, staging: Arc<Staging>) -> Result<()> {
-        self.log.commit_staged(self.table.store, self.base, changes, staging, self.lock).await
+    /// Commits what was staged for this version. The table's turn ends when what is returned is dropped.
+    pub async fn commit(self, changes: Arc<Changes>, staging: Arc<Staging>) -> Result<WriteLock> {
+        let commit = self.log.commit_staged(self.table.store, self.base, changes, staging, self.lock);
+        self.cancel.commit(commit).await
+    }
+
+    /// Ends without a commit what needs none.
+    pub fn into_lock(self) -> WriteLock {
+        self.lock
     }
 }
 
 impl DataFusionEngine {
     /// Waits for the table's turn and takes its state.
+    ///
+    /// # Errors
+    /// 40001 when the table has been altered since the statement was planned, or since its block looked at it.
     pub(crate) async fn start_writing(
         &self,
         table: &TableHandle,
         transaction: Option<TransactionId>,
+        cancel: &Cancel,
     ) -> Result<Writing> {
         let log = self.log(table);
         let lock = log.lock().await;
+        log.require_current(&table.row)?;
         if let Some(id) = transaction {
             self.transactions.check_table(id, table.row.id)?;
         }
-        let base = self.version_seen(table, transaction).await?;
+        let (seen, base) = self.version_seen(table, transaction).await?;
+        if !same_columns(&seen.row, &table.row) {
+            return Err(conflict());
+        }
         let own = self.transactions.files(transaction, table.row.id);
         let files = own.unwrap_or_else(|| Arc::clone(&base.files));
         let staging = log.staging(&table.store);
-        Ok(Writing { table: table.clone(), base, files, staging, transaction, log, lock })
+        Ok(Writing { table: table.clone(), base, files, staging, transaction, cancel: cancel.clone(), log, lock })
     }
 
-    /// The latest version or, in a block, the one that was the latest when it first looked.
+    /// The table in its latest version or, in a block, as it was when the block first looked.
     pub(crate) async fn version_seen(
         &self,
         table: &TableHandle,
         transaction: Option<TransactionId>,
-    ) -> Result<Snapshot> {
+    ) -> Result<(TableHandle, Snapshot)> {
         if let Some(pinned) = transaction.and_then(|id| self.transactions.pinned(id, table.row.id)) {
             return Ok(pinned);
         }
         let latest = self.log(table).latest(&table.store).await?;
         Ok(match transaction {
-            Some(id) => self.transactions.pin(id, table.row.id, latest),
-            None => latest,
+            Some(id) => self.transactions.pin(id, table, latest),
+            None => (table.clone(), latest),
         })
     }
 
@@ -86,31 +102,33 @@ impl DataFusionEngine {
         let staging = std::mem::replace(&mut writing.staging, writing.log.staging(&writing.table.store));
         match writing.transaction {
             Some(id) => self.transactions.add(id, &writing.table, &writing.base, changes, staging),
-            None => writing.commit(Arc::new(changes), Arc::new(staging)).await,
+            None => writing.commit(Arc::new(changes), Arc::new(staging)).await.map(drop),
         }
     }
 
     /// Makes a block's writes one commit.
-    pub(crate) async fn commit_block(&self, transaction: TransactionId) -> Result<()> {
+    pub(crate) async fn commit_block(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
         let Some(block) = self.transactions.end(transaction)? else { return Ok(()) };
         if block.changes.is_append() {
-            return self.commit_append_block(block).await;
+            return self.commit_append_block(block, cancel).await;
         }
         let log = self.log(&block.table);
         let lock = log.lock().await;
+        log.require_current(&block.table.row)?;
         let latest = log.latest(&block.table.store).await?;
         if latest.changed_since(block.base.version()) {
             return Err(conflict());
         }
-        log.commit_staged(block.table.store, latest, Arc::new(block.changes), Arc::new(block.staging), lock).await
+        let (changes, staging) = (Arc::new(block.changes), Arc::new(block.staging));
+        cancel.commit(log.commit_staged(block.table.store, latest, changes, staging, lock)).await.map(drop)
     }
 
     /// Commits a block that only adds rows with the appends of other writers. Those need no change data of their own,
     /// and a commit has them for all its rows or for none.
-    async fn commit_append_block(&self, block: Block) -> Result<()> {
+    async fn commit_append_block(&self, block: Block, cancel: &Cancel) -> Result<()> {
         let Block { table, changes, staging, .. } = block;
         let staged = Staged { staging, adds: changes.adds, change_files: Vec::new(), rows: 0 };
-        match self.commit_append(&table, Incoming::Staged(staged)).await {
+        match self.commit_append(&table, Incoming::Staged(staged), cancel).await {
             // The keys were free when the block looked.
             Err(error) if error.code() == Sqlstate::UNIQUE_VIOLATION => Err(conflict().with_source(error)),
             outcome => outcome,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::SchemaRef;
 use futures::StreamExt;
+use lakeport_core::cancel::Cancel;
 use lakeport_core::rows::RowStream;
 use lakeport_core::value::Zone;
 use lakeport_core::{Result, Session};
-use tokio_util::sync::CancellationToken;
 
 use crate::connection::Connection;
 use crate::encode::BatchEncoder;
@@ -52,7 +52,7 @@ pub(crate) struct RowCursor {
     tag: &'static str,
     rows: RowStream,
     /// Cancels the statement.
-    cancel: CancellationToken,
+    cancel: Cancel,
     /// Fields as the client was told of them; the rows are sent in their types.
     columns: SchemaRef,
     formats: Vec<i16>,

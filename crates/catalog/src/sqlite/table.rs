@@ -10,18 +10,12 @@ use crate::model::Table;
 use crate::stored::{Shape, TableShape};
 
 fn table(row: &SqliteRow) -> Result<Table> {
-    let TableShape { columns, primary_key, dropped_names } =
-        TableShape::decode(&field::<String>(row, "table", "shape")?)?;
-    decode!(row, "table" => Table { id, schema, database, name, owner, version, comment, created; columns; primary_key; dropped_names })
+    let TableShape { columns, primary_key } = TableShape::decode(&field::<String>(row, "table", "shape")?)?;
+    decode!(row, "table" => Table { id, schema, database, name, owner, version, comment, created; columns; primary_key })
 }
 
 fn shape(row: &Table) -> Result<String> {
-    TableShape {
-        columns: row.columns.clone(),
-        primary_key: row.primary_key.clone(),
-        dropped_names: row.dropped_names.clone(),
-    }
-    .encode()
+    TableShape { columns: row.columns.clone(), primary_key: row.primary_key.clone() }.encode()
 }
 
 pub(super) async fn list(db: &mut SqliteConnection, database: DatabaseId) -> Result<Vec<Table>> {

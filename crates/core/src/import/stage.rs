@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::stream::{self, Stream, StreamExt};
 use lakeport_base::limits::IMPORT_QUEUE_BATCHES;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::Sink;
 use super::options::Format;
 use super::part::{Extent, Part, Start, readers};
 use super::read::{self, Plan};
+use crate::cancel::Cancel;
 use crate::engine::{Engine, StagedRows, TableHandle};
 use crate::error::{Error, Result};
 use crate::rows::RowStream;
@@ -30,7 +30,7 @@ pub(super) struct Stager {
     pub plan: Arc<Plan>,
     /// Of the append that will name the staged rows.
     pub key: String,
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
 }
 
 impl Stager {

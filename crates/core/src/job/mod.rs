@@ -4,7 +4,7 @@
 //! outcome. A node that dies loses its leases; any node adopts the job and goes on from its checkpoint.
 //!
 //! The life of a job:
-//! 1. A statement inserts a row in state `pending` ([`Jobs::submit`]) and, unless DETACHED, waits ([`Jobs::wait`]).
+//! 1. A statement inserts a row in state `pending` ([`Jobs::submit`]) and, unless DETACHED, waits ([`Jobs::run_to_end`]).
 //! 2. The node's runner ([`Jobs::run`]) leases the row and gives it to a `supervisor`, which sets it to `running`.
 //! 3. The supervisor runs the [`Task`] of the row's [`Payload`], renews the lease, writes progress, and heeds what
 //!    PAUSE and CANCEL write into the row ([`state`]).

@@ -8,11 +8,11 @@ use lakeport_base::id::JobId;
 use lakeport_base::limits::JOB_RETRIES_MAX;
 use lakeport_catalog::model::{Job, JobState};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::runner::LEASE;
 use super::task::{Done, Progress, Snapshot, Task, TaskContext};
 use super::{Payload, payload, state};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::server::Server;
 
@@ -113,7 +113,7 @@ impl Supervisor {
             server: self.server.clone(),
             id: job.id,
             owner: job.owner.clone(),
-            cancel: CancellationToken::new(),
+            cancel: Cancel::default(),
             progress: Arc::new(Progress::default()),
         }
     }
@@ -252,7 +252,7 @@ fn record(job: &mut Job, error: &Error) {
 }
 
 /// Over when a run that was told to stop has had its time.
-async fn stop_limit(cancel: CancellationToken) {
+async fn stop_limit(cancel: Cancel) {
     cancel.cancelled().await;
     tokio::time::sleep(STOP_WAIT).await;
 }

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lakeport_base::id::JobId;
-use tokio_util::sync::CancellationToken;
 
 use super::Checkpoint;
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::server::Server;
 
@@ -38,7 +38,7 @@ pub struct TaskContext {
     /// On whose behalf it runs; its rights are those the owner has now.
     pub owner: String,
     /// Fires when the run shall stop: PAUSE, CANCEL, a stopping server or a lost lease.
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     pub progress: Arc<Progress>,
 }
 

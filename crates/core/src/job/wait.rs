@@ -1,5 +1,6 @@
 //! Waiting for jobs, with progress notices.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use lakeport_base::Sqlstate;
 use lakeport_base::id::JobId;
 use lakeport_catalog::model::{Job, JobState};
 use lakeport_sql::stmt::job::Control;
-use tokio_util::sync::CancellationToken;
 
-use super::{Jobs, state};
+use super::{Jobs, NewJob, state};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::outcome::Notice;
 use crate::server::Server;
@@ -19,19 +20,28 @@ use crate::session::Session;
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 impl Jobs {
-    /// Waits for the job that a statement has made, and cancels it when the statement is cancelled.
+    /// Makes a job and waits for its end. Cancelling the statement cancels the job, and waits for that too, so that the
+    /// answer tells what became of it.
     ///
     /// # Errors
     /// The job's own; 57014 when it was cancelled; 55000 when it was paused; 57P01 when the server stops.
-    pub(crate) async fn wait(
+    pub(crate) async fn run_to_end(
         server: &Arc<Server>,
         session: &Session,
-        id: JobId,
-        cancel: &CancellationToken,
+        new: NewJob,
+        cancel: &Cancel,
     ) -> Result<Job> {
-        let guard = CancelsWithStatement { server: server.clone(), id, cancel: cancel.clone() };
-        let job = Jobs::until(server, session, id, |job| job.state.is_final() || job.state == JobState::Paused).await?;
-        drop(guard);
+        let _hold = cancel.hold()?;
+        let id = server.jobs.submit(server, new).await?;
+        let ended = Jobs::until(server, session, id, |job| job.state.is_final() || job.state == JobState::Paused);
+        let mut ended = pin!(ended);
+        let job = tokio::select! {
+            job = &mut ended => job?,
+            () = cancel.asked() => {
+                server.jobs.cancel(server, id).await?;
+                ended.await?
+            }
+        };
         outcome_of(job)
     }
 
@@ -68,6 +78,21 @@ impl Jobs {
             }
         }
     }
+
+    /// Asks an unfinished job to stop for good, unless the server stops: then it goes on after the next start.
+    async fn cancel(&self, server: &Server, id: JobId) -> Result<()> {
+        if self.stopping().is_cancelled() {
+            return Ok(());
+        }
+        let mut tx = server.config.catalog.write().await?;
+        let Some(mut job) = tx.job(id).await?.filter(|job| !job.state.is_final()) else { return Ok(()) };
+        if let Ok(true) = state::request(&mut job, Control::Cancel, None, server.config.env.now_micros()) {
+            tx.update_job(&job).await?;
+            tx.commit().await?;
+        }
+        self.wake();
+        Ok(())
+    }
 }
 
 /// `job 123: running, 45.3 % done (reading rides.csv)`
@@ -102,36 +127,4 @@ pub(crate) fn missing(id: JobId) -> Error {
 fn stopping(id: JobId) -> Error {
     Error::new(Sqlstate::ADMIN_SHUTDOWN, format!("the server is stopping; job {id} goes on when it is back"))
         .with_hint(format!("SHOW JOB WHEN COMPLETE {id} waits for it"))
-}
-
-/// Cancels a job if the statement that waits for it is cancelled.
-struct CancelsWithStatement {
-    server: Arc<Server>,
-    id: JobId,
-    cancel: CancellationToken,
-}
-
-impl Drop for CancelsWithStatement {
-    fn drop(&mut self) {
-        if !self.cancel.is_cancelled() || self.server.jobs.stopping().is_cancelled() {
-            return;
-        }
-        let (server, id) = (self.server.clone(), self.id);
-        tokio::spawn(async move {
-            if let Err(error) = cancel(&server, id).await {
-                tracing::warn!(job = id.0, %error, "cannot cancel the job of a cancelled statement");
-            }
-        });
-    }
-}
-
-async fn cancel(server: &Server, id: JobId) -> Result<()> {
-    let mut tx = server.config.catalog.write().await?;
-    let Some(mut job) = tx.job(id).await?.filter(|job| !job.state.is_final()) else { return Ok(()) };
-    if let Ok(true) = state::request(&mut job, Control::Cancel, None, server.config.env.now_micros()) {
-        tx.update_job(&job).await?;
-        tx.commit().await?;
-    }
-    server.jobs.wake();
-    Ok(())
 }

@@ -64,7 +64,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
     })
     .await?;
     audit(cx, tx.as_mut(), "create_external_connection", &connection).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(done("CREATE"))
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
     };
     tx.update_connection(&connection).await?;
     audit(cx, tx.as_mut(), "alter_external_connection", &connection).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(done("ALTER"))
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outc
     tx.delete_grants_on(Object::Connection(connection.id)).await?;
     tx.delete_connection(connection.id).await?;
     audit(cx, tx.as_mut(), "drop_external_connection", &connection).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     cx.server.jobs.wake();
     Ok(done("DROP"))
 }

@@ -56,7 +56,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
     for grant in Grant::of_everybody(id, schema) {
         tx.put_grant(&grant).await?;
     }
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("CREATE DATABASE"))
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcom
     }
     tx.delete_grants_on(Object::Database(database.id)).await?;
     tx.delete_database(database.id).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP DATABASE"))
 }
@@ -135,7 +135,7 @@ pub(crate) async fn rename(cx: &Cx<'_>, statement: &RenameDatabase) -> Result<Ou
     }
     let mut tx = cx.server.config.catalog.write().await?;
     tx.update_database(&Database { name: statement.new_name.clone(), ..database.clone() }).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("ALTER DATABASE"))
 }
 
@@ -179,7 +179,7 @@ pub(crate) async fn create_schema(cx: &Cx<'_>, statement: &CreateSchema) -> Resu
     let id = SchemaId(tx.next_id().await?);
     let owner = cx.session.user.clone();
     tx.insert_schema(&Schema { id, database: database.id, name: name.to_string(), owner }).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("CREATE SCHEMA"))
 }
 
@@ -209,7 +209,7 @@ pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<O
     doomed.delete(tx.as_mut()).await?;
     tx.delete_grants_on(Object::Schema(schema.id)).await?;
     tx.delete_schema(schema.id).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP SCHEMA"))
 }

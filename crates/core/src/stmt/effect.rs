@@ -86,6 +86,11 @@ impl Effect {
         matches!(self, Effect::ReadsAlone | Effect::WritesAlone(_))
     }
 
+    /// Whether a statement that failed has left nothing behind, so that it may be run again.
+    pub fn may_run_again(self) -> bool {
+        matches!(self, Effect::WritesRows(_) | Effect::ChangesCatalog(_))
+    }
+
     /// Whether a block covers all that the statement does.
     pub fn is_of_rows(self) -> bool {
         matches!(self, Effect::ReadsRows | Effect::WritesRows(_))

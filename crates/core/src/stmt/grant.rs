@@ -35,7 +35,7 @@ pub(crate) async fn grant(cx: &Cx<'_>, statement: &Grant) -> Result<Outcome> {
         }
     }
     audit(cx, tx.as_mut(), "grant", &statement.privileges, &grantees).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("GRANT"))
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn revoke(cx: &Cx<'_>, statement: &Revoke) -> Result<Outcome> {
         }
     }
     audit(cx, tx.as_mut(), "revoke", &statement.privileges, &grantees).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("REVOKE"))
 }
 
@@ -251,7 +251,7 @@ pub(crate) async fn grant_role(cx: &Cx<'_>, statement: &GrantRole) -> Result<Out
         }
     }
     audit(cx, tx.as_mut(), "grant_role", &statement.roles, &members).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("GRANT"))
 }
 
@@ -280,7 +280,7 @@ pub(crate) async fn revoke_role(cx: &Cx<'_>, statement: &RevokeRole) -> Result<O
         }
     }
     audit(cx, tx.as_mut(), "revoke_role", &statement.roles, &members).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("REVOKE"))
 }
 

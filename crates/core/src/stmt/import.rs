@@ -42,14 +42,13 @@ fn is_detached(options: &[KvOption]) -> bool {
 pub(crate) async fn import(cx: &Cx<'_>, statement: &Import) -> Result<Outcome> {
     require_feature(cx, &FEATURE_IMPORT, "IMPORT")?;
     let job = plan(cx, statement).await?;
-    let id = cx.server.jobs.submit(cx.server, job).await?;
-    let rows = if is_detached(&statement.options) {
+    let row = if is_detached(&statement.options) {
+        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, job)).await?;
         row![id.0]
     } else {
-        let job = Jobs::wait(cx.server, cx.session, id, &cx.cancel).await?;
-        finished_row(&job)?
+        finished_row(&Jobs::run_to_end(cx.server, cx.session, job, &cx.cancel).await?)?
     };
-    Ok(Outcome::rows("IMPORT", batch_of(columns(statement), &[rows])?))
+    Ok(Outcome::rows("IMPORT", batch_of(columns(statement), &[row])?))
 }
 
 /// Checks everything that can be checked before a file is opened, in CockroachDB's order.

@@ -107,7 +107,7 @@ pub(crate) async fn control(cx: &Cx<'_>, statement: &ControlJob) -> Result<Outco
             tx.update_job(&job).await?;
         }
     }
-    tx.commit().await?;
+    cx.commit(tx).await?;
     cx.server.jobs.wake();
     Ok(Outcome::done(format!("{} JOBS {count}", statement.control)))
 }

@@ -25,12 +25,13 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
+use lakeport_catalog::Tx;
 use lakeport_catalog::model::Table;
 use lakeport_sql::{Parsed, Statement, stmt::Text};
-use tokio_util::sync::CancellationToken;
 
 use self::effect::Effect;
 use crate::authz::Subject;
+use crate::cancel::Cancel;
 use crate::directory::Directory;
 use crate::engine::{Description, QueryContext, TableHandle, Write};
 use crate::error::{Error, Result};
@@ -39,6 +40,9 @@ use crate::relations::SessionRelations;
 use crate::server::Server;
 use crate::session::Session;
 
+/// How often a statement is run when the catalog changes under it.
+const RUNS_MAX: usize = 5;
+
 /// A statement on its way: who runs it, in which state of the catalog.
 pub(crate) struct Cx<'a> {
     pub session: &'a Session,
@@ -46,13 +50,13 @@ pub(crate) struct Cx<'a> {
     /// The catalog when the statement began.
     pub directory: Arc<Directory>,
     pub params: &'a [ArrayRef],
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Microseconds since the epoch; one moment for a whole block.
     pub now: i64,
 }
 
 impl<'a> Cx<'a> {
-    async fn new(session: &'a Session, params: &'a [ArrayRef], cancel: CancellationToken) -> Result<Cx<'a>> {
+    async fn new(session: &'a Session, params: &'a [ArrayRef], cancel: Cancel) -> Result<Cx<'a>> {
         let server = &session.server;
         let now = session.open_block().map_or_else(|| server.config.env.now_micros(), |block| block.now);
         Ok(Cx { session, server, directory: server.directory().await?, params, cancel, now })
@@ -128,6 +132,11 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Commits what the statement changes in the catalog.
+    pub async fn commit(&self, tx: Box<dyn Tx>) -> Result<()> {
+        self.cancel.commit(async { Ok(tx.commit().await?) }).await
+    }
+
     /// # Errors
     /// 25001 inside a transaction block, for statements that cannot be undone with it.
     pub fn refuse_in_block(&self, message: impl Into<String>) -> Result<()> {
@@ -139,12 +148,7 @@ impl<'a> Cx<'a> {
 }
 
 /// Runs a statement.
-pub(crate) async fn run(
-    session: &Session,
-    parsed: &Parsed,
-    params: &[ArrayRef],
-    cancel: CancellationToken,
-) -> Result<Outcome> {
+pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef], cancel: Cancel) -> Result<Outcome> {
     let mut cx = Cx::new(session, params, cancel).await?;
     let effect = Effect::of(&parsed.statement);
     effect::refuse_in_read_only(&cx, effect)?;
@@ -156,7 +160,22 @@ pub(crate) async fn run(
             cx = Cx::new(session, params, cx.cancel).await?;
         }
     }
-    dispatch(&cx, &parsed.statement).await
+    let mut runs = 1..RUNS_MAX;
+    loop {
+        match dispatch(&cx, &parsed.statement).await {
+            Err(error) if effect.may_run_again() && is_overtaken(&cx, &error).await? && runs.next().is_some() => {
+                cx = Cx::new(session, params, cx.cancel).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether a statement failed because the catalog that it was planned on has changed. A block keeps what it has seen.
+async fn is_overtaken(cx: &Cx<'_>, error: &Error) -> Result<bool> {
+    Ok(error.code() == Sqlstate::SERIALIZATION_FAILURE
+        && cx.session.open_block().is_none()
+        && cx.server.directory().await?.generation != cx.directory.generation)
 }
 
 /// Runs a statement that stands in brackets inside another.
@@ -243,7 +262,7 @@ pub(crate) async fn describe(
     session: &Session,
     parsed: &Parsed,
     declared: &[Option<SqlType>],
-    cancel: CancellationToken,
+    cancel: Cancel,
 ) -> Result<Description> {
     let cx = Cx::new(session, &[], cancel).await?;
     match &parsed.statement {

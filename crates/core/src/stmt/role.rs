@@ -61,7 +61,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
     }
     tx.insert_role(&role).await?;
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "create_role", name, "")).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("CREATE ROLE"))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
     }
     tx.update_role(&role).await?;
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "alter_role", &role.name, "")).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("ALTER ROLE"))
 }
 
@@ -120,7 +120,7 @@ pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<O
         let detail = format!("{variable} = {}", statement.value.as_deref().unwrap_or("default"));
         tx.insert_event(&cx.server.audit_event(&cx.session.user, "alter_role_set", &role.name, &detail)).await?;
     }
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("ALTER ROLE"))
 }
 
@@ -162,7 +162,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
         tx.delete_role(name).await?;
         tx.insert_event(&cx.server.audit_event(&cx.session.user, "drop_role", name, "")).await?;
     }
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("DROP ROLE"))
 }
 

@@ -81,7 +81,7 @@ pub(crate) async fn set_cluster_setting(cx: &Cx<'_>, statement: &SetClusterSetti
     }
     let detail = statement.value.as_deref().unwrap_or("default");
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "set_cluster_setting", setting.name, detail)).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("SET CLUSTER SETTING"))
 }
 

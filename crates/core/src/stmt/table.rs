@@ -3,18 +3,20 @@
 pub mod alter;
 pub mod show;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Column, Database, Object, Schema, Table};
+use lakeport_sql::stmt::query::Delete;
 use lakeport_sql::stmt::table::{ColumnDef, Comment, CommentTarget, CreateTable, DropTable, Truncate};
 
 use self::alter::column_mut;
 use super::Cx;
 use super::database::SYSTEM_SCHEMAS;
-use crate::engine::{Append, TableHandle};
+use crate::engine::{Append, TableHandle, Write};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::rows::{RowStream, sql_type};
@@ -39,13 +41,13 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
     check_columns(&columns)?;
     let table = new_table(cx, statement, &schema, columns).await?;
     let handle = cx.handle(&table).await?;
-    cx.server.config.engine.create_table(&handle).await?;
-    let written = match rows {
-        None => Ok(0),
-        Some(rows) => fill(cx, &handle, rows).await,
-    };
-    match publish(cx, &table, written).await {
-        Ok(rows) => Ok(created(statement, rows)),
+    // From its first file on the table is published or deleted again.
+    let hold = cx.cancel.hold()?;
+    match make(cx, &handle, rows).await {
+        Ok(rows) => {
+            hold.keep();
+            Ok(created(statement, rows))
+        }
         Err(error) => {
             Doomed(vec![handle]).delete_files(cx).await;
             if error.code() == Sqlstate::DUPLICATE_OBJECT {
@@ -73,7 +75,7 @@ async fn new_table(
 ) -> Result<Arc<Table>> {
     let mut used = Vec::with_capacity(columns.len());
     for column in &mut columns {
-        column.stored_name = free_stored_name(&column.name, used.iter());
+        column.stored_name = free_stored_name(&column.name, &used);
         used.push(column.stored_name.clone());
     }
     for name in &statement.primary_key {
@@ -92,25 +94,35 @@ async fn new_table(
         version: 1,
         columns,
         primary_key: statement.primary_key.clone(),
-        dropped_names: Vec::new(),
         comment: None,
         created: cx.server.config.env.now_micros(),
     }))
 }
 
+/// Makes the table's files, with the rows it begins with, and publishes it.
+async fn make(cx: &Cx<'_>, handle: &TableHandle, rows: Option<RowStream>) -> Result<u64> {
+    cx.server.config.engine.create_table(handle).await?;
+    let filled = async {
+        match rows {
+            None => Ok(0),
+            Some(rows) => fill(cx, handle, rows).await,
+        }
+    };
+    let rows = tokio::select! {
+        biased;
+        () = cx.cancel.asked() => Err(Error::canceled()),
+        rows = filled => rows,
+    }?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    tx.insert_table(&handle.row).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
 async fn fill(cx: &Cx<'_>, handle: &TableHandle, rows: RowStream) -> Result<u64> {
     let names = handle.row.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
     let rows = super::write::renamed(rows, &names)?;
-    let options = Append { cancel: cx.cancel.clone(), ..Append::default() };
-    Ok(cx.server.config.engine.append(handle, rows, options).await?.rows)
-}
-
-async fn publish(cx: &Cx<'_>, table: &Table, rows: Result<u64>) -> Result<u64> {
-    let rows = rows?;
-    let mut tx = cx.server.config.catalog.write().await?;
-    tx.insert_table(table).await?;
-    tx.commit().await?;
-    Ok(rows)
+    Ok(cx.server.config.engine.append(handle, rows, Append::default()).await?.rows)
 }
 
 fn column(definition: &ColumnDef) -> Column {
@@ -159,8 +171,8 @@ fn check_columns(columns: &[Column]) -> Result<()> {
 
 /// A name for a column's data: the column's own where Delta's protocol takes it and no other column of the table has
 /// used it, so that a dropped column's data never come back under a new one.
-fn free_stored_name<'a>(name: &str, used: impl Iterator<Item = &'a String>) -> String {
-    let used: Vec<String> = used.map(|name| name.to_lowercase()).collect();
+fn free_stored_name(name: &str, used: &[String]) -> String {
+    let used: Vec<String> = used.iter().map(|name| name.to_lowercase()).collect();
     let plain = name.replace([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='], "_");
     let mut free = plain.clone();
     let mut number = 1;
@@ -207,7 +219,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropTable) -> Result<Outcome> 
     let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     doomed.delete(tx.as_mut()).await?;
-    tx.commit().await?;
+    cx.commit(tx).await?;
     doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP TABLE"))
 }
@@ -258,12 +270,23 @@ pub(crate) async fn truncate(cx: &Cx<'_>, statement: &Truncate) -> Result<Outcom
             Error::unsupported("a transaction block may write one table").with_hint("TRUNCATE one table at a time")
         );
     }
-    for table in &tables {
+    for (table, name) in tables.iter().zip(&statement.names) {
         let handle = cx.handle(table).await?;
-        let transaction = cx.session.open_block().map(|block| block.id);
-        cx.server.config.engine.truncate(&handle, transaction).await?;
+        match cx.session.open_block() {
+            None => cx.server.config.engine.truncate(&handle, &cx.cancel).await?,
+            Some(_) => delete_rows(cx, &handle, name).await?,
+        }
     }
     Ok(Outcome::done("TRUNCATE"))
+}
+
+/// Empties a table in a block, whose one commit may hold other changes of its rows: each row is told to the change feed.
+async fn delete_rows(cx: &Cx<'_>, handle: &TableHandle, name: &QualifiedName) -> Result<()> {
+    let (alias, using, filter, returning) = (None, None, None, None);
+    let delete = Delete { table: name.clone(), alias, using, filter, returning, placeholder_count: 0 };
+    let context = cx.query_context(None, HashMap::new());
+    cx.server.config.engine.write(&context, handle, Write::Delete(&delete), &[]).await?;
+    Ok(())
 }
 
 pub(crate) async fn comment(cx: &Cx<'_>, statement: &Comment) -> Result<Outcome> {
@@ -289,6 +312,6 @@ pub(crate) async fn comment(cx: &Cx<'_>, statement: &Comment) -> Result<Outcome>
             tx.update_table(&row).await?;
         }
     }
-    tx.commit().await?;
+    cx.commit(tx).await?;
     Ok(Outcome::done("COMMENT"))
 }

@@ -52,7 +52,7 @@ async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
         return rollback(cx).await;
     }
     cx.session.set_block(None);
-    cx.server.config.engine.commit(block.id).await?;
+    cx.server.config.engine.commit(block.id, &cx.cancel).await?;
     Ok(Outcome::done("COMMIT"))
 }
 

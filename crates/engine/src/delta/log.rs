@@ -14,6 +14,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
 use lakeport_base::id::TableId;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
 use object_store::path::Path;
@@ -50,6 +51,8 @@ pub(crate) struct Log {
     clock: Arc<Clock>,
     /// Held from reading what a write depends on until its commit.
     writing: Arc<tokio::sync::Mutex<()>>,
+    /// The table as the last ALTER of this process left it.
+    altered: Mutex<Option<Arc<Table>>>,
     latest: Mutex<Option<Known>>,
     /// Known commit times, see [`super::as_of`].
     pub(super) times: Mutex<HashMap<Version, i64>>,
@@ -75,6 +78,7 @@ impl Log {
             id,
             clock,
             writing: Arc::default(),
+            altered: Mutex::default(),
             latest: Mutex::default(),
             times: Mutex::default(),
             waiting: Waiting::default(),
@@ -88,6 +92,21 @@ impl Log {
     /// Waits until no other statement writes the table.
     pub async fn lock(&self) -> WriteLock {
         Arc::clone(&self.writing).lock_owned().await
+    }
+
+    /// Asks, under the lock, whether a write planned on a table's row may be committed.
+    ///
+    /// # Errors
+    /// 40001 when the table has been altered or dropped since.
+    pub fn require_current(&self, row: &Table) -> Result<()> {
+        let altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = altered.as_ref().is_none_or(|now| now.version <= row.version || same_columns(now, row));
+        if current && !self.dropped.is_cancelled() { Ok(()) } else { Err(conflict()) }
+    }
+
+    /// Makes known, under the lock, what ALTER has made of the table.
+    pub fn set_altered(&self, row: Arc<Table>) {
+        *self.altered.lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
     }
 
     /// Writes version 0.
@@ -157,7 +176,8 @@ impl Log {
         }
     }
 
-    /// Commits in a task of its own, which a caller that goes away does not stop, and then lets the next writer on.
+    /// Commits in a task of its own, which a caller that goes away does not stop. The next writer may go on when the
+    /// lock that comes back is dropped.
     ///
     /// # Errors
     /// As [`Log::commit`].
@@ -168,13 +188,12 @@ impl Log {
         changes: Arc<Changes>,
         staging: Arc<Staging>,
         lock: WriteLock,
-    ) -> Result<()> {
+    ) -> Result<WriteLock> {
         let log = self;
         let commit = tokio::spawn(async move {
             let committed = log.commit(&store, &base, &changes).await;
             staging.settle(&committed, &changes).await;
-            drop(lock);
-            committed.map(drop)
+            committed.map(|_| lock)
         });
         commit.await.map_err(lakeport_core::Error::internal)?
     }
@@ -212,10 +231,11 @@ impl Log {
         &self.dropped
     }
 
-    /// Ends upkeep for good, so that it finds nobody deleting the files under it.
+    /// Ends upkeep and writes for good, so that none finds its files deleted and none leaves any behind.
     pub async fn retire(&self) {
         self.dropped.cancel();
         drop(self.upkeep.lock().await);
+        drop(self.writing.lock().await);
     }
 
     /// Whether a version is in memory.
@@ -253,6 +273,17 @@ impl Log {
     fn latest_known(&self) -> MutexGuard<'_, Option<Known>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether rows planned for one state of a table fit the other.
+pub(crate) fn same_columns(left: &Table, right: &Table) -> bool {
+    let same = |(left, right): (&Column, &Column)| {
+        (&left.name, &left.stored_name, &left.ty, left.nullable)
+            == (&right.name, &right.stored_name, &right.ty, right.nullable)
+    };
+    left.primary_key == right.primary_key
+        && left.columns.len() == right.columns.len()
+        && left.columns.iter().zip(&right.columns).all(same)
 }
 
 /// Whether a commit was made although the request for it failed: its answer may have been lost.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use futures::StreamExt;
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
 
@@ -53,7 +53,7 @@ impl DataFusionEngine {
         let store = Arc::clone(&table.store);
         let commit = Arc::clone(log).commit_staged(store, latest, Arc::new(changes), Arc::new(staging), lock);
         match commit.await {
-            Ok(()) => Ok(files.len() as u64),
+            Ok(_) => Ok(files.len() as u64),
             Err(error) if is_conflict(&error) => Ok(0),
             Err(error) => Err(error),
         }
@@ -90,9 +90,14 @@ fn mergeable(files: &[DataFile]) -> Vec<DataFile> {
     if chosen.len() < FILES_MIN { Vec::new() } else { chosen }
 }
 
-/// The table with the columns that its log has, which may be ahead of the catalog's or behind.
+/// The table with the columns of its log and, where an ALTER ended between log and catalog, those that only the catalog
+/// still has.
 fn as_logged(table: &TableHandle, base: &Snapshot) -> TableHandle {
-    let mut row = Table { columns: base.columns(), ..table.row.as_ref().clone() };
+    let mut columns = base.columns();
+    let is_logged = |column: &Column| columns.iter().any(|logged| logged.stored_name == column.stored_name);
+    let unlogged: Vec<Column> = table.row.columns.iter().filter(|column| !is_logged(column)).cloned().collect();
+    columns.extend(unlogged);
+    let mut row = Table { columns, ..table.row.as_ref().clone() };
     let names: Vec<&String> = row.columns.iter().map(|column| &column.name).collect();
     if !row.primary_key.iter().all(|key| names.contains(&key)) {
         row.primary_key = Vec::new();

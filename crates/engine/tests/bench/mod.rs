@@ -70,13 +70,13 @@ impl Bench {
     pub async fn upkeep(&self, ahead: TimeDelta, keep: Option<TimeDelta>) -> UpkeepDone {
         let since = Env::system().now() + ahead - keep.unwrap_or_default();
         let upkeep =
-            Upkeep { vacuum: keep.is_some(), keep_since: since.timestamp_micros(), cancel: Default::default() };
+            Upkeep { vacuum: keep.is_some(), keep_since: since.timestamp_micros(), shutdown: Default::default() };
         self.engine.upkeep(&self.table, &upkeep).await.expect("a step of the test")
     }
 
     /// Looks after the table without deleting anything.
     pub async fn try_upkeep(&self) -> Result<UpkeepDone> {
-        let upkeep = Upkeep { vacuum: false, keep_since: 0, cancel: Default::default() };
+        let upkeep = Upkeep { vacuum: false, keep_since: 0, shutdown: Default::default() };
         self.engine.upkeep(&self.table, &upkeep).await
     }
 
@@ -135,7 +135,7 @@ impl Bench {
     }
 
     pub async fn commit(&self, block: u64) -> Result<()> {
-        self.engine.commit(block).await
+        self.engine.commit(block, &Default::default()).await
     }
 
     pub async fn rollback(&self, block: u64) {
@@ -290,7 +290,6 @@ fn table_row() -> Table {
             column("grp", SqlType::Int4, true),
             column("name", SqlType::Text, true),
         ],
-        dropped_names: Vec::new(),
         primary_key: vec!["id".to_string()],
         comment: None,
         created: 0,

@@ -7,7 +7,6 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{AlterTable, TableChange};
 
 use super::{changed, check_columns, column, exists, free_stored_name, undefined_column};
-use crate::engine::ColumnChange;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::stmt::Cx;
@@ -19,79 +18,71 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome
         Err(error) => return Err(error),
     };
     cx.subject().require_table(&table, "CREATE")?;
+    let handle = cx.handle(&table).await?;
+    let mut used_names = cx.server.config.engine.stored_names(&handle).await?;
     let mut row = changed(&table);
-    let mut changes = Vec::new();
     for change in &statement.changes {
-        changes.extend(apply(cx, &mut row, change)?);
+        apply(cx, &mut row, change, &mut used_names)?;
     }
     check_columns(&row.columns)?;
     let row = Arc::new(row);
-    let handle = cx.handle(&row).await?;
-    for change in &changes {
-        cx.server.config.engine.alter_table(&handle, change).await?;
-    }
+    let mut alteration = cx.server.config.engine.alter_table(&handle, &row, &cx.cancel).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     tx.update_table(&row).await?;
-    tx.commit().await?;
+    // Should the server end between the two, the table's log has columns that nobody sees.
+    let both = async {
+        alteration.commit().await?;
+        Ok(tx.commit().await?)
+    };
+    cx.cancel.commit(both).await?;
+    alteration.published();
     Ok(Outcome::done("ALTER TABLE"))
 }
 
-/// Changes the row; answers what the files must know.
-fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange) -> Result<Option<ColumnChange>> {
+/// Makes one change of the row. `used_names` are the stored names that the table's files know.
+fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange, used_names: &mut Vec<String>) -> Result<()> {
     match change {
         TableChange::AddColumn { column: definition, if_not_exists } => {
             if table.columns.iter().any(|column| column.name == definition.name) {
-                return if *if_not_exists { Ok(None) } else { Err(duplicate_column(&definition.name, &table.name)) };
+                return if *if_not_exists { Ok(()) } else { Err(duplicate_column(&definition.name, &table.name)) };
             }
             let mut column = column(definition);
-            let used = table.columns.iter().map(|column| &column.stored_name).chain(&table.dropped_names);
-            column.stored_name = free_stored_name(&definition.name, used);
-            table.columns.push(column.clone());
-            Ok(Some(ColumnChange::Add(column)))
+            column.stored_name = free_stored_name(&definition.name, used_names);
+            used_names.push(column.stored_name.clone());
+            table.columns.push(column);
         }
         TableChange::DropColumn { name, if_exists } => {
             let Some(index) = table.columns.iter().position(|column| column.name == *name) else {
-                return if *if_exists { Ok(None) } else { Err(undefined_column(name, &table.name)) };
+                return if *if_exists { Ok(()) } else { Err(undefined_column(name, &table.name)) };
             };
             refuse_key_column(table, name, "drop")?;
             if table.columns.len() == 1 {
                 return Err(Error::new(Sqlstate::INVALID_TABLE_DEFINITION, "cannot drop the only column of a table"));
             }
-            let dropped = table.columns.remove(index).stored_name;
-            table.dropped_names.push(dropped.clone());
-            Ok(Some(ColumnChange::Drop(dropped)))
+            table.columns.remove(index);
         }
         TableChange::RenameColumn { name, new_name } => {
             if table.columns.iter().any(|column| column.name == *new_name) {
                 return Err(duplicate_column(new_name, &table.name));
             }
-            let column = column_mut(table, name)?;
-            column.name.clone_from(new_name);
-            let renamed = column.clone();
+            column_mut(table, name)?.name.clone_from(new_name);
             table.primary_key.iter_mut().filter(|key| *key == name).for_each(|key| key.clone_from(new_name));
-            Ok(Some(ColumnChange::Rename(renamed)))
         }
         TableChange::RenameTable { new_name } => {
             if cx.directory.table(table.schema, new_name).is_some() {
                 return Err(exists(&QualifiedName::bare(new_name)));
             }
             table.name.clone_from(new_name);
-            Ok(None)
         }
         TableChange::SetDefault { column, default } => {
             column_mut(table, column)?.default.clone_from(default);
-            Ok(None)
         }
         TableChange::SetNotNull { column } => {
-            let column = column_mut(table, column)?;
-            column.nullable = false;
-            Ok(Some(ColumnChange::Redefine(column.clone())))
+            column_mut(table, column)?.nullable = false;
         }
         TableChange::DropNotNull { column } => {
             refuse_key_column(table, column, "drop NOT NULL of")?;
-            let column = column_mut(table, column)?;
-            column.nullable = true;
-            Ok(Some(ColumnChange::Redefine(column.clone())))
+            column_mut(table, column)?.nullable = true;
         }
         TableChange::OwnerTo { role } => {
             if !cx.directory.roles.contains_key(role) {
@@ -101,9 +92,9 @@ fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange) -> Result<Option<
                 return Err(Error::denied(format!("must be owner of table {} and member of role {role}", table.name)));
             }
             table.owner.clone_from(role);
-            Ok(None)
         }
     }
+    Ok(())
 }
 
 pub(super) fn column_mut<'a>(table: &'a mut Table, name: &str) -> Result<&'a mut Column> {
