@@ -11,7 +11,7 @@ import time
 import psycopg
 from psycopg.errors import QueryCanceled
 
-ROUNDS = 60
+ROUNDS = 30
 random.seed(7)
 outcomes = collections.Counter()
 

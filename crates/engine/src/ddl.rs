@@ -131,7 +131,7 @@ impl DataFusionEngine {
             let batch = batch.map_err(from_datafusion)?;
             let new_values = batch.columns().iter().skip(batch.num_columns() - row.columns.len());
             let null =
-                row.columns.iter().zip(new_values).find(|(own, values)| !own.nullable && values.null_count() > 0);
+                row.columns.iter().zip(new_values).find(|(own, values)| !own.nullable && values.logical_null_count() > 0);
             if let Some((column, _)) = null {
                 return Err(null_values(&column.name));
             }
