@@ -130,9 +130,9 @@ mod tests {
     #[tokio::test]
     async fn a_commit_that_fails_lets_the_statement_be_cancelled() {
         let cancel = Cancel::default();
-        let failed: Result<()> = cancel.commit(async {
+        let failed = cancel.commit(async {
             cancel.cancel();
-            Err(Error::internal("disk"))
+            Err::<(), _>(Error::internal("disk"))
         });
         assert_eq!(failed.await.unwrap_err().code(), Sqlstate::INTERNAL_ERROR);
         assert!(cancel.is_cancelled());

@@ -130,8 +130,11 @@ impl DataFusionEngine {
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(from_datafusion)?;
             let new_values = batch.columns().iter().skip(batch.num_columns() - row.columns.len());
-            let null =
-                row.columns.iter().zip(new_values).find(|(own, values)| !own.nullable && values.logical_null_count() > 0);
+            let null = row
+                .columns
+                .iter()
+                .zip(new_values)
+                .find(|(own, values)| !own.nullable && values.logical_null_count() > 0);
             if let Some((column, _)) = null {
                 return Err(null_values(&column.name));
             }

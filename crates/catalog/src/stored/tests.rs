@@ -59,7 +59,7 @@ fn job_connections_1() {
 
 #[test]
 fn an_unknown_version_or_type_is_corrupt() {
-    for text in ["", "{}", r#"{"version":"2","columns":[],"primary_key":[]}"#] {
+    for text in ["", "{}", r#"{"version":"3","columns":[],"primary_key":[]}"#] {
         assert!(matches!(TableShape::decode(text), Err(Error::Corrupt { what: "table", .. })), "{text}");
     }
     let unknown = include_str!("../samples/table_1.json").replace("UUID", "UID");
