@@ -59,6 +59,8 @@ with psycopg.connect(autocommit=True) as connection, psycopg.connect(autocommit=
 
     connection.execute("CREATE TABLE t (k INT PRIMARY KEY, v STRING)")
     connection.execute("CREATE TABLE plain (k INT)")
+    rows = "".join(f"{number}\n" for number in range(20_000))
+    pathlib.Path(os.environ["TEST_EXTERN"], "cancelled.csv").write_text(rows)
     connection.execute("INSERT INTO t SELECT value, 'old' FROM generate_series(1, 1000) AS g(value)")
 
     each("insert", connection, "INSERT INTO plain VALUES (1), (2)", "TRUNCATE plain",
@@ -73,6 +75,8 @@ with psycopg.connect(autocommit=True) as connection, psycopg.connect(autocommit=
          lambda: has("t", "n") and has("t", "w"))
     each("create as", connection, "CREATE TABLE made AS SELECT value FROM generate_series(1, 5000) AS g(value)",
          "DROP TABLE made", lambda: has("made"))
+    each("import", connection, "IMPORT INTO plain CSV DATA ('nodelocal://1/cancelled.csv')", "TRUNCATE plain",
+         lambda: count("SELECT count(*) FROM plain") == 20_000)
     each("role", connection, "CREATE ROLE carla", "DROP ROLE carla",
          lambda: count("SELECT count(*) FROM pg_roles WHERE rolname = 'carla'") == 1)
     tables = {entry.parent for entry in pathlib.Path(os.environ["TEST_STORE"]).rglob("_delta_log/*.json")}

@@ -42,6 +42,19 @@ pub struct Table {
     pub created: i64,
 }
 
+impl Table {
+    /// Whether rows made for one state of a table fit the other. Defaults and comments do not count.
+    pub fn has_columns_of(&self, other: &Table) -> bool {
+        let same = |(left, right): (&Column, &Column)| {
+            (&left.name, &left.stored_name, &left.ty, left.nullable)
+                == (&right.name, &right.stored_name, &right.ty, right.nullable)
+        };
+        self.primary_key == other.primary_key
+            && self.columns.len() == other.columns.len()
+            && self.columns.iter().zip(&other.columns).all(same)
+    }
+}
+
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {

@@ -178,12 +178,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now.
-    async fn alter_table(
-        &self,
-        table: &TableHandle,
-        changed: &Arc<model::Table>,
-        cancel: &Cancel,
-    ) -> Result<Box<dyn Alteration>>;
+    async fn alter_table(&self, table: &TableHandle, changed: &Arc<model::Table>) -> Result<Box<dyn Alteration>>;
     /// Removes every row in a commit of its own, without reading any.
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()>;
 

@@ -135,7 +135,7 @@ impl Engine for StubEngine {
     async fn stored_names(&self, _: &TableHandle) -> Result<Vec<String>> {
         not_in_the_stub()
     }
-    async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>, _: &Cancel) -> Result<Box<dyn Alteration>> {
+    async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>) -> Result<Box<dyn Alteration>> {
         not_in_the_stub()
     }
     async fn truncate(&self, _: &TableHandle, _: &Cancel) -> Result<()> {

@@ -219,12 +219,21 @@ impl Session {
     /// 40001 when the commit fails.
     pub async fn end_implicit(&self) -> Result<()> {
         let Some(block) = self.open_block().filter(|block| block.implicit) else { return Ok(()) };
+        let running = self.start_statement();
+        running.until_cancelled(self.end_block(block, &running.cancel())).await
+    }
+
+    /// Commits the open block, or undoes it if it has failed.
+    ///
+    /// # Errors
+    /// 40001 when the commit fails.
+    pub(crate) async fn end_block(&self, block: OpenBlock, cancel: &Cancel) -> Result<()> {
         self.set_block(None);
         if block.failed {
             self.server.config.engine.rollback(block.id).await;
             return Ok(());
         }
-        self.server.config.engine.commit(block.id, &Cancel::default()).await
+        self.server.config.engine.commit(block.id, cancel).await
     }
 
     pub(crate) async fn begin_block(&self, implicit: bool) -> Result<()> {

@@ -19,10 +19,9 @@ use crate::delta::entry::{BYTES_KEY, Changes, Entry, ROWS_KEY};
 use crate::delta::log::Log;
 use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
-use crate::error::{from_delta, is_conflict};
+use crate::error::from_delta;
 use crate::insert::{Targets, complete};
 use crate::stage::ChangeWriter;
-use crate::writing::ATTEMPTS;
 
 /// Commits searched for the counts of an append that was done before.
 const HISTORY_MAX: u64 = 10_000;
@@ -208,19 +207,17 @@ impl DataFusionEngine {
         let info = vec![(ROWS_KEY.into(), Value::from(appended.rows)), (BYTES_KEY.into(), Value::from(appended.bytes))];
         let changes = Changes { adds: staged.adds, application: Some(key.to_string()), info, ..Changes::default() };
         let (changes, staging) = (Arc::new(changes), Arc::new(staged.staging));
-        let mut attempts = 1..ATTEMPTS;
-        loop {
+        self.retrying(table, || async {
             let writing = self.start_writing(table, None, cancel).await?;
             // Again, now that no other statement can commit: another job runner may have made the same append.
             if let Some(done) = self.done_before(table, key).await? {
                 return Ok(done);
             }
             self.check_keys(table, &changes.adds, &writing.files).await?;
-            match writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await {
-                Err(error) if is_conflict(&error) && attempts.next().is_some() => {}
-                outcome => return outcome.map(|_| appended),
-            }
-        }
+            writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await?;
+            Ok(appended)
+        })
+        .await
     }
 
     /// What an append with this key added, if it is in the table already.

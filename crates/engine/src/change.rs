@@ -15,7 +15,7 @@ use lakeport_sql::stmt::query::{Delete, Update};
 use crate::DataFusionEngine;
 use crate::delta::files::DataFile;
 use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
-use crate::error::{from_datafusion, is_conflict};
+use crate::error::from_datafusion;
 use crate::key::{quoted, register};
 use crate::query::{Planned, given_types, run};
 use crate::relations::table_provider;
@@ -23,7 +23,6 @@ use crate::returning::Returning;
 use crate::sql::parse_query;
 use crate::stage::{Rewrite, Rewritten};
 use crate::upsert::{assigned_text, check_assigned};
-use crate::writing::ATTEMPTS;
 
 /// An UPDATE or DELETE as the query that finds its rows.
 struct Change<'a> {
@@ -113,14 +112,10 @@ impl DataFusionEngine {
         Ok(Description { params, columns })
     }
 
-    /// Runs the statement again while another writer of the log gets ahead of it.
     async fn run_change(&self, cx: &QueryContext, change: &Change<'_>, params: &[ArrayRef]) -> Result<Written> {
-        let mut attempts = 1..ATTEMPTS;
-        loop {
-            match self.try_change(cx, change, params).await {
-                Err(error) if is_conflict(&error) && cx.transaction.is_none() && attempts.next().is_some() => {}
-                outcome => return outcome,
-            }
+        match cx.transaction {
+            Some(_) => self.try_change(cx, change, params).await,
+            None => self.retrying(change.table, || self.try_change(cx, change, params)).await,
         }
     }
 

@@ -36,6 +36,8 @@ struct Member {
     table: TableHandle,
     incoming: Incoming,
     cancel: Cancel,
+    /// Held from the moment the writer cannot be left out of the commit any more.
+    hold: Option<Hold>,
     reply: oneshot::Sender<Result<()>>,
 }
 
@@ -87,7 +89,13 @@ impl DataFusionEngine {
     pub(crate) async fn commit_append(&self, table: &TableHandle, incoming: Incoming, cancel: &Cancel) -> Result<()> {
         let log = self.log(table);
         let (reply, outcome) = oneshot::channel();
-        log.waiting.members().push(Member { table: table.clone(), incoming, cancel: cancel.clone(), reply });
+        log.waiting.members().push(Member {
+            table: table.clone(),
+            incoming,
+            cancel: cancel.clone(),
+            hold: None,
+            reply,
+        });
         let mut turn = Turn { waiting: &log.waiting, outcome };
         loop {
             tokio::select! {
@@ -129,7 +137,7 @@ impl Group {
         let Some(table) = self.members.first().map(|member| member.table.clone()) else { return Ok(()) };
         let base = self.log.latest(&table.store).await?;
         self.refuse_duplicates(&base).await?;
-        let holds = self.hold();
+        self.hold();
         let staging = self.log.staging(&table.store);
         let few = self.members.iter().flat_map(|member| member.incoming.few());
         let mut changes = Changes { adds: write_rows(&staging, &table.row, few).await?, ..Changes::default() };
@@ -143,28 +151,27 @@ impl Group {
             }
             committed?;
         }
-        holds.into_iter().for_each(Hold::keep);
-        self.members.drain(..).for_each(|member| drop(member.reply.send(Ok(()))));
+        for member in self.members.drain(..) {
+            member.hold.into_iter().for_each(Hold::keep);
+            drop(member.reply.send(Ok(())));
+        }
         Ok(())
     }
 
     /// Leaves out those who were cancelled; the others cannot be any more.
-    fn hold(&mut self) -> Vec<Hold> {
-        let mut holds = Vec::with_capacity(self.members.len());
-        self.members.retain(|member| match member.cancel.hold() {
-            Ok(hold) if !member.is_gone() => {
-                holds.push(hold);
-                true
-            }
-            _ => false,
+    fn hold(&mut self) {
+        self.members.retain_mut(|member| {
+            member.hold = member.cancel.hold().ok();
+            member.hold.is_some() && !member.is_gone()
         });
-        holds
     }
 
     /// Answers those whose rows were made for columns that an ALTER has changed since; the others' have the same.
     fn refuse_outdated(&mut self) {
         let (members, log) = (std::mem::take(&mut self.members), &self.log);
-        for member in members.into_iter().filter(|member| !member.is_gone()) {
+        for mut member in members.into_iter().filter(|member| !member.is_gone()) {
+            // Of an attempt that has failed: its commit was not made.
+            member.hold = None;
             match log.require_current(&member.table.row) {
                 Ok(()) => self.members.push(member),
                 Err(error) => drop(member.reply.send(Err(error))),

@@ -6,6 +6,7 @@
 //! part of a transaction block (`transaction`). Rows that are only added need no turn of their own: writers that wait
 //! share a commit (`group`).
 
+mod alter;
 mod analysis;
 mod append;
 mod casts;
@@ -61,6 +62,7 @@ pub use context::EngineOptions;
 use crate::clock::Clock;
 use crate::context::Sessions;
 use crate::delta::log::Log;
+use crate::error::conflict;
 use crate::transaction::Transactions;
 
 /// Runs statements with DataFusion on Delta tables.
@@ -98,6 +100,16 @@ impl DataFusionEngine {
         logs.iter().map(|(id, log)| (*id, Arc::clone(log))).collect()
     }
 
+    /// The outcome of a write, or 40001 as soon as its table is dropped.
+    async fn until_dropped<T>(&self, table: &TableHandle, write: impl Future<Output = Result<T>>) -> Result<T> {
+        let log = self.log(table);
+        tokio::select! {
+            biased;
+            () = log.dropped().cancelled() => Err(conflict()),
+            outcome = write => outcome,
+        }
+    }
+
     pub(crate) fn forget(&self, table: TableId) -> Option<Arc<Log>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&table)
     }
@@ -117,13 +129,8 @@ impl Engine for DataFusionEngine {
         self.field_names(table).await
     }
 
-    async fn alter_table(
-        &self,
-        table: &TableHandle,
-        changed: &Arc<Table>,
-        cancel: &Cancel,
-    ) -> Result<Box<dyn Alteration>> {
-        Ok(Box::new(self.prepare_alteration(table, changed, cancel).await?))
+    async fn alter_table(&self, table: &TableHandle, changed: &Arc<Table>) -> Result<Box<dyn Alteration>> {
+        Ok(Box::new(self.prepare_alteration(table, changed).await?))
     }
 
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {
@@ -174,11 +181,11 @@ impl Engine for DataFusionEngine {
                 Write::Delete(delete) => self.run_delete(cx, table, delete, params).await,
             }
         };
-        cx.cancel.until_cancelled(written).await
+        cx.cancel.until_cancelled(self.until_dropped(table, written)).await
     }
 
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        self.append_rows(table, rows, options).await
+        self.until_dropped(table, self.append_rows(table, rows, options)).await
     }
 
     async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>> {
@@ -190,7 +197,7 @@ impl Engine for DataFusionEngine {
     }
 
     async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
-        self.append_parts(table, parts, options).await
+        self.until_dropped(table, self.append_parts(table, parts, options)).await
     }
 
     async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {

@@ -48,8 +48,12 @@ impl DataFusionEngine {
             }
             Relation::Table(table) => match cx.as_of {
                 Some(moment) => {
-                    let past = self.log(&table).as_of(&table, moment).await?;
-                    table_provider(&as_it_was(&table, &past), past.files, false)
+                    let log = self.log(&table);
+                    let past = log.as_of(&table, moment).await?;
+                    // Where the columns are those of now, the catalog has the last word on them.
+                    let same = past.has_columns_of(&log.latest(&table.store).await?);
+                    let seen = if same { table } else { as_it_was(&table, &past) };
+                    table_provider(&seen, past.files, false)
                 }
                 None => {
                     let (seen, files) = self.visible(cx, &table).await?;

@@ -24,14 +24,13 @@ use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
-use crate::error::{from_datafusion, is_conflict};
+use crate::error::from_datafusion;
 use crate::insert::{Source, Targets, complete, returning, undefined_column};
 use crate::key::{first_row, key_list, keys_equal, quoted, register};
 use crate::query::{given_types, run};
 use crate::relations::table_provider;
 use crate::sql::parse_query;
 use crate::stage::{Rewrite, Rewritten};
-use crate::writing::ATTEMPTS;
 
 /// The relation of the new rows in ON CONFLICT's expressions.
 const NEW: &str = "excluded";
@@ -52,12 +51,9 @@ impl DataFusionEngine {
             new.push(complete(&source.session, &table.row, &source.targets, &batch).await?)?;
         }
         let statement = Upsert { cx, table, insert, new: new.batches(), targets: &source.targets, params };
-        let mut attempts = 1..ATTEMPTS;
-        loop {
-            match self.try_upsert(&statement).await {
-                Err(error) if is_conflict(&error) && cx.transaction.is_none() && attempts.next().is_some() => {}
-                outcome => return outcome,
-            }
+        match cx.transaction {
+            Some(_) => self.try_upsert(&statement).await,
+            None => self.retrying(table, || self.try_upsert(&statement)).await,
         }
     }
 

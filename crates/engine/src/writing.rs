@@ -11,10 +11,10 @@ use crate::DataFusionEngine;
 use crate::append::{Incoming, Staged};
 use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
-use crate::delta::log::{Log, WriteLock, same_columns};
+use crate::delta::log::{Log, WriteLock};
 use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
-use crate::error::conflict;
+use crate::error::{conflict, is_conflict};
 use crate::transaction::Block;
 
 /// The right to write a table, what the statement sees of it, and the files it stages. Dropping it undoes the write.
@@ -69,13 +69,28 @@ impl DataFusionEngine {
             self.transactions.check_table(id, table.row.id)?;
         }
         let (seen, base) = self.version_seen(table, transaction).await?;
-        if !same_columns(&seen.row, &table.row) {
+        if !seen.row.has_columns_of(&table.row) {
             return Err(conflict());
         }
         let own = self.transactions.files(transaction, table.row.id);
         let files = own.unwrap_or_else(|| Arc::clone(&base.files));
         let staging = log.staging(&table.store);
         Ok(Writing { table: table.clone(), base, files, staging, transaction, cancel: cancel.clone(), log, lock })
+    }
+
+    /// Writes, and writes again while other writers of the log get ahead. What was planned before an ALTER is not.
+    pub(crate) async fn retrying<T, W>(&self, table: &TableHandle, write: impl Fn() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        let log = self.log(table);
+        for _ in 1..ATTEMPTS {
+            match write().await {
+                Err(error) if is_conflict(&error) && log.require_current(&table.row).is_ok() => {}
+                outcome => return outcome,
+            }
+        }
+        write().await
     }
 
     /// The table in its latest version or, in a block, as it was when the block first looked.

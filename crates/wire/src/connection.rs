@@ -124,7 +124,8 @@ impl Connection {
 
     /// Ends the transaction of the statements that a client sent together, and with it the portals.
     async fn finish_round(&mut self) -> Flow {
-        self.session.end_implicit().await?;
+        let session = Arc::clone(&self.session);
+        self.drive(session.end_implicit()).await??;
         self.forget_portals_of_ended_block();
         self.ready();
         Ok(())

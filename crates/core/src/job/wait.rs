@@ -1,6 +1,5 @@
 //! Waiting for jobs, with progress notices.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,18 +30,20 @@ impl Jobs {
         new: NewJob,
         cancel: &Cancel,
     ) -> Result<Job> {
-        let _hold = cancel.hold()?;
+        let hold = cancel.hold()?;
         let id = server.jobs.submit(server, new).await?;
-        let ended = Jobs::until(server, session, id, |job| job.state.is_final() || job.state == JobState::Paused);
-        let mut ended = pin!(ended);
+        let has_ended = |job: &Job| job.state.is_final() || job.state == JobState::Paused;
         let job = tokio::select! {
-            job = &mut ended => job?,
+            job = Jobs::until(server, session, id, has_ended) => job?,
             () = cancel.asked() => {
                 server.jobs.cancel(server, id).await?;
-                ended.await?
+                // What is being undone has not been done; that may take as long as the storage is away.
+                Jobs::until(server, session, id, |job| has_ended(job) || job.state == JobState::Reverting).await?
             }
         };
-        outcome_of(job)
+        let done = outcome_of(job)?;
+        hold.keep();
+        Ok(done)
     }
 
     /// Waits until a job is as wanted, sending its progress as notices.
@@ -86,7 +87,12 @@ impl Jobs {
         }
         let mut tx = server.config.catalog.write().await?;
         let Some(mut job) = tx.job(id).await?.filter(|job| !job.state.is_final()) else { return Ok(()) };
-        if let Ok(true) = state::request(&mut job, Control::Cancel, None, server.config.env.now_micros()) {
+        let now = server.config.env.now_micros();
+        if job.state == JobState::Pending && job.lease.is_none() {
+            state::finish(&mut job, JobState::Canceled, now);
+            tx.update_job(&job).await?;
+            tx.commit().await?;
+        } else if let Ok(true) = state::request(&mut job, Control::Cancel, None, now) {
             tx.update_job(&job).await?;
             tx.commit().await?;
         }
@@ -104,11 +110,13 @@ fn progress_text(job: &Job) -> String {
 fn outcome_of(job: Job) -> Result<Job> {
     let id = job.id;
     match job.state {
-        JobState::Failed => {
+        JobState::Failed | JobState::Reverting if job.error_code.is_some() => {
             let code = job.error_code.as_deref().and_then(Sqlstate::from_code).unwrap_or(Sqlstate::INTERNAL_ERROR);
             Err(Error::new(code, job.error.unwrap_or_else(|| format!("job {id} failed"))))
         }
-        JobState::Canceled => Err(Error::new(Sqlstate::QUERY_CANCELED, format!("job {id} was canceled"))),
+        JobState::Canceled | JobState::Failed | JobState::Reverting => {
+            Err(Error::new(Sqlstate::QUERY_CANCELED, format!("job {id} was canceled")))
+        }
         JobState::Paused => Err(Error::new(
             Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("job {id} was paused before it completed"),

@@ -154,7 +154,7 @@ pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef],
     effect::refuse_in_read_only(&cx, effect)?;
     if let Some(block) = session.open_block() {
         if block.implicit && (effect.changes_catalog() || effect.stands_alone()) {
-            session.end_implicit().await?;
+            transaction::commit_first(&cx, block).await?;
         } else if effect.changes_catalog() {
             transaction::commit_before_ddl(&cx).await?;
             cx = Cx::new(session, params, cx.cancel).await?;
@@ -163,7 +163,7 @@ pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef],
     let mut runs = 1..RUNS_MAX;
     loop {
         match dispatch(&cx, &parsed.statement).await {
-            Err(error) if effect.may_run_again() && is_overtaken(&cx, &error).await? && runs.next().is_some() => {
+            Err(error) if effect.may_run_again() && is_overtaken(&cx, &error).await && runs.next().is_some() => {
                 cx = Cx::new(session, params, cx.cancel).await?;
             }
             outcome => return outcome,
@@ -172,10 +172,11 @@ pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef],
 }
 
 /// Whether a statement failed because the catalog that it was planned on has changed. A block keeps what it has seen.
-async fn is_overtaken(cx: &Cx<'_>, error: &Error) -> Result<bool> {
-    Ok(error.code() == Sqlstate::SERIALIZATION_FAILURE
+async fn is_overtaken(cx: &Cx<'_>, error: &Error) -> bool {
+    let is_now = |now: Arc<Directory>| now.generation == cx.directory.generation;
+    error.code() == Sqlstate::SERIALIZATION_FAILURE
         && cx.session.open_block().is_none()
-        && cx.server.directory().await?.generation != cx.directory.generation)
+        && !cx.server.directory().await.map_or(true, is_now)
 }
 
 /// Runs a statement that stands in brackets inside another.

@@ -4,6 +4,7 @@ use lakeport_base::Sqlstate;
 use lakeport_sql::stmt::transaction::Transaction;
 
 use super::Cx;
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::session::{Block, OpenBlock};
@@ -51,8 +52,7 @@ async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
     if cx.session.block() == Block::Failed {
         return rollback(cx).await;
     }
-    cx.session.set_block(None);
-    cx.server.config.engine.commit(block.id, &cx.cancel).await?;
+    cx.session.end_block(block, &cx.cancel).await?;
     Ok(Outcome::done("COMMIT"))
 }
 
@@ -77,5 +77,13 @@ fn own_block(cx: &Cx<'_>) -> Option<OpenBlock> {
 pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
     cx.session
         .notice(Notice::new("auto-committing transaction before processing DDL due to autocommit_before_ddl setting"));
-    commit(cx).await.map(drop)
+    let Some(block) = cx.session.open_block() else { return Ok(()) };
+    commit_first(cx, block).await
+}
+
+/// Ends a block ahead of a statement that is no part of it: commits it, or undoes it if it has failed. The statement may
+/// still be cancelled afterwards.
+pub(crate) async fn commit_first(cx: &Cx<'_>, block: OpenBlock) -> Result<()> {
+    let _hold = cx.cancel.hold()?;
+    cx.session.end_block(block, &Cancel::default()).await
 }

@@ -157,6 +157,6 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropUserfile) -> Result<Outcom
         Err(error) => return Err(not_fetched(error, &path)),
         Ok(_) => {}
     }
-    store.delete(&path).await.map_err(lakeport_connect::Error::from)?;
+    cx.cancel.commit(async { Ok(store.delete(&path).await.map_err(lakeport_connect::Error::from)?) }).await?;
     Ok(Outcome::done("DROP USERFILE"))
 }

@@ -14,7 +14,7 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
 use lakeport_base::id::TableId;
-use lakeport_catalog::model::{Column, Table};
+use lakeport_catalog::model::Table;
 use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
 use object_store::path::Path;
@@ -100,7 +100,7 @@ impl Log {
     /// 40001 when the table has been altered or dropped since.
     pub fn require_current(&self, row: &Table) -> Result<()> {
         let altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = altered.as_ref().is_none_or(|now| now.version <= row.version || same_columns(now, row));
+        let current = altered.as_ref().is_none_or(|now| now.version <= row.version || now.has_columns_of(row));
         if current && !self.dropped.is_cancelled() { Ok(()) } else { Err(conflict()) }
     }
 
@@ -162,7 +162,8 @@ impl Log {
     /// error of the storage the version may have been made.
     pub async fn commit(&self, store: &Arc<dyn ObjectStore>, base: &Snapshot, changes: &Changes) -> Result<Snapshot> {
         base.check_fits(changes)?;
-        let version = base.version() + 1;
+        let next = base.after(changes)?;
+        let version = next.version();
         let stamp = Stamp { id: self.clock.random_id(), at: self.clock.next() };
         let entry = changes.to_entry(&stamp)?;
         let put = store.put_opts(&entry_path(version), entry.into(), PutMode::Create.into()).await;
@@ -170,10 +171,7 @@ impl Log {
             check_made(store, version, &stamp, error).await?;
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
-        match changes.metadata {
-            Some(_) => self.load(store).await,
-            None => Ok(self.remember(base.after(changes)?)),
-        }
+        Ok(self.remember(next))
     }
 
     /// Commits in a task of its own, which a caller that goes away does not stop. The next writer may go on when the
@@ -273,17 +271,6 @@ impl Log {
     fn latest_known(&self) -> MutexGuard<'_, Option<Known>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether rows planned for one state of a table fit the other.
-pub(crate) fn same_columns(left: &Table, right: &Table) -> bool {
-    let same = |(left, right): (&Column, &Column)| {
-        (&left.name, &left.stored_name, &left.ty, left.nullable)
-            == (&right.name, &right.stored_name, &right.ty, right.nullable)
-    };
-    left.primary_key == right.primary_key
-        && left.columns.len() == right.columns.len()
-        && left.columns.iter().zip(&right.columns).all(same)
 }
 
 /// Whether a commit was made although the request for it failed: its answer may have been lost.

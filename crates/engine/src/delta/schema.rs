@@ -2,7 +2,7 @@
 
 use deltalake::kernel::{ArrayType, DataType, MetadataValue, PrimitiveType, StructField};
 use lakeport_base::SqlType;
-use lakeport_catalog::model::Column;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::rows::SQL_TYPE_KEY;
 
@@ -31,9 +31,27 @@ pub(crate) fn mark_dropped(field: &mut StructField) {
     field.metadata.insert(DROPPED_KEY.to_string(), MetadataValue::Boolean(true));
 }
 
-/// Gives the field of a renamed column its new name.
-pub(crate) fn mark_renamed(field: &mut StructField, name: &str) {
-    field.metadata.insert(NAME_KEY.to_string(), MetadataValue::String(name.to_string()));
+/// Gives the field of a column that the table has the column's name.
+pub(crate) fn mark_kept(field: &mut StructField, column: &Column) {
+    field.nullable |= column.nullable;
+    field.metadata.remove(DROPPED_KEY);
+    field.metadata.insert(NAME_KEY.to_string(), MetadataValue::String(column.name.clone()));
+}
+
+/// Whether the field is of a column that was made here.
+pub(crate) fn is_ours(field: &StructField) -> bool {
+    field.metadata.contains_key(NAME_KEY)
+}
+
+/// The table with its columns under the names that its files have, which are never the same twice.
+pub(crate) fn by_stored_names(mut table: Table) -> Table {
+    for key in &mut table.primary_key {
+        if let Some(column) = table.columns.iter().find(|column| column.name == *key) {
+            key.clone_from(&column.stored_name);
+        }
+    }
+    table.columns.iter_mut().for_each(|column| column.name.clone_from(&column.stored_name));
+    table
 }
 
 /// The columns that a Delta schema tells of. Defaults and comments, which reading does not need, are absent.

@@ -13,6 +13,7 @@ use lakeport_core::{Error, Result};
 use super::entry::Changes;
 use super::files::{DataFile, files_of};
 use super::schema::columns_of;
+use crate::error::from_delta;
 
 /// A table as of one version.
 #[derive(Clone)]
@@ -25,12 +26,21 @@ pub(crate) struct Snapshot {
 }
 
 /// What a log says of a table besides its files.
+#[derive(Clone)]
 struct Shape {
     metadata: Metadata,
     fields: Vec<StructField>,
     /// Why commits are refused: what other writers made of the table.
     read_only: Option<String>,
     append_only: bool,
+}
+
+impl Shape {
+    /// The shape with another schema; configuration and protocol stay.
+    fn with(&self, metadata: &Metadata) -> Result<Shape> {
+        let schema = metadata.parse_schema().map_err(|error| from_delta(error.into()))?;
+        Ok(Shape { metadata: metadata.clone(), fields: schema.fields().cloned().collect(), ..self.clone() })
+    }
 }
 
 impl Snapshot {
@@ -78,7 +88,7 @@ impl Snapshot {
     /// The next version. Costs one pass over the list of files, which shares the files themselves.
     ///
     /// # Errors
-    /// Deletion vectors of another writer.
+    /// Deletion vectors of another writer, a schema that cannot be read.
     pub fn after(&self, changes: &Changes) -> Result<Snapshot> {
         let added = changes.adds.iter().map(DataFile::of).collect::<Result<Vec<_>>>()?;
         let version = self.version + 1;
@@ -86,7 +96,11 @@ impl Snapshot {
         let gone: HashSet<&str> = changes.removes.iter().map(|remove| remove.path.as_str()).collect();
         let stays = |file: &&DataFile| gone.is_empty() || !gone.contains(&*file.path);
         let files = self.files.iter().filter(stays).cloned().chain(added).collect();
-        Ok(Snapshot { version, changed, shape: Arc::clone(&self.shape), files })
+        let shape = match &changes.metadata {
+            Some(metadata) => Arc::new(self.shape.with(metadata)?),
+            None => Arc::clone(&self.shape),
+        };
+        Ok(Snapshot { version, changed, shape, files })
     }
 
     /// # Errors

@@ -13,6 +13,7 @@ use crate::DataFusionEngine;
 use crate::delta::entry::Changes;
 use crate::delta::files::DataFile;
 use crate::delta::log::Log;
+use crate::delta::schema::by_stored_names;
 use crate::delta::snapshot::Snapshot;
 use crate::error::{from_datafusion, is_conflict};
 use crate::query::run;
@@ -34,7 +35,7 @@ impl DataFusionEngine {
         if files.is_empty() {
             return Ok(0);
         }
-        let merged = as_logged(table, &base);
+        let merged = as_stored(table, &base);
         let staging = log.staging(&table.store);
         let mut writer = staging.data_writer(&merged.row)?;
         let mut batches = self.in_key_order(&merged, files.clone().into()).await?;
@@ -90,19 +91,15 @@ fn mergeable(files: &[DataFile]) -> Vec<DataFile> {
     if chosen.len() < FILES_MIN { Vec::new() } else { chosen }
 }
 
-/// The table with the columns of its log and, where an ALTER ended between log and catalog, those that only the catalog
-/// still has.
-fn as_logged(table: &TableHandle, base: &Snapshot) -> TableHandle {
-    let mut columns = base.columns();
-    let is_logged = |column: &Column| columns.iter().any(|logged| logged.stored_name == column.stored_name);
-    let unlogged: Vec<Column> = table.row.columns.iter().filter(|column| !is_logged(column)).cloned().collect();
-    columns.extend(unlogged);
-    let mut row = Table { columns, ..table.row.as_ref().clone() };
-    let names: Vec<&String> = row.columns.iter().map(|column| &column.name).collect();
-    if !row.primary_key.iter().all(|key| names.contains(&key)) {
-        row.primary_key = Vec::new();
-    }
-    TableHandle { row: Arc::new(row), store: Arc::clone(&table.store) }
+/// The table, under stored names, with every column that its files may hold: those of its log and, where an ALTER ended
+/// between log and catalog, those that only the catalog still has.
+fn as_stored(table: &TableHandle, base: &Snapshot) -> TableHandle {
+    let own = by_stored_names(table.row.as_ref().clone());
+    let logged = by_stored_names(Table { columns: base.columns(), ..own.clone() });
+    let is_own = |column: &Column| own.columns.iter().any(|known| known.stored_name == column.stored_name);
+    let more: Vec<Column> = logged.columns.into_iter().filter(|column| !is_own(column)).collect();
+    let columns = own.columns.into_iter().chain(more).map(|column| Column { nullable: true, ..column }).collect();
+    TableHandle { row: Arc::new(Table { columns, ..own }), store: Arc::clone(&table.store) }
 }
 
 #[cfg(test)]

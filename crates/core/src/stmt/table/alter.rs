@@ -18,25 +18,41 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome
         Err(error) => return Err(error),
     };
     cx.subject().require_table(&table, "CREATE")?;
-    let handle = cx.handle(&table).await?;
-    let mut used_names = cx.server.config.engine.stored_names(&handle).await?;
+    let mut used_names = match statement.changes.iter().any(|change| matches!(change, TableChange::AddColumn { .. })) {
+        true => cx.server.config.engine.stored_names(&cx.handle(&table).await?).await?,
+        false => Vec::new(),
+    };
     let mut row = changed(&table);
     for change in &statement.changes {
         apply(cx, &mut row, change, &mut used_names)?;
     }
     check_columns(&row.columns)?;
+    if row.has_columns_of(&table) {
+        publish(cx, &row).await?;
+    } else {
+        change_columns(cx, &table, row).await?;
+    }
+    Ok(Outcome::done("ALTER TABLE"))
+}
+
+/// Changes the table's files, and then the catalog, which decides: until it has the new row the table is as it was, and
+/// whatever its log says more is put right by the next ALTER.
+async fn change_columns(cx: &Cx<'_>, table: &Arc<Table>, row: Table) -> Result<()> {
     let row = Arc::new(row);
-    let mut alteration = cx.server.config.engine.alter_table(&handle, &row, &cx.cancel).await?;
-    let mut tx = cx.server.config.catalog.write().await?;
-    tx.update_table(&row).await?;
-    // Should the server end between the two, the table's log has columns that nobody sees.
+    let mut alteration = cx.server.config.engine.alter_table(&cx.handle(table).await?, &row).await?;
     let both = async {
         alteration.commit().await?;
-        Ok(tx.commit().await?)
+        publish(cx, &row).await
     };
     cx.cancel.commit(both).await?;
     alteration.published();
-    Ok(Outcome::done("ALTER TABLE"))
+    Ok(())
+}
+
+async fn publish(cx: &Cx<'_>, row: &Table) -> Result<()> {
+    let mut tx = cx.server.config.catalog.write().await?;
+    tx.update_table(row).await?;
+    cx.commit(tx).await
 }
 
 /// Makes one change of the row. `used_names` are the stored names that the table's files know.
