@@ -127,9 +127,14 @@ impl Error {
         self
     }
 
-    /// The remedy, when there is a known one.
+    /// The remedy, when there is a known one: the error's own, or that of its class.
     pub fn hint(&self) -> Option<&str> {
-        self.detail().and_then(|detail| detail.hint.as_deref())
+        let of_class = match self {
+            Error::Denied(_) => Some("check the key, and that it may read, write and list there"),
+            Error::Unreachable(_) | Error::Timeout(_) => Some("check the endpoint, and that its server is up"),
+            _ => None,
+        };
+        self.detail().and_then(|detail| detail.hint.as_deref()).or(of_class)
     }
 
     /// The code a client sees.
@@ -167,6 +172,9 @@ impl Error {
         let cause = root_cause(error);
         match chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
             Some(HttpErrorKind::Timeout) => return Error::timeout(cause),
+            Some(HttpErrorKind::Connect) if cause.contains("InvalidContentType") => {
+                return Error::unreachable("the server does not speak TLS").with_hint("write http:// for its endpoint");
+            }
             Some(HttpErrorKind::Connect) => return Error::unreachable(cause),
             _ => {}
         }

@@ -26,6 +26,8 @@ pub(crate) struct Exported {
 /// Where the files go and what they are called.
 pub(crate) struct Place {
     pub store: Arc<dyn ObjectStore>,
+    /// The storage as errors name it.
+    pub uri: String,
     /// Such as `export16808a04292505c80000000000000001-n1`.
     pub prefix: String,
 }
@@ -74,10 +76,11 @@ impl Export {
             let batch = batch?;
             let mut done = 0;
             while done < batch.num_rows() {
-                done += self.write_some(&batch.slice(done, batch.num_rows() - done)).await?;
+                let written = self.write_some(&batch.slice(done, batch.num_rows() - done)).await;
+                done += written.map_err(|error| error.prefixed(&self.place.uri))?;
             }
         }
-        self.finish_file().await
+        self.finish_file().await.map_err(|error| error.prefixed(&self.place.uri))
     }
 
     /// Writes the beginning of a batch into the file under way; answers how many rows.

@@ -5,7 +5,7 @@ use lakeport_base::SqlType;
 use super::batch::{Rows, Target};
 use super::options::CsvOptions;
 use super::scan::{Field, ScanError, Scanned, Scanner};
-use super::text::{TextFormat, wrong_field_count};
+use super::text::{TextFormat, option_hint, wrong_field_count};
 use crate::error::Result;
 
 /// CSV with its options.
@@ -48,6 +48,10 @@ impl TextFormat for Csv<'_> {
 
     fn skip(&self) -> u64 {
         self.options.skip
+    }
+
+    fn hint(&self, record: u64) -> Option<&'static str> {
+        option_hint(record)
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2, memchr3};
 use super::batch::{Rows, Target};
 use super::options::DelimitedOptions;
 use super::scan::{ScanError, Scanned};
-use super::text::{TextFormat, wrong_field_count};
+use super::text::{TextFormat, option_hint, wrong_field_count};
 use crate::error::Result;
 
 /// Delimited text with its options.
@@ -198,5 +198,9 @@ impl TextFormat for Delimited<'_> {
 
     fn skip(&self) -> u64 {
         self.options.skip
+    }
+
+    fn hint(&self, record: u64) -> Option<&'static str> {
+        option_hint(record)
     }
 }

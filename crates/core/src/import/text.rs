@@ -33,6 +33,19 @@ pub(super) trait TextFormat: Send {
     fn skip(&self) -> u64 {
         0
     }
+
+    /// The option that helps when the values of a record, counted from 1, have not their columns' types.
+    fn hint(&self, _record: u64) -> Option<&'static str> {
+        None
+    }
+}
+
+/// [`TextFormat::hint`] of the formats with headers and texts for NULL.
+pub(super) fn option_hint(record: u64) -> Option<&'static str> {
+    Some(match record {
+        1 => "WITH skip = '1' leaves out a header",
+        _ => "WITH nullif = '...' names the text that stands for NULL",
+    })
 }
 
 /// The part of a file that is to be read.
@@ -168,8 +181,16 @@ impl<'a, F: TextFormat> Reader<'a, F> {
                 self.rows.drop_row();
                 rejected.add(bytes)
             }
-            (Err(error), _) => Err(error.prefixed(&parsing(self.count))),
+            (Err(error), _) => Err(self.explained(error).prefixed(&parsing(self.count))),
         }
+    }
+
+    /// With the option that may make a value readable.
+    fn explained(&self, error: Error) -> Error {
+        if error.code() != Sqlstate::INVALID_TEXT_REPRESENTATION {
+            return error;
+        }
+        error.with_hint_opt(self.format.hint(self.count).map(str::to_string))
     }
 
     fn broken(&self, error: ScanError) -> Error {

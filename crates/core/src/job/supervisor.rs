@@ -247,7 +247,10 @@ impl Supervisor {
 }
 
 fn record(job: &mut Job, error: &Error) {
-    job.error = Some(error.message().to_string());
+    job.error = Some(match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.message()),
+        None => error.message().to_string(),
+    });
     job.error_code = Some(error.code().code().to_string());
 }
 

@@ -39,7 +39,8 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
     let check = probe(cx, &target, statement.validate).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_connection(&name).await?.is_some() {
-        return if statement.if_not_exists { Ok(done("CREATE")) } else { Err(exists(&name)) };
+        let error = exists(&name);
+        return if statement.if_not_exists { Ok(skipped(cx, "CREATE", &error)) } else { Err(error) };
     }
     let now = cx.server.config.env.now_micros();
     let connection = Connection {
@@ -72,7 +73,8 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
     let name = cx.string(&statement.name)?;
     let found = authorised(cx, &name, "UPDATE").await?;
     let Some(old) = found else {
-        return if statement.if_exists { Ok(done("ALTER")) } else { Err(missing_connection(&name)) };
+        let error = missing_connection(&name);
+        return if statement.if_exists { Ok(skipped(cx, "ALTER", &error)) } else { Err(error) };
     };
     let definition = Secret::new(cx.string(&statement.uri)?);
     let target = parse_definition(definition.expose())?;
@@ -97,7 +99,9 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
 
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outcome> {
     let name = cx.string(&statement.name)?;
-    let Some(connection) = authorised(cx, &name, "DROP").await? else { return Ok(done("DROP")) };
+    let Some(connection) = authorised(cx, &name, "DROP").await? else {
+        return Ok(skipped(cx, "DROP", &missing_connection(&name)));
+    };
     let mut tx = cx.server.config.catalog.write().await?;
     refuse_dependents(tx.as_mut(), &connection, statement.cascade).await?;
     if statement.cascade {
@@ -113,6 +117,10 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outc
 
 fn done(verb: &str) -> Outcome {
     Outcome::done(format!("{verb} EXTERNAL CONNECTION"))
+}
+
+fn skipped(cx: &Cx<'_>, verb: &str, why: &Error) -> Outcome {
+    cx.skipped(format!("{verb} EXTERNAL CONNECTION"), why)
 }
 
 fn exists(name: &str) -> Error {

@@ -34,11 +34,9 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
     }
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_database(&statement.name).await?.is_some() {
-        if statement.if_not_exists {
-            return Ok(Outcome::done("CREATE DATABASE"));
-        }
         let message = format!("database {:?} already exists", statement.name);
-        return Err(Error::new(Sqlstate::DUPLICATE_DATABASE, message));
+        let error = Error::new(Sqlstate::DUPLICATE_DATABASE, message);
+        return if statement.if_not_exists { Ok(cx.skipped("CREATE DATABASE", &error)) } else { Err(error) };
     }
     let id = DatabaseId(tx.next_id().await?);
     let database = Database {
@@ -85,12 +83,10 @@ impl Server {
 }
 
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcome> {
-    let Some(database) = cx.directory.databases.get(&statement.name) else {
-        return if statement.if_exists {
-            Ok(Outcome::done("DROP DATABASE"))
-        } else {
-            Err(cx.directory.database(&statement.name).err().unwrap_or_else(|| Error::internal("database vanished")))
-        };
+    let database = match cx.directory.database(&statement.name) {
+        Ok(database) => database,
+        Err(error) if statement.if_exists => return Ok(cx.skipped("DROP DATABASE", &error)),
+        Err(error) => return Err(error),
     };
     cx.subject().require(Object::Database(database.id), &database.owner, &database.name, "DROP")?;
     if cx.session.variable("database") == database.name {
@@ -166,10 +162,8 @@ pub(crate) async fn create_schema(cx: &Cx<'_>, statement: &CreateSchema) -> Resu
     let (database, name) = schema_place(cx, &statement.name)?;
     cx.subject().require(Object::Database(database.id), &database.owner, &database.name, "CREATE")?;
     if SYSTEM_SCHEMAS.contains(&name) || cx.directory.schema(database.id, name).is_some() {
-        if statement.if_not_exists {
-            return Ok(Outcome::done("CREATE SCHEMA"));
-        }
-        return Err(Error::new(Sqlstate::DUPLICATE_SCHEMA, format!("schema {name:?} already exists")));
+        let error = Error::new(Sqlstate::DUPLICATE_SCHEMA, format!("schema {name:?} already exists"));
+        return if statement.if_not_exists { Ok(cx.skipped("CREATE SCHEMA", &error)) } else { Err(error) };
     }
     if name.starts_with("pg_") {
         return Err(Error::new(Sqlstate::RESERVED_NAME, format!("unacceptable schema name {name:?}"))
@@ -186,7 +180,7 @@ pub(crate) async fn create_schema(cx: &Cx<'_>, statement: &CreateSchema) -> Resu
 pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<Outcome> {
     let schema = match find_schema(cx, &statement.name) {
         Ok(schema) => schema.clone(),
-        Err(_) if statement.if_exists => return Ok(Outcome::done("DROP SCHEMA")),
+        Err(error) if statement.if_exists => return Ok(cx.skipped("DROP SCHEMA", &error)),
         Err(error) => return Err(error),
     };
     if !cx.subject().owns(&schema.owner) {

@@ -2,6 +2,7 @@
 
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
+use lakeport_connect::redact;
 use lakeport_sql::stmt::export::Export;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,8 @@ pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     let store = cx.server.open_storage(&cx.session.user, &uri).await?;
     let rows = super::query::rows(cx, &statement.query).await?;
     let run_id = cx.server.config.env.random_hex(RUN_ID_BYTES);
-    let place = Place { store, prefix: format!("export{run_id}-n{}", cx.server.config.node_id) };
+    let prefix = format!("export{run_id}-n{}", cx.server.config.node_id);
+    let place = Place { store, uri: redact(&uri), prefix };
     let stop = CancellationToken::new();
     let stop_if_dropped = stop.clone().drop_guard();
     let files = export::start(rows, options, place, stop).await.map_err(Error::internal)??;

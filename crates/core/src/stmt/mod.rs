@@ -35,7 +35,7 @@ use crate::cancel::Cancel;
 use crate::directory::Directory;
 use crate::engine::{Description, QueryContext, TableHandle, Write};
 use crate::error::{Error, Result};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::relations::SessionRelations;
 use crate::server::Server;
 use crate::session::Session;
@@ -130,6 +130,12 @@ impl<'a> Cx<'a> {
             transaction: session.open_block().map(|block| block.id),
             cancel: self.cancel.clone(),
         }
+    }
+
+    /// The outcome of a statement with IF [NOT] EXISTS for which there is nothing to do; the client is told why.
+    pub fn skipped(&self, tag: impl Into<String>, why: &Error) -> Outcome {
+        self.session.notice(Notice::new(format!("{}, skipping", why.message())));
+        Outcome::done(tag)
     }
 
     /// Commits what the statement changes in the catalog.

@@ -54,10 +54,8 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
     }
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_role(name).await?.is_some() {
-        if statement.if_not_exists {
-            return Ok(Outcome::done("CREATE ROLE"));
-        }
-        return Err(Error::new(Sqlstate::DUPLICATE_OBJECT, format!("a role/user named {name} already exists")));
+        let error = Error::new(Sqlstate::DUPLICATE_OBJECT, format!("a role/user named {name} already exists"));
+        return if statement.if_not_exists { Ok(cx.skipped("CREATE ROLE", &error)) } else { Err(error) };
     }
     tx.insert_role(&role).await?;
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "create_role", name, "")).await?;
@@ -75,7 +73,8 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
     let changes = changes(cx, &statement.options).await?;
     let mut tx = cx.server.config.catalog.write().await?;
     let Some(mut role) = tx.find_role(&statement.name).await? else {
-        return if statement.if_exists { Ok(Outcome::done("ALTER ROLE")) } else { Err(missing_role(&statement.name)) };
+        let error = missing_role(&statement.name);
+        return if statement.if_exists { Ok(cx.skipped("ALTER ROLE", &error)) } else { Err(error) };
     };
     for change in changes {
         change.apply(&mut role);
@@ -133,6 +132,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
         }
         if tx.find_role(name).await?.is_none() {
             if statement.if_exists {
+                cx.skipped("DROP ROLE", &missing_role(name));
                 continue;
             }
             return Err(missing_role(name));

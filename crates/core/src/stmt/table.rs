@@ -28,7 +28,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
     let schema = place(cx, &statement.name)?.clone();
     require_create(cx, &schema)?;
     if cx.directory.table(schema.id, statement.name.name()).is_some() {
-        return if statement.if_not_exists { Ok(created(statement, 0)) } else { Err(exists(&statement.name)) };
+        return present(cx, statement);
     }
     let rows = match &statement.query {
         None => None,
@@ -51,7 +51,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
         Err(error) => {
             Doomed(vec![handle]).delete_files(cx).await;
             if error.code() == Sqlstate::DUPLICATE_OBJECT {
-                return if statement.if_not_exists { Ok(created(statement, 0)) } else { Err(exists(&statement.name)) };
+                return present(cx, statement);
             }
             Err(error)
         }
@@ -60,6 +60,12 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
 
 fn created(statement: &CreateTable, rows: u64) -> Outcome {
     if statement.query.is_some() { Outcome::done(format!("SELECT {rows}")) } else { Outcome::done("CREATE TABLE") }
+}
+
+/// The answer of a CREATE TABLE whose table is there already.
+fn present(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outcome> {
+    let error = exists(&statement.name);
+    if statement.if_not_exists { Ok(cx.skipped("CREATE TABLE", &error)) } else { Err(error) }
 }
 
 fn exists(name: &QualifiedName) -> Error {
@@ -210,7 +216,10 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropTable) -> Result<Outcome> 
     for name in &statement.names {
         let table = match cx.table(name) {
             Ok(table) => table,
-            Err(_) if statement.if_exists => continue,
+            Err(error) if statement.if_exists => {
+                cx.skipped("DROP TABLE", &error);
+                continue;
+            }
             Err(error) => return Err(error),
         };
         cx.subject().require_table(&table, "DROP")?;

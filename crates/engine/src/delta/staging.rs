@@ -174,7 +174,10 @@ impl FileWriter {
         let columns = columns.map(|(column, field)| cast(column, field.data_type()).map_err(from_arrow));
         let batch =
             RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?).map_err(from_arrow)?;
-        writer.write(&batch).await.map_err(from_delta)
+        writer.write(&batch).await.map_err(from_delta)?;
+        // Encoding keeps a thread busy for long; whoever cancels the statement, or shares the thread, comes between.
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     /// Finishes the files; paths are within the table's folder.

@@ -14,7 +14,7 @@ use crate::stmt::Cx;
 pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome> {
     let table = match cx.table(&statement.name) {
         Ok(table) => table,
-        Err(_) if statement.if_exists => return Ok(Outcome::done("ALTER TABLE")),
+        Err(error) if statement.if_exists => return Ok(cx.skipped("ALTER TABLE", &error)),
         Err(error) => return Err(error),
     };
     cx.subject().require_table(&table, "CREATE")?;
