@@ -40,3 +40,8 @@ except ValueError:
 frame.head(10).to_sql("rides", engine, index=False, if_exists="replace")
 frame.tail(10).to_sql("rides", engine, index=False, if_exists="append")
 assert pandas.read_sql("SELECT count(*) AS n FROM rides", engine)["n"].tolist() == [20]
+
+# As pandas does it by default: with an index, which is made after the rows.
+for _ in range(2):
+    frame.head(7).to_sql("indexed", engine, if_exists="replace")
+    assert pandas.read_sql("SELECT sum(index) AS n FROM indexed", engine)["n"].tolist() == [21]

@@ -252,7 +252,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::Declare(statement) => fetch::declare(cx, statement).await,
         S::Fetch(statement) => fetch::fetch(cx, statement).await,
         S::Close(statement) => fetch::close(cx, statement),
-        S::Nothing(tag) => Ok(Outcome::done(*tag)),
+        S::Nothing(tag) => Ok(self::session::nothing(cx, tag)),
     }
 }
 

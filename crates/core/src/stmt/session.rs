@@ -8,7 +8,7 @@ use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClust
 
 use super::Cx;
 use crate::error::{Error, Result};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
 use crate::setting::{Kind, SETTINGS, Setting};
@@ -120,4 +120,13 @@ fn setting_row(cx: &Cx<'_>, setting: &Setting) -> Vec<crate::show::rows::Cell> {
     };
     let origin = if cx.directory.settings.contains_key(setting.name) { "override" } else { "default" };
     row![setting.name, setting.value(&cx.directory), kind, setting.help, setting.default, origin]
+}
+
+/// A statement that needs nothing done. The client is told where it may count on more.
+pub(crate) fn nothing(cx: &Cx<'_>, tag: &str) -> Outcome {
+    if tag.ends_with("INDEX") {
+        let message = "there are no indexes besides primary keys: files are skipped by the bounds of their values";
+        cx.session.notice(Notice::new(message));
+    }
+    Outcome::done(tag)
 }
