@@ -32,6 +32,15 @@ pub(crate) struct Place {
     pub prefix: String,
 }
 
+impl Place {
+    /// The error with the storage's name, if it is the storage's.
+    fn named_in(&self, error: Error) -> Error {
+        let classes = ["08", "28", "53", "58"];
+        let is_of_storage = classes.iter().any(|class| error.code().code().starts_with(class));
+        if is_of_storage { error.prefixed(&self.uri) } else { error }
+    }
+}
+
 /// Starts an export; it stops when `stop` fires. It runs as a task, so that it can clean up whatever becomes of the
 /// statement.
 pub(crate) fn start(
@@ -77,10 +86,10 @@ impl Export {
             let mut done = 0;
             while done < batch.num_rows() {
                 let written = self.write_some(&batch.slice(done, batch.num_rows() - done)).await;
-                done += written.map_err(|error| error.prefixed(&self.place.uri))?;
+                done += written.map_err(|error| self.place.named_in(error))?;
             }
         }
-        self.finish_file().await.map_err(|error| error.prefixed(&self.place.uri))
+        self.finish_file().await.map_err(|error| self.place.named_in(error))
     }
 
     /// Writes the beginning of a batch into the file under way; answers how many rows.
