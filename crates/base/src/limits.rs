@@ -18,7 +18,9 @@ pub const SET_OPERATIONS_MAX: usize = 256;
 pub const CALL_COST_MAX: u64 = 1 << 19;
 /// Deepest nesting of arrays and objects in a JSON value; serde_json reads no deeper ones.
 pub const JSON_DEPTH_MAX: usize = 127;
-/// Most columns of a result or a table and most items of a list that a query computes, as in PostgreSQL: planning takes
+/// Most columns of a table, as in PostgreSQL.
+pub const TABLE_COLUMNS_MAX: usize = 1600;
+/// Most columns of a result and most items of a list that a query computes, as in PostgreSQL: planning takes
 /// time in the square of them.
 pub const COLUMNS_MAX: usize = 1664;
 /// Most values of one IN list, array or row constructor.

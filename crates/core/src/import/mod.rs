@@ -37,7 +37,7 @@ pub use part::Extent;
 pub(crate) use source::read_small;
 pub use stage::StagedPart;
 pub use task::ImportTask;
-pub(crate) use task::{PRIVILEGES, columns_of};
+pub(crate) use task::PRIVILEGES;
 
 /// What one IMPORT is to do; everything but the URIs is free of secrets.
 #[derive(Clone, Debug, PartialEq)]

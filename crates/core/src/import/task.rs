@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use lakeport_base::Sqlstate;
-use lakeport_catalog::model::{Column, Table};
+use lakeport_catalog::model::Table;
 
 use super::batch::Target;
 use super::bytes::ReadMeter;
@@ -20,6 +20,7 @@ use crate::engine::{Append, Appended, TableHandle};
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext};
 use crate::stmt::options::Values;
+use crate::stmt::table::columns_named;
 
 /// Reads the files of an order into its table, in one append.
 ///
@@ -84,7 +85,7 @@ impl ImportTask {
         let order = &self.0;
         require_privileges(cx, &table.row).await?;
         let options = ImportOptions::parse(&order.format, &Values(order.options.clone()))?;
-        let target = Target::new(columns_of(&table.row, &order.columns)?);
+        let target = Target::new(columns_named(&table.row, &order.columns)?);
         cx.progress.set_status("looking for files");
         let files = source::files(&cx.server, &cx.owner, order.uris.expose(), &options).await?;
         cx.progress.set_status(format!("reading {} files", files.len()));
@@ -160,27 +161,4 @@ async fn require_privileges(cx: &TaskContext, table: &Table) -> Result<()> {
     let directory = cx.server.directory().await?;
     let owner = Subject { directory: &directory, user: &cx.owner };
     PRIVILEGES.iter().try_for_each(|privilege| owner.require_table(table, privilege))
-}
-
-/// The columns of these names; all of the table when there are none.
-///
-/// # Errors
-/// 42703 for a missing column, 42701 for one named twice.
-pub(crate) fn columns_of(table: &Arc<Table>, names: &[String]) -> Result<Vec<Column>> {
-    if names.is_empty() {
-        return Ok(table.columns.clone());
-    }
-    let mut columns: Vec<Column> = Vec::with_capacity(names.len());
-    for name in names {
-        let column = table.columns.iter().find(|column| column.name == *name).ok_or_else(|| {
-            let message = format!("column {name:?} of relation {:?} does not exist", table.name);
-            Error::new(Sqlstate::UNDEFINED_COLUMN, message)
-        })?;
-        if columns.iter().any(|column| column.name == *name) {
-            let message = format!("column {name:?} specified more than once");
-            return Err(Error::new(Sqlstate::DUPLICATE_COLUMN, message));
-        }
-        columns.push(column.clone());
-    }
-    Ok(columns)
 }

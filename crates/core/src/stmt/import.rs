@@ -11,6 +11,7 @@ use lakeport_sql::stmt::import::Import;
 
 use super::Cx;
 use super::options::{Values, require_feature};
+use super::table::columns_named;
 use crate::error::Result;
 use crate::import::options::OPTIONS;
 use crate::import::{self, ImportOptions, ImportOrder};
@@ -68,7 +69,7 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
     ImportOptions::parse(&statement.format, &options)?;
     let shown = shown(&options);
     let options = with_schema(cx, &statement.format, options).await?;
-    let columns = import::columns_of(&table, &statement.columns)?;
+    let columns = columns_named(&table, &statement.columns)?;
     let order = ImportOrder {
         table: table.id,
         columns: statement.columns.clone(),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lakeport_base::id::TableId;
+use lakeport_base::limits::TABLE_COLUMNS_MAX;
 use lakeport_base::{QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Column, Database, Object, Schema, Table};
@@ -20,9 +21,6 @@ use crate::engine::{Append, TableHandle, Write};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::rows::{RowStream, sql_type};
-
-/// Most columns of a table.
-const COLUMNS_MAX: usize = 1600;
 
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outcome> {
     let schema = place(cx, &statement.name)?.clone();
@@ -158,8 +156,8 @@ fn columns_of(rows: &RowStream, names: &[String]) -> Result<Vec<Column>> {
 }
 
 fn check_columns(columns: &[Column]) -> Result<()> {
-    if columns.len() > COLUMNS_MAX {
-        let message = format!("a table may have {COLUMNS_MAX} columns, not {}", columns.len());
+    if columns.len() > TABLE_COLUMNS_MAX {
+        let message = format!("a table may have {TABLE_COLUMNS_MAX} columns, not {}", columns.len());
         return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
     }
     if columns.is_empty() {
@@ -169,9 +167,7 @@ fn check_columns(columns: &[Column]) -> Result<()> {
     // Delta compares column names without case.
     match columns.iter().find(|column| !seen.insert(column.name.to_lowercase())) {
         None => Ok(()),
-        Some(column) => {
-            Err(Error::new(Sqlstate::DUPLICATE_COLUMN, format!("column {:?} specified more than once", column.name)))
-        }
+        Some(column) => Err(named_twice(&column.name)),
     }
 }
 
@@ -187,6 +183,30 @@ fn free_stored_name(name: &str, used: &[String]) -> String {
         free = format!("{plain}_{number}");
     }
     free
+}
+
+/// The columns of these names, in their order; all of the table when there are none.
+///
+/// # Errors
+/// 42703 for a missing column, 42701 for one named twice.
+pub(crate) fn columns_named(table: &Table, names: &[String]) -> Result<Vec<Column>> {
+    if names.is_empty() {
+        return Ok(table.columns.clone());
+    }
+    let mut columns: Vec<Column> = Vec::with_capacity(names.len());
+    for name in names {
+        let column = table.columns.iter().find(|column| column.name == *name);
+        let column = column.ok_or_else(|| undefined_column(name, &table.name))?;
+        if columns.iter().any(|column| column.name == *name) {
+            return Err(named_twice(name));
+        }
+        columns.push(column.clone());
+    }
+    Ok(columns)
+}
+
+fn named_twice(name: &str) -> Error {
+    Error::new(Sqlstate::DUPLICATE_COLUMN, format!("column {name:?} specified more than once"))
 }
 
 pub(crate) fn undefined_column(name: &str, table: &str) -> Error {
