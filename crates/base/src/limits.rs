@@ -27,6 +27,9 @@ pub const COLUMNS_MAX: usize = 1664;
 pub const LIST_VALUES_MAX: usize = 65_535;
 /// Most columns under CUBE: each doubles the groupings.
 pub const CUBE_COLUMNS_MAX: usize = 12;
+/// Most WHEN clauses of one MERGE, and most values that all of them compute for a pair of rows.
+pub const MERGE_CLAUSES_MAX: usize = 64;
+pub const MERGE_VALUES_MAX: usize = 4 * COLUMNS_MAX;
 /// Most relations of one query once every WITH is written out, and most joined by one FROM list.
 pub const RELATIONS_MAX: usize = 256;
 /// Rows in one Arrow batch between operators.

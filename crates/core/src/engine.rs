@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model;
-use lakeport_sql::stmt::query::{Delete, Insert, Update};
+use lakeport_sql::stmt::query::{Delete, Insert, Merge, Update};
 use object_store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,7 @@ pub enum Write<'a> {
     Insert(&'a Insert),
     Update(&'a Update),
     Delete(&'a Delete),
+    Merge(&'a Merge),
 }
 
 impl Write<'_> {
@@ -93,6 +94,7 @@ impl Write<'_> {
             Write::Insert(insert) => &insert.table,
             Write::Update(update) => &update.table,
             Write::Delete(delete) => &delete.table,
+            Write::Merge(merge) => &merge.table,
         }
     }
 }

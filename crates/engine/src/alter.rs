@@ -91,11 +91,11 @@ impl DataFusionEngine {
         let statement = parse_query(&format!("SELECT {list} FROM {RELATION}"))?;
         let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
         let mut batches = run(&session, &plan).await?;
-        let mut rewrite = Rewrite::new(writing, &old.row, true, session.zone)?;
+        let mut rewrite = Rewrite::new(writing, &old.row, session.zone)?;
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(from_datafusion)?;
             difference.require_values(&writing.table.row, &batch)?;
-            rewrite.change(&batch).await?;
+            rewrite.update(&batch).await?;
         }
         Ok(rewrite.finish(&self.sessions).await?.changes)
     }

@@ -102,13 +102,7 @@ impl DataFusionEngine {
         let planned = self.plan_change(cx, change, Arc::default(), declared).await?;
         planned.bind(None).await?;
         let params = planned.params.types();
-        let columns = match change.returning() {
-            None => None,
-            Some(returning) => {
-                let declared: Vec<_> = params.iter().cloned().map(Some).collect();
-                Some(self.returning_columns(cx, &returning, &declared).await?)
-            }
-        };
+        let columns = self.returning_columns(cx, change.returning().as_ref(), &params).await?;
         Ok(Description { params, columns })
     }
 
@@ -125,9 +119,10 @@ impl DataFusionEngine {
         let mut batches = run(&planned.session, &planned.bind(Some(params)).await?).await?;
         let returning = change.returning();
         let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
-        let mut rewrite = Rewrite::new(&writing, &change.table.row, change.updates, cx.zone)?.showing(shown);
+        let mut rewrite = Rewrite::new(&writing, &change.table.row, cx.zone)?.showing(shown);
         while let Some(batch) = batches.next().await {
-            rewrite.change(&batch.map_err(from_datafusion)?).await?;
+            let batch = batch.map_err(from_datafusion)?;
+            if change.updates { rewrite.update(&batch).await? } else { rewrite.delete(&batch).await? }
         }
         let Rewritten { changes, rows, shown, untouched } = rewrite.finish(&self.sessions).await?;
         if change.keys_change {
@@ -140,7 +135,7 @@ impl DataFusionEngine {
 }
 
 /// The changed table with its hidden columns. Other mentions of the table in the statement do not see those.
-const TARGET: &str = "__lakeport_target";
+pub(crate) const TARGET: &str = "__lakeport_target";
 
 impl<'a> Change<'a> {
     fn of_update(table: &'a TableHandle, update: &'a Update) -> Result<Change<'a>> {
@@ -187,8 +182,8 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn returning(&self) -> Option<Returning<'_>> {
-        Some(Returning { table: self.table, name: self.name, alias: self.alias, list: self.returning? })
+    fn returning(&self) -> Option<Returning> {
+        Some(Returning::of_table(self.table, self.name, self.alias, self.returning?))
     }
 }
 
@@ -207,7 +202,7 @@ fn change_query(
     format!("SELECT {list} FROM {TARGET} AS {relation}{more}{filter}")
 }
 
-/// The select list that [`Rewrite::change`] reads: position, old values, new values.
+/// The select list that [`Rewrite::update`] reads: position, old values, new values.
 pub(crate) fn image_list(table: &Table, relation: &str, values: &[String]) -> String {
     let mut items = vec![format!("{relation}.{FILE_COLUMN} AS f"), format!("{relation}.{ROW_COLUMN} AS r")];
     let old = table.columns.iter().enumerate();

@@ -53,9 +53,9 @@ impl Targets {
         Ok(Targets(table.columns.iter().map(|column| &column.name).enumerate().map(position).collect()))
     }
 
-    /// Whether the source gives values for a column.
-    pub fn gives(&self, column: usize) -> bool {
-        self.0.get(column).is_some_and(Option::is_some)
+    /// The column of the source that gives a column its values.
+    pub fn source_of(&self, column: usize) -> Option<usize> {
+        self.0.get(column).copied().flatten()
     }
 }
 
@@ -99,13 +99,7 @@ impl DataFusionEngine {
         let planned = self.plan_statement(cx, self.sessions.open(cx)?, statement, declared, &expected).await?;
         Targets::new(&table.row, &insert.columns, planned.plan.schema().fields().len())?;
         let params = planned.params.types();
-        let columns = match returning(table, insert) {
-            None => None,
-            Some(returning) => {
-                let declared: Vec<_> = params.iter().cloned().map(Some).collect();
-                Some(self.returning_columns(cx, &returning, &declared).await?)
-            }
-        };
+        let columns = self.returning_columns(cx, returning(table, insert).as_ref(), &params).await?;
         Ok(Description { params, columns })
     }
 
@@ -173,9 +167,8 @@ impl DataFusionEngine {
     }
 }
 
-pub(crate) fn returning<'a>(table: &'a TableHandle, insert: &'a Insert) -> Option<Returning<'a>> {
-    let list = insert.returning.as_deref()?;
-    Some(Returning { table, name: &insert.table, alias: None, list })
+pub(crate) fn returning(table: &TableHandle, insert: &Insert) -> Option<Returning> {
+    Some(Returning::of_table(table, &insert.table, None, insert.returning.as_deref()?))
 }
 
 /// A batch of a source as rows of the table: columns that the source lacks take their defaults.
@@ -186,7 +179,7 @@ pub(crate) async fn complete(
     batch: &RecordBatch,
 ) -> Result<RecordBatch> {
     let rows = batch.num_rows();
-    let missing = table.columns.iter().enumerate().filter(|(index, _)| !targets.gives(*index));
+    let missing = table.columns.iter().enumerate().filter(|(index, _)| targets.source_of(*index).is_none());
     let missing: Vec<&str> = missing.filter_map(|(_, column)| column.default.as_deref()).collect();
     let mut defaults = default_values(session, &missing, rows).await?.into_iter();
     let mut columns = Vec::with_capacity(table.columns.len());

@@ -2,7 +2,7 @@
 //!
 //! Reading: `query` plans SELECTs in a session of `context`, over scans that `delta` makes of a table's files.
 //! Writing: a statement opens a [`writing::Writing`] (the table's lock, version and staged files), computes rows
-//! (`insert`, `change`, `append`), stages them as Parquet files and change data, and becomes one commit of the log, or
+//! (`insert`, `change`, `merge`, `append`), stages them as Parquet files and change data, and becomes one commit of the log, or
 //! part of a transaction block (`transaction`). Rows that are only added need no turn of their own: writers that wait
 //! share a commit (`group`).
 
@@ -24,6 +24,7 @@ mod held;
 mod insert;
 mod key;
 mod literal;
+mod merge;
 mod params;
 mod query;
 mod relations;
@@ -164,6 +165,7 @@ impl Engine for DataFusionEngine {
             Write::Insert(insert) => self.plan_insert(cx, table, insert, declared).await,
             Write::Update(update) => self.plan_update(cx, table, update, declared).await,
             Write::Delete(delete) => self.plan_delete(cx, table, delete, declared).await,
+            Write::Merge(merge) => self.plan_merge(cx, table, merge, declared).await,
         }
     }
 
@@ -179,6 +181,7 @@ impl Engine for DataFusionEngine {
                 Write::Insert(insert) => self.run_insert(cx, table, insert, params).await,
                 Write::Update(update) => self.run_update(cx, table, update, params).await,
                 Write::Delete(delete) => self.run_delete(cx, table, delete, params).await,
+                Write::Merge(merge) => self.run_merge(cx, table, merge, params).await,
             }
         };
         cx.cancel.until_cancelled(self.until_dropped(table, written)).await

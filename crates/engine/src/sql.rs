@@ -12,6 +12,8 @@ use lakeport_base::Sqlstate;
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut};
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Tokenizer;
 
 use crate::context::NESTING_DEPTH;
 use crate::error::from_datafusion;
@@ -42,6 +44,15 @@ fn parse(text: &str) -> Result<Statement> {
         (Some(statement), true) => rewritten(statement),
         _ => Err(Error::new(Sqlstate::SYNTAX_ERROR, "expected one statement")),
     }
+}
+
+/// A part of a statement; its literals and quoted names keep doubled quotes, so that it prints as it was.
+pub(crate) fn part<T>(text: &str, parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>) -> Result<T> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text).with_unescape(false).tokenize().map_err(ParserError::from);
+    let parsed = tokens
+        .and_then(|tokens| parse(&mut Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH).with_tokens(tokens)));
+    parsed.map_err(|error| Error::new(Sqlstate::SYNTAX_ERROR, error.to_string()))
 }
 
 fn reads_only(statement: &Statement) -> bool {
@@ -152,7 +163,7 @@ pub(crate) fn shown_name(name: &str) -> &str {
 }
 
 /// The name that PostgreSQL gives to the column of an expression.
-fn column_name(expr: &Expr) -> String {
+pub(crate) fn column_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(name) => folded(name),
         Expr::CompoundIdentifier(names) => names.last().map(folded).unwrap_or_default(),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Fields, Schema};
 use arrow_select::filter::filter_record_batch;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use deltalake::kernel::{Add, AddCDCFile};
 use futures::StreamExt;
+use lakeport_base::Sqlstate;
 use lakeport_catalog::model::Table;
 use lakeport_core::value::Zone;
 use lakeport_core::{Error, Result};
@@ -29,14 +30,15 @@ use crate::relations::table_provider;
 use crate::row_set::RowSet;
 use crate::writing::Writing;
 
-/// What a statement does to rows, staged as the rows are found.
+/// What a statement does to rows, staged as the rows are found. It takes the rows in batches of a query's columns, in
+/// this order: where an old row lies (its file and number), the old values, the new ones, and what RETURNING shows beside.
 pub(crate) struct Rewrite<'a> {
     writing: &'a Writing,
     /// The columns of the found rows.
     table: &'a Table,
-    /// Found rows come again with new values; else they go.
-    updates: bool,
     zone: Zone,
+    /// An old row may be found once; else it counts once.
+    once: bool,
     /// Rows that go, by the index of their file in [`Writing::files`].
     gone: BTreeMap<usize, RowSet>,
     data: FileWriter,
@@ -58,10 +60,11 @@ pub(crate) struct Rewritten {
 }
 
 impl<'a> Rewrite<'a> {
-    pub fn new(writing: &'a Writing, table: &'a Table, updates: bool, zone: Zone) -> Result<Rewrite<'a>> {
+    pub fn new(writing: &'a Writing, table: &'a Table, zone: Zone) -> Result<Rewrite<'a>> {
         let data = writing.staging.data_writer(&writing.table.row)?;
         let gone = BTreeMap::new();
-        let mut rewrite = Rewrite { writing, table, updates, zone, gone, data, changes: None, shown: None, rows: 0 };
+        let mut rewrite =
+            Rewrite { writing, table, zone, once: false, gone, data, changes: None, shown: None, rows: 0 };
         if writing.transaction.is_some() {
             rewrite.changes()?;
         }
@@ -73,45 +76,72 @@ impl<'a> Rewrite<'a> {
         Rewrite { shown, ..self }
     }
 
-    /// Takes a batch of the select list of [`crate::change::image_list`]: position, old values, new values. A row that a
-    /// join found more than once counts once.
-    pub async fn change(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// For a MERGE that changes rows: refuses to take a row twice, and has change data of added rows from the start,
+    /// since others may go after them.
+    pub fn of_pairs(mut self) -> Result<Rewrite<'a>> {
+        self.once = true;
+        self.changes()?;
+        Ok(self)
+    }
+
+    /// Takes rows that get new values.
+    pub async fn update(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = self.found(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let width = self.table.columns.len();
+        let (before, after) = (self.image(&batch, 2)?, self.image(&batch, 2 + width)?);
+        let changes = self.changes()?;
+        changes.write(&before, "update_preimage").await?;
+        changes.write(&after, "update_postimage").await?;
+        self.data.write(&after).await?;
+        self.count(&after, &batch, 2 + 2 * width)
+    }
+
+    /// Takes rows that go; they have no new values.
+    pub async fn delete(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = self.found(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let before = self.image(&batch, 2)?;
+        self.changes()?.write(&before, "delete").await?;
+        self.count(&before, &batch, 2 + self.table.columns.len())
+    }
+
+    /// Takes rows that come besides, which have new values only; unless this is [`Rewrite::of_pairs`], after all others.
+    pub async fn insert(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let rows = self.image(batch, 0)?;
+        // Rows only added need no change data: readers take the added files themselves.
+        if let Some(changes) = &mut self.changes {
+            changes.write(&rows, "insert").await?;
+        }
+        self.data.write(&rows).await?;
+        self.count(&rows, batch, self.table.columns.len())
+    }
+
+    /// The rows that were not found before.
+    ///
+    /// # Errors
+    /// 21000 for one that was, where that may not be.
+    fn found(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let files = batch.column(0).as_primitive::<Int32Type>().values();
         let rows = batch.column(1).as_primitive::<Int64Type>().values();
         let mut fresh = Vec::with_capacity(batch.num_rows());
         for (file, row) in files.iter().zip(rows) {
             let file = usize::try_from(*file).map_err(Error::internal)?;
             let row = usize::try_from(*row).map_err(Error::internal)?;
-            fresh.push(self.gone.entry(file).or_default().insert(row));
+            let is_fresh = self.gone.entry(file).or_default().insert(row);
+            if self.once && !is_fresh {
+                return Err(twice());
+            }
+            fresh.push(is_fresh);
         }
-        let batch = filter_record_batch(batch, &BooleanArray::from(fresh)).map_err(from_arrow)?;
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let before = self.image(&batch, 2)?;
-        if !self.updates {
-            self.changes()?.write(&before, "delete").await?;
-            return self.count(before);
-        }
-        let after = self.image(&batch, 2 + self.table.columns.len())?;
-        let changes = self.changes()?;
-        changes.write(&before, "update_preimage").await?;
-        changes.write(&after, "update_postimage").await?;
-        self.data.write(&after).await?;
-        self.count(after)
-    }
-
-    /// Takes rows that come besides; call it after the last [`Rewrite::change`].
-    pub async fn insert(&mut self, rows: RecordBatch) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        // Rows only added need no change data: readers take the added files themselves.
-        if let Some(changes) = &mut self.changes {
-            changes.write(&rows, "insert").await?;
-        }
-        self.data.write(&rows).await?;
-        self.count(rows)
+        filter_record_batch(batch, &BooleanArray::from(fresh)).map_err(from_arrow)
     }
 
     fn image(&self, batch: &RecordBatch, start: usize) -> Result<RecordBatch> {
@@ -127,9 +157,13 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    fn count(&mut self, rows: RecordBatch) -> Result<()> {
+    /// Counts rows, and shows them with the columns of their batch from `beside` on.
+    fn count(&mut self, rows: &RecordBatch, batch: &RecordBatch, beside: usize) -> Result<()> {
         self.rows += rows.num_rows() as u64;
-        self.shown.as_mut().map_or(Ok(()), |shown| shown.push(rows))
+        let Some(shown) = &mut self.shown else { return Ok(()) };
+        let fields: Fields = rows.schema().fields().iter().chain(&batch.schema().fields()[beside..]).cloned().collect();
+        let columns = rows.columns().iter().chain(&batch.columns()[beside..]).cloned().collect();
+        shown.push(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(from_arrow)?)
     }
 
     /// Writes what stays of the files that lose rows.
@@ -153,6 +187,12 @@ impl<'a> Rewrite<'a> {
         let changes = Changes { adds, removes, change_files, ..Changes::default() };
         Ok(Rewritten { changes, rows: self.rows, shown: self.shown, untouched })
     }
+}
+
+/// 21000, as PostgreSQL words it.
+fn twice() -> Error {
+    Error::new(Sqlstate::CARDINALITY_VIOLATION, "MERGE command cannot affect row a second time")
+        .with_hint("Ensure that not more than one source row matches any one target row.")
 }
 
 /// Writes the rows of a file other than `gone`.

@@ -14,13 +14,9 @@ use lakeport_core::engine::{QueryContext, TableHandle, Written};
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::query::{Assignment, Insert, OnConflict};
 use sqlparser::ast::{Expr, Ident, VisitMut, VisitorMut};
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Tokenizer;
 
 use crate::DataFusionEngine;
 use crate::change::image_list;
-use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
@@ -29,7 +25,7 @@ use crate::insert::{Source, Targets, complete, returning, undefined_column};
 use crate::key::{first_row, key_list, keys_equal, quoted, register};
 use crate::query::{given_types, run};
 use crate::relations::table_provider;
-use crate::sql::parse_query;
+use crate::sql::{parse_query, part};
 use crate::stage::{Rewrite, Rewritten};
 
 /// The relation of the new rows in ON CONFLICT's expressions.
@@ -62,7 +58,7 @@ impl DataFusionEngine {
         let writing = self.start_writing(table, cx.transaction, &cx.cancel).await?;
         let returning = returning(table, insert);
         let shown = returning.as_ref().map(|_| self.sessions.hold("the rows of RETURNING"));
-        let mut rewrite = Rewrite::new(&writing, &table.row, true, cx.zone)?.showing(shown);
+        let mut rewrite = Rewrite::new(&writing, &table.row, cx.zone)?.showing(shown);
         Conflict { engine: self, statement, files: &writing.files }.resolve(&mut rewrite).await?;
         let Rewritten { changes, rows, shown, .. } = rewrite.finish(&self.sessions).await?;
         let returning = self.returned(cx, returning.as_ref(), shown, params).await?;
@@ -124,7 +120,7 @@ impl Conflict<'_> {
         let matched = format!("SELECT {list} FROM {relation} JOIN {NEW} ON {equal}{filter}");
         let mut batches = self.rows_of(&matched).await?;
         while let Some(batch) = batches.next().await {
-            rewrite.change(&batch.map_err(from_datafusion)?).await?;
+            rewrite.update(&batch.map_err(from_datafusion)?).await?;
         }
         self.insert(&fresh, rewrite).await
     }
@@ -172,7 +168,7 @@ impl Conflict<'_> {
             }
             _ => {
                 let value = |(index, column): (usize, &lakeport_catalog::model::Column)| {
-                    let from = if self.statement.targets.gives(index) { NEW } else { relation };
+                    let from = if self.statement.targets.source_of(index).is_some() { NEW } else { relation };
                     format!("{from}.{}", quoted(&column.name))
                 };
                 Ok((row.columns.iter().enumerate().map(value).collect(), None))
@@ -191,13 +187,9 @@ impl Conflict<'_> {
 
     /// Adds what a query gives, as rows of the table.
     async fn insert(&self, sql: &str, rewrite: &mut Rewrite<'_>) -> Result<()> {
-        let row = &self.statement.table.row;
         let mut batches = self.rows_of(sql).await?;
         while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(from_datafusion)?;
-            let columns = batch.columns().iter().zip(&row.columns);
-            let columns = columns.map(|(values, column)| coerce(values, &column.ty, self.statement.cx.zone));
-            rewrite.insert(table_batch(row, columns.collect::<Result<_>>()?, batch.num_rows())?).await?;
+            rewrite.insert(&batch.map_err(from_datafusion)?).await?;
         }
         Ok(())
     }
@@ -227,11 +219,7 @@ pub(crate) fn assigned_text(assignment: &Assignment, default: Option<&str>) -> S
 
 /// The expression with bare column names made the table's own: in ON CONFLICT the new rows have the same names.
 fn qualified(text: &str, table: &Table) -> Result<String> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).with_unescape(false).tokenize();
-    let tokens = tokens.map_err(|error| Error::new(Sqlstate::SYNTAX_ERROR, error.to_string()))?;
-    let parsed = Parser::new(&dialect).with_tokens(tokens).parse_expr();
-    let mut expr = parsed.map_err(|error| Error::new(Sqlstate::SYNTAX_ERROR, error.to_string()))?;
+    let mut expr = part(text, |parser| parser.parse_expr())?;
     let _ = VisitMut::visit(&mut expr, &mut Qualifier(table));
     Ok(expr.to_string())
 }

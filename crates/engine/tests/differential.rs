@@ -41,7 +41,7 @@ fn values(rows: &[Row]) -> String {
 /// One random statement and what it makes of the model: the rows after it, or the SQLSTATE it fails with.
 fn statement(random: &mut Random, model: &Rows) -> (String, Result<Rows, &'static str>) {
     let mut after = model.clone();
-    match random.below(9) {
+    match random.below(10) {
         0 | 1 => {
             let rows = random.rows();
             let taken = rows.iter().any(|row| model.contains_key(&row.0));
@@ -91,7 +91,8 @@ fn statement(random: &mut Random, model: &Rows) -> (String, Result<Rows, &'stati
                 Ok(after),
             )
         }
-        7 => {
+        7 => merge(random, model),
+        8 => {
             let low = random.below(60);
             after.retain(|id, _| !(low..low + 8).contains(id));
             (format!("DELETE FROM t WHERE id BETWEEN {low} AND {}", low + 7), Ok(after))
@@ -106,6 +107,37 @@ fn statement(random: &mut Random, model: &Rows) -> (String, Result<Rows, &'stati
             (sql, if taken { Err("23505") } else { Ok(after) })
         }
     }
+}
+
+/// A random MERGE and what it makes of the model.
+fn merge(random: &mut Random, model: &Rows) -> (String, Result<Rows, &'static str>) {
+    let rows = random.rows();
+    let (dropped, limit) = (random.below(10), random.below(40));
+    let mut after = model.clone();
+    for row in &rows {
+        match (after.get(&row.0).map(|old| old.1), row.1) {
+            (Some(_), Some(grp)) if grp == dropped => drop(after.remove(&row.0)),
+            (Some(old), Some(new)) => {
+                after.insert(row.0, (row.0, old.map(|old| old + new), row.2.clone()));
+            }
+            (Some(_), None) => {}
+            (None, _) => drop(after.insert(row.0, (row.0, row.1, Some("merged".to_string())))),
+        }
+    }
+    let alone = |id: &i64| *id < limit && !rows.iter().any(|row| row.0 == *id);
+    after.retain(|id, row| !(alone(id) && row.1.is_none()));
+    after.values_mut().filter(|row| alone(&row.0)).for_each(|row| row.2 = None);
+    let sql = format!(
+        "MERGE INTO t USING (VALUES {}) AS s (id, grp, name) ON t.id = s.id
+         WHEN MATCHED AND s.grp = {dropped} THEN DELETE
+         WHEN MATCHED AND s.grp IS NULL THEN DO NOTHING
+         WHEN MATCHED THEN UPDATE SET grp = t.grp + s.grp, name = s.name
+         WHEN NOT MATCHED THEN INSERT VALUES (id, grp, 'merged')
+         WHEN NOT MATCHED BY SOURCE AND id < {limit} AND grp IS NULL THEN DELETE
+         WHEN NOT MATCHED BY SOURCE AND id < {limit} THEN UPDATE SET name = NULL",
+        values(&rows)
+    );
+    (sql, Ok(after))
 }
 
 /// Runs one random statement on both sides.

@@ -151,6 +151,30 @@ const STATEMENTS: &[(&str, &str)] = &[
         "EXPLAIN UPDATE t AS x SET a = b + 1 FROM u WHERE x.k = u.k",
         "EXPLAIN SELECT b + 1 FROM t AS x, u WHERE x.k = u.k",
     ),
+    (
+        "MERGE INTO d.t a USING s ON a.k = s.k WHEN MATCHED AND s.n = 0 THEN DELETE
+         WHEN MATCHED THEN UPDATE SET n = DEFAULT, (x, y) = (1, $2) WHEN NOT MATCHED THEN DO NOTHING",
+        "MERGE INTO d.t AS a USING s ON a.k = s.k WHEN MATCHED AND s.n = 0 THEN DELETE \
+         WHEN MATCHED THEN UPDATE SET n = DEFAULT, x = 1, y = $2 WHEN NOT MATCHED THEN DO NOTHING",
+    ),
+    (
+        "MERGE INTO t USING (VALUES (1, 'it''s')) AS s (k, v) ON t.k = s.k AND CASE WHEN true THEN true END
+         WHEN NOT MATCHED BY TARGET AND k > 1 THEN INSERT (k, \"V\") VALUES (s.k, v || 'x')
+         WHEN NOT MATCHED THEN INSERT DEFAULT VALUES
+         WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING merge_action(), t.*",
+        "MERGE INTO t USING (VALUES (1, 'it''s')) AS s (k, v) ON t.k = s.k AND CASE WHEN true THEN true END \
+         WHEN NOT MATCHED AND k > 1 THEN INSERT (k, \"V\") VALUES (s.k, v || 'x') \
+         WHEN NOT MATCHED THEN INSERT DEFAULT VALUES \
+         WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING merge_action(), t.*",
+    ),
+    (
+        "WITH x AS (SELECT 1 AS k) MERGE INTO t USING x JOIN u ON x.k = u.k ON t.k = x.k WHEN MATCHED THEN DELETE",
+        "MERGE INTO t USING ((SELECT 1 AS k) x JOIN u ON x.k = u.k) ON t.k = x.k WHEN MATCHED THEN DELETE",
+    ),
+    (
+        "EXPLAIN MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)",
+        "EXPLAIN SELECT 1 FROM t RIGHT JOIN s ON t.k = s.k",
+    ),
     ("EXPLAIN DELETE FROM t WHERE a > 1", "EXPLAIN SELECT 1 FROM t WHERE a > 1"),
     ("EXPLAIN INSERT INTO t SELECT a FROM u", "EXPLAIN SELECT a FROM u"),
     (
@@ -290,7 +314,7 @@ fn what_is_not_supported_says_so() {
             "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
             "a statement that writes inside a query is not supported",
         ),
-        ("WITH RECURSIVE x AS (SELECT 1) DELETE FROM t", "WITH RECURSIVE before UPDATE or DELETE is not supported"),
+        ("WITH RECURSIVE x AS (SELECT 1) DELETE FROM t", "WITH RECURSIVE before a change is not supported"),
         ("INSERT OVERWRITE t SELECT 1", "this form of INSERT is not supported"),
         (
             "INSERT INTO t VALUES (1) RETURNING (SELECT a FROM u)",

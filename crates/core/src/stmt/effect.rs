@@ -37,6 +37,7 @@ impl Effect {
             S::Insert(_) => WritesRows("INSERT"),
             S::Update(_) => WritesRows("UPDATE"),
             S::Delete(_) => WritesRows("DELETE"),
+            S::Merge(_) => WritesRows("MERGE"),
             S::Truncate(_) => WritesRows("TRUNCATE"),
             S::Copy(copy) => match copy.direction {
                 Direction::FromStdin { .. } => WritesRows("COPY FROM"),

@@ -1,4 +1,4 @@
-//! INSERT, UPSERT, UPDATE, DELETE.
+//! INSERT, UPSERT, UPDATE, DELETE, MERGE.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use arrow_schema::Schema;
 use futures::StreamExt;
 use lakeport_base::SqlType;
 use lakeport_catalog::model::Table;
-use lakeport_sql::stmt::query::{Insert, OnConflict};
+use lakeport_sql::stmt::query::{Insert, MergeAction, OnConflict};
 
 use super::Cx;
 use super::query::context;
@@ -36,6 +36,7 @@ fn outcome(write: Write<'_>, written: Written) -> Outcome {
         Write::Insert(_) => "INSERT 0",
         Write::Update(_) => "UPDATE",
         Write::Delete(_) => "DELETE",
+        Write::Merge(_) => "MERGE",
     };
     match written.returning {
         Some(rows) => Outcome::Rows { tag, rows },
@@ -46,21 +47,35 @@ fn outcome(write: Write<'_>, written: Written) -> Outcome {
 /// The context of a write, after the checks of the table written: what stands there already is read by any change of it.
 /// Without `run`, sources such as `[SHOW ...]` stand there empty.
 async fn write_context(cx: &Cx<'_>, write: Write<'_>, table: &Table, run: bool) -> Result<QueryContext> {
-    let privileges: &[&str] = match write {
-        Write::Insert(insert) => match &insert.on_conflict {
-            OnConflict::Fail if insert.returning.is_none() => &["INSERT"],
-            OnConflict::Fail | OnConflict::Nothing { .. } => &["INSERT", "SELECT"],
-            OnConflict::Update { .. } | OnConflict::Replace => &["INSERT", "SELECT", "UPDATE"],
-        },
-        Write::Update(_) => &["UPDATE", "SELECT"],
-        Write::Delete(_) => &["DELETE", "SELECT"],
-    };
-    for privilege in privileges {
+    for privilege in privileges(write) {
         cx.subject().require_table(table, privilege)?;
     }
     match write {
         Write::Insert(Insert { source: Some(source), .. }) => context(cx, source, run).await,
         _ => Ok(cx.query_context(None, HashMap::new())),
+    }
+}
+
+/// The privileges on the table that a write needs.
+fn privileges(write: Write<'_>) -> Vec<&'static str> {
+    match write {
+        Write::Insert(insert) => match &insert.on_conflict {
+            OnConflict::Fail if insert.returning.is_none() => vec!["INSERT"],
+            OnConflict::Fail | OnConflict::Nothing { .. } => vec!["INSERT", "SELECT"],
+            OnConflict::Update { .. } | OnConflict::Replace => vec!["INSERT", "SELECT", "UPDATE"],
+        },
+        Write::Update(_) => vec!["UPDATE", "SELECT"],
+        Write::Delete(_) => vec!["DELETE", "SELECT"],
+        Write::Merge(merge) => {
+            let of_action = |action: &MergeAction| match action {
+                MergeAction::Update(_) => Some("UPDATE"),
+                MergeAction::Delete => Some("DELETE"),
+                MergeAction::Insert { .. } => Some("INSERT"),
+                MergeAction::Nothing => None,
+            };
+            let of_actions = merge.clauses.iter().filter_map(|clause| of_action(&clause.action));
+            ["SELECT"].into_iter().chain(of_actions).collect()
+        }
     }
 }
 

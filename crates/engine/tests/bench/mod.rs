@@ -117,7 +117,7 @@ impl Bench {
         }
     }
 
-    /// Runs an INSERT, UPSERT, UPDATE or DELETE.
+    /// Runs an INSERT, UPSERT, UPDATE, DELETE or MERGE.
     pub async fn write(&self, sql: &str, block: Option<u64>) -> Result<u64> {
         let cx = self.context(block);
         let statement = lakeport_sql::parse_one(sql).expect("a step of the test").statement;
@@ -125,6 +125,7 @@ impl Bench {
             Statement::Insert(insert) => Write::Insert(insert),
             Statement::Update(update) => Write::Update(update),
             Statement::Delete(delete) => Write::Delete(delete),
+            Statement::Merge(merge) => Write::Merge(merge),
             other => panic!("{other:?} is no write"),
         };
         Ok(self.engine.write(&cx, &self.table, write, &[]).await?.rows)

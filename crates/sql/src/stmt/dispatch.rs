@@ -149,7 +149,6 @@ const UNSUPPORTED: &[&str] = &[
     "DROP VIEW",
     "DROP VIRTUAL CLUSTER",
     "LOCK",
-    "MERGE",
     "REASSIGN OWNED",
     "REFRESH MATERIALIZED VIEW",
     "REINDEX",

@@ -67,6 +67,7 @@ pub enum Statement {
     Insert(query::Insert),
     Update(query::Update),
     Delete(query::Delete),
+    Merge(query::Merge),
     /// SELECT, VALUES, WITH, TABLE, EXPLAIN.
     Query(query::Query),
     Copy(copy::Copy),
@@ -114,6 +115,7 @@ impl Statement {
             S::Insert(_) => "insert",
             S::Update(_) => "update",
             S::Delete(_) => "delete",
+            S::Merge(_) => "merge",
             S::Query(_) => "query",
             S::Copy(_) => "copy",
             S::CopyUserfile(_) | S::ShowUserfiles(_) | S::DropUserfile(_) => "userfile",

@@ -37,13 +37,10 @@ pub(super) fn prepare(c: &mut Cursor) -> Result<Statement> {
     c.expect("AS")?;
     let position = c.position();
     let statement = Box::new(super::statement(c)?);
-    let is_query_or_dml =
-        matches!(*statement, Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_));
-    if !is_query_or_dml {
-        return Err(SyntaxError::syntax(
-            "only queries and INSERT, UPSERT, UPDATE and DELETE can be prepared",
-            position,
-        ));
+    use Statement as S;
+    if !matches!(*statement, S::Query(_) | S::Insert(_) | S::Update(_) | S::Delete(_) | S::Merge(_)) {
+        let message = "only queries and INSERT, UPSERT, UPDATE, DELETE and MERGE can be prepared";
+        return Err(SyntaxError::syntax(message, position));
     }
     Ok(Statement::Prepare(Prepare { name, types, statement }))
 }

@@ -47,6 +47,7 @@ impl fmt::Display for Statement {
             Statement::Insert(statement) => statement.fmt(f),
             Statement::Update(statement) => statement.fmt(f),
             Statement::Delete(statement) => statement.fmt(f),
+            Statement::Merge(statement) => statement.fmt(f),
             Statement::Query(statement) => statement.fmt(f),
             Statement::Copy(statement) => statement.fmt(f),
             Statement::CopyUserfile(statement) => statement.fmt(f),

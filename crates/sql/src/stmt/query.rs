@@ -4,6 +4,7 @@ mod breadth;
 mod bridge;
 mod dml;
 mod explain;
+mod merge;
 mod print;
 mod refuse;
 mod rewrite;
@@ -94,15 +95,78 @@ pub struct Delete {
     pub placeholder_count: usize,
 }
 
+/// `MERGE INTO table [AS alias] USING source ON condition WHEN .. THEN .. [RETURNING ..]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merge {
+    pub table: QualifiedName,
+    pub alias: Option<String>,
+    /// SQL text of a table, a query in parentheses or a join in parentheses.
+    pub source: String,
+    pub condition: String,
+    pub clauses: Vec<MergeClause>,
+    pub returning: Option<String>,
+    pub placeholder_count: usize,
+}
+
+/// `WHEN pairs [AND condition] THEN action`
+#[derive(Clone, Debug, PartialEq)]
+pub struct MergeClause {
+    pub pairs: Pairs,
+    pub condition: Option<String>,
+    pub action: MergeAction,
+}
+
+/// Which pairs of a row of the table and a row of the source a clause is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// `MATCHED`
+    Matched,
+    /// `NOT MATCHED [BY TARGET]`: a row of the source alone.
+    NotMatchedByTarget,
+    /// `NOT MATCHED BY SOURCE`: a row of the table alone.
+    NotMatchedBySource,
+}
+
+/// What a clause does with its pairs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MergeAction {
+    Update(Vec<Assignment>),
+    Delete,
+    /// No values are `DEFAULT VALUES`.
+    Insert {
+        columns: Vec<String>,
+        values: Option<Vec<String>>,
+    },
+    Nothing,
+}
+
+impl Merge {
+    /// The join of table and source that has the pairs of all clauses.
+    pub fn join(&self) -> &'static str {
+        let is_for = |pairs| self.clauses.iter().any(|clause| clause.pairs == pairs);
+        match (is_for(Pairs::NotMatchedBySource), is_for(Pairs::NotMatchedByTarget)) {
+            (false, false) => "JOIN",
+            (false, true) => "RIGHT JOIN",
+            (true, false) => "LEFT JOIN",
+            (true, true) => "FULL JOIN",
+        }
+    }
+}
+
 /// Words that begin a statement for sqlparser's grammar.
-pub(super) const LEADING: &[&str] = &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPSERT", "UPDATE", "DELETE"];
+pub(super) const LEADING: &[&str] =
+    &["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPSERT", "UPDATE", "DELETE", "MERGE"];
 
 /// A query or DML statement up to the end.
 pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
     let is_upsert = c.is_next("UPSERT");
+    let is_merge = c.is_next("MERGE") || (c.is_next("WITH") && has_merge(c));
     let start = c.position();
     let rewritten = rewrite::rewrite(c)?;
     c.advance(c.rest().len());
+    if is_merge {
+        return merge::statement(bridge::merge(c, &rewritten.lexemes)?, &rewritten, start);
+    }
     match bridge::statement(c, &rewritten.lexemes)? {
         ast::Statement::Query(query) => classify_query(*query, rewritten, start),
         ast::Statement::Insert(insert) => dml::insert(insert, is_upsert, rewritten, start),
@@ -110,6 +174,13 @@ pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
         ast::Statement::Delete(delete) => dml::delete(delete, &rewritten, start),
         _ => Err(SyntaxError::unsupported("this statement is not supported", start)),
     }
+}
+
+/// Whether `MERGE INTO` stands outside all brackets.
+fn has_merge(c: &Cursor) -> bool {
+    let mut ahead = c.slice(0..c.at() + c.rest().len());
+    skip_to(&mut ahead, c.at(), "MERGE INTO");
+    !ahead.is_at_end()
 }
 
 /// A query, or a statement that writes after WITH. That of an INSERT goes to its query.
@@ -163,12 +234,17 @@ pub(super) fn in_parentheses(c: &mut Cursor) -> Result<Query> {
 /// The query up to the phrase outside all brackets, or to the end.
 pub(super) fn until(c: &mut Cursor, phrase: &str) -> Result<Query> {
     let mut ahead = c.slice(0..c.at() + c.rest().len());
-    ahead.advance(c.at());
+    skip_to(&mut ahead, c.at(), phrase);
+    up_to(c, ahead.at())
+}
+
+/// Goes on from a lexeme to the phrase outside all brackets, or to the end.
+fn skip_to(ahead: &mut Cursor, from: usize, phrase: &str) {
+    ahead.rewind(from);
     while !ahead.is_at_end() && !ahead.is_next(phrase) {
         let past = (ahead.closing(ahead.at()) + 1).min(ahead.at() + ahead.rest().len());
         ahead.advance(past - ahead.at());
     }
-    up_to(c, ahead.at())
 }
 
 fn up_to(c: &mut Cursor, end: usize) -> Result<Query> {

@@ -5,7 +5,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::refuse;
+use super::{merge, refuse};
 use crate::cursor::{Cursor, Result};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::Lexeme;
@@ -33,11 +33,17 @@ const CLAUSES: &[&str] = &[
     "LIKE",
     "USING",
     "CONFLICT",
+    "MATCHED",
 ];
 
 /// Reads all lexemes as one statement.
 pub(super) fn statement(c: &Cursor, lexemes: &[Lexeme]) -> Result<ast::Statement> {
     whole(c, lexemes, |parser| parser.parse_statement())
+}
+
+/// Reads all lexemes as one MERGE.
+pub(super) fn merge(c: &Cursor, lexemes: &[Lexeme]) -> Result<merge::Tree> {
+    whole(c, lexemes, merge::tree)
 }
 
 /// Reads all lexemes as one query.

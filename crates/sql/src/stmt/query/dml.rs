@@ -134,7 +134,7 @@ fn target(table: &ast::TableWithJoins, verb: &str, start: usize) -> Result<(Qual
 }
 
 /// `a = 1`, and `(a, b) = (1, 2)` as two.
-fn assignments(written: &[ast::Assignment], start: usize) -> Result<Vec<Assignment>> {
+pub(super) fn assignments(written: &[ast::Assignment], start: usize) -> Result<Vec<Assignment>> {
     let mut assignments = Vec::new();
     for ast::Assignment { target, value } in written {
         match (target, value) {
@@ -153,7 +153,7 @@ fn assignment(column: &ast::ObjectName, value: &ast::Expr) -> Assignment {
 }
 
 /// `[SHOW ...]` has a place in queries only.
-fn refuse_shows(rewritten: &Rewritten, start: usize) -> Result<()> {
+pub(super) fn refuse_shows(rewritten: &Rewritten, start: usize) -> Result<()> {
     if rewritten.shows.is_empty() {
         return Ok(());
     }

@@ -25,7 +25,7 @@ pub(crate) fn explain(c: &mut Cursor) -> Result<Statement> {
         options.analyze = c.keywords("ANALYZE");
         options.verbose = c.keywords("VERBOSE");
     }
-    let writes = ["INSERT", "UPSERT", "UPDATE", "DELETE"].iter().any(|word| c.is_next(word));
+    let writes = ["INSERT", "UPSERT", "UPDATE", "DELETE", "MERGE"].iter().any(|word| c.is_next(word));
     if writes && options.analyze {
         return Err(c.unsupported("EXPLAIN ANALYZE of a statement that writes is not supported"));
     }
@@ -72,27 +72,35 @@ fn rows_of(c: &mut Cursor) -> Result<Query> {
                 update.assignments.iter().filter(|assignment| !assignment.value.eq_ignore_ascii_case("default"));
             let values = values.map(|assignment| assignment.value.as_str()).collect::<Vec<_>>().join(", ");
             let table = (&update.table, update.alias.as_deref());
-            let (more, filter) = (update.from.as_deref(), update.filter.as_deref());
-            Ok(selecting(&values, table, more, filter, update.placeholder_count))
+            Ok(selecting(&values, table, &listed(update.from), update.filter, update.placeholder_count))
         }
         Statement::Delete(delete) => {
             let table = (&delete.table, delete.alias.as_deref());
-            let (more, filter) = (delete.using.as_deref(), delete.filter.as_deref());
-            Ok(selecting("", table, more, filter, delete.placeholder_count))
+            Ok(selecting("", table, &listed(delete.using), delete.filter, delete.placeholder_count))
+        }
+        Statement::Merge(merge) => {
+            let joined = format!(" {} {} ON {}", merge.join(), merge.source, merge.condition);
+            let table = (&merge.table, merge.alias.as_deref());
+            Ok(selecting("", table, &joined, None, merge.placeholder_count))
         }
         _ => Err(c.unsupported("EXPLAIN of this statement is not supported")),
     }
 }
 
+/// More relations of a FROM list.
+fn listed(more: Option<String>) -> String {
+    more.map(|more| format!(", {more}")).unwrap_or_default()
+}
+
+/// `more` follows the table in FROM.
 fn selecting(
     values: &str,
     (table, alias): (&QualifiedName, Option<&str>),
-    more: Option<&str>,
-    filter: Option<&str>,
+    more: &str,
+    filter: Option<String>,
     placeholder_count: usize,
 ) -> Query {
     let alias = alias.map(|alias| format!(" AS {}", quote_ident(alias))).unwrap_or_default();
-    let more = more.map(|more| format!(", {more}")).unwrap_or_default();
     let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
     let values = if values.is_empty() { "1" } else { values };
     let text = format!("SELECT {values} FROM {table}{alias}{more}{filter}");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use lakeport_base::name::quote_ident;
 
-use super::{Assignment, Delete, Insert, OnConflict, Query, Update};
+use super::{Assignment, Delete, Insert, Merge, MergeAction, MergeClause, OnConflict, Pairs, Query, Update};
 use crate::print::{columns, list, optional};
 
 impl fmt::Display for Query {
@@ -70,5 +70,39 @@ impl fmt::Display for Delete {
         write!(f, "DELETE FROM {target}{}", optional(" USING ", self.using.as_ref()))?;
         let filter = optional(" WHERE ", self.filter.as_ref());
         write!(f, "{filter}{}", optional(" RETURNING ", self.returning.as_ref()))
+    }
+}
+
+impl fmt::Display for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = target(&self.table, self.alias.as_ref());
+        write!(f, "MERGE INTO {target} USING {} ON {}", self.source, self.condition)?;
+        self.clauses.iter().try_for_each(|clause| write!(f, " {clause}"))?;
+        f.write_str(&optional(" RETURNING ", self.returning.as_ref()))
+    }
+}
+
+impl fmt::Display for MergeClause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = match self.pairs {
+            Pairs::Matched => "MATCHED",
+            Pairs::NotMatchedByTarget => "NOT MATCHED",
+            Pairs::NotMatchedBySource => "NOT MATCHED BY SOURCE",
+        };
+        write!(f, "WHEN {pairs}{} THEN {}", optional(" AND ", self.condition.as_ref()), self.action)
+    }
+}
+
+impl fmt::Display for MergeAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MergeAction::Update(assignments) => write!(f, "UPDATE SET {}", list(assignments)),
+            MergeAction::Delete => f.write_str("DELETE"),
+            MergeAction::Insert { values: None, .. } => f.write_str("INSERT DEFAULT VALUES"),
+            MergeAction::Insert { columns: names, values: Some(values) } => {
+                write!(f, "INSERT{} VALUES ({})", columns(names), list(values))
+            }
+            MergeAction::Nothing => f.write_str("DO NOTHING"),
+        }
     }
 }

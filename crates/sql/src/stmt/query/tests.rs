@@ -49,7 +49,7 @@ fn values_by_themselves_hold_no_subquery() {
 fn only_queries_and_dml_are_prepared() {
     for text in ["EXECUTE p", "PREPARE q AS SELECT 1", "DROP TABLE t", "SHOW JOBS", "COMMIT"] {
         let message = refusal(&format!("PREPARE p AS {text}"));
-        assert_eq!(message, "only queries and INSERT, UPSERT, UPDATE and DELETE can be prepared", "{text}");
+        assert_eq!(message, "only queries and INSERT, UPSERT, UPDATE, DELETE and MERGE can be prepared", "{text}");
     }
     assert!(parse_one("PREPARE p AS EXPLAIN SELECT 1").is_ok());
 }
@@ -90,4 +90,23 @@ fn dml_is_taken_apart() {
     assert_eq!(update.from.as_deref(), Some("v"));
     assert_eq!(update.filter.as_deref(), Some("t.a = v.a AND EXISTS (SELECT 1 FROM t)"));
     assert_eq!(update.placeholder_count, 2);
+}
+
+#[test]
+fn a_merge_says_what_is_wrong_with_its_clauses() {
+    let merge = |clauses: &str| refusal(&format!("MERGE INTO t USING s ON t.k = s.k {clauses}"));
+    for (clauses, message) in [
+        ("", "at or near \"EOF\": syntax error: expected WHEN"),
+        ("WHEN MATCHED THEN INSERT VALUES (1)", "at or near \"INSERT\": syntax error: expected UPDATE"),
+        ("WHEN NOT MATCHED THEN DELETE", "at or near \"DELETE\": syntax error: expected INSERT"),
+        (
+            "WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING WHEN MATCHED AND s.a = 1 THEN DO NOTHING",
+            "unreachable WHEN clause specified after unconditional WHEN clause",
+        ),
+        ("WHEN MATCHED THEN DELETE RETURNING (SELECT 1)", "a subquery in RETURNING of MERGE is not supported"),
+        (&"WHEN MATCHED AND a THEN DELETE ".repeat(65), "MERGE of more than 64 WHEN clauses"),
+    ] {
+        assert_eq!(merge(clauses), message, "{clauses}");
+    }
+    assert_eq!(refusal("MERGE t USING s ON true"), "at or near \"t\": syntax error: expected INTO");
 }

@@ -1,4 +1,4 @@
-//! WITH before UPDATE and DELETE: each mention of a query's name becomes the query.
+//! WITH before UPDATE, DELETE and MERGE: each mention of a query's name becomes the query.
 
 use std::ops::ControlFlow;
 
@@ -17,11 +17,11 @@ impl Queries {
         let mut queries = Queries(Vec::new());
         let Some(with) = with else { return Ok(queries) };
         if with.recursive {
-            return Err(SyntaxError::unsupported("WITH RECURSIVE before UPDATE or DELETE is not supported", start));
+            return Err(SyntaxError::unsupported("WITH RECURSIVE before a change is not supported", start));
         }
         for mut table in with.cte_tables {
             if !matches!(table.query.body.as_ref(), ast::SetExpr::Select(_) | ast::SetExpr::Values(_)) {
-                return Err(SyntaxError::unsupported("this WITH before UPDATE or DELETE is not supported", start));
+                return Err(SyntaxError::unsupported("this WITH before a change is not supported", start));
             }
             queries.put_into(&mut table.query);
             queries.0.push((table.alias.name.clone(), table.alias, *table.query));
