@@ -122,6 +122,19 @@ public class Jdbc {
             statement.executeUpdate("DELETE FROM riders");
             connection.rollback();
             same(501, statement.executeUpdate("UPDATE riders SET name = upper(name)"));
+            Savepoint outer = connection.setSavepoint("outer");
+            same(1, statement.executeUpdate("DELETE FROM riders WHERE id = 1"));
+            Savepoint inner = connection.setSavepoint();
+            try {
+                statement.executeUpdate("INSERT INTO riders VALUES (2, 'again')");
+                throw new AssertionError("a key that is taken");
+            } catch (SQLException error) {
+                same("23505", error.getSQLState());
+            }
+            connection.rollback(inner);
+            connection.rollback(outer);
+            connection.releaseSavepoint(outer);
+            same(1, statement.executeUpdate("UPDATE riders SET name = 'one' WHERE id = 1"));
             connection.commit();
         }
         connection.setAutoCommit(true);

@@ -92,16 +92,19 @@ async def session(connection):
     assert await connection.fetchval("SHOW application_name") == ""
 
 
-async def keep_as_is(_):
-    """In the place of the pool's own clean-up, which closes cursors by SQL."""
-
-
 async def pool():
-    async with asyncpg.create_pool(min_size=4, max_size=4, reset=keep_as_is) as connections:
+    async with asyncpg.create_pool(min_size=4, max_size=4) as connections:
         async def work(i):
             async with connections.acquire() as connection:
                 return await connection.fetchval("SELECT $1::INT8 * 2", i)
         assert await asyncio.gather(*[work(i) for i in range(40)]) == [2 * i for i in range(40)]
+        # A connection that goes back is cleaned: no settings and no cursors of who had it before stay.
+        async with connections.acquire() as connection:
+            await connection.execute("SET application_name = 'night'; DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+        for _ in range(4):
+            async with connections.acquire() as connection:
+                assert await connection.fetchval("SHOW application_name") == ""
+                await fails(asyncpg.InvalidCursorNameError, connection.execute("FETCH c"))
 
 
 async def main():

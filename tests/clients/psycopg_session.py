@@ -34,6 +34,30 @@ with psycopg.connect() as connection:
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
     connection.rollback()
 
+    # Blocks within blocks are savepoints.
+    with connection.transaction():
+        connection.execute("INSERT INTO t VALUES (2, 'two')")
+        try:
+            with connection.transaction():
+                connection.execute("INSERT INTO t VALUES (3, 'three')")
+                with connection.transaction():
+                    connection.execute("INSERT INTO t VALUES (1, 'again')")
+        except errors.UniqueViolation:
+            pass
+        with connection.transaction():
+            connection.execute("UPDATE t SET b = 'TWO' WHERE a = 2")
+    assert connection.execute("SELECT a, b FROM t ORDER BY a").fetchall() == [(1, "one"), (2, "TWO")]
+    connection.execute("DELETE FROM t WHERE a = 2")
+    connection.commit()
+
+    # MERGE with parameters.
+    merged = connection.execute(
+        "MERGE INTO t USING (VALUES (1, 'new'), (2, 'two')) AS s (a, b) ON t.a = s.a "
+        "WHEN MATCHED THEN UPDATE SET b = %s || s.b WHEN NOT MATCHED THEN INSERT VALUES (s.a, %s) "
+        "RETURNING merge_action(), t.*", ("very ", "second")).fetchall()
+    assert sorted(merged) == [("INSERT", 2, "second"), ("UPDATE", 1, "very new")], merged
+    connection.rollback()
+
     # Errors carry code, position and hint, and the connection goes on.
     error = fails(connection, errors.UniqueViolation, "INSERT INTO t VALUES (%s, 'again')", (1,))
     assert error.sqlstate == "23505", error.sqlstate

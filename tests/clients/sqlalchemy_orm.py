@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError, NoSuchTableError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-engine = create_engine("postgresql+psycopg://", use_native_hstore=False)
+engine = create_engine("postgresql+psycopg://")
 
 
 class Base(DeclarativeBase):
@@ -90,6 +90,19 @@ with Session(engine) as session:
     assert tuple(found) == ("rider 3", {"tip": [1, 2.5, None]}), found
     assert session.scalars(select(Rider).where(Rider.name.ilike("RIDER %")).order_by(Rider.id.desc()).limit(2).offset(1)).all()[0].id == 8
     assert session.scalars(select(Rider.id).where(Rider.id.in_([1, 2, 99])).order_by(Rider.id)).all() == [1, 2]
+
+    # A block within the block: it fails alone.
+    session.get(Rider, 5).city = "lima"
+    try:
+        with session.begin_nested():
+            session.add(Rider(id=6, name="again", joined=joined))
+            session.flush()
+    except IntegrityError:
+        pass
+    with session.begin_nested():
+        session.get(Rider, 7).city = "lima"
+    session.commit()
+    assert session.scalars(select(Rider.id).where(Rider.city == "lima").order_by(Rider.id)).all() == [5, 7]
 
     # Rollback, and an error that names the key.
     session.add(Rider(id=100, name="gone", joined=joined))

@@ -83,6 +83,8 @@ pub const IMPORT_READERS_MAX: usize = 8;
 pub const IMPORT_PARTS_MAX: u64 = 256;
 /// Batches that wait between a reader of an IMPORT and its writer.
 pub const IMPORT_QUEUE_BATCHES: usize = 4;
+/// Savepoints of one transaction block.
+pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.
 pub const CURSORS_MAX: usize = 64;
 /// Stack of a thread, in bytes: plans of deeply nested queries recurse.

@@ -228,6 +228,10 @@ pub trait Engine: Send + Sync {
 
     /// Opens a transaction block: its writes to one table are seen by its own statements and by nobody else.
     async fn begin(&self) -> Result<TransactionId>;
+    /// A mark of what the block has written so far; it costs nothing, and may be kept as long as the block.
+    fn savepoint(&self, transaction: TransactionId) -> Result<usize>;
+    /// Undoes what the block has written since the mark, which stays. Marks made since are of no use any more.
+    fn rollback_to(&self, transaction: TransactionId, savepoint: usize) -> Result<()>;
     /// Makes the block's writes one commit. 40001 when another writer changed the rows that it read or rewrote.
     async fn commit(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()>;
     async fn rollback(&self, transaction: TransactionId);

@@ -206,6 +206,12 @@ impl Engine for StubEngine {
     async fn begin(&self) -> Result<TransactionId> {
         Ok(1)
     }
+    fn savepoint(&self, _: TransactionId) -> Result<usize> {
+        Ok(0)
+    }
+    fn rollback_to(&self, _: TransactionId, _: usize) -> Result<()> {
+        Ok(())
+    }
     async fn commit(&self, _: TransactionId, _: &Cancel) -> Result<()> {
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! One client's session: who it is, its variables, its transaction block, its running statement.
 
+mod savepoint;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,6 +14,7 @@ use lakeport_sql::stmt::transaction::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
 
+use self::savepoint::Savepoint;
 use crate::admission::Place;
 use crate::authz::Subject;
 use crate::cancel::Cancel;
@@ -45,7 +48,7 @@ pub struct Startup {
 pub enum Block {
     Idle,
     Open,
-    /// A statement failed; only ROLLBACK or COMMIT will do.
+    /// A statement failed; only ROLLBACK (TO SAVEPOINT) or COMMIT will do.
     Failed,
 }
 
@@ -72,6 +75,8 @@ struct State {
     /// Values to go back to when the block ends (`SET LOCAL`).
     local: Vec<(&'static str, String)>,
     block: Option<OpenBlock>,
+    /// Those of the block, in the order of their making.
+    savepoints: Vec<Savepoint>,
     prepared: HashMap<String, Arc<Prepared>>,
 }
 
@@ -114,7 +119,8 @@ impl Session {
         let subject = Subject { directory: &directory, user: &start.user };
         subject.require_connect(directory.database(&variables["database"])?)?;
         let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
-        let state = State { variables, local: Vec::new(), block: None, prepared: HashMap::new() };
+        let state =
+            State { variables, local: Vec::new(), block: None, savepoints: Vec::new(), prepared: HashMap::new() };
         server.count_session(1);
         let number = server.next_session_number();
         let session = Arc::new_cyclic(|this| Session {
@@ -170,12 +176,12 @@ impl Session {
     /// # Errors
     /// 53000 for a statement that would compute when too many do.
     pub async fn execute(&self, parsed: &Parsed, params: &[ArrayRef]) -> Result<Outcome> {
-        if self.block() == Block::Failed && !ends_block(&parsed.statement) {
+        if self.block() == Block::Failed && !ends_failure(&parsed.statement) {
             return Err(Error::new(
                 Sqlstate::IN_FAILED_SQL_TRANSACTION,
                 "current transaction is aborted, commands ignored until end of transaction block",
             )
-            .with_hint("ROLLBACK ends the block"));
+            .with_hint("ROLLBACK ends the block, ROLLBACK TO SAVEPOINT goes back within it"));
         }
         let running = self.start_statement();
         let run = async {
@@ -360,8 +366,14 @@ impl Session {
         if block.is_some() {
             return;
         }
+        state.savepoints.clear();
         self.cursors().retain(|_, cursor| cursor.hold);
-        let restored: Vec<_> = state.local.drain(..).rev().collect();
+        self.undo_local(state, 0);
+    }
+
+    /// Undoes SET LOCAL but for the first `kept`.
+    fn undo_local(&self, mut state: MutexGuard<'_, State>, kept: usize) {
+        let restored: Vec<_> = state.local.drain(kept..).rev().collect();
         for (name, value) in &restored {
             state.variables.insert(name, value.clone());
         }
@@ -430,8 +442,9 @@ impl Session {
 }
 
 /// What may still run in a failed block.
-fn ends_block(statement: &Statement) -> bool {
-    matches!(statement, Statement::Transaction(Transaction::Commit | Transaction::Rollback))
+fn ends_failure(statement: &Statement) -> bool {
+    use Transaction::{Commit, Rollback, RollbackTo};
+    matches!(statement, Statement::Transaction(Commit | Rollback | RollbackTo(_)))
 }
 
 impl Drop for Session {

@@ -211,6 +211,14 @@ impl Engine for DataFusionEngine {
         Ok(self.transactions.begin())
     }
 
+    fn savepoint(&self, transaction: TransactionId) -> Result<usize> {
+        self.transactions.written(transaction)
+    }
+
+    fn rollback_to(&self, transaction: TransactionId, savepoint: usize) -> Result<()> {
+        self.transactions.undo(transaction, savepoint)
+    }
+
     async fn commit(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
         self.commit_block(transaction, cancel).await
     }

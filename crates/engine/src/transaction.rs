@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deltalake::kernel::Add;
 use lakeport_base::Sqlstate;
 use lakeport_base::id::TableId;
 use lakeport_core::engine::{TableHandle, TransactionId};
@@ -37,8 +36,9 @@ pub(crate) struct Block {
     pub base: Snapshot,
     /// The table as the block sees it.
     pub files: Arc<[DataFile]>,
-    pub changes: Changes,
     pub staging: Staging,
+    /// What each statement did, in order.
+    statements: Vec<Changes>,
 }
 
 impl Transactions {
@@ -107,10 +107,29 @@ impl Transactions {
             none => {
                 let files = Arc::clone(&base.files);
                 let (table, base) = (table.clone(), base.clone());
-                none.insert(Block { table, base, files, changes: Changes::default(), staging })
+                none.insert(Block { table, base, files, staging, statements: Vec::new() })
             }
         };
         block.add(changes)
+    }
+
+    /// How many statements of a block have written.
+    pub fn written(&self, id: TransactionId) -> Result<usize> {
+        let open = self.open();
+        let block = open.get(&id).ok_or_else(no_block)?.block.as_ref();
+        Ok(block.map_or(0, |block| block.statements.len()))
+    }
+
+    /// Undoes what a block has written since its first `written` statements. Without those it has written no table.
+    pub fn undo(&self, id: TransactionId, written: usize) -> Result<()> {
+        let mut open = self.open();
+        let block = &mut open.get_mut(&id).ok_or_else(no_block)?.block;
+        match block {
+            Some(_) if written == 0 => *block = None,
+            Some(block) if written < block.statements.len() => block.undo(written)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<TransactionId, Open>> {
@@ -124,15 +143,33 @@ impl Block {
         let added = changes.adds.iter().map(DataFile::of).collect::<Result<Vec<_>>>()?;
         let kept = self.files.iter().filter(|file| !gone.contains(&*file.path)).cloned();
         self.files = kept.chain(added).collect();
-        // What the block itself has added and now removes was never in the table.
-        let own: Vec<Add> = std::mem::take(&mut self.changes.adds);
-        let own_paths: HashSet<&str> = own.iter().map(|add| add.path.as_str()).collect();
-        let of_table = changes.removes.iter().filter(|remove| !own_paths.contains(remove.path.as_str()));
-        self.changes.removes.extend(of_table.cloned());
-        let own = own.iter().filter(|add| !gone.contains(add.path.as_str())).cloned();
-        self.changes.adds = own.chain(changes.adds).collect();
-        self.changes.change_files.extend(changes.change_files);
+        self.statements.push(changes);
         Ok(())
+    }
+
+    /// Goes back to the first `written` statements. The files of the others are deleted when the block ends.
+    fn undo(&mut self, written: usize) -> Result<()> {
+        self.statements.truncate(written);
+        let changes = self.changes();
+        let gone: HashSet<&str> = changes.removes.iter().map(|remove| remove.path.as_str()).collect();
+        let added = changes.adds.iter().map(DataFile::of).collect::<Result<Vec<_>>>()?;
+        let kept = self.base.files.iter().filter(|file| !gone.contains(&*file.path)).cloned();
+        self.files = kept.chain(added).collect();
+        Ok(())
+    }
+
+    /// What all statements did, as one commit. A file that the block itself has added and removed was never in the table.
+    pub fn changes(&self) -> Changes {
+        let adds = || self.statements.iter().flat_map(|changes| &changes.adds);
+        let removes = || self.statements.iter().flat_map(|changes| &changes.removes);
+        let own: HashSet<&str> = adds().map(|add| add.path.as_str()).collect();
+        let gone: HashSet<&str> = removes().map(|remove| remove.path.as_str()).collect();
+        Changes {
+            adds: adds().filter(|add| !gone.contains(add.path.as_str())).cloned().collect(),
+            removes: removes().filter(|remove| !own.contains(remove.path.as_str())).cloned().collect(),
+            change_files: self.statements.iter().flat_map(|changes| &changes.change_files).cloned().collect(),
+            ..Changes::default()
+        }
     }
 }
 

@@ -124,8 +124,9 @@ impl DataFusionEngine {
     /// Makes a block's writes one commit.
     pub(crate) async fn commit_block(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
         let Some(block) = self.transactions.end(transaction)? else { return Ok(()) };
-        if block.changes.is_append() {
-            return self.commit_append_block(block, cancel).await;
+        let changes = block.changes();
+        if changes.is_append() {
+            return self.commit_append_block(block, changes, cancel).await;
         }
         let log = self.log(&block.table);
         let lock = log.lock().await;
@@ -134,14 +135,14 @@ impl DataFusionEngine {
         if latest.changed_since(block.base.version()) {
             return Err(conflict());
         }
-        let (changes, staging) = (Arc::new(block.changes), Arc::new(block.staging));
+        let (changes, staging) = (Arc::new(changes), Arc::new(block.staging));
         cancel.commit(log.commit_staged(block.table.store, latest, changes, staging, lock)).await.map(drop)
     }
 
     /// Commits a block that only adds rows with the appends of other writers. Those need no change data of their own,
     /// and a commit has them for all its rows or for none.
-    async fn commit_append_block(&self, block: Block, cancel: &Cancel) -> Result<()> {
-        let Block { table, changes, staging, .. } = block;
+    async fn commit_append_block(&self, block: Block, changes: Changes, cancel: &Cancel) -> Result<()> {
+        let Block { table, staging, .. } = block;
         let staged = Staged { staging, adds: changes.adds, change_files: Vec::new(), rows: 0 };
         match self.commit_append(&table, Incoming::Staged(staged), cancel).await {
             // The keys were free when the block looked.

@@ -220,6 +220,32 @@ async fn blocks_are_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn blocks_go_back_to_savepoints() {
+    let bench = Bench::new().await;
+    let (mut random, mut model) = (Random(5), BTreeMap::new());
+    for _ in 0..6 {
+        let block = bench.begin().await;
+        let mut marks = vec![(bench.savepoint(block), model.clone())];
+        for _ in 0..8 {
+            if random.below(3) == 0 {
+                marks.truncate(1 + random.below(marks.len() as i64) as usize);
+                let (mark, then) = marks.last().expect("one stays").clone();
+                bench.rollback_to(block, mark);
+                model = then;
+                assert_eq!(bench.rows(Some(block)).await, model);
+            } else {
+                step(&bench, &mut random, &mut model, Some(block)).await;
+                marks.push((bench.savepoint(block), model.clone()));
+            }
+        }
+        bench.commit(block).await.expect("a step of the test");
+        assert_eq!(bench.rows(None).await, model);
+    }
+    bench.check_change_data(&model).await;
+    bench.check_files().await;
+}
+
+#[tokio::test]
 async fn the_second_of_two_blocks_that_change_rows_restarts() {
     let bench = Bench::new().await;
     bench.write("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')", None).await.expect("a step of the test");

@@ -1,4 +1,4 @@
-//! Transaction blocks.
+//! Transaction blocks and savepoints.
 
 use lakeport_base::Sqlstate;
 use lakeport_sql::stmt::transaction::Transaction;
@@ -19,11 +19,32 @@ pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<
             set_read_only(cx, *read_only)?;
             Ok(Outcome::done("SET TRANSACTION"))
         }
-        Transaction::Savepoint(name) | Transaction::Release(name) | Transaction::RollbackTo(name) => {
-            Err(Error::unsupported(format!("savepoint {name:?}: savepoints are not supported"))
-                .with_hint("a failed statement fails the whole block: ROLLBACK and run it again"))
+        Transaction::Savepoint(name) => {
+            let block = named_block(cx, "SAVEPOINT")?;
+            cx.session.set_savepoint(block, name)?;
+            Ok(Outcome::done("SAVEPOINT"))
+        }
+        Transaction::Release(name) => {
+            named_block(cx, "RELEASE SAVEPOINT")?;
+            cx.session.release_savepoint(name)?;
+            Ok(Outcome::done("RELEASE"))
+        }
+        Transaction::RollbackTo(name) => {
+            let block = named_block(cx, "ROLLBACK TO SAVEPOINT")?;
+            cx.session.roll_back_to(block, name)?;
+            Ok(Outcome::done("ROLLBACK"))
         }
     }
+}
+
+/// The block that the client has opened.
+///
+/// # Errors
+/// 25P01 when there is none, naming the statement.
+fn named_block(cx: &Cx<'_>, statement: &str) -> Result<OpenBlock> {
+    let block = cx.session.open_block().filter(|block| !block.implicit);
+    let message = || format!("{statement} can only be used in transaction blocks");
+    block.ok_or_else(|| Error::new(Sqlstate::NO_ACTIVE_SQL_TRANSACTION, message()))
 }
 
 async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {

@@ -15,6 +15,8 @@ const FALSE: ScalarValue = ScalarValue::Boolean(Some(false));
 const NO_TEXT: ScalarValue = ScalarValue::Utf8(None);
 const NO_NUMBER: ScalarValue = ScalarValue::Int64(None);
 const ZERO: ScalarValue = ScalarValue::Int64(Some(0));
+/// What a function without a value shows.
+const VOID: ScalarValue = ScalarValue::Utf8(Some(String::new()));
 
 /// Functions with one answer here: name, numbers of arguments, result type, answer.
 const CONSTANTS: &[(&str, &[usize], SqlType, ScalarValue)] = &[
@@ -72,6 +74,8 @@ const CONSTANTS: &[(&str, &[usize], SqlType, ScalarValue)] = &[
     ("pg_tablespace_size", &[1], SqlType::Int8, NO_NUMBER),
     ("pg_stat_get_numscans", &[1], SqlType::Int8, ZERO),
     ("pg_my_temp_schema", &[0], SqlType::Int8, ZERO),
+    // Nothing takes such a lock.
+    ("pg_advisory_unlock_all", &[0], SqlType::Text, VOID),
 ];
 
 /// Every function of this file.

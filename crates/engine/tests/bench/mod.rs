@@ -139,6 +139,14 @@ impl Bench {
         self.engine.commit(block, &Default::default()).await
     }
 
+    pub fn savepoint(&self, block: u64) -> usize {
+        self.engine.savepoint(block).expect("a step of the test")
+    }
+
+    pub fn rollback_to(&self, block: u64, savepoint: usize) {
+        self.engine.rollback_to(block, savepoint).expect("a step of the test");
+    }
+
     pub async fn rollback(&self, block: u64) {
         self.engine.rollback(block).await;
     }
