@@ -45,6 +45,7 @@ use lakeport_core::value::Zone;
 pub(crate) use self::calendar::Span;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
+pub(crate) use self::numeric::PERCENTILE_PLACE;
 use self::scalar::Scalar;
 pub(crate) use self::scalar::failed;
 pub(crate) use self::single_value::SINGLE_VALUE;

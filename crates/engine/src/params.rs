@@ -15,7 +15,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::error::from_datafusion;
-use crate::rewrite::align;
+use crate::rewrite::{align, arguments};
 use crate::types::column_type;
 
 /// Highest parameter number a statement may use; the protocol counts them in 16 bits.
@@ -158,6 +158,9 @@ impl VisitorMut for Finder {
                 if let Some(number) = placeholder(expr) {
                     self.note(number, column_type(data_type));
                 }
+            }
+            Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("generate_series") => {
+                arguments(call).into_iter().flatten().for_each(|bound| self.note_count(bound));
             }
             expr => {
                 if let Some(number) = placeholder(expr) {

@@ -25,6 +25,7 @@ use sqlparser::parser::Parser;
 
 pub(crate) use self::spelling::respell;
 pub(crate) use self::values::align;
+use crate::params::placeholder;
 
 /// Makes calls of the functions that SQL writes without parentheses and the parser takes for columns.
 pub(crate) fn call_keywords(statement: &mut ast::Statement) {
@@ -40,6 +41,9 @@ pub(crate) fn call_keywords(statement: &mut ast::Statement) {
 
 /// Rewrites a statement whose select lists have their names already.
 pub(crate) fn rewrite(statement: &mut ast::Statement) {
+    if let ast::Statement::Query(query) = statement {
+        catalog::show_names(&mut query.body);
+    }
     let _ = VisitMut::visit(statement, &mut catalog::TableOids::default());
     let _ = VisitMut::visit(statement, &mut Forms);
 }
@@ -87,6 +91,7 @@ impl VisitorMut for Forms {
             Expr::Function(function) => subquery::array(function)
                 .or_else(|| sets::call(function))
                 .or_else(|| aggregate::json(function))
+                .or_else(|| aggregate::percentile(function))
                 .or_else(|| json_set::unnested(function)),
             Expr::Extract { .. } | Expr::AtTimeZone { .. } => time::call(expr),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
@@ -204,6 +209,7 @@ fn call_text(name: &ast::ObjectName, arguments: &[&Expr]) -> String {
 fn is_computed(expr: &Expr) -> bool {
     let computed = |expr: &Expr| match expr {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) => ControlFlow::Break(()),
+        expr if placeholder(expr).is_some() => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
     ast::visit_expressions(expr, computed).is_break()
@@ -252,7 +258,7 @@ fn unnamed(argument: &FunctionArg) -> Option<&Expr> {
 }
 
 /// The arguments of a call, if they are plain expressions.
-fn arguments(function: &ast::Function) -> Option<Vec<&Expr>> {
+pub(crate) fn arguments(function: &ast::Function) -> Option<Vec<&Expr>> {
     match &function.args {
         FunctionArguments::List(list) => list.args.iter().map(unnamed).collect(),
         _ => None,

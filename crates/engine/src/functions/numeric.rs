@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, Decimal128Array, Int32Array};
+use arrow_array::{Array, ArrayRef, Decimal128Array, Int32Array, Int64Array};
 use arrow_schema::DataType;
 use datafusion::arrow::compute::kernels::arity::try_binary;
 use datafusion::arrow::datatypes::i256;
@@ -31,7 +31,7 @@ const CAST_SCALE: i8 = 15;
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
-    vec![numeric(), width_bucket(), div()]
+    vec![numeric(), width_bucket(), percentile_place(), div()]
 }
 
 /// `div(a, b)`: the quotient without its fraction.
@@ -61,6 +61,29 @@ fn width_bucket() -> Scalar {
             }
         };
         Ok(Arc::new((0..call.rows).map(bucket).collect::<Result<Int32Array>>()?))
+    })
+}
+
+/// Name of the function that says where in a sorted list the value of a percentile stands.
+pub(crate) const PERCENTILE_PLACE: &str = "percentile_place";
+
+/// `percentile_place(fraction, count)`: the first place, from 1, that so large a part of the list does not come after.
+fn percentile_place() -> Scalar {
+    Scalar::new(PERCENTILE_PLACE, vec![DataType::Float64, DataType::Int64], SqlType::Int8, |call| {
+        let fractions = call.column(0).as_primitive::<Float64Type>();
+        let counts = call.column(1).as_primitive::<Int64Type>();
+        let place = |row: usize| {
+            if fractions.is_null(row) || counts.is_null(row) {
+                return Ok(None);
+            }
+            let fraction = fractions.value(row);
+            if !(0.0..=1.0).contains(&fraction) {
+                let message = format!("percentile value {fraction} is not between 0 and 1");
+                return Err(failed(Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message)));
+            }
+            Ok(Some(((fraction * counts.value(row) as f64).ceil() as i64).max(1)))
+        };
+        Ok(Arc::new((0..call.rows).map(place).collect::<Result<Int64Array>>()?))
     })
 }
 

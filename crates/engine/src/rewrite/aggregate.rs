@@ -1,9 +1,9 @@
-//! Aggregates of JSON over `array_agg`.
+//! Aggregates over `array_agg`: of JSON, and the item at a place of a sorted list.
 
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident};
 
-use super::{call, last_name};
-use crate::functions::ARRAY_OF_DOCUMENTS;
+use super::{arguments, call, last_name, parse};
+use crate::functions::{ARRAY_OF_DOCUMENTS, PERCENTILE_PLACE};
 
 /// `json_agg(value ORDER BY ...)`, with its FILTER and OVER, as an array of documents.
 pub(super) fn json(function: &ast::Function) -> Option<Expr> {
@@ -17,4 +17,18 @@ pub(super) fn json(function: &ast::Function) -> Option<Expr> {
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_mut_slice() else { return None };
     *value = call("to_jsonb", vec![value.clone()])?;
     call(ARRAY_OF_DOCUMENTS, vec![Expr::Function(collected)])
+}
+
+/// `percentile_disc(fraction) WITHIN GROUP (ORDER BY value)`, with its FILTER.
+pub(super) fn percentile(function: &ast::Function) -> Option<Expr> {
+    let arguments = arguments(function)?;
+    let ([key], [fraction]) = (function.within_group.as_slice(), arguments.as_slice()) else { return None };
+    if !last_name(&function.name.0)?.eq_ignore_ascii_case("percentile_disc") {
+        return None;
+    }
+    let value = &key.expr;
+    let filter = function.filter.as_ref().map(|filter| format!(" AND ({filter})")).unwrap_or_default();
+    let filter = format!("FILTER (WHERE ({value}) IS NOT NULL{filter})");
+    let place = format!("{PERCENTILE_PLACE}(CAST({fraction} AS FLOAT), count(*) {filter})");
+    parse(&format!("array_element(array_agg({value} ORDER BY {key}) {filter}, {place})"))
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use lakeport_base::name::quote_literal;
 use lakeport_core::show::function::name::{FUNCTION_OID, NAMESPACE_NAME, RELATION_NAME, ROLE_NAME};
 use sqlparser::ast::{
-    self, Expr, Function, Ident, Select, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitorMut,
+    self, CastKind, Expr, Function, Ident, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    ValueWithSpan, VisitorMut,
 };
 
 use super::{last_name, parse};
@@ -24,8 +25,8 @@ const NAME_TYPES: &[&str] = &["regproc", "regprocedure", "regoper", "regoperator
 
 /// Casts to oid types: a name becomes its oid, and an oid becomes the name that PostgreSQL shows for it.
 pub(super) fn cast(operand: &Expr, data_type: &ast::DataType) -> Option<Expr> {
-    let written = data_type.to_string().to_ascii_lowercase();
-    let ty = written.strip_prefix("pg_catalog.").unwrap_or(&written);
+    let ty = type_name(data_type);
+    let ty = ty.as_str();
     match ty {
         "text" => return named(operand),
         "oid" => return is_call(operand, "regproc").then(|| parse(&format!("\"{FUNCTION_OID}\"({operand})")))?,
@@ -39,6 +40,36 @@ pub(super) fn cast(operand: &Expr, data_type: &ast::DataType) -> Option<Expr> {
         None if is_text(operand) => parse(&format!("{ty}({operand})")),
         None => parse(&format!("\"{name}\"({operand})")),
     }
+}
+
+/// Makes names of the oids that the client would see: the casts to oid types among the columns of the result.
+pub(super) fn show_names(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => select.projection.iter_mut().for_each(show_name),
+        SetExpr::Query(query) => show_names(&mut query.body),
+        SetExpr::SetOperation { left, right, .. } => {
+            show_names(left);
+            show_names(right);
+        }
+        _ => {}
+    }
+}
+
+fn show_name(item: &mut SelectItem) {
+    if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+        && let Expr::Cast { data_type, .. } = expr
+        && OID_TYPES.iter().any(|(known, _)| *known == type_name(data_type))
+    {
+        let inner = Box::new(expr.clone());
+        let data_type = ast::DataType::Text;
+        *expr = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
+    }
+}
+
+/// A type's name in lower case, without its schema.
+fn type_name(data_type: &ast::DataType) -> String {
+    let written = data_type.to_string().to_ascii_lowercase();
+    written.strip_prefix("pg_catalog.").map(str::to_string).unwrap_or(written)
 }
 
 /// The text of an oid that comes from a name: the name as it is shown.

@@ -5,17 +5,22 @@ use std::sync::LazyLock;
 
 use datafusion::functions::all_default_functions;
 use datafusion::functions_nested::all_default_nested_functions;
-use sqlparser::ast::{AccessExpr, Expr, Function, TableAlias, TableFactor};
+use sqlparser::ast::{AccessExpr, Expr, Function, Ident, ObjectName, TableAlias, TableFactor};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::{arguments, call_text, last_name, parse, unnamed};
 
-/// A call in an expression: an array's numbers, or its items with their numbers, one row each.
+/// A call in an expression: an array's numbers, its items with their numbers, or what a pattern matches, one row each.
 pub(super) fn call(function: &Function) -> Option<Expr> {
     let arguments = arguments(function)?;
     match (last_name(&function.name.0)?.to_ascii_lowercase().as_str(), arguments.as_slice()) {
         ("generate_subscripts", [array, ..]) => parse(&format!("unnest({})", numbers(array))),
+        // One row for a match, none without.
+        ("regexp_matches", [_, _]) => {
+            let found = call_text(&ObjectName::from(vec![Ident::new("regexp_match")]), &arguments);
+            parse(&format!("unnest(CASE WHEN {found} IS NOT NULL THEN ARRAY[{found}] END)"))
+        }
         ("_pg_expandarray", [array]) => {
             parse(&format!("named_struct('x', unnest({array}), 'n', unnest({}))", numbers(array)))
         }
