@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Where the test peers live: a strict S3 server, an S3 and STS simulator, SQL clients, independent readers.
 export PEERS_DIR ?= $(CURDIR)/.peers
 
-.PHONY: help demo test bench lint fmt peers clean
+.PHONY: help demo test bench fuzz lint fmt peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,12 +29,19 @@ bench: ## speed beside DuckDB, polars and PostgreSQL; ARGS="--small" or names of
 	cargo build --release --package lakeport
 	$(PEERS_DIR)/bench/bin/python -m bench $(ARGS)
 
+fuzz: ## made-up input for one decoder; ARGS="target seconds", none lists the targets
+	@echo "Lakeport fuzzing: a first build takes 10 minutes on 2 cores, a later one seconds."
+	tests/install build fuzz
+	fuzz/run $(ARGS)
+
 lint: ## format and clippy, warnings are errors
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 
 fmt: ## format all code
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 peers: ## install the test peers only
 	tests/install peers

@@ -3,12 +3,13 @@
 /// The candidate within two edits of `found` (case ignored), if there is one. Half of a short name must stay.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found = found.to_ascii_lowercase();
+    let allowed = |candidate: &str| 2.max(candidate.len() / 4).min(found.len().min(candidate.len()) / 2);
     candidates
         .into_iter()
+        // Spares the work for a name that is much too long, whatever its length.
+        .filter(|candidate| candidate.len().abs_diff(found.len()) <= allowed(candidate))
         .map(|candidate| (distance(&found, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= 2.max(candidate.len() / 4).min(found.len().min(candidate.len()) / 2)
-        })
+        .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -42,11 +42,10 @@ impl SqlType {
     /// length or precision, `[]` or ` ARRAY` for arrays. `None` when it is not one of ours.
     pub fn parse(text: &str) -> Option<SqlType> {
         let text = text.trim().to_ascii_lowercase();
-        if let Some(element) = text.strip_suffix("[]").or_else(|| text.strip_suffix(" array")) {
-            return match SqlType::parse(element)? {
-                SqlType::Array(_) => None,
-                element => Some(SqlType::Array(Box::new(element))),
-            };
+        if let Some(element) = array_element(&text) {
+            // Arrays have one dimension; asked before it is read, so that a row of brackets is no recursion.
+            let is_scalar = array_element(element.trim_end()).is_none();
+            return is_scalar.then(|| SqlType::parse(element))?.map(|element| SqlType::Array(Box::new(element)));
         }
         let (name, arguments, rest) = split_arguments(&text)?;
         let name = format!("{name}{rest}");
@@ -128,6 +127,11 @@ impl SqlType {
             SqlType::Array(_) => 2277,
         }
     }
+}
+
+/// What stands before `[]` or ` array`, in lower case.
+fn array_element(text: &str) -> Option<&str> {
+    text.strip_suffix("[]").or_else(|| text.strip_suffix(" array"))
 }
 
 /// Splits `name(1,2) rest` into its three parts.
@@ -218,5 +222,7 @@ mod tests {
         assert_eq!(SqlType::parse("decimal(5,9)"), None);
         assert_eq!(SqlType::parse("geometry"), None);
         assert_eq!(SqlType::parse("int)"), None);
+        assert_eq!(SqlType::parse("int[] array"), None);
+        assert_eq!(SqlType::parse(&format!("int{}", "[]".repeat(1_000_000))), None);
     }
 }

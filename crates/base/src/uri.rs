@@ -37,6 +37,8 @@ pub enum UriError {
     BadEscape(&'static str),
     #[error("invalid character in the host of the URI")]
     BadHost,
+    #[error("invalid port in the URI; write %2F for a slash and %3A for a colon in a name or password")]
+    BadPort,
     #[error("control character in the {0} of the URI")]
     ControlCharacter(&'static str),
     #[error("a URI fragment (#...) is not allowed; write %23 for a literal #")]
@@ -73,6 +75,9 @@ impl Uri {
                     (Some(decode(user, "user")?), password.map(|p| decode(p, "password")).transpose()?)
                 }
             };
+        if split_port(host).0.contains(':') && !is_bracketed(split_port(host).0) {
+            return Err(UriError::BadPort);
+        }
         let host = decode(host, "host")?;
         if host.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`'))
         {
@@ -97,7 +102,7 @@ impl Uri {
             }
             text.push('@');
         }
-        text += &self.host;
+        text += &escape_host(&self.host);
         text += &utf8_percent_encode(&self.path, PATH_ESCAPED).to_string();
         for (i, (key, value)) in self.params.iter().enumerate() {
             text.push(if i == 0 { '?' } else { '&' });
@@ -123,6 +128,32 @@ fn checked_scheme(scheme: &str) -> Result<String, UriError> {
     let valid = bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     if valid { Ok(scheme.to_ascii_lowercase()) } else { Err(UriError::BadScheme(scheme.chars().take(32).collect())) }
+}
+
+/// The host and, with the colon before it, the port.
+fn split_port(host: &str) -> (&str, &str) {
+    match host.rfind(':') {
+        Some(colon) if host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()) => host.split_at(colon),
+        _ => (host, ""),
+    }
+}
+
+/// Whether it is an IPv6 address, the one host with colons.
+fn is_bracketed(host: &str) -> bool {
+    host.starts_with('[') && host.ends_with(']')
+}
+
+fn escape_host(host: &str) -> String {
+    let (name, port) = split_port(host);
+    let mut text = String::new();
+    for character in name.chars() {
+        match character {
+            ':' if is_bracketed(name) => text.push(':'),
+            '/' | '?' | '#' | '@' | '%' | ':' => text += &format!("%{:02X}", u32::from(character)),
+            other => text.push(other),
+        }
+    }
+    text + port
 }
 
 fn parse_query(query: Option<&str>) -> Result<Vec<(String, String)>, UriError> {
@@ -169,6 +200,18 @@ mod tests {
         let escaped = "https://u:a%2Fb%3D%40@h/x";
         assert_eq!(Uri::parse(escaped).unwrap().to_text(), escaped);
         assert!(!format!("{uri:?}").contains("p@ss"));
+    }
+
+    #[test]
+    fn hosts_print_back() {
+        for text in
+            ["x://h:80/p", "x://h:/p", "x://[::1]:80", "x://a%3Ab%2F%3F%23%40%25", "x://caf\u{e9}", "x://%5B%3A:1"]
+        {
+            assert_eq!(Uri::parse(text).unwrap().to_text(), text.replace("%5B", "["));
+        }
+        for text in ["x://user:pass/word@h", "x://a:b", "x://a:b:1", "x://::1"] {
+            assert_eq!(Uri::parse(text), Err(UriError::BadPort), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod model;
 pub mod seal;
 pub mod sqlite;

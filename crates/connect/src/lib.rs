@@ -10,6 +10,8 @@ pub mod conformance;
 pub mod cx;
 pub mod dialect;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod glob;
 pub mod kind;
 pub mod layer;

@@ -21,6 +21,8 @@ pub(crate) mod engine_stub;
 pub mod error;
 pub mod export;
 pub mod external;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod import;
 pub mod job;
 pub mod outcome;

@@ -9,6 +9,8 @@
 mod cursor;
 mod depth;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod print;
 pub mod stmt;
 mod token;

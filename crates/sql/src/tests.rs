@@ -1,6 +1,11 @@
 //! What holds for every statement.
 
-use crate::{SyntaxErrorKind, parse, parse_one};
+use lakeport_base::QualifiedName;
+use lakeport_base::name::{quote_ident, quote_literal};
+
+use crate::stmt::Text;
+use crate::stmt::table::{Comment, CommentTarget};
+use crate::{Statement, SyntaxErrorKind, fuzzing, parse, parse_one};
 
 /// One statement of every form, each with the text it prints as.
 const STATEMENTS: &[(&str, &str)] = &[
@@ -331,6 +336,22 @@ fn what_is_not_supported_says_so() {
 }
 
 #[test]
+fn copy_options_tell_a_null_from_a_value() {
+    for options in [
+        "DELIMITER 'n'",
+        "DELIMITER '.'",
+        "DELIMITER 'N'",
+        "NULL E'a\\nb'",
+        "FORMAT csv, NULL 'a,b'",
+        "FORMAT csv, NULL '\"'",
+    ] {
+        let message = error(&format!("COPY t FROM STDIN WITH ({options})")).message;
+        assert!(message.starts_with("COPY ") || message.starts_with("CSV "), "{options}: {message}");
+    }
+    assert!(parse_one("COPY t FROM STDIN WITH (DELIMITER '|', NULL 'none')").is_ok());
+}
+
+#[test]
 fn names_have_limits() {
     let long = "x".repeat(256);
     for text in [
@@ -429,6 +450,14 @@ fn wide_texts_are_refused() {
 }
 
 #[test]
+fn long_texts_are_read_in_a_moment() {
+    let shown = format!("at or near \"{}...\": syntax error", "x".repeat(80));
+    assert_eq!(error(&format!("SELECT 1 a {}", "x".repeat(8 << 20))).message, shown);
+    let ctes = (1..100_000).map(|n| format!(", c{n} AS (SELECT 1)")).collect::<String>();
+    assert!(parse(&format!("WITH c AS (SELECT 1){ctes} SELECT * FROM c1")).is_ok());
+}
+
+#[test]
 fn what_is_allowed_stays_on_the_stack() {
     on_small_stack(|| {
         for text in [
@@ -507,16 +536,27 @@ fn mutated(numbers: &mut Numbers) -> String {
 }
 
 #[test]
+fn quoted_names_and_texts_read_back() {
+    const CHARACTERS: [char; 20] =
+        ['a', 'A', 'ß', 'İ', '_', '1', '"', '\'', '\\', '$', ';', '-', '/', '*', '.', '%', '&', ' ', '\n', '\u{1F40B}'];
+    let mut numbers = Numbers(0xDA94_2042_E4DD_58B5);
+    let made = |_| (0..=numbers.below(10)).map(|_| CHARACTERS[numbers.below(CHARACTERS.len())]).collect::<String>();
+    let texts: Vec<String> = crate::keywords().map(|(word, _)| word).chain((0..5_000).map(made)).collect();
+    for text in texts {
+        let statement = format!("COMMENT ON COLUMN t.{} IS {}", quote_ident(&text), quote_literal(&text));
+        let target = CommentTarget::Column { table: QualifiedName::bare("t"), column: text.clone() };
+        let comment = Comment { target, comment: Some(Text::Literal(text)) };
+        assert_eq!(parse_one(&statement).expect(&statement).statement, Statement::Comment(comment), "{statement}");
+    }
+}
+
+#[test]
 fn rubbish_never_panics_and_what_parses_prints_back() {
     let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
     for _ in 0..20_000 {
         let text = mutated(&mut numbers);
-        for parsed in parse(&text).unwrap_or_default() {
-            let printed = parsed.statement.to_string();
-            let again = parse_one(&printed).unwrap_or_else(|e| panic!("{text}\n{printed}\n{e:?}"));
-            assert_eq!(again.statement.to_string(), printed, "{text}");
-        }
+        fuzzing::statements(&text);
         let cut: String = text.chars().skip(numbers.below(text.len())).collect();
-        let _ = parse(&cut);
+        fuzzing::statements(&cut);
     }
 }

@@ -9,6 +9,9 @@ use crate::error::{SyntaxError, SyntaxErrorKind};
 /// Highest `$n`; the wire protocol counts parameters in 16 bits.
 const PLACEHOLDER_MAX: usize = 65_535;
 
+/// Longest part of a word or a number that an error repeats.
+const SHOWN_CHARS_MAX: usize = 80;
+
 /// A token that is neither space nor comment. Literals and quoted names keep their doubled quotes, because
 /// sqlparser prints an unescaped `a''b` wrongly.
 #[derive(Clone, Debug)]
@@ -43,10 +46,18 @@ impl Lexeme {
     pub fn shown(&self, text: &str) -> String {
         match &self.token {
             Token::Word(word) if word.value.contains("://") => "\"...\"".into(),
-            Token::Word(word) => word.value.clone(),
+            Token::Word(word) => shortened(&word.value),
             token if is_literal(token) => "'...'".into(),
-            _ => text[self.start..self.end].to_string(),
+            _ => shortened(&text[self.start..self.end]),
         }
+    }
+}
+
+/// The text, or its beginning with dots when it is long.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
     }
 }
 

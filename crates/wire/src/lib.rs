@@ -14,6 +14,8 @@ mod copy;
 mod encode;
 mod extended;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod link;
 mod message;
 mod params;

@@ -6,15 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use lakeport_base::limits::{
-    CLIENT_STALL_MAX, HANDSHAKE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX,
-};
+use lakeport_base::limits::{CLIENT_STALL_MAX, HANDSHAKE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use crate::fault::{Fault, Flow};
-use crate::message::{Frame, is_bulky, violation};
+use crate::message::Frame;
 use crate::reply::Replies;
 use crate::socket::Socket;
 
@@ -25,8 +23,6 @@ const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
 /// Room made for one read, and the largest buffer kept while there is nothing in it.
 const READ_BYTES: usize = 8 << 10;
 const KEPT_BYTES_MAX: usize = 256 << 10;
-/// Tag and length.
-const FRAME_HEADER_BYTES: usize = 5;
 
 /// A byte stream: a TCP connection, with or without TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -79,24 +75,12 @@ impl Link {
 
     /// The next message if all of it is here.
     pub(crate) fn buffered_frame(&mut self) -> Flow<Option<Frame>> {
-        let Some(header) = self.input.first_chunk::<FRAME_HEADER_BYTES>() else { return Ok(None) };
-        let [tag, length @ ..] = *header;
-        // The length counts itself and not the tag.
-        let length = u32::from_be_bytes(length) as usize;
-        let longest = if is_bulky(tag) { MESSAGE_BYTES_MAX } else { SMALL_MESSAGE_BYTES_MAX };
-        if !(4..=longest.min(self.message_bytes_max)).contains(&length) {
-            return Err(Fault::Fatal(violation(format!("invalid message length {length}"))));
-        }
-        if self.input.len() < length + 1 {
-            return Ok(None);
-        }
-        let mut frame = self.input.split_to(length + 1);
-        if self.input.is_empty() && length > KEPT_BYTES_MAX {
+        let frame = Frame::take(&mut self.input, self.message_bytes_max).map_err(Fault::Fatal)?;
+        if self.input.is_empty() && frame.as_ref().is_some_and(|frame| frame.body.len() > KEPT_BYTES_MAX) {
             // It would keep the memory of the long message.
             self.input = BytesMut::new();
         }
-        frame.advance(FRAME_HEADER_BYTES);
-        Ok(Some(Frame { tag, body: frame.freeze() }))
+        Ok(frame)
     }
 
     /// The tag of the next message, once its first byte is here.

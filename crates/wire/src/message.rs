@@ -1,18 +1,45 @@
 //! Messages of a client after the start, read from their frames. Whatever the bytes are, reading ends in a value or an
 //! error.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use lakeport_base::Sqlstate;
+use lakeport_base::limits::{MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX};
 use lakeport_core::{Error, Result};
 
 /// Tag of Sync, the end of what a client sends together.
 pub(crate) const SYNC: u8 = b'S';
+
+/// Tag and length.
+const FRAME_HEADER_BYTES: usize = 5;
 
 /// A tag and the bytes that belong to it.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub tag: u8,
     pub body: Bytes,
+}
+
+impl Frame {
+    /// Takes the next frame off the input, if all of it is there.
+    ///
+    /// # Errors
+    /// 08P01 for a length that no message of the tag has, or one above `bytes_max`.
+    pub(crate) fn take(input: &mut BytesMut, bytes_max: usize) -> Result<Option<Frame>> {
+        let Some(header) = input.first_chunk::<FRAME_HEADER_BYTES>() else { return Ok(None) };
+        let [tag, length @ ..] = *header;
+        // The length counts itself and not the tag.
+        let length = u32::from_be_bytes(length) as usize;
+        let longest = if is_bulky(tag) { MESSAGE_BYTES_MAX } else { SMALL_MESSAGE_BYTES_MAX };
+        if !(4..=longest.min(bytes_max)).contains(&length) {
+            return Err(violation(format!("invalid message length {length}")));
+        }
+        if input.len() < length + 1 {
+            return Ok(None);
+        }
+        let mut frame = input.split_to(length + 1);
+        frame.advance(FRAME_HEADER_BYTES);
+        Ok(Some(Frame { tag, body: frame.freeze() }))
+    }
 }
 
 /// What Describe and Close speak of.
@@ -90,7 +117,7 @@ impl Message {
 }
 
 /// Whether messages of a tag hold a statement or data, and so may be long.
-pub(crate) fn is_bulky(tag: u8) -> bool {
+fn is_bulky(tag: u8) -> bool {
     matches!(tag, b'Q' | b'P' | b'B' | b'd')
 }
 

@@ -1,10 +1,10 @@
 //! Parameters of a statement, each as an Arrow array of one value.
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
 use arrow_cast::{CastOptions, cast_with_options};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::{ColumnBuilder, Zone, decimal_of_binary, decimal_of_text};
+use lakeport_core::value::{ColumnBuilder, Zone, decimal_of_binary, decimal_of_text, format_value};
 use lakeport_core::{Error, Result};
 
 use crate::message::invalid_utf8;
@@ -45,11 +45,36 @@ fn decimal_of(bytes: &[u8], format: i16) -> Option<SqlType> {
 }
 
 fn converted(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayRef> {
+    if is_text(from) && is_text(to) {
+        return retold(array, from, to);
+    }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, &arrow_type(to), &exact).map_err(|error| {
         let message = format!("cannot take a parameter of type {from} as {to}");
         Error::new(Sqlstate::DATATYPE_MISMATCH, message.to_lowercase()).with_source(error)
     })
+}
+
+/// Whether values are held as texts, which a cast would take over unchecked.
+fn is_text(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid | SqlType::Jsonb => true,
+        SqlType::Array(element) => is_text(element),
+        _ => false,
+    }
+}
+
+/// The value by its text.
+fn retold(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayRef> {
+    let mut column = ColumnBuilder::new(to, 1);
+    if array.is_null(0) {
+        column.append_null();
+    } else {
+        let mut text = String::new();
+        format_value(array, 0, from, &mut text).map_err(Error::internal)?;
+        column.append_text(&text)?;
+    }
+    Ok(column.finish())
 }
 
 #[cfg(test)]
@@ -66,6 +91,22 @@ mod tests {
         assert_eq!(array.as_primitive::<Int64Type>().value(0), 7);
         let error = read(Some(&[7]), BINARY, &SqlType::Int8, &SqlType::Int8, Zone::UTC).unwrap_err();
         assert_eq!(error.code(), Sqlstate::INVALID_BINARY_REPRESENTATION);
+    }
+
+    #[test]
+    fn texts_are_checked_for_the_wanted_type() {
+        let texts = SqlType::Array(Box::new(SqlType::Text));
+        for (bytes, declared, wanted, code) in [
+            (&b"no uuid"[..], &SqlType::Text, SqlType::Uuid, "22P02"),
+            (b"{", &SqlType::Text, SqlType::Jsonb, "22P02"),
+            (b"abcd", &SqlType::Text, SqlType::Varchar(3), "22001"),
+            (b"\0\0\0\x01\0\0\0\0\0\0\0\x19\0\0\0\x01\0\0\0\x01\0\0\0\x01x", &texts, SqlType::Jsonb, "22P02"),
+        ] {
+            let error = read(Some(bytes), BINARY, declared, &wanted, Zone::UTC).unwrap_err();
+            assert_eq!(error.code().code(), code, "{wanted}");
+        }
+        let array = read(Some(b"[1, 2]"), BINARY, &SqlType::Text, &SqlType::Jsonb, Zone::UTC).unwrap();
+        assert_eq!(array.as_string::<i32>().value(0), "[1, 2]");
     }
 
     #[test]

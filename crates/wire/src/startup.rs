@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use lakeport_base::Sqlstate;
 use lakeport_base::scram::Verifier;
 use lakeport_core::{Error, Session, SessionEvent, Startup};
@@ -28,9 +28,9 @@ const STARTUP_BYTES_MAX: usize = 10_000;
 const MINOR_VERSION: u16 = 2;
 
 /// Numbers that stand where a version would.
-const CANCEL_REQUEST: u32 = 80_877_102;
-const SSL_REQUEST: u32 = 80_877_103;
-const GSS_REQUEST: u32 = 80_877_104;
+pub(crate) const CANCEL_REQUEST: u32 = 80_877_102;
+pub(crate) const SSL_REQUEST: u32 = 80_877_103;
+pub(crate) const GSS_REQUEST: u32 = 80_877_104;
 
 /// A connection that takes statements, with what it gives back at its end.
 pub(crate) struct Started {
@@ -64,7 +64,8 @@ pub(crate) struct Handshake {
 }
 
 /// The parameters of a startup packet.
-struct Opening {
+#[cfg_attr(any(test, feature = "fuzzing"), derive(Debug))]
+pub(crate) struct Opening {
     minor: u16,
     user: String,
     database: Option<String>,
@@ -127,18 +128,10 @@ impl Handshake {
         }
     }
 
-    /// A packet without a tag: its length, then its body.
     async fn packet(&mut self) -> Flow<Fields> {
         loop {
-            if let Some(length) = self.link.input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) {
-                if !(8..=STARTUP_BYTES_MAX).contains(&length) {
-                    return Err(Fault::Fatal(violation("invalid length of startup packet")));
-                }
-                if self.link.input.len() >= length {
-                    let mut packet = self.link.input.split_to(length);
-                    packet.advance(4);
-                    return Ok(Fields { body: packet.freeze() });
-                }
+            if let Some(packet) = take_packet(&mut self.link.input).map_err(Fault::Fatal)? {
+                return Ok(packet);
             }
             self.link.fill().await?;
         }
@@ -200,6 +193,25 @@ impl Handshake {
     }
 }
 
+/// Takes the next packet without a tag off the input, if all of it is there: its length, then its body.
+///
+/// # Errors
+/// 08P01 for a length that no such packet has.
+pub(crate) fn take_packet(input: &mut BytesMut) -> Result<Option<Fields>, Error> {
+    let Some(length) = input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) else {
+        return Ok(None);
+    };
+    if !(8..=STARTUP_BYTES_MAX).contains(&length) {
+        return Err(violation("invalid length of startup packet"));
+    }
+    if input.len() < length {
+        return Ok(None);
+    }
+    let mut packet = input.split_to(length);
+    packet.advance(4);
+    Ok(Some(Fields { body: packet.freeze() }))
+}
+
 /// 53300
 fn too_many_handshakes() -> Fault {
     let message = "too many clients are connecting, and this one has taken longest";
@@ -208,7 +220,10 @@ fn too_many_handshakes() -> Fault {
 
 impl Opening {
     /// Reads the packet after its version: names and values up to an empty name.
-    fn read(version: u32, mut packet: Fields) -> Result<Opening, Error> {
+    ///
+    /// # Errors
+    /// A protocol or a parameter that is not served; 08P01 and 22021 for what is no such packet.
+    pub(crate) fn read(version: u32, mut packet: Fields) -> Result<Opening, Error> {
         let (major, minor) = (version >> 16, version as u16);
         if major != 3 {
             let message =

@@ -162,8 +162,7 @@ impl Scan<'_> {
             Some(word) if word.eq_ignore_ascii_case(b"pm") => 12,
             _ => return Ok(hour),
         };
-        self.skip(b" ");
-        self.rest = &self.rest[2..];
+        self.rest = &self.rest.trim_ascii_start()[2..];
         if (1..=12).contains(&hour) { Ok(hour % 12 + noon) } else { Err(Refusal::Field) }
     }
 

@@ -199,7 +199,32 @@ impl Written {
             return refuse("delimiter and quote", "must be different");
         }
         let null = self.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".into() });
-        Ok(CopyOptions { format, delimiter, null, header: self.header, quote, escape: self.escape.unwrap_or(quote) })
+        let escape = self.escape.unwrap_or(quote);
+        let options = CopyOptions { format, delimiter, null, header: self.header, quote, escape };
+        match options.fault() {
+            Some(fault) => Err(SyntaxError::syntax(fault, position)),
+            None => Ok(options),
+        }
+    }
+}
+
+impl CopyOptions {
+    /// Why a NULL or a value could not be told from something else.
+    fn fault(&self) -> Option<&'static str> {
+        // Behind a backslash, letters and digits mean other characters.
+        let is_escape = matches!(self.delimiter, b'\\' | b'.' | b'a'..=b'z' | b'0'..=b'9');
+        let null = self.null.as_bytes();
+        if self.format == CopyFormat::Text && is_escape {
+            Some("COPY delimiter must not be a backslash, a point, a digit or a lower-case letter")
+        } else if null.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some("COPY null representation cannot use newline or carriage return")
+        } else if null.contains(&self.delimiter) {
+            Some("COPY delimiter character must not appear in the NULL specification")
+        } else if self.format == CopyFormat::Csv && null.contains(&self.quote) {
+            Some("CSV quote character must not appear in the NULL specification")
+        } else {
+            None
+        }
     }
 }
 

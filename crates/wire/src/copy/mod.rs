@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod line;
 
 use lakeport_core::rows::RowStream;

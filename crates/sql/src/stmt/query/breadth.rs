@@ -22,9 +22,9 @@ pub(super) fn check<T: Visit>(part: &T, start: usize) -> Result<()> {
 
 /// The CTEs of one query.
 struct Scope {
-    /// Each CTE's query, by address, with its name; in the order written.
+    /// Each CTE's query, by address, with its name; in the order written, in which they are visited.
     definitions: Vec<(*const ast::Query, String)>,
-    /// Names that may be used at this moment, with the relations that each stands for.
+    /// Names that may be used at this moment, with the relations that each stands for: the first of `definitions`.
     visible: Vec<(String, usize)>,
     /// Relations counted before this query.
     counted_before: usize,
@@ -56,7 +56,8 @@ impl Visitor for Relations {
     fn post_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
         let counted_before = self.scopes.pop().map_or(0, |scope| scope.counted_before);
         if let Some(scope) = self.scopes.last_mut()
-            && let Some((_, name)) = scope.definitions.iter().find(|(cte, _)| std::ptr::eq(*cte, query))
+            && let Some((cte, name)) = scope.definitions.get(scope.visible.len())
+            && std::ptr::eq(*cte, query)
         {
             scope.visible.push((name.clone(), self.count - counted_before));
         }

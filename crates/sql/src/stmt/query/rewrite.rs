@@ -1,6 +1,8 @@
 //! What sqlparser does not know, rewritten among the lexemes before it reads them: `UPSERT`, `AS OF SYSTEM TIME`,
 //! `[SHOW ...]` as a table and `TABLE t`.
 
+use std::collections::HashSet;
+
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::{Cursor, Result};
@@ -16,6 +18,8 @@ pub(super) struct Rewritten {
     pub lexemes: Vec<Lexeme>,
     pub as_of: Option<String>,
     pub shows: Vec<(String, Statement)>,
+    /// What the names in `shows` begin with, once there is one.
+    prefix: Option<String>,
     pub placeholder_count: usize,
 }
 
@@ -109,14 +113,26 @@ impl Rewritten {
         c.expect_symbol(&Token::RBracket)
     }
 
-    /// `show_1`, `show_2`, ...: the next that is nowhere in the text.
-    fn unused_name(&self, text: &str) -> String {
-        let mut prefix = "show_".to_string();
-        while text.to_lowercase().contains(&prefix) {
-            prefix.push('_');
-        }
+    /// `show_1`, `show_2`, ...: the next that is nowhere in the text, not even as the beginning of a name.
+    fn unused_name(&mut self, text: &str) -> String {
+        let prefix = self.prefix.get_or_insert_with(|| unused_prefix(text));
         format!("{prefix}{}", self.shows.len() + 1)
     }
+}
+
+/// The first of `show_`, `show1_`, `show2_`, ... that is nowhere in the text.
+fn unused_prefix(text: &str) -> String {
+    let text = text.to_lowercase();
+    let used: HashSet<&str> =
+        text.split("show").skip(1).filter_map(|after| after.split_once('_')).map(|(number, _)| number).collect();
+    let mut number = String::new();
+    for next in 1.. {
+        if !used.contains(number.as_str()) {
+            break;
+        }
+        number = next.to_string();
+    }
+    format!("show{number}_")
 }
 
 /// A point in time: a string, a number, `$n` or a call such as `follower_read_timestamp()`, with an optional sign

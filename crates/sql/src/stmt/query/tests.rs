@@ -74,9 +74,19 @@ fn time_travel_is_cut_out() {
 #[test]
 fn shows_get_names_that_are_nowhere_else() {
     let found = query("SELECT 'show_1' FROM [SHOW JOBS] a, [SHOW EXTERNAL CONNECTIONS] AS b");
-    assert_eq!(found.text, "SELECT 'show_1' FROM show__1 a, show__2 AS b");
+    assert_eq!(found.text, "SELECT 'show_1' FROM show1_1 a, show1_2 AS b");
     assert_eq!(found.shows[1].1.to_string(), "SHOW EXTERNAL CONNECTIONS");
     assert_eq!(found.to_string(), "SELECT 'show_1' FROM [SHOW JOBS] a, [SHOW EXTERNAL CONNECTIONS] AS b");
+}
+
+#[test]
+fn many_shows_in_a_long_text_are_named_in_a_moment() {
+    let sources = vec!["[SHOW JOBS]"; 250].join(", ");
+    let text = format!("SELECT '{}', '{}' FROM {sources}", "show_".repeat(100_000), "_".repeat(1_000_000));
+    let found = query(&text);
+    assert_eq!((found.shows.len(), found.shows[249].0.as_str()), (250, "show1_250"));
+    let many = vec!["[SHOW JOBS]"; 100_000].join(", ");
+    assert!(refusal(&format!("SELECT 'show{}' FROM {many}", "_".repeat(1_000_000))).contains("relations"));
 }
 
 #[test]
