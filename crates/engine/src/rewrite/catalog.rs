@@ -34,8 +34,10 @@ pub(super) fn cast(operand: &Expr, data_type: &ast::DataType) -> Option<Expr> {
         _ => {}
     }
     let (ty, name) = OID_TYPES.iter().find(|(known, _)| *known == ty)?;
+    if let Some(oid) = digits(operand) {
+        return parse(oid);
+    }
     match text(operand) {
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => parse(digits),
         Some(name) => parse(&format!("{ty}({})", quote_literal(name))),
         None if is_text(operand) => parse(&format!("{ty}({operand})")),
         None => parse(&format!("\"{name}\"({operand})")),
@@ -57,12 +59,13 @@ pub(super) fn show_names(body: &mut SetExpr) {
 
 fn show_name(item: &mut SelectItem) {
     if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-        && let Expr::Cast { data_type, .. } = expr
-        && OID_TYPES.iter().any(|(known, _)| *known == type_name(data_type))
+        && let Expr::Cast { expr: operand, data_type, .. } = expr
+        && let Some((_, name)) = OID_TYPES.iter().find(|(known, _)| *known == type_name(data_type))
     {
-        let inner = Box::new(expr.clone());
-        let data_type = ast::DataType::Text;
-        *expr = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
+        let named = digits(operand).and_then(|oid| parse(&format!("\"{name}\"({oid})")));
+        let (inner, data_type) = (Box::new(expr.clone()), ast::DataType::Text);
+        let cast = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type, array: false, format: None };
+        *expr = named.unwrap_or(cast);
     }
 }
 
@@ -87,6 +90,11 @@ fn text(expr: &Expr) -> Option<&str> {
         Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
         _ => None,
     }
+}
+
+/// The text of an oid.
+fn digits(expr: &Expr) -> Option<&str> {
+    text(expr).filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether an expression that is no literal gives a name rather than an oid. Columns are taken for oids.

@@ -90,10 +90,12 @@ fn text(sql: &str) -> String {
 
 #[test]
 fn casts_to_oid_types() {
-    assert_eq!(text("SELECT 't'::regclass"), "SELECT regclass('t')");
+    assert_eq!(text("SELECT 1 WHERE 't'::regclass = 1"), "SELECT 1 WHERE regclass('t') = 1");
+    assert_eq!(text("SELECT 't'::regclass"), "SELECT \" relation name\"(regclass('t'))");
     assert_eq!(text("SELECT c.oid::regclass::text FROM c"), "SELECT \" relation name\"(c.oid)::TEXT FROM c");
     assert_eq!(text("SELECT 't'::regclass::text"), "SELECT \" relation name\"(regclass('t'))");
-    assert_eq!(text("SELECT '26'::regtype"), "SELECT 26");
+    assert_eq!(text("SELECT '26'::regtype"), "SELECT \"format_type\"(26)");
+    assert_eq!(text("SELECT 1 WHERE '26'::regtype = 26"), "SELECT 1 WHERE 26 = 26");
     assert_eq!(text("SELECT t.typinput::regproc FROM t"), "SELECT regproc(t.typinput) FROM t");
 }
 
