@@ -264,6 +264,7 @@ impl Query {
     fn new(query: &ast::Query, rewritten: Rewritten, start: usize) -> Result<Self> {
         refuse::unfit(query, start)?;
         let Rewritten { as_of, shows, placeholder_count, .. } = rewritten;
+        refuse::stray_shows(query, &shows, start)?;
         Ok(Query { text: query.to_string(), as_of, shows, placeholder_count })
     }
 }

@@ -1,5 +1,6 @@
 //! What may not stand in a query or an expression.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Visit, Visitor};
@@ -7,6 +8,7 @@ use sqlparser::ast::{self, Visit, Visitor};
 use super::breadth;
 use crate::cursor::Result;
 use crate::error::SyntaxError;
+use crate::stmt::Statement;
 
 /// # Errors
 /// 0A000 for something in the part that writes, 54001 for a part that reads too many relations.
@@ -20,6 +22,30 @@ pub(super) fn unfit<T: Visit>(part: &T, start: usize) -> Result<()> {
 /// Whether a query stands somewhere in the part.
 pub(super) fn has_subquery<T: Visit>(part: &T) -> bool {
     part.visit(&mut Subqueries).is_break()
+}
+
+/// # Errors
+/// 42601 for a `[SHOW ...]` that was read as something other than a table, such as an alias.
+pub(super) fn stray_shows(query: &ast::Query, shows: &[(String, Statement)], start: usize) -> Result<()> {
+    let mut tables = Tables::default();
+    let _ = query.visit(&mut tables);
+    if shows.iter().all(|(name, _)| tables.0.contains(name)) {
+        return Ok(());
+    }
+    Err(SyntaxError::syntax("a statement in brackets stands where no table can stand", start))
+}
+
+/// Names of the tables that a query reads.
+#[derive(Default)]
+struct Tables(HashSet<String>);
+
+impl Visitor for Tables {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+        self.0.insert(relation.to_string());
+        ControlFlow::Continue(())
+    }
 }
 
 struct Writes;

@@ -80,6 +80,13 @@ fn shows_get_names_that_are_nowhere_else() {
 }
 
 #[test]
+fn a_show_that_is_no_table_is_refused() {
+    for text in ["SELECT rows- FROM [IMPORT INTO t CSV DATA ('x')]", "SELECT 1, [SHOW JOBS]"] {
+        assert_eq!(refusal(text), "a statement in brackets stands where no table can stand", "{text}");
+    }
+}
+
+#[test]
 fn many_shows_in_a_long_text_are_named_in_a_moment() {
     let sources = vec!["[SHOW JOBS]"; 250].join(", ");
     let text = format!("SELECT '{}', '{}' FROM {sources}", "show_".repeat(100_000), "_".repeat(1_000_000));
