@@ -63,7 +63,7 @@ impl DataFusionEngine {
         for column in &difference.required {
             let session = self.sessions.open_internal()?;
             let files = Arc::clone(&writing.files);
-            register(&session, RELATION, table_provider(&nullable(&writing.table), files, false)?)?;
+            register(&session, RELATION, table_provider(&nullable(&writing.table), files, false)?);
             let name = quoted(&column.stored_name);
             let sql = format!("SELECT {name} FROM {RELATION} WHERE {name} IS NULL LIMIT 1");
             if first_row(&session, &sql).await?.is_some() {
@@ -81,7 +81,7 @@ impl DataFusionEngine {
         let session = self.sessions.open_internal()?;
         // Old files lack the columns: they read as NULL, whatever they are to be.
         let old = nullable(&writing.table);
-        register(&session, RELATION, table_provider(&old, Arc::clone(&writing.files), true)?)?;
+        register(&session, RELATION, table_provider(&old, Arc::clone(&writing.files), true)?);
         let value = |own: &Column| match difference.default_of(own) {
             Some(default) => format!("({default})"),
             None => format!("{RELATION}.{}", quoted(&own.name)),
@@ -89,7 +89,7 @@ impl DataFusionEngine {
         let values: Vec<String> = old.row.columns.iter().map(value).collect();
         let list = image_list(&old.row, RELATION, &values);
         let statement = parse_query(&format!("SELECT {list} FROM {RELATION}"))?;
-        let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
+        let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await?;
         let mut batches = run(&session, &plan).await?;
         let mut rewrite = Rewrite::new(writing, &old.row, session.zone)?;
         while let Some(batch) = batches.next().await {

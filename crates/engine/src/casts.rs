@@ -49,7 +49,8 @@ impl PostgresCasts {
         let Ok(from) = inner.get_type(schema) else { return Transformed::no(expr) };
         let target = Some(sql_type(field)).filter(|target| plain_type(target) == *to);
         // A function that takes bytes has the text's own, not those that its notation stands for.
-        let implicit = field.metadata().is_empty() && !matches!(inner.as_ref(), Expr::Literal(..));
+        let implicit =
+            field.metadata().is_empty() && !matches!(inner.as_ref(), Expr::Literal(..) | Expr::Placeholder(_));
         let bytes_of_text = target == Some(SqlType::Bytes) && implicit;
         let differs = target.as_ref().is_some_and(|target| differs(&from, target)) && !bytes_of_text;
         if !differs && !self.differs(&from, to) {

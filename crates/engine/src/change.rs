@@ -88,7 +88,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        register(&session, TARGET, table_provider(change.table, files, true)?)?;
+        register(&session, TARGET, table_provider(change.table, files, true)?);
         let statement: Statement = parse_query(&change.query)?;
         self.plan_statement(cx, session, statement, declared, &change.expected).await
     }

@@ -1,16 +1,14 @@
-//! One DataFusion session per statement, over shared memory, spill space and functions.
+//! What statements run in: memory, spill space, threads and functions, which all share, and a [`Scope`] of each.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
-use datafusion::catalog::{CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
@@ -26,6 +24,9 @@ use crate::casts::PostgresCasts;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
+use crate::key::Filters;
+use crate::recent::Recent;
+use crate::scope::{Moment, Scope};
 use crate::workers::{Workers, YieldAboveJoins};
 
 /// Memory and disk of the engine.
@@ -39,15 +40,19 @@ pub struct EngineOptions {
     pub parallelism: usize,
 }
 
-/// Catalog and schema of names without qualifiers. No SQL name is a blank, so nothing collides with them.
-const UNQUALIFIED: &str = " ";
+/// Time zones whose functions are kept; they are made again for others.
+const ZONES_MAX: usize = 16;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
     base: SessionState,
+    /// `base` with the functions and rules of a zone.
+    zones: Mutex<Recent<Zone, Arc<SessionState>>>,
     runtime: Arc<RuntimeEnv>,
     workers: Workers,
     env: Env,
+    /// Which keys files do not hold.
+    pub filters: Filters,
 }
 
 impl Sessions {
@@ -68,14 +73,25 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base).map_err(from_datafusion)?;
-        Ok(Sessions { base, runtime, workers: Workers::new(options.parallelism)?, env })
+        let zones = Mutex::new(Recent::new(ZONES_MAX));
+        Ok(Sessions {
+            base,
+            zones,
+            runtime,
+            workers: Workers::new(options.parallelism)?,
+            env,
+            filters: Filters::default(),
+        })
     }
 
     /// A session for one statement.
     pub fn open(&self, cx: &QueryContext) -> Result<Session> {
-        let (mut state, catalogs) = self.state(cx.zone, cx.now)?;
-        functions::register_session(&mut state, cx).map_err(from_datafusion)?;
-        Ok(self.session(state, cx.zone, catalogs))
+        self.session(Moment { zone: cx.zone, now: cx.now }, Some(cx.clone()))
+    }
+
+    /// A session for the engine's own queries.
+    pub fn open_internal(&self) -> Result<Session> {
+        self.session(Moment { zone: Zone::UTC, now: self.env.now_micros() }, None)
     }
 
     /// Rows held in memory for a statement; `purpose` is named when memory runs out.
@@ -83,52 +99,44 @@ impl Sessions {
         HeldRows::new(&self.runtime.memory_pool, purpose)
     }
 
-    /// A session for the engine's own queries.
-    pub fn open_internal(&self) -> Result<Session> {
-        let (state, catalogs) = self.state(Zone::UTC, self.env.now_micros())?;
-        Ok(self.session(state, Zone::UTC, catalogs))
+    fn session(&self, moment: Moment, cx: Option<QueryContext>) -> Result<Session> {
+        let scope = Scope::new(self.shared(moment.zone)?, &self.runtime, moment, cx);
+        Ok(Session { scope: Arc::new(scope), zone: moment.zone, workers: self.workers.handle() })
     }
 
-    /// `now` is what DataFusion's own functions answer for the time, in microseconds since the epoch.
-    fn state(&self, zone: Zone, now: i64) -> Result<(SessionState, Arc<MemoryCatalogProviderList>)> {
-        let runtime = RuntimeEnv {
-            object_store_registry: Arc::new(DefaultObjectStoreRegistry::new()),
-            ..self.runtime.as_ref().clone()
-        };
-        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+    /// What all statements share that read clocks in the zone.
+    fn shared(&self, zone: Zone) -> Result<Arc<SessionState>> {
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = zones.find(&zone) {
+            return Ok(state);
+        }
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
-            .with_runtime_env(Arc::new(runtime))
-            .with_catalog_list(Arc::clone(&catalogs) as Arc<dyn CatalogProviderList>)
             .with_analyzer_rule(Arc::new(PostgresCasts { zone }))
             .build();
-        state.execution_props_mut().query_execution_start_time = chrono::DateTime::from_timestamp_micros(now);
         functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
-        Ok((state, catalogs))
-    }
-
-    fn session(&self, state: SessionState, zone: Zone, catalogs: Arc<MemoryCatalogProviderList>) -> Session {
-        Session { state: Arc::new(state), zone, workers: self.workers.handle(), catalogs }
+        let state = Arc::new(state);
+        zones.keep(zone, Arc::clone(&state), 1);
+        Ok(state)
     }
 }
 
-/// A DataFusion session and its tables.
+/// What one statement is planned and run with.
 pub(crate) struct Session {
-    pub state: Arc<SessionState>,
+    pub scope: Arc<Scope>,
     /// Where clocks are read.
     pub zone: Zone,
     /// Where its statements are planned and run.
     pub workers: Handle,
-    catalogs: Arc<MemoryCatalogProviderList>,
 }
 
 impl Session {
     /// Plans on the workers' threads: a plan may take seconds without a pause, and sockets must not wait for it.
-    pub async fn plan<T, F>(&self, work: impl FnOnce(Arc<SessionState>) -> F) -> Result<T>
+    pub async fn plan<T, F>(&self, work: impl FnOnce(Arc<Scope>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, DataFusionError>> + Send + 'static,
     {
-        let planning = AbortOnDropHandle::new(self.workers.spawn(work(Arc::clone(&self.state))));
+        let planning = AbortOnDropHandle::new(self.workers.spawn(work(Arc::clone(&self.scope))));
         match planning.await {
             Ok(planned) => planned.map_err(from_datafusion),
             Err(error) => match error.try_into_panic() {
@@ -139,25 +147,8 @@ impl Session {
     }
 
     /// Puts a table under exactly the name that a statement uses.
-    pub fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>) -> Result<()> {
-        let (catalog, schema) = (name.catalog().unwrap_or(UNQUALIFIED), name.schema().unwrap_or(UNQUALIFIED));
-        let catalog = self.catalogs.catalog(catalog).unwrap_or_else(|| {
-            let new: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
-            self.catalogs.register_catalog(catalog.to_string(), Arc::clone(&new));
-            new
-        });
-        let provider = match catalog.schema(schema) {
-            Some(provider) => provider,
-            None => {
-                let new: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-                catalog.register_schema(schema, Arc::clone(&new)).map_err(from_datafusion)?;
-                new
-            }
-        };
-        if !provider.table_exist(name.table()) {
-            provider.register_table(name.table().to_string(), table).map_err(from_datafusion)?;
-        }
-        Ok(())
+    pub fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>) {
+        self.scope.register(name, table);
     }
 }
 
@@ -166,7 +157,6 @@ fn config(options: &EngineOptions) -> SessionConfig {
         .with_target_partitions(options.parallelism)
         .with_batch_size(BATCH_ROWS)
         .with_create_default_catalog_and_schema(false)
-        .with_default_catalog_and_schema(UNQUALIFIED, UNQUALIFIED)
         .with_information_schema(false);
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::PostgreSQL;

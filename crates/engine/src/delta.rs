@@ -5,6 +5,7 @@ pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod log;
 mod pattern;
+mod prune;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod snapshot;

@@ -31,15 +31,15 @@ mod to_char;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
-use lakeport_core::engine::QueryContext;
+use lakeport_core::engine::{QueryContext, Relations};
 use lakeport_core::value::Zone;
 
 pub(crate) use self::calendar::Span;
@@ -50,6 +50,7 @@ use self::scalar::Scalar;
 pub(crate) use self::scalar::failed;
 pub(crate) use self::single_value::SINGLE_VALUE;
 pub(crate) use self::time_series::TIME_SERIES;
+use crate::scope::Moment;
 
 /// Adds the functions that answer the same in every session.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
@@ -88,14 +89,22 @@ pub(crate) fn register_zoned(state: &mut SessionState, zone: Zone) -> Result<()>
     state.register_expr_planner(Arc::new(time_arithmetic::TimeArithmetic::new(zone)))
 }
 
-/// Adds the functions that tell of the session and the moment of a statement.
-pub(crate) fn register_session(state: &mut SessionState, cx: &QueryContext) -> Result<()> {
-    add(state, session::functions(cx).into_iter().chain(time::functions(cx)))
+/// The functions that tell of a statement's moment and of its session, by all their names.
+pub(crate) fn of_statement(moment: &Moment, session: Option<&QueryContext>) -> HashMap<String, Arc<ScalarUDF>> {
+    let functions = time::functions(moment).into_iter().chain(session.map(session::functions).unwrap_or_default());
+    let mut named = HashMap::new();
+    for function in functions.map(|function| Arc::new(ScalarUDF::new_from_impl(function))) {
+        for alias in function.aliases() {
+            named.insert(alias.clone(), Arc::clone(&function));
+        }
+        named.insert(function.name().to_string(), function);
+    }
+    named
 }
 
-/// Adds the functions that the server answers and that a statement calls.
-pub(crate) fn register_answered(state: &mut SessionState, cx: &QueryContext, statement: &Statement) -> Result<()> {
-    add(state, answered::functions(statement, &cx.relations))
+/// The function of a name that the server answers.
+pub(crate) fn answered(name: &str, relations: &Arc<dyn Relations>) -> Option<Arc<ScalarUDF>> {
+    answered::of_name(name, relations).map(|function| Arc::new(ScalarUDF::new_from_impl(function)))
 }
 
 fn add(state: &mut SessionState, functions: impl IntoIterator<Item = Scalar>) -> Result<()> {

@@ -140,7 +140,9 @@ impl Group {
         self.hold();
         let staging = self.log.staging(&table.store);
         let few = self.members.iter().flat_map(|member| member.incoming.few());
-        let mut changes = Changes { adds: write_rows(&staging, &table.row, few).await?, ..Changes::default() };
+        let adds = write_rows(&staging, &table.row, few.clone()).await?;
+        self.sessions.filters.remember(&table.row, &adds, few)?;
+        let mut changes = Changes { adds, ..Changes::default() };
         let staged = || self.members.iter().filter_map(|member| member.incoming.staged());
         changes.adds.extend(staged().flat_map(|staged| &staged.adds).cloned());
         if !changes.is_empty() {

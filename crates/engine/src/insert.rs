@@ -207,10 +207,10 @@ async fn default_values(session: &Session, defaults: &[&str], rows: usize) -> Re
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers]).map_err(from_arrow)?;
     let relation = format!("{DEFAULTS_RELATION}{}", rows);
     let memory = MemTable::try_new(schema, vec![vec![batch]]).map_err(from_datafusion)?;
-    register(session, &relation, Arc::new(memory))?;
+    register(session, &relation, Arc::new(memory));
     let list: Vec<String> = defaults.iter().enumerate().map(|(index, text)| format!("({text}) AS d{index}")).collect();
     let statement = parse_query(&format!("SELECT {} FROM {}", list.join(", "), quoted(&relation)))?;
-    let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
+    let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await?;
     let schema = Arc::new(plan.schema().as_arrow().clone());
     let mut batches = run(session, &plan).await?;
     let mut found = Vec::new();

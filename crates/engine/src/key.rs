@@ -1,4 +1,9 @@
 //! PRIMARY KEY: no two rows of a table have equal keys.
+//!
+//! Few rows are compared in memory, and files are read only when their filter says that one may hold a key. Rows that
+//! are in files already are compared by a join, which spills.
+
+mod filters;
 
 use std::sync::Arc;
 
@@ -6,8 +11,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::Field;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{ScalarValue, TableReference};
+use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
-use datafusion::logical_expr::Accumulator;
+use datafusion::logical_expr::{Accumulator, LogicalPlanBuilder, ident};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
@@ -21,10 +27,13 @@ use crate::DataFusionEngine;
 use crate::context::{Session, Sessions};
 use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
-use crate::error::from_datafusion;
+use crate::error::{from_arrow, from_datafusion};
+use crate::key::filters::{FILTERED_ROWS_MAX, Filter, KeyCode, Keys};
 use crate::query::run;
 use crate::relations::table_provider;
 use crate::sql::parse_query;
+
+pub(crate) use self::filters::Filters;
 
 /// An identifier, always quoted.
 pub(crate) fn quoted(name: &str) -> String {
@@ -66,10 +75,6 @@ impl KeyRows {
     fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.files.is_empty()
     }
-
-    fn is_one_row(&self) -> bool {
-        self.files.is_empty() && self.batches.iter().map(RecordBatch::num_rows).sum::<usize>() == 1
-    }
 }
 
 impl DataFusionEngine {
@@ -91,34 +96,105 @@ pub(crate) struct KeyCheck<'a> {
 }
 
 impl KeyCheck<'_> {
-    /// Checks `added` against itself and against `present`. Spills what does not fit in memory.
+    /// Checks `added` against itself and against `present`.
     ///
     /// # Errors
     /// 23505 with the key.
     pub async fn run(&self, added: &KeyRows, present: &KeyRows) -> Result<()> {
-        let table = &self.table.row;
-        if table.primary_key.is_empty() || added.is_empty() {
+        if self.table.row.primary_key.is_empty() || added.is_empty() {
             return Ok(());
         }
-        let session = self.sessions.open_internal()?;
-        let new = self.relation(&session, "added", added)?;
-        let keys = key_list(table, "added");
-        if !added.is_one_row() {
-            let twice = format!("SELECT {keys} FROM {new} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
-            if let Some(row) = first_row(&session, &twice).await? {
-                return Err(duplicate(table, &row));
+        match KeyCode::of(&self.table.row)?.filter(|_| added.files.is_empty()) {
+            Some(code) => self.compare_few(&code, added, present).await,
+            None => {
+                self.join_added(added).await?;
+                self.join(added, &self.possible(added, present)?).await
             }
         }
-        let present = self.possible(added, present)?;
+    }
+
+    /// Compares rows in memory with each other, and reads only files that may hold one of their keys.
+    async fn compare_few(&self, code: &KeyCode, added: &KeyRows, present: &KeyRows) -> Result<()> {
+        let mut keys = Keys::default();
+        for batch in &added.batches {
+            if let Some(row) = keys.take(&code.of_rows(batch)?) {
+                return Err(self.duplicate_row(batch, row));
+            }
+        }
+        for batch in &present.batches {
+            if let Some(row) = keys.find(&code.of_rows(batch)?) {
+                return Err(self.duplicate_row(batch, row));
+            }
+        }
+        let files = self.possible(added, present)?.files;
+        let makes = Filters::fit(files.iter().filter_map(|file| file.rows));
+        let mut suspects = Vec::new();
+        for file in files {
+            let filter = self.filter(code, &file, makes).await?;
+            if filter.is_none_or(|filter| filter.may_hold_any(&keys)) {
+                suspects.push(file);
+            }
+        }
+        self.join(added, &KeyRows::of_files(&suspects)).await
+    }
+
+    /// The filter of a file, made now if there is none and it `makes` sense.
+    async fn filter(&self, code: &KeyCode, file: &DataFile, makes: bool) -> Result<Option<Arc<Filter>>> {
+        let filters = &self.sessions.filters;
+        if let Some(filter) = filters.find(file, code) {
+            return Ok(Some(filter));
+        }
+        let Some(rows) = file.rows.filter(|rows| makes && *rows <= FILTERED_ROWS_MAX) else { return Ok(None) };
+        let mut filter = Filter::new(rows)?;
+        let session = self.sessions.open_internal()?;
+        let file_rows = table_provider(self.table, vec![file.clone()].into(), false)?;
+        let plan = LogicalPlanBuilder::scan("file", provider_as_source(file_rows), None)
+            .and_then(|plan| plan.project(self.table.row.primary_key.iter().map(ident)))
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(from_datafusion)?;
+        let mut batches = run(&session, &plan).await?;
+        while let Some(batch) = batches.next().await {
+            filter.add(&code.of_columns(batch.map_err(from_datafusion)?.columns())?);
+        }
+        let filter = Arc::new(filter);
+        filters.keep(file, code, Arc::clone(&filter), rows);
+        Ok(Some(filter))
+    }
+
+    /// Looks for a key twice in the added rows. Spills what does not fit in memory.
+    async fn join_added(&self, added: &KeyRows) -> Result<()> {
+        let session = self.sessions.open_internal()?;
+        let keys = key_list(&self.table.row, "added");
+        let new = self.relation(&session, "added", added)?;
+        let twice = format!("SELECT {keys} FROM {new} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
+        self.refuse(first_row(&session, &twice).await?)
+    }
+
+    /// Looks for a key that is added and present. Spills what does not fit in memory.
+    async fn join(&self, added: &KeyRows, present: &KeyRows) -> Result<()> {
         if present.is_empty() {
             return Ok(());
         }
-        let old = self.relation(&session, "present", &present)?;
-        let equal = keys_equal(table, "added", "present");
+        let session = self.sessions.open_internal()?;
+        let keys = key_list(&self.table.row, "added");
+        let new = self.relation(&session, "added", added)?;
+        let old = self.relation(&session, "present", present)?;
+        let equal = keys_equal(&self.table.row, "added", "present");
         let both = format!("SELECT {keys} FROM {old} JOIN {new} ON {equal} LIMIT 1");
-        match first_row(&session, &both).await? {
-            Some(row) => Err(duplicate(table, &row)),
-            None => Ok(()),
+        self.refuse(first_row(&session, &both).await?)
+    }
+
+    fn refuse(&self, key: Option<RecordBatch>) -> Result<()> {
+        key.map_or(Ok(()), |key| Err(duplicate(&self.table.row, &key)))
+    }
+
+    fn duplicate_row(&self, batch: &RecordBatch, row: usize) -> Error {
+        let table = &self.table.row;
+        let column = |name: &String| table.columns.iter().position(|column| column.name == *name);
+        let columns: Vec<usize> = table.primary_key.iter().filter_map(column).collect();
+        match batch.slice(row, 1).project(&columns) {
+            Ok(key) => duplicate(table, &key),
+            Err(error) => from_arrow(error),
         }
     }
 
@@ -127,14 +203,14 @@ impl KeyCheck<'_> {
         let mut parts = Vec::new();
         if !rows.files.is_empty() {
             let part = format!("{name}_files");
-            register(session, &part, table_provider(self.table, rows.files.clone().into(), false)?)?;
+            register(session, &part, table_provider(self.table, rows.files.clone().into(), false)?);
             parts.push(part);
         }
         if !rows.batches.is_empty() {
             let part = format!("{name}_rows");
             let batches = vec![rows.batches.clone()];
             let memory = MemTable::try_new(table_schema(&self.table.row), batches).map_err(from_datafusion)?;
-            register(session, &part, Arc::new(memory))?;
+            register(session, &part, Arc::new(memory));
             parts.push(part);
         }
         let select = |part: &String| format!("SELECT {} FROM {part}", key_list(&self.table.row, part));
@@ -180,13 +256,13 @@ impl KeyRows {
 }
 
 /// Puts a table under a bare name.
-pub(crate) fn register(session: &Session, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
-    session.register(&TableReference::bare(name), provider)
+pub(crate) fn register(session: &Session, name: &str, provider: Arc<dyn TableProvider>) {
+    session.register(&TableReference::bare(name), provider);
 }
 
 /// The first row of a query over registered tables.
 pub(crate) async fn first_row(session: &Session, sql: &str) -> Result<Option<RecordBatch>> {
-    let plan = session.state.statement_to_plan(parse_query(sql)?).await.map_err(from_datafusion)?;
+    let plan = session.scope.statement_to_plan(parse_query(sql)?).map_err(from_datafusion)?;
     let mut batches = run(session, &plan).await?;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(from_datafusion)?;

@@ -22,15 +22,18 @@ mod functions;
 mod group;
 mod held;
 mod insert;
+mod kept;
 mod key;
 mod literal;
 mod merge;
 mod params;
 mod query;
+mod recent;
 mod relations;
 mod returning;
 mod rewrite;
 mod row_set;
+mod scope;
 mod sql;
 mod stage;
 mod staged;
@@ -64,12 +67,14 @@ use crate::clock::Clock;
 use crate::context::Sessions;
 use crate::delta::log::Log;
 use crate::error::conflict;
+use crate::kept::Kept;
 use crate::transaction::Transactions;
 
 /// Runs statements with DataFusion on Delta tables.
 pub struct DataFusionEngine {
     sessions: Arc<Sessions>,
     transactions: Transactions,
+    kept: Kept,
     logs: Mutex<HashMap<TableId, Arc<Log>>>,
     clock: Arc<Clock>,
 }
@@ -83,6 +88,7 @@ impl DataFusionEngine {
         Ok(DataFusionEngine {
             sessions: Arc::new(Sessions::new(&options, env.clone())?),
             transactions: Transactions::default(),
+            kept: Kept::default(),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),
         })

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
+use datafusion::catalog::Session as _;
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
@@ -20,12 +20,12 @@ use lakeport_core::rows::{RowStream, arrow_field, sql_type};
 use lakeport_core::value::Zone;
 
 use crate::DataFusionEngine;
-use crate::constant::constants;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
-use crate::functions;
+use crate::kept::{KeptPlan, PlanKey, Read, is_refillable};
 use crate::params::Params;
-use crate::sql::{parse_query, shown_name};
+use crate::scope::Scope;
+use crate::sql::shown_name;
 use crate::workers::run_on;
 use crate::zoned::{exactly, printed};
 
@@ -34,6 +34,8 @@ pub(crate) struct Planned {
     pub session: Session,
     pub plan: LogicalPlan,
     pub params: Params,
+    /// The tables that it reads; `None` when it reads anything else, or the past.
+    pub reads: Option<Vec<Read>>,
 }
 
 impl DataFusionEngine {
@@ -43,27 +45,45 @@ impl DataFusionEngine {
         sql: &str,
         declared: &[Option<SqlType>],
     ) -> Result<Description> {
-        let statement = parse_query(sql)?;
-        if let Some(row) = constants(&statement).filter(|_| declared.is_empty()) {
+        let text = self.kept.text(sql)?;
+        if let Some(row) = text.constants.as_ref().filter(|_| declared.is_empty()) {
             return Ok(Description { params: Vec::new(), columns: Some(row.schema()) });
         }
-        let planned = self.plan_query(cx, statement, declared).await?;
+        let planned = self.plan_query(cx, text.statement.clone(), declared).await?;
         let params = planned.params.types();
         let bound = planned.bind(None).await?;
         Ok(Description { params, columns: Some(output_schema(bound.schema())) })
     }
 
     pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
-        let statement = parse_query(sql)?;
-        if let Some(row) = constants(&statement).filter(|_| params.is_empty()) {
+        let declared = given_types(params);
+        let key = PlanKey::new(cx, sql, &declared);
+        if let Some(kept) = self.kept.plan(&key)
+            && let Some(rows) = self.run_again(cx, &kept, params).await?
+        {
+            return Ok(rows);
+        }
+        let text = self.kept.text(sql)?;
+        if let Some(row) = text.constants.clone().filter(|_| params.is_empty()) {
             return Ok(RowStream { schema: row.schema(), batches: stream::iter([Ok(row)]).boxed() });
         }
-        let declared = given_types(params);
-        let planned = self.plan_query(cx, statement, &declared).await?;
+        let planned = self.plan_query(cx, text.statement.clone(), &declared).await?;
+        // What cannot be planned without values is planned with them, and fails then if it must.
+        if let Ok(Some(kept)) = planned.settle().await {
+            self.kept.keep(key, &kept).map_err(from_datafusion)?;
+            return run_settled(cx, &planned.session, &kept, kept.plan.clone(), params).await;
+        }
         let plan = planned.bind(Some(params)).await?;
         let schema = output_schema(plan.schema());
         let rows = run(&planned.session, &plan).await?;
         Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx), schema })
+    }
+
+    /// Runs a kept plan over its tables as they are now; `None` when its names do not stand for the same tables.
+    async fn run_again(&self, cx: &QueryContext, kept: &KeptPlan, params: &[ArrayRef]) -> Result<Option<RowStream>> {
+        let Some(scans) = self.present_scans(cx, &kept.reads).await? else { return Ok(None) };
+        let plan = kept.over(&scans).map_err(from_datafusion)?;
+        run_settled(cx, &self.sessions.open(cx)?, kept, plan, params).await.map(Some)
     }
 
     async fn plan_query(
@@ -80,17 +100,16 @@ impl DataFusionEngine {
     pub(crate) async fn plan_statement(
         &self,
         cx: &QueryContext,
-        mut session: Session,
+        session: Session,
         mut statement: Statement,
         declared: &[Option<SqlType>],
         expected: &HashMap<usize, SqlType>,
     ) -> Result<Planned> {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
-        self.register_relations(cx, &session, &statement).await?;
-        functions::register_answered(Arc::make_mut(&mut session.state), cx, &statement).map_err(from_datafusion)?;
-        let plan = session.plan(|state| async move { state.statement_to_plan(statement).await }).await?;
+        let reads = self.register_relations(cx, &session, &statement).await?;
+        let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await?;
         params.infer(&plan)?;
-        Ok(Planned { session, plan, params })
+        Ok(Planned { session, plan, params, reads })
     }
 }
 
@@ -99,12 +118,41 @@ impl Planned {
     pub async fn bind(&self, values: Option<&[ArrayRef]>) -> Result<LogicalPlan> {
         let values = ParamValues::from(self.params.values(values)?);
         let plan = self.plan.clone();
-        let bind = move |state: Arc<SessionState>| async move {
-            let plan = plan.with_param_values(values)?;
-            state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
-        };
+        let bind = move |scope: Arc<Scope>| async move { scope.analyze(plan.with_param_values(values)?) };
         self.session.plan(bind).await
     }
+
+    /// The optimised plan, if it may be kept: it then holds for whatever values its parameters have.
+    async fn settle(&self) -> Result<Option<KeptPlan>> {
+        let Some(reads) = self.reads.clone().filter(|_| !self.session.scope.is_personal()) else { return Ok(None) };
+        if !is_refillable(&self.plan, &self.params).map_err(from_datafusion)? {
+            return Ok(None);
+        }
+        let plan = self.plan.clone();
+        let settle = move |scope: Arc<Scope>| async move {
+            let analyzed = scope.analyze(plan)?;
+            let schema = output_schema(analyzed.schema());
+            Ok((scope.settle(analyzed)?, schema))
+        };
+        let (plan, schema) = self.session.plan(settle).await?;
+        Ok(Some(KeptPlan { plan, params: self.params.clone(), schema, reads }))
+    }
+}
+
+/// Runs a settled plan that has its files and lacks its parameters' values.
+async fn run_settled(
+    cx: &QueryContext,
+    session: &Session,
+    kept: &KeptPlan,
+    plan: LogicalPlan,
+    params: &[ArrayRef],
+) -> Result<RowStream> {
+    let values = kept.params.values(Some(params))?;
+    let plan = move |scope: Arc<Scope>| async move { scope.plan_settled(plan, values).await };
+    let physical = session.plan(plan).await?;
+    let rows = run_on(&session.workers, physical, session.scope.task_ctx());
+    let schema = Arc::clone(&kept.schema);
+    Ok(RowStream { batches: shown(rows, Arc::clone(&schema), cx), schema })
 }
 
 /// The types that values arrive with.
@@ -119,8 +167,8 @@ pub(crate) fn given_types(params: &[ArrayRef]) -> Vec<Option<SqlType>> {
 /// Runs a bound plan.
 pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let plan = plan.clone();
-    let physical = session.plan(|state| async move { state.create_physical_plan(&plan).await }).await?;
-    Ok(run_on(&session.workers, physical, session.state.task_ctx()))
+    let physical = session.plan(|scope| async move { scope.create_physical_plan(&plan).await }).await?;
+    Ok(run_on(&session.workers, physical, session.scope.task_ctx()))
 }
 
 /// The columns that the client sees: names without our marks, one of our types each.

@@ -1,5 +1,6 @@
 //! The tables that a statement names.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -9,6 +10,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use lakeport_base::QualifiedName;
+use lakeport_base::id::TableId;
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
 use lakeport_core::{Error, Result};
@@ -19,32 +21,66 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::{self, FileScan};
 use crate::delta::snapshot::Snapshot;
 use crate::error::from_datafusion;
+use crate::kept::Read;
 
 impl DataFusionEngine {
-    /// Registers every relation of `statement` that is not registered yet.
+    /// Registers every relation of `statement` that is not registered yet. Answers the tables among them, unless there
+    /// is more to them than what they hold now.
     pub(crate) async fn register_relations(
         &self,
         cx: &QueryContext,
         session: &Session,
         statement: &Statement,
-    ) -> Result<()> {
-        for reference in session.state.resolve_table_references(statement).map_err(from_datafusion)? {
-            if is_registered(session, &reference) || session.state.table_functions().contains_key(reference.table()) {
+    ) -> Result<Option<Vec<Read>>> {
+        let mut reads = Some(Vec::new());
+        for reference in session.scope.table_references(statement).map_err(from_datafusion)? {
+            if session.scope.is_known(&reference) {
                 continue;
             }
             let name = qualified_name(&reference);
             let relation = cx.relations.find(&name).await?.ok_or_else(|| Error::undefined_table(&name))?;
-            session.register(&reference, self.relation_provider(cx, relation).await?)?;
+            let (provider, present) = self.relation_provider(cx, relation).await?;
+            match (present, &mut reads) {
+                (Some(table), Some(reads)) => reads.push(Read { name, table }),
+                _ => reads = None,
+            }
+            session.register(&reference, provider);
         }
-        Ok(())
+        Ok(reads)
     }
 
-    async fn relation_provider(&self, cx: &QueryContext, relation: Relation) -> Result<Arc<dyn TableProvider>> {
+    /// Scans of tables as they are now; `None` when a name does not stand for the same table any more.
+    pub(crate) async fn present_scans(
+        &self,
+        cx: &QueryContext,
+        reads: &[Read],
+    ) -> Result<Option<HashMap<TableId, Arc<FileScan>>>> {
+        if cx.as_of.is_some() {
+            return Ok(None);
+        }
+        let mut scans = HashMap::with_capacity(reads.len());
+        for read in reads {
+            let Some(Relation::Table(table)) = cx.relations.find(&read.name).await? else { return Ok(None) };
+            let (seen, files) = self.visible(cx, &table).await?;
+            if seen.row != read.table {
+                return Ok(None);
+            }
+            scans.insert(seen.row.id, Arc::new(FileScan::new(&seen.row, seen.store, files, false)));
+        }
+        Ok(Some(scans))
+    }
+
+    /// The rows of a relation, and the table if they are what it holds now.
+    async fn relation_provider(
+        &self,
+        cx: &QueryContext,
+        relation: Relation,
+    ) -> Result<(Arc<dyn TableProvider>, Option<Arc<Table>>)> {
         match relation {
-            Relation::Rows(batch) if batch.num_rows() == 0 => empty_table(&batch),
+            Relation::Rows(batch) if batch.num_rows() == 0 => Ok((empty_table(&batch)?, None)),
             Relation::Rows(batch) => {
                 let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;
-                Ok(Arc::new(table))
+                Ok((Arc::new(table), None))
             }
             Relation::Table(table) => match cx.as_of {
                 Some(moment) => {
@@ -53,11 +89,11 @@ impl DataFusionEngine {
                     // Where the columns are those of now, the catalog has the last word on them.
                     let same = past.has_columns_of(&log.latest(&table.store).await?);
                     let seen = if same { table } else { as_it_was(&table, &past) };
-                    table_provider(&seen, past.files, false)
+                    Ok((table_provider(&seen, past.files, false)?, None))
                 }
                 None => {
                     let (seen, files) = self.visible(cx, &table).await?;
-                    table_provider(&seen, files, false)
+                    Ok((table_provider(&seen, files, false)?, Some(seen.row)))
                 }
             },
         }
@@ -92,13 +128,6 @@ pub(crate) fn table_provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let scan = FileScan::new(&table.row, Arc::clone(&table.store), files, with_position);
     scan::provider(&table.row, scan).map_err(from_datafusion)
-}
-
-fn is_registered(session: &Session, reference: &TableReference) -> bool {
-    match session.state.schema_for_ref(reference.clone()) {
-        Ok(schema) => schema.table_exist(reference.table()),
-        Err(_) => false,
-    }
 }
 
 fn qualified_name(reference: &TableReference) -> QualifiedName {

@@ -73,7 +73,7 @@ impl DataFusionEngine {
         let session = self.sessions.open(cx)?;
         let rows = vec![returning.renamed(rows)?];
         let rows = MemTable::try_new(Arc::clone(&returning.columns), rows).map_err(from_datafusion)?;
-        session.register(&returning.relation, Arc::new(rows))?;
+        session.register(&returning.relation, Arc::new(rows));
         let statement = parse_query(&format!("SELECT {} FROM {}", returning.list, returning.from))?;
         self.plan_statement(cx, session, statement, declared, &HashMap::new()).await
     }

@@ -143,9 +143,9 @@ impl Conflict<'_> {
     fn session(&self) -> Result<Session> {
         let Upsert { cx, table, new, .. } = *self.statement;
         let session = self.engine.sessions.open(cx)?;
-        register(&session, &table.row.name, table_provider(table, Arc::clone(self.files), true)?)?;
+        register(&session, &table.row.name, table_provider(table, Arc::clone(self.files), true)?);
         let new = MemTable::try_new(table_schema(&table.row), vec![new.to_vec()]).map_err(from_datafusion)?;
-        register(&session, NEW, Arc::new(new))?;
+        register(&session, NEW, Arc::new(new));
         Ok(session)
     }
 

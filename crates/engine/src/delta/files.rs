@@ -1,9 +1,9 @@
 //! The data files of a table version and what the log tells of their contents.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, SchemaRef, TimeUnit};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use deltalake::kernel::{Add, Remove};
@@ -27,6 +27,8 @@ struct FileStats {
     min: Map<String, Value>,
     max: Map<String, Value>,
     nulls: Map<String, Value>,
+    /// As values of the columns that were asked for last: reading them takes longer than most plans need them.
+    typed: Mutex<Option<(SchemaRef, Arc<Statistics>)>>,
 }
 
 impl DataFile {
@@ -48,7 +50,8 @@ impl DataFile {
             Some(Value::Object(map)) => map,
             _ => Map::new(),
         };
-        let stats = FileStats { min: part("minValues"), max: part("maxValues"), nulls: part("nullCount") };
+        let (min, max, nulls) = (part("minValues"), part("maxValues"), part("nullCount"));
+        let stats = FileStats { min, max, nulls, typed: Mutex::default() };
         DataFile { path: path.into(), bytes, rows, stats: Arc::new(stats) }
     }
 
@@ -78,12 +81,20 @@ impl DataFile {
     }
 
     /// What is known of the columns of `schema` (named as stored).
-    pub fn statistics(&self, schema: &Schema) -> Statistics {
-        Statistics {
+    pub fn statistics(&self, schema: &SchemaRef) -> Arc<Statistics> {
+        let mut typed = self.stats.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, statistics)) = typed.as_ref()
+            && known == schema
+        {
+            return Arc::clone(statistics);
+        }
+        let statistics = Arc::new(Statistics {
             num_rows: self.rows.map_or(Precision::Absent, Precision::Exact),
             total_byte_size: Precision::Inexact(self.bytes as usize),
             column_statistics: schema.fields().iter().map(|field| self.column(field)).collect(),
-        }
+        });
+        *typed = Some((Arc::clone(schema), Arc::clone(&statistics)));
+        statistics
     }
 
     fn column(&self, field: &Field) -> ColumnStatistics {

@@ -33,6 +33,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::files::DataFile;
 use super::pattern::{self, OncePerValue, is_dictionary_encoded, with_dictionaries};
+use super::prune::files_that_match;
 
 /// Hidden column: the index of the row's file in the scan's list.
 pub(crate) const FILE_COLUMN: &str = "__lakeport_file";
@@ -45,6 +46,7 @@ const FOOTERS_AT_ONCE: usize = 8;
 /// The files of a table with the columns that are read, under their stored names.
 #[derive(Debug)]
 pub(crate) struct FileScan {
+    table: TableId,
     url: ObjectStoreUrl,
     store: Arc<dyn ObjectStore>,
     files: Arc<[DataFile]>,
@@ -67,21 +69,35 @@ impl FileScan {
         files: Arc<[DataFile]>,
         with_position: bool,
     ) -> FileScan {
-        FileScan { url: store_url(table.id), store, files, table_schema: scanned(stored_schema(table), with_position) }
+        let table_schema = scanned(stored_schema(table), with_position);
+        FileScan { table: table.id, url: store_url(table.id), store, files, table_schema }
+    }
+
+    /// The table whose files it reads.
+    pub fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// The same scan of no files.
+    pub fn over_no_files(&self) -> Arc<FileScan> {
+        let (store, table_schema) = (Arc::clone(&self.store), self.table_schema.clone());
+        Arc::new(FileScan { table: self.table, url: self.url.clone(), store, files: Arc::default(), table_schema })
     }
 
     fn with_position(&self) -> bool {
         !self.table_schema.table_partition_cols().is_empty()
     }
 
-    fn file_group(&self, schema: &Schema, encoded: &Encoded) -> FileGroup {
-        let partitioned = |(index, file): (usize, &DataFile)| {
+    /// The files of the given indexes.
+    fn file_group(&self, indexes: &[usize], schema: &SchemaRef, encoded: &Encoded) -> FileGroup {
+        let partitioned = |index: &usize| {
+            let file = &self.files[*index];
             let mut part = PartitionedFile::new(file.path.as_ref(), file.bytes);
-            part.arrow_schema = encoded.file_schemas.get(index).map(Arc::clone);
-            let values = if self.with_position() { vec![ScalarValue::Int32(Some(index as i32))] } else { Vec::new() };
-            part.with_partition_values(values).with_statistics(Arc::new(file.statistics(schema)))
+            part.arrow_schema = encoded.file_schemas.get(*index).map(Arc::clone);
+            let values = if self.with_position() { vec![ScalarValue::Int32(Some(*index as i32))] } else { Vec::new() };
+            part.with_partition_values(values).with_statistics(file.statistics(schema))
         };
-        FileGroup::new(self.files.iter().enumerate().map(partitioned).collect())
+        FileGroup::new(indexes.iter().map(partitioned).collect())
     }
 
     /// Plans a scan that may read `encoded` columns as dictionaries. The filters only spare it reading.
@@ -105,10 +121,13 @@ impl FileScan {
         let schema = DFSchema::try_from(file_schema.as_ref().clone())?;
         let on_files =
             filters.iter().filter(|filter| filter.column_refs().iter().all(|column| schema.has_column(column)));
+        let mut indexes = (0..self.files.len()).collect();
         if let Some(filter) = conjunction(on_files.cloned()) {
-            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+            let predicate = state.create_physical_expr(filter, &schema)?;
+            indexes = files_that_match(&self.files, &file_schema, Arc::clone(&predicate))?;
+            source = source.with_predicate(predicate);
         }
-        let group = self.file_group(&file_schema, encoded);
+        let group = self.file_group(&indexes, &file_schema, encoded);
         let statistics = statistics(table_schema.table_schema(), &group)?;
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_statistics(statistics)

@@ -25,16 +25,22 @@ use object_store::{
 };
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::entry::Changes;
 use crate::error::{from_arrow, from_delta, is_conflict};
 use crate::key::quoted;
+use crate::zoned::is_text;
 
 /// Files are closed at about this size.
 const FILE_BYTES: u64 = 128 << 20;
 /// A row group is closed at this size, which bounds what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
+/// A look at one row reads a page of each column.
+const PAGE_ROWS: usize = 8 << 10;
+/// It reads the dictionary too, so that one of many numbers costs more than it saves.
+const DICTIONARY_BYTES: usize = 64 << 10;
 /// Folder of change data files, as Delta's protocol names it.
 const CHANGE_FOLDER: &str = "_change_data";
 
@@ -67,7 +73,8 @@ impl Stagings {
 impl Staging {
     /// A writer of data files.
     pub fn data_writer(&self, table: &model::Table) -> Result<FileWriter> {
-        FileWriter::new(Arc::clone(&self.store), file_schema(table), Path::default())
+        let properties = properties(&file_schema(table), key_column(table));
+        FileWriter::new(Arc::clone(&self.store), file_schema(table), properties, Path::default())
     }
 
     /// A writer of change data files: the table's columns and `_change_type`.
@@ -75,7 +82,9 @@ impl Staging {
         let mut fields: Vec<Field> = file_schema(table).fields().iter().map(|field| field.as_ref().clone()).collect();
         fields.iter_mut().for_each(|field| field.set_nullable(true));
         fields.push(Field::new("_change_type", DataType::Utf8, false));
-        FileWriter::new(Arc::clone(&self.store), Arc::new(Schema::new(fields)), Path::from(CHANGE_FOLDER))
+        let schema = Arc::new(Schema::new(fields));
+        let properties = properties(&schema, None);
+        FileWriter::new(Arc::clone(&self.store), schema, properties, Path::from(CHANGE_FOLDER))
     }
 
     /// Keeps the files that a commit named and deletes the rest, which later statements of a block replaced. After a
@@ -142,12 +151,7 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    fn new(store: Arc<Recording>, schema: SchemaRef, folder: Path) -> Result<FileWriter> {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-            .build();
+    fn new(store: Arc<Recording>, schema: SchemaRef, properties: WriterProperties, folder: Path) -> Result<FileWriter> {
         let size = NonZeroU64::new(FILE_BYTES);
         let values = Default::default();
         let config = PartitionWriterConfig::try_new(
@@ -185,6 +189,27 @@ impl FileWriter {
         let Some(writer) = self.writer.take() else { return Ok(Vec::new()) };
         writer.close().await.map_err(from_delta)
     }
+}
+
+/// How files are written; `key` is a column whose values differ.
+fn properties(schema: &Schema, key: Option<&str>) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_row_count_limit(PAGE_ROWS);
+    let is_short = |field: &&Arc<Field>| !is_text(field.data_type()) || Some(field.name().as_str()) == key;
+    for field in schema.fields().iter().filter(is_short) {
+        let column = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties.set_column_dictionary_page_size_limit(column, DICTIONARY_BYTES);
+    }
+    properties.build()
+}
+
+/// The stored name of the one column of the primary key.
+fn key_column(table: &model::Table) -> Option<&str> {
+    let [key] = table.primary_key.as_slice() else { return None };
+    table.columns.iter().find(|column| column.name == *key).map(|column| column.stored_name.as_str())
 }
 
 /// Delta keeps no bounds of binary and nested columns.

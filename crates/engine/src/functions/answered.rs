@@ -1,6 +1,5 @@
 //! Functions that the server answers from its catalog and the session. Only those that a statement calls are made for it.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
@@ -8,37 +7,15 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 use datafusion::common::Result;
 use datafusion::common::cast::{as_boolean_array, as_int64_array, as_string_array};
-use datafusion::sql::parser::Statement;
 use lakeport_core::engine::Relations;
 use lakeport_core::show::function::{self, CatalogFunction};
 use lakeport_core::show::rows::{self, Cell};
-use sqlparser::ast::{self, Expr, ObjectNamePart};
 
 use super::scalar::{Call, Scalar, failed};
 
-/// The functions of this sort that a statement calls.
-pub(super) fn functions(statement: &Statement, relations: &Arc<dyn Relations>) -> Vec<Scalar> {
-    called(statement).into_iter().map(|function| scalar(function, Arc::clone(relations))).collect()
-}
-
-fn called(statement: &Statement) -> Vec<&'static CatalogFunction> {
-    let mut called: Vec<&'static CatalogFunction> = Vec::new();
-    let statement = match statement {
-        Statement::Statement(statement) => statement,
-        Statement::Explain(explain) => return self::called(&explain.statement),
-        _ => return called,
-    };
-    let _ = ast::visit_expressions(statement.as_ref(), |expr| {
-        if let Expr::Function(call) = expr
-            && let Some(ObjectNamePart::Identifier(name)) = call.name.0.last()
-            && let Some(function) = function::find(&name.value.to_ascii_lowercase())
-            && called.iter().all(|known| known.name != function.name)
-        {
-            called.push(function);
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    called
+/// The function of a name.
+pub(super) fn of_name(name: &str, relations: &Arc<dyn Relations>) -> Option<Scalar> {
+    function::find(name).map(|function| scalar(function, Arc::clone(relations)))
 }
 
 fn scalar(function: &'static CatalogFunction, relations: Arc<dyn Relations>) -> Scalar {

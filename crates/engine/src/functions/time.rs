@@ -10,23 +10,24 @@ use datafusion::common::cast::as_float64_array;
 use datafusion::common::{Result, ScalarValue};
 use lakeport_base::{Env, SqlType};
 use lakeport_core::Error;
-use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
 
 use super::calendar::{DAY_MICROS, SECOND_MICROS, Span, Times, out_of_range};
 use super::scalar::{Call, Scalar, failed};
+use crate::scope::Moment;
 use crate::zoned;
 
 /// Nanoseconds of a microsecond.
 const MICRO_NANOS: i128 = 1_000;
 
 /// The functions for one statement. Every one but `clock_timestamp` answers its start.
-pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
-    let local = cx.zone.to_local(cx.now).unwrap_or(cx.now);
+pub(super) fn functions(moment: &Moment) -> Vec<Scalar> {
+    let Moment { zone, now } = *moment;
+    let local = zone.to_local(now).unwrap_or(now);
     let today = local.div_euclid(DAY_MICROS);
     let days = i32::try_from(today).ok();
     vec![
-        Scalar::constant("now", &[0], SqlType::TimestampTz, instant(cx.now)).with_aliases(&[
+        Scalar::constant("now", &[0], SqlType::TimestampTz, instant(now)).with_aliases(&[
             "current_timestamp",
             "transaction_timestamp",
             "statement_timestamp",
@@ -40,9 +41,9 @@ pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
             ScalarValue::TimestampMicrosecond(Some(local), None),
         ),
         Scalar::constant("current_date", &[0], SqlType::Date, ScalarValue::Date32(days)).with_aliases(&["today"]),
-        cluster_logical_timestamp(cx.now),
+        cluster_logical_timestamp(now),
         current_time(local),
-        age(cx.zone, today * DAY_MICROS),
+        age(zone, today * DAY_MICROS),
         to_timestamp(),
     ]
 }

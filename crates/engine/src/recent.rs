@@ -1,0 +1,93 @@
+//! A map of bounded weight that forgets what nobody asked for the longest.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// The map.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    entries: HashMap<K, Entry<V>>,
+    weight: usize,
+    weight_max: usize,
+    /// Counts what was asked for.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    used: u64,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+    pub fn new(weight_max: usize) -> Recent<K, V> {
+        Recent { entries: HashMap::new(), weight: 0, weight_max, clock: 0 }
+    }
+
+    /// The value of a key.
+    pub fn find<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(entry.value.clone())
+    }
+
+    /// Keeps a value, unless it alone weighs too much, and forgets others to make room for it.
+    pub fn keep(&mut self, key: K, value: V, weight: usize) {
+        self.forget(&key);
+        if weight > self.weight_max {
+            return;
+        }
+        while self.weight + weight > self.weight_max {
+            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+        self.clock += 1;
+        self.weight += weight;
+        self.entries.insert(key, Entry { value, weight, used: self.clock });
+    }
+
+    fn forget(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.weight -= entry.weight;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recent;
+
+    #[test]
+    fn the_least_recently_used_makes_room() {
+        let mut recent = Recent::new(3);
+        for key in ["a", "b", "c"] {
+            recent.keep(key, key, 1);
+        }
+        assert_eq!(recent.find("a"), Some("a"));
+        recent.keep("d", "d", 1);
+        assert_eq!((recent.find("a"), recent.find("b"), recent.find("d")), (Some("a"), None, Some("d")));
+    }
+
+    #[test]
+    fn weights_count() {
+        let mut recent = Recent::new(10);
+        recent.keep("a", 1, 4);
+        recent.keep("b", 2, 4);
+        recent.keep("c", 3, 5);
+        assert_eq!((recent.find("a"), recent.find("b"), recent.find("c")), (None, Some(2), Some(3)));
+        recent.keep("too heavy", 4, 11);
+        assert_eq!((recent.find("b"), recent.find("too heavy")), (Some(2), None));
+        recent.keep("b", 5, 1);
+        recent.keep("d", 6, 4);
+        assert_eq!((recent.find("b"), recent.find("c"), recent.find("d")), (Some(5), Some(3), Some(6)));
+    }
+}
