@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Where the test peers live: a strict S3 server, an S3 and STS simulator, SQL clients, independent readers.
 export PEERS_DIR ?= $(CURDIR)/.peers
 
-.PHONY: help demo test bench fuzz lint fmt peers clean
+.PHONY: help demo test soak bench fuzz lint fmt peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,12 @@ test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
 	tests/install build runner peers
 	$(MAKE) --no-print-directory lint
 	tests/run
+
+soak: ## kill the server 500 times and look; writes docs/soak.md. ARGS="--kills 100 --seed 1"
+	@echo "Lakeport soak: builds the server, then kills it 500 times: about 40 minutes on 2 cores."
+	tests/install build peers
+	cargo build --package lakeport
+	PYTHONPATH=tests $(PEERS_DIR)/clients/bin/python -m faults.walk target/debug/lakeport --report docs/soak.md $(ARGS)
 
 bench: ## speed beside DuckDB, polars and PostgreSQL; ARGS="--small" or names of lines
 	@echo "Lakeport benchmark: a release build (20 minutes on 2 idle cores from nothing), then about 40 minutes, or 6 with --small."

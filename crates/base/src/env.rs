@@ -1,12 +1,15 @@
 //! The only source of wall-clock time, randomness and failure points.
 
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rand::RngCore;
 
-/// What a fault point does when it fires.
-pub type Fault = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+use crate::fault::Point;
+
+/// What happens at fault points.
+pub type Fault = Arc<dyn Fn(Point) -> io::Result<()> + Send + Sync>;
 
 /// Clock, randomness and fault points, shared by all that needs them.
 #[derive(Clone)]
@@ -56,11 +59,11 @@ impl Env {
         buffer.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Reaches a named point at which tests may inject a failure.
+    /// Reaches a point at which tests may inject a failure.
     ///
     /// # Errors
     /// Whatever the installed handler answers; nothing without one.
-    pub fn fault(&self, point: &str) -> Result<(), String> {
+    pub fn fault(&self, point: Point) -> io::Result<()> {
         self.fault.as_ref().map_or(Ok(()), |fault| fault(point))
     }
 }

@@ -1,9 +1,10 @@
 //! What every crate may use: names, ids, secrets, URIs, SQLSTATEs, column types, limits and the
 //! environment. Depends on nothing of ours and does no I/O.
 //!
-//! Reading order: [`name`], [`sqltype`], [`uri`], [`secret`], [`sqlstate`], [`env`].
+//! Reading order: [`name`], [`sqltype`], [`uri`], [`secret`], [`sqlstate`], [`env`], [`fault`].
 
 pub mod env;
+pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod name;
@@ -17,6 +18,7 @@ pub mod units;
 pub mod uri;
 
 pub use env::Env;
+pub use fault::Point;
 pub use name::QualifiedName;
 pub use retry::Retry;
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! Everything that can go wrong with a connection. No text holds a secret or a whole URL.
 
 use std::error::Error as StdError;
+use std::io;
 
 use lakeport_base::{Retry, Sqlstate};
 use object_store::client::{HttpError, HttpErrorKind};
@@ -11,6 +12,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How the storage client puts a redirect that does not say where to: S3's answer for a bucket of another region.
 const BARE_REDIRECT: &str = "Received redirect without LOCATION";
+
+/// The remedy of [`Error::DiskFull`].
+const DISK_FULL_HINT: &str = "make room, then run the statement again";
 
 /// What happened, in words for the client, and how to remedy it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,9 @@ pub enum Error {
     /// The files are more or larger than a limit.
     #[error("{0}")]
     Limit(Detail),
+    /// A disk or a far side has no room left.
+    #[error("{0}")]
+    DiskFull(Detail),
     /// Another failure of a disk or a far side.
     #[error("{0}")]
     Io(Detail),
@@ -104,6 +111,8 @@ constructors! {
     wrong_role => WrongRole;
     /// Over a limit.
     limit => Limit;
+    /// No room left.
+    full => DiskFull;
     /// A failure of a disk or a far side.
     io => Io;
 }
@@ -151,6 +160,7 @@ impl Error {
             Error::Unsupported(_) => Sqlstate::FEATURE_NOT_SUPPORTED,
             Error::WrongRole(_) => Sqlstate::WRONG_OBJECT_TYPE,
             Error::Limit(_) => Sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            Error::DiskFull(_) => Sqlstate::DISK_FULL,
             Error::Io(_) => Sqlstate::IO_ERROR,
             Error::Cancelled => Sqlstate::QUERY_CANCELED,
         }
@@ -159,7 +169,9 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn retry(&self) -> Retry {
         match self {
-            Error::Throttled(_) | Error::Unreachable(_) | Error::Timeout(_) | Error::Io(_) => Retry::Later,
+            Error::Throttled(_) | Error::Unreachable(_) | Error::Timeout(_) | Error::DiskFull(_) | Error::Io(_) => {
+                Retry::Later
+            }
             _ => Retry::Never,
         }
     }
@@ -168,6 +180,9 @@ impl Error {
     pub(crate) fn from_source(error: &(dyn StdError + 'static)) -> Error {
         if let Some(own) = chain(error).find_map(|cause| cause.downcast_ref::<Error>()) {
             return own.clone();
+        }
+        if let Some(full) = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find(|e| is_full(e)) {
+            return Error::full(full.to_string()).with_hint(DISK_FULL_HINT);
         }
         let cause = root_cause(error);
         match chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
@@ -197,7 +212,7 @@ impl Error {
                 Some(d)
             }
             Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
-            Error::WrongRole(d) | Error::Limit(d) | Error::Io(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) => Some(d),
             Error::Cancelled => None,
         }
     }
@@ -208,7 +223,7 @@ impl Error {
                 Some(d)
             }
             Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
-            Error::WrongRole(d) | Error::Limit(d) | Error::Io(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) => Some(d),
             Error::Cancelled => None,
         }
     }
@@ -237,6 +252,11 @@ impl From<object_store::Error> for Error {
             _ => Error::from_source(&error),
         }
     }
+}
+
+/// Whether a disk or a quota is used up.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

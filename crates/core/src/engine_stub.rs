@@ -12,7 +12,7 @@ use chrono::DateTime;
 use futures::TryStreamExt;
 use lakeport_base::env::Fault;
 use lakeport_base::id::TableId;
-use lakeport_base::{Env, SqlType, Sqlstate};
+use lakeport_base::{Env, Point, SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
 use lakeport_catalog::{MasterKey, SqliteCatalog};
 use object_store::memory::InMemory;
@@ -267,7 +267,7 @@ impl StubServer {
     }
 
     /// Fails requests at the fault points that `fault` answers with an error.
-    pub fn fail_at(&self, fault: impl Fn(&str) -> std::result::Result<(), String> + Send + Sync + 'static) {
+    pub fn fail_at(&self, fault: impl Fn(Point) -> std::io::Result<()> + Send + Sync + 'static) {
         *self.fault.lock().unwrap() = Some(Arc::new(fault));
     }
 

@@ -1,6 +1,8 @@
 //! The one error that reaches a client.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::io::{self, ErrorKind};
 
 use lakeport_base::Sqlstate;
 
@@ -94,6 +96,11 @@ impl Error {
         self.0.code == Sqlstate::INTERNAL_ERROR
     }
 
+    /// 53100
+    pub fn disk_full(message: impl Into<String>) -> Error {
+        Error::new(Sqlstate::DISK_FULL, message).with_hint("make room on the disk, then run the statement again")
+    }
+
     /// 57014: what a cancelled or timed out statement answers.
     pub fn canceled() -> Error {
         Error::new(Sqlstate::QUERY_CANCELED, "canceling statement due to user request")
@@ -132,6 +139,25 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        let failed = match is_disk_full(&error) {
+            true => Error::disk_full("no space left on the disk"),
+            false => Error::new(Sqlstate::IO_ERROR, "input/output error"),
+        };
+        failed.with_source(error)
+    }
+}
+
+/// Whether a full disk or an exhausted quota is at the root of an error.
+pub fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
+    let is_full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    // What an `io::Error` was made of is not its source.
+    let within = |error: &io::Error| error.get_ref().is_some_and(|inner| is_disk_full(inner));
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| is_full(error) || within(error)) || error.source().is_some_and(is_disk_full)
+}
+
 impl From<lakeport_sql::SyntaxError> for Error {
     fn from(error: lakeport_sql::SyntaxError) -> Error {
         use lakeport_sql::error::SyntaxErrorKind;
@@ -151,6 +177,7 @@ impl From<lakeport_catalog::Error> for Error {
     fn from(error: lakeport_catalog::Error) -> Error {
         use lakeport_catalog::Error as Catalog;
         let code = match &error {
+            Catalog::Full(_) => return Error::disk_full(error.to_string()).with_source(error),
             Catalog::NotFound { .. } => Sqlstate::UNDEFINED_OBJECT,
             Catalog::Exists { .. } => Sqlstate::DUPLICATE_OBJECT,
             Catalog::Conflict { .. } => Sqlstate::SERIALIZATION_FAILURE,

@@ -18,8 +18,10 @@ use crate::setting;
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How often every table is looked after, and what is not needed any more is deleted.
 const SWEEP_PERIOD: Duration = Duration::from_secs(3600);
-/// Wait after the start before the first sweep, and the least between sweeps: they are `gc.ttl` apart when that is short.
+/// Wait after the start before the first sweep. Sweeps are `gc.ttl` apart when that is short.
 const SWEEP_WAIT: Duration = Duration::from_secs(60);
+/// The least between sweeps.
+const SWEEP_WAIT_MIN: Duration = Duration::from_secs(2);
 
 /// What upkeep has done since the server started.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +46,7 @@ impl Housekeeping {
 
     /// Looks after tables, one at a time, until `shutdown` fires.
     pub async fn run(server: Arc<Server>, shutdown: CancellationToken) {
-        let mut sweep_at = Instant::now() + SWEEP_WAIT;
+        let mut sweep_at = Instant::now() + first_wait(&server).await;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -76,6 +78,14 @@ impl Housekeeping {
     }
 }
 
+async fn first_wait(server: &Server) -> Duration {
+    server.directory().await.map_or(SWEEP_WAIT, |directory| sweep_wait(&directory).min(SWEEP_WAIT))
+}
+
+fn sweep_wait(directory: &Directory) -> Duration {
+    setting::GC_TTL.duration(directory).clamp(SWEEP_WAIT_MIN, SWEEP_PERIOD)
+}
+
 /// Looks after the tables that have been written a lot.
 async fn look(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<()> {
     let due = server.config.engine.due_for_upkeep();
@@ -95,7 +105,7 @@ async fn sweep(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<Dur
     for table in directory.tables.values() {
         look_after(server, &directory, table, true, shutdown).await;
     }
-    Ok(setting::GC_TTL.duration(&directory).clamp(SWEEP_WAIT, SWEEP_PERIOD))
+    Ok(sweep_wait(&directory))
 }
 
 async fn look_after(

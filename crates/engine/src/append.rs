@@ -7,6 +7,7 @@ use deltalake::kernel::{Add, AddCDCFile};
 use deltalake::table::state::DeltaTableState;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
+use lakeport_base::Point;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
@@ -190,6 +191,7 @@ impl DataFusionEngine {
         incoming: Incoming,
         cancel: &Cancel,
     ) -> Result<Appended> {
+        self.clock.fault(Point::AppendCollected)?;
         let appended = Appended { rows: incoming.rows(), bytes: incoming.staged().map_or(0, Staged::bytes) };
         self.commit_append(table, incoming, cancel).await?;
         Ok(appended)

@@ -1,8 +1,9 @@
 //! The one source of commit times.
 
+use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 
 /// Wall-clock microseconds that never repeat and never go back.
 pub(crate) struct Clock {
@@ -26,6 +27,11 @@ impl Clock {
     /// An id that no other commit has.
     pub fn random_id(&self) -> String {
         self.env.random_hex(16)
+    }
+
+    /// Reaches a fault point.
+    pub fn fault(&self, point: Point) -> io::Result<()> {
+        self.env.fault(point)
     }
 
     /// The wall clock.

@@ -11,12 +11,14 @@ use deltalake::parquet::errors::ParquetError;
 use lakeport_base::Sqlstate;
 use lakeport_base::nearest::nearest;
 use lakeport_core::Error;
+use lakeport_core::error::is_disk_full;
 
 use self::message::tidy;
 
 /// The error of planning or running a query.
 pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
     match error {
+        full if is_disk_full(&full) => disk_full(full),
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
         DataFusionError::Shared(inner) => from_shared(&inner),
         DataFusionError::Collection(mut errors) if !errors.is_empty() => from_datafusion(errors.swap_remove(0)),
@@ -24,7 +26,7 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ParquetError(inner) => from_parquet(*inner),
         DataFusionError::ObjectStore(inner) => from_store(*inner),
         DataFusionError::External(inner) => from_boxed(inner),
-        DataFusionError::IoError(inner) => from_io(inner),
+        DataFusionError::IoError(inner) => inner.into(),
         DataFusionError::SQL(inner, _) => from_parser(*inner),
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
         DataFusionError::NotImplemented(message) => message::of_unsupported(&message),
@@ -40,6 +42,7 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
 /// An error that several readers of one stream share; only its text can be kept.
 fn from_shared(error: &DataFusionError) -> Error {
     match error {
+        full if is_disk_full(full) => Error::disk_full(DISK_FULL),
         DataFusionError::Shared(inner) => from_shared(inner),
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_shared(inner),
         DataFusionError::ArrowError(inner, _) => {
@@ -72,7 +75,7 @@ pub(crate) fn copied(error: &Error) -> Error {
 pub(crate) fn from_arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_boxed(inner),
-        ArrowError::IoError(_, inner) => from_io(inner),
+        ArrowError::IoError(_, inner) => inner.into(),
         other => from_arrow_text(&other).unwrap_or_else(|| Error::internal(other)),
     }
 }
@@ -97,6 +100,9 @@ fn from_parquet(error: ParquetError) -> Error {
 
 /// The error of the table's storage.
 pub(crate) fn from_store(error: object_store::Error) -> Error {
+    if is_disk_full(&error) {
+        return disk_full(error);
+    }
     let (code, message) = match &error {
         object_store::Error::NotFound { path, .. } => {
             (Sqlstate::UNDEFINED_FILE, format!("the file {path:?} of the table does not exist"))
@@ -109,21 +115,21 @@ pub(crate) fn from_store(error: object_store::Error) -> Error {
     Error::new(code, message).with_source(error)
 }
 
-fn from_io(error: std::io::Error) -> Error {
-    let code = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Sqlstate::DISK_FULL,
-        _ => Sqlstate::IO_ERROR,
-    };
-    Error::new(code, "input/output error").with_source(error)
+/// What a client reads when the table's storage or the folder for spilled rows has no room left.
+const DISK_FULL: &str = "no space left on the disk";
+
+fn disk_full(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::disk_full(DISK_FULL).with_source(source)
 }
 
 /// The error of the table's log.
 pub(crate) fn from_delta(error: DeltaTableError) -> Error {
     match error {
+        full if is_disk_full(&full) => disk_full(full),
         DeltaTableError::ObjectStore { source } => from_store(source),
         DeltaTableError::Arrow { source } => from_arrow(source),
         DeltaTableError::Parquet { source } => from_parquet(source),
-        DeltaTableError::Io { source } => from_io(source),
+        DeltaTableError::Io { source } => source.into(),
         DeltaTableError::GenericError { source } => from_boxed(source),
         DeltaTableError::VersionAlreadyExists(_)
         | DeltaTableError::Transaction {
@@ -151,6 +157,9 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
 }
 
 fn from_boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    if is_disk_full(&*error) {
+        return Error::disk_full(DISK_FULL).with_source(error);
+    }
     let error = match error.downcast::<Error>() {
         Ok(ours) => return *ours,
         Err(error) => error,

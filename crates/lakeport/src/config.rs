@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use clap::builder::BoolishValueParser;
+use lakeport_base::fault::Plan;
 use lakeport_base::{Uri, units};
 use lakeport_connect::Target;
 
@@ -93,6 +95,10 @@ pub struct StartArgs {
         default_value = "info,buoyant_kernel=warn,deltalake_core=warn,object_store=warn"
     )]
     pub log: String,
+
+    /// What happens at fault points, for tests: docs/faults.md
+    #[arg(long, env = "LAKEPORT_FAULT", value_name = "POINT:ACTION[:NTH]", hide = true)]
+    pub fault: Option<String>,
 }
 
 // What a store holds.
@@ -137,6 +143,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
+    /// What fails on purpose.
+    pub faults: Option<Arc<Plan>>,
 }
 
 impl Config {
@@ -163,6 +171,7 @@ impl Config {
             shutdown_grace: args.shutdown_grace,
             log_format: args.log_format,
             log_filter: args.log,
+            faults: fault_plan(args.fault.as_deref())?,
             store,
         };
         config.check_insecure()?;
@@ -188,6 +197,7 @@ impl Config {
             shutdown_grace: Duration::from_secs(1),
             log_format: LogFormat::Text,
             log_filter,
+            faults: None,
             store,
         }
     }
@@ -210,6 +220,11 @@ fn half_of_memory() -> u64 {
         kib.parse::<u64>().ok()
     });
     total.map_or(4 << 30, |kib| kib * 1024) / 2
+}
+
+fn fault_plan(text: Option<&str>) -> Result<Option<Arc<Plan>>> {
+    let plan = text.map(|text| Plan::parse(text).map(Arc::new)).transpose();
+    plan.map_err(|error| anyhow!("LAKEPORT_FAULT: {error}"))
 }
 
 fn address(flag: &str, text: &str) -> Result<SocketAddr> {
@@ -324,6 +339,12 @@ mod tests {
         assert_eq!(error, "--master-key: aws-kms:// is not supported; expected a file");
         let error = refusal(&["--catalog", "postgres://u:hush@db/lakeport"]);
         assert_eq!(error, "--catalog: a catalog in PostgreSQL is not supported; use sqlite:PATH");
+    }
+
+    #[test]
+    fn an_unknown_fault_is_refused() {
+        assert!(check(&["--fault", "log.commit:kill:2"]).unwrap().faults.is_some());
+        assert!(refusal(&["--fault", "nowhere:kill"]).starts_with("LAKEPORT_FAULT: unknown fault point \"nowhere\""));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn known_keys(command: &Command, subcommand: &str) -> Vec<(String, String)> {
     let start = command.get_subcommands().find(|candidate| candidate.get_name() == subcommand);
     let arguments = start.into_iter().flat_map(Command::get_arguments);
     arguments
-        .filter(|arg| !matches!(arg.get_id().as_str(), "config" | "help"))
+        .filter(|arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "config" | "help"))
         .filter_map(|arg| Some((arg.get_long()?.to_string(), arg.get_id().to_string())))
         .collect()
 }

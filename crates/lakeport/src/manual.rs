@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Arg, Command};
+use lakeport_base::Point;
 use lakeport_connect::kind::{self, Host, Unknown};
 use lakeport_connect::option::Need;
 use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType};
@@ -111,6 +112,38 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
     ]
 }
+
+#[test]
+fn page_of_faults_is_current() {
+    let mut page = FAULTS_HEAD.to_string();
+    for point in Point::ALL {
+        let _ = writeln!(page, "| `{}` | {} |", point.name(), point.help());
+    }
+    compare("docs/faults.md", &page);
+}
+
+const FAULTS_HEAD: &str = "# Faults
+
+What makes sure that nothing acknowledged is lost and nothing is done by half: points in the server at which tests make it
+fail, and walks that kill it there and look. A server with `LAKEPORT_FAULT=POINT:ACTION[:NTH]` in its environment (several
+with commas) does the action when it reaches the point for the NTH time, or each time when no number is given; without the
+variable a point costs nothing. It is for tests only: such a server says so in its log.
+
+| action | what happens |
+|---|---|
+| `kill` | the process ends at once: nothing is flushed, nothing unwound |
+| `error` | the step fails as with a broken disk |
+| `disk-full` | the step fails as with a full disk |
+| `panic` | the thread panics |
+| `delay` | the thread waits 200 ms |
+
+`make soak` walks through all points and through random moments, kills the server there, starts it again and compares what
+it finds with what was acknowledged; the [last result](soak.md). A short walk is part of `make test`. Torn files, full
+disks and failing storage have tests of their own: `tests/clients/faults_*.py`, with what they share in `tests/faults/`.
+
+| point | reached |
+|---|---|
+";
 
 const VARIABLES_HEAD: &str = "# Session variables
 
@@ -277,7 +310,8 @@ An unknown key is an error that names the nearest known one. Relative paths star
 fn configuration_page() -> String {
     let command = cli::command();
     let start = command.find_subcommand("start").expect("the command has a start");
-    let rows: String = start.get_arguments().filter(|arg| arg.get_id() != "help").map(flag_row).collect();
+    let rows: String =
+        start.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_id() != "help").map(flag_row).collect();
     CONFIGURATION.to_string() + &rows
 }
 

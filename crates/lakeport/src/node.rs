@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use lakeport_catalog::Catalog;
 use lakeport_catalog::seal::MasterKey;
 use lakeport_catalog::sqlite::SqliteCatalog;
@@ -130,14 +130,15 @@ impl Node {
         log::init(config.log_format, &config.log_filter)?;
         forbid_core_dumps()?;
         lakeport_connect::install_tls_provider();
-        let env = Env::system();
+        let env = environment(&config);
         let sessions = lakeport_wire::Options {
             tls: config.certs_dir.as_deref().map(tls::server_config).transpose()?,
             shutdown_grace: config.shutdown_grace,
             env: env.clone(),
         };
         raise_file_limit();
-        let (server, catalog) = open_server(&config, env).await?;
+        let (server, catalog) = open_server(&config, env.clone()).await?;
+        env.fault(Point::StartServe)?;
         let pg = bind("--listen-addr", config.listen_addr).await?;
         let http = bind("--http-addr", config.http_addr).await?;
         let (pg_addr, http_addr) = (pg.local_addr()?, http.local_addr()?);
@@ -182,6 +183,13 @@ impl Node {
     }
 }
 
+/// The clock and randomness of the system, and the faults that a test has asked for.
+fn environment(config: &Config) -> Env {
+    let Some(plan) = config.faults.clone() else { return Env::system() };
+    tracing::warn!(?plan, "this server fails on purpose");
+    Env::system().with_fault(Arc::new(move |point| plan.reach(point)))
+}
+
 async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(addr).await.with_context(|| format!("{flag}: listen on {addr}"))
 }
@@ -193,6 +201,7 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
         false => MasterKey::load_or_create(&config.master_key, &env),
     };
     let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(&config.catalog, master, env.clone()).await?);
+    env.fault(Point::StartCatalog)?;
     if !config.insecure {
         password::ensure_root_password(catalog.as_ref(), &env, &config.store.join("root.password")).await?;
     }
@@ -218,6 +227,7 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
 fn open_engine(config: &Config, env: Env) -> Result<DataFusionEngine> {
     let spill_dir = config.store.join("spill");
     make_private_folder(&spill_dir)?;
+    empty_folder(&spill_dir)?;
     let options = EngineOptions {
         memory_bytes: usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX),
         spill_dir,
@@ -231,6 +241,7 @@ async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStor
         Warehouse::Folder(folder) => {
             make_private_folder(folder)?;
             let store = LocalStore::open(folder, env.clone())?;
+            env.fault(Point::StartSweep)?;
             // What a crash left half written; nobody else writes a store that this process has locked.
             let swept = store.sweep(env.now()).await?;
             if swept > 0 {
@@ -260,6 +271,21 @@ fn make_private_folder(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("make {}", path.display()))
+}
+
+/// Deletes what a killed process has left in a folder that only this one uses.
+fn empty_folder(path: &Path) -> Result<()> {
+    let empty = || {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    empty().with_context(|| format!("empty {}", path.display()))
 }
 
 /// Lets the process have as many sockets and files as it may: the usual start is fewer than [`CONNECTIONS_MAX`] takes.

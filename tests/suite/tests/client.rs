@@ -40,7 +40,7 @@ fn run(python: &Path, script: &Path) -> Result<(), Failed> {
     let flags = heads(script, "# flags:").join(" ");
     let mut server = Server::start(&flags.split_whitespace().collect::<Vec<_>>());
     let mut command = Command::new(python);
-    command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONPATH", home::repository().join("tests"));
     command.env("PGHOST", server.pg.ip().to_string()).env("PGPORT", server.pg.port().to_string());
     command.env("PGUSER", "root").env("PGDATABASE", "defaultdb");
     command.env("TEST_HTTP", server.http.to_string()).env("TEST_BINARY", crate::server::binary());

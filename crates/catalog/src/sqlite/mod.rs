@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use sqlx::SqlitePool;
 
 use crate::error::Result;
@@ -50,6 +50,13 @@ struct Shared {
     key: DataKey,
     generation: AtomicU64,
     env: Env,
+}
+
+impl Shared {
+    /// Reaches a fault point.
+    fn reach(&self, point: Point) -> Result<()> {
+        Ok(self.env.fault(point).map_err(sqlx::Error::Io)?)
+    }
 }
 
 impl SqliteCatalog {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use lakeport_base::Point;
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
 use sqlx::sqlite::Sqlite;
 use sqlx::{Row, SqliteConnection, Transaction};
@@ -28,11 +29,12 @@ impl SqliteTx {
 
     /// Commits and then counts the change.
     async fn finish(self) -> Result<()> {
+        self.shared.reach(Point::CatalogCommit)?;
         self.transaction.commit().await?;
         if self.stales {
             self.shared.generation.fetch_add(1, Ordering::AcqRel);
         }
-        Ok(())
+        self.shared.reach(Point::CatalogCommitted)
     }
 
     /// The connection, for reads and for changes that nobody remembers.

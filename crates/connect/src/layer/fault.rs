@@ -1,9 +1,9 @@
-//! Points at which tests make a request fail: `<kind>.<operation>`, such as `s3.put`.
+//! Fault points of requests.
 
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use object_store::{Error, Result};
 
 /// Fails when the environment says so.
-pub(super) fn reach(env: &Env, kind: &'static str, operation: &'static str) -> Result<()> {
-    env.fault(&format!("{kind}.{operation}")).map_err(|text| Error::Generic { store: kind, source: text.into() })
+pub(super) fn reach(env: &Env, kind: &'static str, point: Point) -> Result<()> {
+    env.fault(point).map_err(|error| Error::Generic { store: kind, source: Box::new(error) })
 }

@@ -1,4 +1,4 @@
-//! What stands around every store: failure points, time limits and counters, each in its own file, applied to every
+//! What stands around every store: fault points, time limits and counters, each in its own file, applied to every
 //! request by one wrapper. Retries are the storage client's own.
 
 mod fault;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{FutureExt, TryStreamExt};
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{
     Attribute, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
@@ -56,8 +56,8 @@ impl Layers {
         Arc::new(Watched { inner: store, layers: self })
     }
 
-    async fn run<T>(&self, operation: &'static str, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let outcome = match fault::reach(&self.env, self.kind, operation) {
+    async fn run<T>(&self, point: Point, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = match fault::reach(&self.env, self.kind, point) {
             Ok(()) => timeout::limit(self.kind, self.request, request).await,
             Err(error) => Err(error),
         };
@@ -88,7 +88,7 @@ impl Layers {
     fn body(&self, stream: BoxStream<'static, Result<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
         let layers = self.clone();
         let read = move |chunk: &Bytes| layers.meter.count(layers.kind, |usage| usage.bytes_read += chunk.len() as u64);
-        timeout::idle(self.kind, self.idle, stream).inspect_ok(read).boxed()
+        timeout::steady(self.kind, self.idle, stream).inspect_ok(read).boxed()
     }
 }
 
@@ -117,7 +117,7 @@ impl<S: ObjectStore> ObjectStore for Watched<S> {
             options.attributes.insert(Attribute::StorageClass, class.clone().into());
         }
         let bytes = payload.content_length();
-        let result = self.layers.run("put", self.inner.put_opts(location, payload, options)).await?;
+        let result = self.layers.run(Point::StoragePut, self.inner.put_opts(location, payload, options)).await?;
         self.layers.written(bytes);
         Ok(result)
     }
@@ -130,13 +130,13 @@ impl<S: ObjectStore> ObjectStore for Watched<S> {
         if let Some(class) = &self.layers.storage_class {
             options.attributes.insert(Attribute::StorageClass, class.clone().into());
         }
-        let inner = self.layers.run("put_multipart", self.inner.put_multipart_opts(location, options)).await?;
+        let inner = self.layers.run(Point::StorageUpload, self.inner.put_multipart_opts(location, options)).await?;
         Ok(Box::new(WatchedUpload { inner, layers: self.layers.clone() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let head = options.head;
-        let mut result = self.layers.run("get", self.inner.get_opts(location, options)).await?;
+        let mut result = self.layers.run(Point::StorageGet, self.inner.get_opts(location, options)).await?;
         match result.payload {
             GetResultPayload::Stream(stream) => result.payload = GetResultPayload::Stream(self.layers.body(stream)),
             GetResultPayload::File(..) if head => {}
@@ -149,43 +149,43 @@ impl<S: ObjectStore> ObjectStore for Watched<S> {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let chunks = self.layers.run("get", self.inner.get_ranges(location, ranges)).await?;
+        let chunks = self.layers.run(Point::StorageGet, self.inner.get_ranges(location, ranges)).await?;
         let bytes: usize = chunks.iter().map(Bytes::len).sum();
         self.layers.meter.count(self.layers.kind, |usage| usage.bytes_read += bytes as u64);
         Ok(chunks)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, "delete") {
+        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, Point::StorageDelete) {
             return futures::stream::iter([Err(error)]).boxed();
         }
         self.layers.stream(self.inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, "list") {
+        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, Point::StorageList) {
             return futures::stream::iter([Err(error)]).boxed();
         }
         self.layers.stream(self.inner.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, "list") {
+        if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, Point::StorageList) {
             return futures::stream::iter([Err(error)]).boxed();
         }
         self.layers.stream(self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.layers.run("list", self.inner.list_with_delimiter(prefix)).await
+        self.layers.run(Point::StorageList, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.layers.run("copy", self.inner.copy_opts(from, to, options)).await
+        self.layers.run(Point::StorageCopy, self.inner.copy_opts(from, to, options)).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.layers.run("rename", self.inner.rename_opts(from, to, options)).await
+        self.layers.run(Point::StorageCopy, self.inner.rename_opts(from, to, options)).await
     }
 }
 
@@ -208,7 +208,7 @@ impl MultipartUpload for WatchedUpload {
         let part = self.inner.put_part(data);
         let layers = self.layers.clone();
         async move {
-            layers.run("put_part", part).await?;
+            layers.run(Point::StoragePart, part).await?;
             layers.written(bytes);
             Ok(())
         }
@@ -216,10 +216,10 @@ impl MultipartUpload for WatchedUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.layers.run("complete", self.inner.complete()).await
+        self.layers.run(Point::StorageComplete, self.inner.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.layers.run("abort", self.inner.abort()).await
+        self.layers.run(Point::StorageAbort, self.inner.abort()).await
     }
 }

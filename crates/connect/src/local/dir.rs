@@ -1,5 +1,6 @@
 //! Opening folders below the root, one segment at a time.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path as FsPath;
 
@@ -9,7 +10,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fsync, mkdirat, openat, s
 use rustix::io::Errno;
 
 use super::STORE;
-use crate::error::Error as ConnectError;
+use crate::error::{Error as ConnectError, is_full};
 
 /// Names that start so are staged files: neither listed nor given out.
 pub(super) const STAGED_PREFIX: &str = ".tmp-";
@@ -59,18 +60,28 @@ pub(super) fn refused(error: ConnectError) -> Error {
 
 /// What an errno means for a file.
 pub(super) fn failed(path: &Path, errno: Errno) -> Error {
-    let source = Box::new(std::io::Error::from(errno));
+    let source = Box::new(io::Error::from(errno));
     let path = path.to_string();
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::ISDIR => Error::NotFound { path, source },
         Errno::EXIST => Error::AlreadyExists { path, source },
         Errno::LOOP => refused(symbolic_link(&path)),
+        Errno::NOSPC | Errno::DQUOT => {
+            let text = format!("no space left on the disk for file {path:?}");
+            Error::Generic { store: STORE, source: Box::new(io::Error::new(io::ErrorKind::StorageFull, text)) }
+        }
         Errno::NAMETOOLONG => refused(ConnectError::invalid(format!("a name in {path:?} is too long for this disk"))),
         Errno::ACCESS | Errno::PERM | Errno::ROFS => {
             refused(ConnectError::denied(format!("this server may not access file {path:?}: {source}")))
         }
         _ => refused(ConnectError::io(source.to_string()).context(format!("file {path:?}"))),
     }
+}
+
+/// What a failure of the operating system means for a file.
+pub(super) fn failed_io(path: &Path, error: &io::Error) -> Error {
+    let errno = if is_full(error) { Errno::NOSPC } else { Errno::from_io_error(error).unwrap_or(Errno::IO) };
+    failed(path, errno)
 }
 
 fn symbolic_link(path: &str) -> ConnectError {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::{BoxStream, StreamExt};
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
@@ -29,7 +29,7 @@ use object_store::{
 use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use self::dir::{Location, failed};
+use self::dir::{Location, failed, failed_io};
 use self::stage::{Publish, Staged};
 use self::upload::LocalUpload;
 
@@ -49,6 +49,13 @@ pub struct LocalStore {
 struct Root {
     fd: OwnedFd,
     env: Env,
+}
+
+impl Root {
+    /// Reaches a fault point on the way of a file.
+    fn reach(&self, point: Point, path: &Path) -> Result<()> {
+        self.env.fault(point).map_err(|error| failed_io(path, &error))
+    }
 }
 
 impl LocalStore {
@@ -128,14 +135,14 @@ impl ObjectStore for LocalStore {
         self.on(location, move |root, location| {
             let mut staged = Staged::create(root, location)?;
             payload.iter().try_for_each(|chunk| staged.write(chunk))?;
-            staged.publish(root, publish)
+            staged.publish(publish)
         })
         .await
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.on(location, Staged::create).await?;
-        Ok(Box::new(LocalUpload::new(Arc::clone(&self.root), location.clone(), staged)?))
+        Ok(Box::new(LocalUpload::new(self.root.env.clone(), location.clone(), staged)?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -158,7 +165,7 @@ impl ObjectStore for LocalStore {
             let store = store.clone();
             async move {
                 let path = path?;
-                store.on(&path, |root, location| delete(&root.fd, &location)).await?;
+                store.on(&path, |root, location| delete(root, &location)).await?;
                 Ok(path)
             }
         };
@@ -185,7 +192,7 @@ impl ObjectStore for LocalStore {
             let mut source = read::open(&root.fd, &from)?.file;
             let mut staged = Staged::create(root, to)?;
             staged.copy(&mut source)?;
-            staged.publish(root, publish).map(drop)
+            staged.publish(publish).map(drop)
         })
         .await
     }
@@ -196,12 +203,14 @@ impl ObjectStore for LocalStore {
     }
 }
 
-fn delete(root: &OwnedFd, location: &Location) -> Result<()> {
-    let folder = dir::open(root, &location.folder).map_err(|error| location.or_missing(error))?;
+fn delete(root: &Root, location: &Location) -> Result<()> {
+    let folder = dir::open(&root.fd, &location.folder).map_err(|error| location.or_missing(error))?;
     read::require_file(&folder, location)?;
+    root.reach(Point::LocalDelete, location.path())?;
     unlinkat(&folder, &location.name, AtFlags::empty()).map_err(|errno| failed(location.path(), errno))?;
+    root.reach(Point::LocalDeleted, location.path())?;
     rustix::fs::fsync(&folder).map_err(|errno| failed(location.path(), errno))?;
-    dir::remove_empty(root, &location.folder);
+    dir::remove_empty(&root.fd, &location.folder);
     Ok(())
 }
 

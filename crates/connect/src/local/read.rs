@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::blocking;
-use super::dir::{self, Location, failed, refused};
+use super::dir::{self, Location, failed, failed_io, refused};
 use crate::error::Error as ConnectError;
 
 /// Bytes read at a time.
@@ -124,7 +124,6 @@ fn chunks(file: File, path: Path, range: Range<u64>) -> BoxStream<'static, Resul
 fn read_at(file: &File, path: &Path, range: Range<u64>) -> Result<Bytes> {
     let length = usize::try_from(range.end - range.start).map_err(|_| beyond(range.start))?;
     let mut buffer = vec![0; length];
-    file.read_exact_at(&mut buffer, range.start)
-        .map_err(|error| failed(path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    file.read_exact_at(&mut buffer, range.start).map_err(|error| failed_io(path, &error))?;
     Ok(buffer.into())
 }

@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
 use chrono::{DateTime, Utc};
+use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{PutResult, Result};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, linkat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use super::dir::{self, Location, STAGED_PREFIX, failed, refused};
+use super::dir::{self, Location, STAGED_PREFIX, failed, failed_io, refused};
 use super::{Root, list, read};
 use crate::error::Error as ConnectError;
 
@@ -32,12 +33,14 @@ pub(super) struct Staged {
     name: String,
     file: File,
     target: Location,
+    env: Env,
     published: bool,
 }
 
 impl Staged {
     /// Creates an empty staged file in the folder of its target.
     pub(super) fn create(root: &Root, target: Location) -> Result<Staged> {
+        root.reach(Point::LocalStage, target.path())?;
         let name = format!("{STAGED_PREFIX}{}", root.env.random_hex(8));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut tries = 0;
@@ -50,7 +53,8 @@ impl Staged {
             });
             match opened {
                 Ok((fd, folder)) => {
-                    let staged = Staged { folder, name, file: File::from(fd), target, published: false };
+                    let (file, env) = (File::from(fd), root.env.clone());
+                    let staged = Staged { folder, name, file, target, env, published: false };
                     flock(&staged.file, FlockOperation::LockShared)
                         .map_err(|errno| failed(staged.target.path(), errno))?;
                     return Ok(staged);
@@ -72,33 +76,41 @@ impl Staged {
 
     /// Appends bytes.
     pub(super) fn write(&mut self, chunk: &[u8]) -> Result<()> {
+        self.reach(Point::LocalWrite)?;
         self.file.write_all(chunk).map_err(|error| self.io(&error))
     }
 
     /// Appends the rest of another file.
     pub(super) fn copy(&mut self, source: &mut impl Read) -> Result<()> {
+        self.reach(Point::LocalWrite)?;
         std::io::copy(source, &mut self.file).map(drop).map_err(|error| self.io(&error))
     }
 
     /// Makes the file durable and gives it its name.
-    pub(super) fn publish(mut self, root: &Root, publish: Publish) -> Result<PutResult> {
+    pub(super) fn publish(mut self, publish: Publish) -> Result<PutResult> {
         let path = self.target.path().clone();
         let fail = |errno| failed(&path, errno);
+        self.reach(Point::LocalSync)?;
         fsync(&self.file).map_err(fail)?;
         let e_tag = Some(read::e_tag(&rustix::fs::fstat(&self.file).map_err(fail)?));
-        root.env.fault("local.publish").map_err(|text| refused(ConnectError::io(text)))?;
+        self.reach(Point::LocalPublish)?;
         match publish {
             Publish::Create => linkat(&self.folder, &self.name, &self.folder, &self.target.name, AtFlags::empty()),
             Publish::Replace => renameat(&self.folder, &self.name, &self.folder, &self.target.name),
         }
         .map_err(fail)?;
         self.published = publish == Publish::Replace;
+        self.reach(Point::LocalPublished)?;
         fsync(&self.folder).map_err(fail)?;
         Ok(PutResult { e_tag, version: None })
     }
 
     fn io(&self, error: &std::io::Error) -> object_store::Error {
-        failed(self.target.path(), Errno::from_io_error(error).unwrap_or(Errno::IO))
+        failed_io(self.target.path(), error)
+    }
+
+    fn reach(&self, point: Point) -> Result<()> {
+        self.env.fault(point).map_err(|error| self.io(&error))
     }
 }
 

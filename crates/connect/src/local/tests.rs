@@ -131,8 +131,11 @@ const CHILD_FOLDER: &str = "LAKEPORT_TEST_CHILD_FOLDER";
 async fn child_stops_before_publishing() {
     #[expect(clippy::disallowed_methods, reason = "how the parent process tells the child")]
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
-    let stop = |point: &str| {
-        println!("\nreached {point}");
+    let stop = |point: Point| -> std::io::Result<()> {
+        if point != Point::LocalPublish {
+            return Ok(());
+        }
+        println!("\nreached {}", point.name());
         loop {
             std::thread::park();
         }

@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
-use rustix::io::Errno;
 
-use super::dir::{failed, refused};
+use super::blocking;
+use super::dir::{failed_io, refused};
 use super::stage::{Publish, Staged};
-use super::{Root, blocking};
 use crate::error::Error as ConnectError;
 
 /// An upload; dropping it deletes what was written.
 pub(super) struct LocalUpload {
-    root: Arc<Root>,
+    env: Env,
     path: Path,
     file: Arc<File>,
     /// Gone once the upload is complete or aborted.
@@ -30,9 +30,9 @@ pub(super) struct LocalUpload {
 }
 
 impl LocalUpload {
-    pub(super) fn new(root: Arc<Root>, path: Path, staged: Staged) -> Result<Self> {
+    pub(super) fn new(env: Env, path: Path, staged: Staged) -> Result<Self> {
         let file = Arc::new(staged.handle()?);
-        Ok(Self { root, path, file, staged: Some(staged), expected: 0, written: Arc::default() })
+        Ok(Self { env, path, file, staged: Some(staged), expected: 0, written: Arc::default() })
     }
 }
 
@@ -47,11 +47,12 @@ impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let mut at = self.expected;
         self.expected += data.content_length() as u64;
-        let (file, written, path) = (Arc::clone(&self.file), Arc::clone(&self.written), self.path.clone());
+        let (file, written) = (Arc::clone(&self.file), Arc::clone(&self.written));
+        let (env, path) = (self.env.clone(), self.path.clone());
         let write = move || {
+            env.fault(Point::LocalWrite).map_err(|error| failed_io(&path, &error))?;
             for chunk in &data {
-                file.write_all_at(chunk, at)
-                    .map_err(|error| failed(&path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+                file.write_all_at(chunk, at).map_err(|error| failed_io(&path, &error))?;
                 at += chunk.len() as u64;
             }
             written.fetch_add(data.content_length() as u64, Ordering::AcqRel);
@@ -64,8 +65,7 @@ impl MultipartUpload for LocalUpload {
         let staged = self.staged.take();
         let whole = self.written.load(Ordering::Acquire) == self.expected;
         let staged = staged.filter(|_| whole).ok_or_else(|| refused(ConnectError::io("the upload is not complete")))?;
-        let root = Arc::clone(&self.root);
-        blocking(move || staged.publish(&root, Publish::Replace)).await
+        blocking(move || staged.publish(Publish::Replace)).await
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scratch::{conforms, open, scratch};
-use lakeport_base::Env;
+use lakeport_base::{Env, Point};
 use lakeport_connect::{Error, LocalStore, OpenCx, Target, expand, probe, transfer_test};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, memory::InMemory};
@@ -89,12 +89,12 @@ async fn a_transfer_test_measures_and_cleans_up() {
 async fn a_transfer_test_names_the_stage_that_failed() {
     let (_folder, mut cx) = scratch();
     for (point, text, ok, can_delete) in [
-        ("nodelocal.put_multipart", "opening writer: ", false, false),
-        ("nodelocal.complete", "closing after writing: ", false, false),
-        ("nodelocal.get", "opening reader: ", false, true),
-        ("nodelocal.delete", "deleting file: ", true, false),
+        (Point::StorageUpload, "opening writer: ", false, false),
+        (Point::StorageComplete, "closing after writing: ", false, false),
+        (Point::StorageGet, "opening reader: ", false, true),
+        (Point::StorageDelete, "deleting file: ", true, false),
     ] {
-        let fails = move |reached: &str| if reached == point { Err("broken".to_string()) } else { Ok(()) };
+        let fails = move |reached: Point| if reached == point { Err(std::io::Error::other("broken")) } else { Ok(()) };
         cx.env = Env::system().with_fault(Arc::new(fails));
         let transfer = transfer_test(&open("nodelocal://1", &cx).await, &cx.env, 100_000).await;
         assert_eq!(transfer.error.as_deref(), Some(format!("{text}broken").as_str()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use lakeport_base::Sqlstate;
+use lakeport_base::{Point, Sqlstate};
 use lakeport_catalog::model::Table;
 
 use super::batch::Target;
@@ -123,7 +123,9 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
             let before = staged.parts.last().map(|part| part.extent);
             staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?);
             if staged.parts.len() < count {
+                cx.fault(Point::ImportStaged)?;
                 cx.save(&Checkpoint::Import(staged.clone())).await?;
+                cx.fault(Point::ImportSaved)?;
             }
         }
     }
@@ -131,6 +133,7 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
 }
 
 async fn append(cx: &TaskContext, stager: &Stager, staged: StagedImport) -> Result<Appended> {
+    cx.fault(Point::ImportAppend)?;
     let append = Append { transaction: None, idempotency_key: Some(key(cx)), cancel: cx.cancel.clone() };
     let appended = cx.server.config.engine.append_staged(&stager.table, &staged.rows(), append).await;
     match &appended {
@@ -150,8 +153,10 @@ async fn discard(cx: &TaskContext, table: &TableHandle, staged: &StagedImport) -
 }
 
 async fn finish(cx: &TaskContext, appended: Appended) -> Result<Done> {
+    cx.fault(Point::ImportAppended)?;
     let done = Done { rows: appended.rows, bytes: appended.bytes };
     cx.save(&Checkpoint::Done(done)).await?;
+    cx.fault(Point::ImportRecorded)?;
     Ok(done)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use lakeport_base::Point;
 use lakeport_base::id::JobId;
 
 use super::Checkpoint;
@@ -60,6 +61,14 @@ impl TaskContext {
         let checkpoint = checkpoint.encode()?;
         let saved = self.server.jobs.update_leased(&self.server, self.id, |job| job.checkpoint = Some(checkpoint));
         saved.await?.map(|_| ()).ok_or_else(|| lost_lease(self.id))
+    }
+
+    /// Reaches a fault point.
+    ///
+    /// # Errors
+    /// What a test has planned.
+    pub(crate) fn fault(&self, point: Point) -> Result<()> {
+        Ok(self.server.config.env.fault(point)?)
     }
 }
 

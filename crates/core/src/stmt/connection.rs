@@ -7,10 +7,10 @@ use arrow_schema::SchemaRef;
 use lakeport_base::id::ConnectionId;
 use lakeport_base::limits::NAME_BYTES_MAX;
 use lakeport_base::name::quote_literal;
-use lakeport_base::{Secret, SqlType, Sqlstate, Uri, units};
+use lakeport_base::{Point, Secret, SqlType, Sqlstate, Uri, units};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
-use lakeport_connect::{ExternalRef, Target, kind_of_scheme};
+use lakeport_connect::{ExternalRef, Target, Transfer, kind_of_scheme};
 use lakeport_sql::stmt::connection::{
     AlterConnection, CheckConnection, CreateConnection, DropConnection, ShowConnections, ShowCreateConnection,
 };
@@ -80,6 +80,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
     let target = parse_definition(definition.expose())?;
     refuse_role_change(&old, &target)?;
     let check = probe(cx, &target, statement.validate).await?;
+    cx.server.config.env.fault(Point::ConnectionChecked)?;
     let mut tx = cx.server.config.catalog.write().await?;
     let connection = Connection {
         kind: target.spec().name.to_string(),
@@ -94,6 +95,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
     tx.update_connection(&connection).await?;
     audit(cx, tx.as_mut(), "alter_external_connection", &connection).await?;
     cx.commit(tx).await?;
+    cx.server.config.env.fault(Point::ConnectionAltered)?;
     Ok(done("ALTER"))
 }
 
@@ -345,9 +347,14 @@ pub(crate) async fn check(cx: &Cx<'_>, statement: &CheckConnection) -> Result<Ou
 /// Transfers until the time is over or one fails; answers the row of the last.
 async fn check_worker(cx: &Cx<'_>, store: &Arc<dyn ObjectStore>, options: &CheckOptions) -> Vec<Cell> {
     let env = &cx.server.config.env;
+    let limit = setting::CHECK_TIMEOUT.duration(&cx.directory) + Duration::from_secs(options.bytes / CHECK_RATE_MIN);
     let end = env.now_micros().saturating_add(i64::try_from(options.time.as_micros()).unwrap_or(i64::MAX));
     loop {
-        let run = lakeport_connect::transfer_test(store, env, options.bytes).await;
+        let run = tokio::time::timeout(limit, lakeport_connect::transfer_test(store, env, options.bytes)).await;
+        let run = run.unwrap_or_else(|_| Transfer {
+            error: Some(format!("not done within {} s", limit.as_secs())),
+            ..Transfer::default()
+        });
         if run.ok && env.now_micros() < end {
             continue;
         }
@@ -372,6 +379,8 @@ struct CheckOptions {
     workers: usize,
 }
 
+/// The slowest transfer that CHECK waits for, in bytes per second, beside the time that every check has.
+const CHECK_RATE_MIN: u64 = 256 << 10;
 /// Largest file that one run of CHECK writes.
 const CHECK_BYTES_MAX: u64 = 1 << 30;
 /// Longest time for which CHECK repeats its runs.

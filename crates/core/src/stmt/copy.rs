@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::Schema;
+use lakeport_base::Point;
 use lakeport_sql::stmt::copy::{Copy, Direction};
 
 use super::Cx;
@@ -28,7 +29,12 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &Copy) -> Result<Outcome> {
             let engine = cx.server.config.engine.clone();
             let transaction = cx.session.open_block().map(|block| block.id);
             let options = Append { transaction, cancel: cx.cancel.clone(), ..Append::default() };
-            let append = move |rows| async move { Ok(engine.append(&handle, rows, options).await?.rows) };
+            let env = cx.server.config.env.clone();
+            let append = move |rows| async move {
+                let appended = engine.append(&handle, rows, options).await?;
+                env.fault(Point::CopyAppended)?;
+                Ok(appended.rows)
+            };
             Ok(Outcome::CopyIn(CopyIn::start(schema, statement.options.clone(), append)))
         }
     }

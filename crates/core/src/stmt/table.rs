@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lakeport_base::id::TableId;
 use lakeport_base::limits::TABLE_COLUMNS_MAX;
-use lakeport_base::{QualifiedName, Sqlstate};
+use lakeport_base::{Point, QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Column, Database, Object, Schema, Table};
 use lakeport_sql::stmt::query::Delete;
@@ -117,6 +117,7 @@ async fn make(cx: &Cx<'_>, handle: &TableHandle, rows: Option<RowStream>) -> Res
         () = cx.cancel.asked() => Err(Error::canceled()),
         rows = filled => rows,
     }?;
+    cx.server.config.env.fault(Point::TableMade)?;
     let mut tx = cx.server.config.catalog.write().await?;
     tx.insert_table(&handle.row).await?;
     tx.commit().await?;
@@ -282,7 +283,11 @@ impl Doomed {
     /// Deletes the files. What cannot be deleted is logged: nothing refers to it.
     pub async fn delete_files(&self, cx: &Cx<'_>) {
         for handle in &self.0 {
-            if let Err(error) = cx.server.config.engine.delete_table(handle).await {
+            let deleted = async {
+                cx.server.config.env.fault(Point::TableDropped)?;
+                cx.server.config.engine.delete_table(handle).await
+            };
+            if let Err(error) = deleted.await {
                 tracing::warn!(table = %handle.row.id, %error, "files of a dropped table remain");
             }
         }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deltalake::kernel::{Action, Add, AddCDCFile, Metadata, Remove, Transaction, Version};
+use futures::TryStreamExt;
+use lakeport_base::Sqlstate;
 use lakeport_core::{Error, Result};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value, json};
 
 use crate::error::from_store;
@@ -20,6 +22,9 @@ const COMMIT_KEY: &str = "lakeport.commit";
 pub(crate) const ROWS_KEY: &str = "lakeport.rows";
 /// Key of the bytes that an idempotent append added.
 pub(crate) const BYTES_KEY: &str = "lakeport.bytes";
+
+/// Folder of a table's log, as Delta's protocol names it.
+const LOG_FOLDER: &str = "_delta_log";
 
 /// What a commit does to a table.
 #[derive(Clone, Default)]
@@ -120,9 +125,12 @@ impl Entry {
             Err(error) => return Err(from_store(error)),
         };
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let actions =
-            lines.map(|line| serde_json::from_slice(line).map_err(|error| broken(version).with_source(error)));
-        Ok(Some(Entry(actions.collect::<Result<_>>()?)))
+        let action = |line| serde_json::from_slice(line).map(Value::Object);
+        let actions = lines.map(|line| action(line).map_err(|error| broken(version).with_source(error)));
+        match actions.collect::<Result<Vec<_>>>()? {
+            actions if actions.is_empty() => Err(broken(version)),
+            actions => Ok(Some(Entry(actions))),
+        }
     }
 
     /// When it was committed, in microseconds: our own time, or another writer's in milliseconds.
@@ -169,12 +177,22 @@ impl Entry {
 
 /// Where the entry of a version lies.
 pub(crate) fn entry_path(version: Version) -> Path {
-    Path::from(format!("_delta_log/{version:020}.json"))
+    Path::from(format!("{LOG_FOLDER}/{version:020}.json"))
 }
 
+/// Our own entries appear whole; another writer's may be half there.
 fn broken(version: Version) -> Error {
-    Error::new(
-        lakeport_base::Sqlstate::DATA_CORRUPTED,
-        format!("the log entry of version {version} of the table cannot be read"),
-    )
+    let message = format!("the log entry of version {version} of the table cannot be read");
+    let hint = format!(
+        "run the statement again: another program may be writing the entry; if it has died there, remove {}",
+        entry_path(version)
+    );
+    Error::new(Sqlstate::DATA_CORRUPTED, message).with_hint(hint)
+}
+
+/// The error of the newest entry, if it cannot be read.
+pub(crate) async fn broken_tip(store: &Arc<dyn ObjectStore>) -> Option<Error> {
+    let listed: Vec<ObjectMeta> = store.list(Some(&Path::from(LOG_FOLDER))).try_collect().await.ok()?;
+    let versions = listed.iter().filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok());
+    Entry::read(store, versions.max()?).await.err()
 }

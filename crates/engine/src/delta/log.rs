@@ -13,6 +13,7 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
+use lakeport_base::Point;
 use lakeport_base::id::TableId;
 use lakeport_catalog::model::Table;
 use lakeport_core::Result;
@@ -24,7 +25,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, entry_path};
+use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, broken_tip, entry_path};
 use super::schema::delta_fields;
 use super::snapshot::Snapshot;
 use super::staging::{Staging, Stagings};
@@ -111,6 +112,7 @@ impl Log {
 
     /// Writes version 0.
     pub async fn create(&self, table: &TableHandle) -> Result<()> {
+        self.clock.fault(Point::LogCreate)?;
         let comment = table.row.comment.clone().unwrap_or_default();
         let properties = [("delta.enableChangeDataFeed", "true"), ("delta.checkpointInterval", CHECKPOINT_INTERVAL)];
         let timestamp = (TIMESTAMP_KEY.to_string(), Value::from(self.clock.next()));
@@ -151,8 +153,10 @@ impl Log {
     }
 
     async fn replay(&self, store: &Arc<dyn ObjectStore>, version: Option<Version>) -> Result<Snapshot> {
-        let state = DeltaTableState::try_new(&self.store(Arc::clone(store)), version).await.map_err(from_delta)?;
-        Snapshot::of(&state)
+        match DeltaTableState::try_new(&self.store(Arc::clone(store)), version).await {
+            Ok(state) => Snapshot::of(&state),
+            Err(error) => Err(broken_tip(store).await.unwrap_or_else(|| from_delta(error))),
+        }
     }
 
     /// Writes the version after `base`.
@@ -166,10 +170,12 @@ impl Log {
         let version = next.version();
         let stamp = Stamp { id: self.clock.random_id(), at: self.clock.next() };
         let entry = changes.to_entry(&stamp)?;
+        self.clock.fault(Point::LogCommit)?;
         let put = store.put_opts(&entry_path(version), entry.into(), PutMode::Create.into()).await;
         if let Err(error) = put {
             check_made(store, version, &stamp, error).await?;
         }
+        self.clock.fault(Point::LogCommitted)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(self.remember(next))
     }
@@ -204,7 +210,7 @@ impl Log {
 
     /// A place for files on their way into the table.
     pub fn staging(&self, store: &Arc<dyn ObjectStore>) -> Staging {
-        self.stagings.open(store)
+        self.stagings.open(store, &self.clock)
     }
 
     /// Files that writes of this process have staged and not committed.
@@ -234,6 +240,11 @@ impl Log {
         self.dropped.cancel();
         drop(self.upkeep.lock().await);
         drop(self.writing.lock().await);
+    }
+
+    /// Reaches a fault point of upkeep.
+    pub fn fault(&self, point: Point) -> Result<()> {
+        Ok(self.clock.fault(point)?)
     }
 
     /// Whether a version is in memory.

@@ -15,6 +15,7 @@ use deltalake::datafile::writer::{PartitionWriter, PartitionWriterConfig};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use lakeport_base::Point;
 use lakeport_catalog::model;
 use lakeport_core::rows::{arrow_type, sql_type};
 use lakeport_core::{Error, Result};
@@ -28,6 +29,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::entry::Changes;
+use crate::clock::Clock;
 use crate::error::{from_arrow, from_delta, is_conflict};
 use crate::key::quoted;
 use crate::zoned::is_text;
@@ -55,8 +57,9 @@ pub(crate) struct Stagings(Mutex<Vec<Weak<Recording>>>);
 
 impl Stagings {
     /// A new staging.
-    pub fn open(&self, store: &Arc<dyn ObjectStore>) -> Staging {
-        let store = Arc::new(Recording { inner: Arc::clone(store), written: Mutex::default() });
+    pub fn open(&self, store: &Arc<dyn ObjectStore>, clock: &Arc<Clock>) -> Staging {
+        let (inner, clock) = (Arc::clone(store), Arc::clone(clock));
+        let store = Arc::new(Recording { inner, clock, written: Mutex::default() });
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|staging| staging.strong_count() > 0);
         open.push(Arc::downgrade(&store));
@@ -146,6 +149,7 @@ pub(crate) async fn delete_all(store: Arc<dyn ObjectStore>, paths: Vec<Path>) {
 /// Writes batches to as many Parquet files as they need.
 pub(crate) struct FileWriter {
     schema: SchemaRef,
+    store: Arc<Recording>,
     /// `None` once closed.
     writer: Option<PartitionWriter>,
 }
@@ -167,8 +171,8 @@ impl FileWriter {
         let measured = schema.fields().iter().filter(|field| has_statistics(field.data_type()));
         let columns = Some(measured.map(|field| quoted(field.name())).take(STATISTICS_COLUMNS).collect());
         let writer =
-            PartitionWriter::try_with_config(store, config, Default::default(), columns).map_err(from_delta)?;
-        Ok(FileWriter { schema, writer: Some(writer) })
+            PartitionWriter::try_with_config(store.clone(), config, Default::default(), columns).map_err(from_delta)?;
+        Ok(FileWriter { schema, store, writer: Some(writer) })
     }
 
     /// Adds rows; the columns are the schema's, in order.
@@ -187,7 +191,9 @@ impl FileWriter {
     /// Finishes the files; paths are within the table's folder.
     pub async fn close(mut self) -> Result<Vec<Add>> {
         let Some(writer) = self.writer.take() else { return Ok(Vec::new()) };
-        writer.close().await.map_err(from_delta)
+        let adds = writer.close().await.map_err(from_delta)?;
+        self.store.clock.fault(Point::FileStaged)?;
+        Ok(adds)
     }
 }
 
@@ -251,15 +257,29 @@ fn file_type(data_type: DataType) -> DataType {
 }
 
 /// A store that remembers what was put into it.
-#[derive(Debug)]
 struct Recording {
     inner: Arc<dyn ObjectStore>,
+    clock: Arc<Clock>,
     written: Mutex<Vec<Path>>,
 }
 
 impl Recording {
     fn written(&self) -> std::sync::MutexGuard<'_, Vec<Path>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A file is about to be made.
+    fn begin(&self, path: &Path) -> object_store::Result<()> {
+        let failed = |source| object_store::Error::Generic { store: "table", source: Box::new(source) };
+        self.clock.fault(Point::FileStage).map_err(failed)?;
+        self.written().push(path.clone());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.inner, f)
     }
 }
 
@@ -272,7 +292,7 @@ impl fmt::Display for Recording {
 #[async_trait]
 impl ObjectStore for Recording {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
-        self.written().push(path.clone());
+        self.begin(path)?;
         self.inner.put_opts(path, payload, options).await
     }
 
@@ -281,7 +301,7 @@ impl ObjectStore for Recording {
         path: &Path,
         options: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.written().push(path.clone());
+        self.begin(path)?;
         self.inner.put_multipart_opts(path, options).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deltalake::DeltaTable;
 use deltalake::checkpoints::create_checkpoint;
 use deltalake::kernel::Version;
+use lakeport_base::Point;
 use lakeport_core::engine::TableHandle;
 use lakeport_core::{Error, Result};
 use object_store::path::Path;
@@ -26,6 +27,7 @@ pub(super) async fn write_if_due(log: &Log, table: &TableHandle, turn: &Arc<Upke
     if latest.version() < due || latest.version() - last_checkpoint(&table.store).await?.unwrap_or(0) < due {
         return Ok(false);
     }
+    log.fault(Point::CheckpointWrite)?;
     let store = log.store(Arc::clone(&table.store));
     let runtime = tokio::runtime::Handle::current();
     let turn = Arc::clone(turn);
@@ -39,6 +41,7 @@ pub(super) async fn write_if_due(log: &Log, table: &TableHandle, turn: &Arc<Upke
         })
     });
     written.await.map_err(Error::internal)?.map_err(from_delta)?;
+    log.fault(Point::CheckpointWritten)?;
     Ok(true)
 }
 

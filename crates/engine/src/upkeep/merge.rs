@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use futures::StreamExt;
+use lakeport_base::Point;
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
@@ -35,6 +36,7 @@ impl DataFusionEngine {
         if files.is_empty() {
             return Ok(0);
         }
+        log.fault(Point::MergeRead)?;
         let merged = as_stored(table, &base);
         let staging = log.staging(&table.store);
         let mut writer = staging.data_writer(&merged.row)?;
@@ -46,6 +48,7 @@ impl DataFusionEngine {
         adds.iter_mut().for_each(|add| add.data_change = false);
         let removes = files.iter().map(|file| file.remove(log.now_ms(), false)).collect();
         let changes = Changes { adds, removes, ..Changes::default() };
+        log.fault(Point::MergeStaged)?;
         let lock = log.lock().await;
         let latest = log.latest(&table.store).await?;
         if self.transactions.is_writing(table.row.id) || !latest.has_columns_of(&base) {

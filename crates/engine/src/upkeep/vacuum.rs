@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deltalake::checkpoints::cleanup_expired_logs_for;
 use deltalake::table::state::DeltaTableState;
 use futures::{StreamExt, TryStreamExt, stream};
-use lakeport_base::Sqlstate;
+use lakeport_base::{Point, Sqlstate};
 use lakeport_core::Result;
 use lakeport_core::engine::TableHandle;
 use object_store::path::Path;
@@ -38,11 +38,13 @@ pub(super) async fn run(log: &Log, table: &TableHandle, keep_since: i64) -> Resu
         Err(error) => return Err(error),
     };
     let files = delete_files(log, table, keep_since / 1000, &oldest).await?;
+    log.fault(Point::VacuumEntries)?;
     let entries_before = (keep_since / 1000).min(log.now_ms() - ENTRIES_MIN_MS);
     let store = log.store(Arc::clone(&table.store));
     let entries = cleanup_expired_logs_for(oldest.version(), store.as_ref(), entries_before, None);
     let entries = entries.await.map_err(from_delta)? as u64;
     log.forget_times_before(oldest.version());
+    log.fault(Point::VacuumDone)?;
     Ok(Vacuumed { files, entries })
 }
 
@@ -72,6 +74,7 @@ async fn delete_files(log: &Log, table: &TableHandle, before_ms: i64, oldest: &S
     };
     let garbage: Vec<Path> = old.into_iter().filter(is_garbage).map(|file| file.location).collect();
     let count = garbage.len() as u64;
+    log.fault(Point::VacuumFiles)?;
     let mut deleted = table.store.delete_stream(stream::iter(garbage.into_iter().map(Ok)).boxed());
     while let Some(outcome) = deleted.next().await {
         match outcome {

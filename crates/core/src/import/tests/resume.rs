@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lakeport_base::Point;
 use lakeport_base::id::JobId;
 use lakeport_catalog::model::Job;
 
@@ -46,8 +47,8 @@ fn hold_last_file(stub: &StubServer, failures: usize) -> Arc<AtomicUsize> {
     let opened = Arc::new(AtomicUsize::new(0));
     let count = opened.clone();
     stub.fail_at(move |point| {
-        let number = if point == "nodelocal.get" { count.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        if number >= 2 && number < 2 + failures { Err("the disk is away".into()) } else { Ok(()) }
+        let number = if point == Point::StorageGet { count.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        if number >= 2 && number < 2 + failures { Err(std::io::Error::other("the disk is away")) } else { Ok(()) }
     });
     opened
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lakeport_base::{QualifiedName, Sqlstate};
+use lakeport_base::{Point, QualifiedName, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{AlterTable, TableChange};
 
@@ -42,6 +42,7 @@ async fn change_columns(cx: &Cx<'_>, table: &Arc<Table>, row: Table) -> Result<(
     let mut alteration = cx.server.config.engine.alter_table(&cx.handle(table).await?, &row).await?;
     let both = async {
         alteration.commit().await?;
+        cx.server.config.env.fault(Point::TableAltered)?;
         publish(cx, &row).await
     };
     cx.cancel.commit(both).await?;

@@ -1,0 +1,15 @@
+# flags: --insecure
+"""A short crash walk: kills at fault points and at random moments. `make soak` takes the long one."""
+
+import os
+import pathlib
+import tempfile
+
+from faults.lakeport import Lakeport
+from faults.walk import walk
+
+POINTS = ["log.commit", "log.committed", "catalog.commit", "local.published", "file.staged", "table.altered"]
+
+with tempfile.TemporaryDirectory(prefix="lakeport-walk-") as folder:
+    server = Lakeport(pathlib.Path(folder) / "store", os.environ["TEST_BINARY"])
+    walk(server, POINTS, kills=12, seed=7, count=3, say=print)

@@ -1,0 +1,1 @@
+"""What tests of faults share: a server that may be killed, clients that remember what was acknowledged, a failing network."""

@@ -1,0 +1,269 @@
+"""Clients that change a server until it dies, and know what it must hold afterwards.
+
+A client owns what it writes, as cells: a batch of rows, a table with its columns, an imported table, a connection. A
+statement changes cells; what it would change is noted before it is sent. So after a kill a client's cells are those of its
+last answer, or those with the one unanswered statement, whole.
+"""
+
+import random
+import threading
+
+import psycopg
+
+BATCHES_MAX = 40
+SHAPE_ROWS = 12
+IMPORT_ROWS = 500
+COUNTERS = 3
+BIG_FILES, BIG_ROWS = 3, 120_000
+# What a server that lives may answer without having done anything.
+REFUSALS = ("40001", "55P03", "53000", "53300", "57P01")
+
+
+def setting_up(connection, clients):
+    """The objects that clients share, and those that each has from the start."""
+    connection.execute("SET CLUSTER SETTING gc.ttl = '4s'")
+    connection.execute(
+        "CREATE TABLE batches (writer INT8, batch INT8, item INT8, note STRING, PRIMARY KEY (writer, batch, item))")
+    connection.execute("CREATE TABLE counters (id INT8 PRIMARY KEY, n INT8)")
+    connection.execute(f"INSERT INTO counters SELECT n, 0 FROM generate_series(1, {COUNTERS}) AS n")
+    connection.execute("CREATE EXTERNAL CONNECTION files AS 'nodelocal://1/files'")
+    for number in range(clients):
+        connection.execute(f"CREATE EXTERNAL CONNECTION moving_{number} AS '{place(0)}' WITH (VALIDATE = false)")
+        connection.execute(f"CREATE TABLE shape_{number} (id INT8)")
+        connection.execute(f"INSERT INTO shape_{number} SELECT n FROM generate_series(1, {SHAPE_ROWS}) AS n")
+
+
+def write_files(folder):
+    """What is imported: a small file, and three that make an import of several parts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "small.csv").write_text("".join(f"{item},{'s' * 20}\n" for item in range(IMPORT_ROWS)))
+    for number in range(BIG_FILES):
+        rows = range(number * BIG_ROWS, (number + 1) * BIG_ROWS)
+        (folder / f"big-{number}.csv").write_text("".join(f"{item},{'b' * 140}\n" for item in rows))
+
+
+def place(version):
+    """A definition whose parameters tell of one version."""
+    return (f"s3://bucket-{version}/folder-{version}?AWS_ACCESS_KEY_ID=key-{version}"
+            f"&AWS_SECRET_ACCESS_KEY=secret-{version}&AWS_ENDPOINT=http://host-{version}.invalid&AWS_REGION=region-{version}")
+
+
+class Client:
+    """One session after another, its cells, and the statement under way."""
+
+    def __init__(self, number, seed):
+        self.number, self.random = number, random.Random(f"{seed}/{number}")
+        self.cells = {("shape",): (("id", None),), ("connection",): 0}
+        self.pending = None
+        self.increments = [0] * (COUNTERS + 1)
+        self.unsure_increments = [0] * (COUNTERS + 1)
+        self.next_batch, self.next_table, self.next_column = 0, 0, 0
+        self.answered, self.refused = 0, {}
+
+    def run(self, server, focus, stop):
+        """Works until the server is gone or `stop` is set."""
+        try:
+            with server.connect() as self.session:
+                while not stop.is_set():
+                    self.step(focus)
+        except psycopg.OperationalError:
+            pass
+
+    def step(self, focus):
+        action = focus if focus and self.random.random() < 0.6 else self.random.choices(list(WEIGHTS), WEIGHTS.values())[0]
+        try:
+            getattr(self, action)()
+        except psycopg.Error as error:
+            if error.sqlstate is None or error.sqlstate.startswith("57P"):
+                raise psycopg.OperationalError(str(error)) from error
+            if error.sqlstate not in REFUSALS:
+                raise AssertionError(f"client {self.number}, {action}: {error.sqlstate} {error}") from error
+            self.pending = None
+            self.refused[error.sqlstate] = self.refused.get(error.sqlstate, 0) + 1
+
+    def change(self, cells, *statements):
+        """Runs statements that together make these cells so; None is a cell that is gone."""
+        self.pending = cells
+        for statement in statements:
+            statement() if callable(statement) else self.session.execute(statement)
+        self.settle(cells)
+        self.pending = None
+        self.answered += 1
+
+    def settle(self, cells):
+        for key, value in cells.items():
+            if value is None:
+                self.cells.pop(key, None)
+            else:
+                self.cells[key] = value
+
+    # Rows of the table that all clients share.
+
+    def batches(self):
+        return sorted(key for key in self.cells if key[0] == "batch")
+
+    def new_batch(self):
+        self.next_batch += 1
+        return ("batch", self.next_batch)
+
+    def values(self, key, rows, note):
+        return ", ".join(f"({self.number}, {key[1]}, {item}, '{note}')" for item in range(rows))
+
+    def insert(self):
+        key, rows = self.new_batch(), self.random.randint(1, 5)
+        self.change({key: (rows, "new")}, f"INSERT INTO batches VALUES {self.values(key, rows, 'new')}")
+
+    def copy(self):
+        key, note = self.new_batch(), "copied"
+        # A few are larger than what waits in memory for a commit.
+        rows = self.random.randint(50, 300) if self.random.random() < 0.8 else 3000
+        note = note if rows < 3000 else note * 60
+
+        def copy():
+            with self.session.cursor().copy("COPY batches FROM STDIN") as copy:
+                for item in range(rows):
+                    copy.write_row((self.number, key[1], item, note))
+
+        self.change({key: (rows, note)}, copy)
+
+    def block(self):
+        first, second = self.new_batch(), self.new_batch()
+        cells = {first: (2, "block"), second: (3, "block")}
+        statements = [f"INSERT INTO batches VALUES {self.values(key, rows, note)}" for key, (rows, note) in cells.items()]
+        if self.batches():
+            victim = self.random.choice(self.batches())
+            cells[victim] = None
+            statements.append(f"DELETE FROM batches WHERE writer = {self.number} AND batch = {victim[1]}")
+        try:
+            self.change(cells, "BEGIN", *statements, "COMMIT")
+        except psycopg.errors.SerializationFailure:
+            self.session.execute("ROLLBACK")
+            raise
+
+    def update(self):
+        if self.batches():
+            key, note = self.random.choice(self.batches()), f"note {self.random.randrange(1000)}"
+            where = f"writer = {self.number} AND batch = {key[1]}"
+            self.change({key: (self.cells[key][0], note)}, f"UPDATE batches SET note = '{note}' WHERE {where}")
+
+    def upsert(self):
+        if self.batches():
+            key, note = self.random.choice(self.batches()), f"upserted {self.random.randrange(1000)}"
+            rows = max(self.cells[key][0], 3)
+            if rows < 100:
+                self.change({key: (rows, note)}, f"UPSERT INTO batches VALUES {self.values(key, rows, note)}")
+
+    def delete(self):
+        batches = self.batches()
+        if batches:
+            victims = batches[:-BATCHES_MAX] or [self.random.choice(batches)]
+            where = f"writer = {self.number} AND batch IN ({', '.join(str(key[1]) for key in victims)})"
+            self.change(dict.fromkeys(victims), f"DELETE FROM batches WHERE {where}")
+
+    def increment(self):
+        counter = self.random.randint(1, COUNTERS)
+        self.unsure_increments[counter] += 1
+        try:
+            self.session.execute(f"UPDATE counters SET n = n + 1 WHERE id = {counter}")
+        except psycopg.errors.SerializationFailure:
+            self.unsure_increments[counter] -= 1
+            raise
+        self.unsure_increments[counter] -= 1
+        self.increments[counter] += 1
+        self.answered += 1
+
+    # A table whose columns change.
+
+    def alter(self):
+        columns, table = self.cells["shape",], f"shape_{self.number}"
+        kinds = ["add"] if len(columns) < 3 else ["drop"] if len(columns) > 6 else ["add", "drop", "rename"]
+        kind = self.random.choice(kinds)
+        if kind == "add":
+            self.next_column += 1
+            # A name may come back, with another type and value.
+            name = f"c{self.next_column % 5}"
+            if name in dict(columns):
+                return
+            number = self.random.random() < 0.5
+            value = self.random.randrange(1000) if number else f"v{self.next_column}"
+            ty = "INT8" if number else "STRING"
+            definition = f"{name} {ty} DEFAULT {value if number else repr(value)}"
+            changed = (*columns, (name, value))
+            self.change({("shape",): changed}, f"ALTER TABLE {table} ADD COLUMN {definition}")
+            return
+        name, value = self.random.choice(columns[1:])
+        if kind == "drop":
+            changed = tuple(column for column in columns if column[0] != name)
+            self.change({("shape",): changed}, f"ALTER TABLE {table} DROP COLUMN {name}")
+        else:
+            self.next_column += 1
+            new = f"r{self.next_column}"
+            changed = tuple((new, value) if column[0] == name else column for column in columns)
+            self.change({("shape",): changed}, f"ALTER TABLE {table} RENAME COLUMN {name} TO {new}")
+
+    # Connections, files, jobs.
+
+    def connection(self):
+        version = self.cells["connection",] + 1
+        alter = f"ALTER EXTERNAL CONNECTION moving_{self.number} AS '{place(version)}' WITH (VALIDATE = false)"
+        self.change({("connection",): version}, alter)
+
+    def check(self):
+        self.session.execute("CHECK EXTERNAL CONNECTION 'external://files' WITH TRANSFER = '1KiB'")
+
+    def export(self):
+        self.session.execute(
+            f"EXPORT INTO CSV 'external://files/out-{self.number}' FROM SELECT n, 'x' FROM generate_series(1, 100) AS n")
+
+    def imports(self):
+        """The next step of one table's life: made, filled by an import, dropped."""
+        tables = [(key, rows) for key, rows in self.cells.items() if key[0] == "import"]
+        if not tables:
+            self.next_table += 1
+            key = ("import", self.next_table)
+            table = f"import_{self.number}_{key[1]}"
+            if self.random.random() < 0.3:
+                rows = f"SELECT n - 1 AS item, 'x' AS pad FROM generate_series(1, {IMPORT_ROWS}) AS n"
+                self.change({key: IMPORT_ROWS}, f"CREATE TABLE {table} AS {rows}")
+            else:
+                self.change({key: 0}, f"CREATE TABLE {table} (item INT8, pad STRING)")
+            return
+        key, rows = tables[0]
+        table = f"import_{self.number}_{key[1]}"
+        if rows:
+            self.change({key: None}, f"DROP TABLE {table}")
+        else:
+            files, rows = ("big-*.csv", BIG_FILES * BIG_ROWS) if self.takes_big_files else ("small*.csv", IMPORT_ROWS)
+            self.change({key: rows}, f"IMPORT INTO {table} CSV DATA ('external://files/{files}')")
+
+    takes_big_files = False
+
+
+# How often a client does what.
+WEIGHTS = {
+    "insert": 30, "copy": 8, "block": 6, "update": 8, "upsert": 5, "delete": 8, "increment": 8, "alter": 6,
+    "connection": 5, "imports": 5, "export": 1, "check": 1,
+}
+
+
+def work(server, clients, focus, until_dead):
+    """Lets clients work until `until_dead` returns; it ends the server or sees its end."""
+    stop, failures = threading.Event(), []
+
+    def run(client):
+        try:
+            client.run(server, focus, stop)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=[client]) for client in clients]
+    for thread in threads:
+        thread.start()
+    outcome = until_dead()
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a client hangs although its server is gone"
+    if failures:
+        raise failures[0]
+    return outcome

@@ -1,0 +1,187 @@
+"""What a server holds, seen by itself and by others, against what its clients were told."""
+
+import json
+import pathlib
+import re
+import sqlite3
+import urllib.parse
+
+import pyarrow.parquet
+
+from . import clients
+
+FINAL = ("succeeded", "failed", "canceled")
+
+
+def compare(connection, workers):
+    """Every client's cells as they were acknowledged, or with its unanswered statement whole; adopts what is found."""
+    found = [cells(connection, worker.number) for worker in workers]
+    known = {worker.number for worker in workers}
+    for worker, held in zip(workers, found):
+        before = worker.cells
+        after = {key: value for key, value in (before | (worker.pending or {})).items() if value is not None}
+        if held == after:
+            worker.cells = after
+        elif held != before:
+            difference = {key: (before.get(key), after.get(key), held.get(key))
+                          for key in before.keys() | after.keys() | held.keys()
+                          if not before.get(key) == after.get(key) == held.get(key)}
+            raise AssertionError(f"client {worker.number}: before, after, found: {difference}")
+        worker.pending = None
+    strangers = connection.execute("SELECT DISTINCT writer FROM batches").fetchall()
+    assert {writer for (writer,) in strangers} <= known, strangers
+    compare_counters(connection, workers)
+
+
+def compare_counters(connection, workers):
+    """No increment is lost, none is made twice."""
+    for counter, value in connection.execute("SELECT id, n FROM counters").fetchall():
+        sure = sum(worker.increments[counter] for worker in workers)
+        unsure = sum(worker.unsure_increments[counter] for worker in workers)
+        assert sure <= value <= sure + unsure, f"counter {counter} is {value}, not {sure} to {sure + unsure}"
+        workers[0].increments[counter] += value - sure
+        for worker in workers:
+            worker.unsure_increments[counter] = 0
+
+
+def cells(connection, number):
+    """All that belongs to one client."""
+    found = {("shape",): shape(connection, number), ("connection",): definition(connection, number)}
+    batches = connection.execute(
+        "SELECT batch, count(*), count(DISTINCT item), min(note), max(note), min(item), max(item) FROM batches"
+        f" WHERE writer = {number} GROUP BY batch").fetchall()
+    for batch, rows, items, least, most, first, last in batches:
+        assert rows == items and (first, last) == (0, rows - 1), f"rows of batch {batch}: {rows}, {items} different"
+        assert least == most, f"half a statement: batch {batch} has notes {least!r} and {most!r}"
+        found["batch", batch] = (rows, least)
+    pattern = f"import\\_{number}\\_%"
+    for (name,) in connection.execute("SELECT table_name FROM information_schema.tables WHERE table_name LIKE %s", [pattern]):
+        rows, items = connection.execute(f"SELECT count(*), count(DISTINCT item) FROM {name}").fetchone()
+        assert rows == items, f"{name} has {rows} rows, {items} different"
+        found["import", int(name.rsplit("_", 1)[1])] = rows
+    return found
+
+
+def shape(connection, number):
+    """The columns of a client's table, each with the one value that all rows have."""
+    with connection.cursor() as cursor:
+        rows = cursor.execute(f"SELECT * FROM shape_{number}").fetchall()
+        names = [column.name for column in cursor.description]
+    place = names.index("id")
+    assert sorted(row[place] for row in rows) == list(range(1, clients.SHAPE_ROWS + 1)), rows
+    values = {name: {row[index] for row in rows} for index, name in enumerate(names) if name != "id"}
+    mixed = {name: found for name, found in values.items() if len(found) != 1}
+    assert not mixed, f"half an ALTER TABLE: {mixed}"
+    catalog = connection.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position",
+        [f"shape_{number}"]).fetchall()
+    assert [name for (name,) in catalog] == names, (catalog, names)
+    return tuple((name, None if name == "id" else values[name].copy().pop()) for name in names)
+
+
+def definition(connection, number):
+    """The version that every part of a connection's definition tells of."""
+    name = f"moving_{number}"
+    (statement,) = connection.execute(
+        f"SELECT create_statement FROM [SHOW CREATE EXTERNAL CONNECTION '{name}']").fetchone()
+    (shown,) = connection.execute(
+        "SELECT connection_uri FROM [SHOW EXTERNAL CONNECTIONS] WHERE connection_name = %s", [name]).fetchone()
+    uri = re.search(r" AS '(.*)'$", statement)[1]
+    versions = set(re.findall(r"(?:bucket|folder|key|secret|host|region)-(\d+)", urllib.parse.unquote(uri)))
+    shown_versions = set(re.findall(r"(?:bucket|folder)-(\d+)", shown))
+    assert len(versions) == 1 and shown_versions == versions, f"mixed parameters: {uri}, shown as {shown}"
+    return int(versions.pop())
+
+
+def unfinished_jobs(connection):
+    return connection.execute(f"SELECT job_id, status FROM [SHOW JOBS] WHERE status NOT IN {FINAL}").fetchall()
+
+
+def failed_jobs(connection):
+    return connection.execute("SELECT job_id, status, error FROM [SHOW JOBS] WHERE status IN ('failed', 'canceled')").fetchall()
+
+
+# The store on disk.
+
+def tables(store):
+    """Folder of each table of the catalog by name, as the catalog's own file has it."""
+    with sqlite3.connect(f"file:{store}/catalog.db?mode=ro", uri=True) as catalog:
+        rows = catalog.execute("SELECT id, database, name FROM tables").fetchall()
+        (ok,) = catalog.execute("PRAGMA quick_check").fetchone()
+    assert ok == "ok", ok
+    return {name: pathlib.Path(store) / "warehouse" / str(database) / str(identity) for identity, database, name in rows}
+
+
+def named_files(folder):
+    """The data files of a table's latest version, and those of earlier ones, by the rules of Delta's protocol."""
+    log, live, gone, first = folder / "_delta_log", set(), set(), 0
+    hint = log / "_last_checkpoint"
+    if hint.exists():
+        version = json.loads(hint.read_text())["version"]
+        for part in log.glob(f"{version:020}.checkpoint*.parquet"):
+            rows = pyarrow.parquet.read_table(part, columns=["add", "remove"]).to_pylist()
+            live |= {row["add"]["path"] for row in rows if row["add"]}
+            gone |= {row["remove"]["path"] for row in rows if row["remove"]}
+        first = version + 1
+    for version in range(first, 1 << 60):
+        entry = log / f"{version:020}.json"
+        if not entry.exists():
+            return live, gone
+        for line in entry.read_text().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                live.add(action["add"]["path"])
+            if "remove" in action:
+                live.discard(action["remove"]["path"])
+                gone.add(action["remove"]["path"])
+
+
+def data_files(folder):
+    """The Parquet files below a table's folder, those of its log aside."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts}
+
+
+def check_store(store):
+    """Catalog and warehouse agree: every table has its log and every file that it names."""
+    store = pathlib.Path(store)
+    for name, folder in tables(store).items():
+        missing = named_files(folder)[0] - data_files(folder)
+        assert not missing, f"files of {name} are gone: {missing}"
+    staged = [path for path in (store / "warehouse").rglob(".tmp-*")]
+    assert not staged, f"half written files were left after a start: {staged}"
+    spilled = [path for path in (store / "spill").rglob("*") if path.is_file()]
+    assert not spilled, f"spilled rows of a killed server are left: {spilled}"
+
+
+def orphans(store):
+    """Data files that no commit names, and folders of tables that the catalog does not know."""
+    known, count = tables(store), 0
+    for folder in known.values():
+        live, gone = named_files(folder)
+        files = {path for path in data_files(folder) if not path.startswith("_change_data/")}
+        count += len(files - live - gone)
+    folders = {path.parent for path in (pathlib.Path(store) / "warehouse").glob("*/*/_delta_log")}
+    return count, len(folders - set(known.values()))
+
+
+def unneeded(store):
+    """Files that the latest versions of the tables do without."""
+    return sum(len(data_files(folder) - named_files(folder)[0]) for folder in tables(store).values())
+
+
+def read_by_others(store, connection):
+    """DuckDB's own reader of Delta tables finds the rows that SQL finds."""
+    import duckdb
+    from duckdb_extensions import import_extension
+
+    with duckdb.connect() as reader:
+        import_extension("delta", con=reader)
+        reader.execute("LOAD delta")
+        for name, folder in tables(store).items():
+            (ours,) = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
+            (theirs,) = reader.execute(f"SELECT count(*) FROM delta_scan('{folder}')").fetchone()
+            assert ours == theirs, f"{name} has {ours} rows, DuckDB reads {theirs}"
+        sums = "SELECT writer, count(*), sum(batch * (item + 1))::BIGINT, min(note), max(note) FROM {} GROUP BY writer"
+        theirs = reader.execute(sums.format(f"delta_scan('{tables(store)['batches']}')")).fetchall()
+        ours = connection.execute(sums.format("batches")).fetchall()
+        assert sorted(ours) == sorted(theirs), (ours, theirs)
