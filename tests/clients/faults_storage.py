@@ -11,12 +11,14 @@ import psycopg
 from faults.lakeport import refusal
 from faults.proxy import FaultProxy, Rule
 
-ROWS = 150_000
+ROWS = 30_000
+# Rows of a file that is sent in parts.
+LARGE = 90_000
 proxy = FaultProxy(os.environ["S3_ENDPOINT"])
 
 
 def uri(endpoint, folder):
-    return (f"s3://{os.environ['S3_BUCKET']}/faults/{folder}?AWS_ACCESS_KEY_ID={os.environ['S3_KEY']}"
+    return (f"s3://{os.environ['S3_BUCKET']}/faults-{os.getpid()}/{folder}?AWS_ACCESS_KEY_ID={os.environ['S3_KEY']}"
             f"&AWS_SECRET_ACCESS_KEY={os.environ['S3_SECRET']}&AWS_ENDPOINT={endpoint}&AWS_REGION=us-east-1")
 
 
@@ -33,7 +35,7 @@ def imported(connection, source, expected):
 def exported(connection, folder, rows):
     """Writes a query's rows and answers what they are when read back past the proxy."""
     query = f"SELECT n, repeat('x', 100) FROM generate_series(1, {rows}) AS n"
-    connection.execute(f"EXPORT INTO CSV 'external://lake/{folder}' WITH chunk_rows = '60000' FROM {query}")
+    connection.execute(f"EXPORT INTO CSV 'external://lake/{folder}' FROM {query}")
     imported(connection, f"external://direct/{folder}/*.csv", rows)
 
 
@@ -45,7 +47,7 @@ def refusing(connection):
         imported(connection, "external://lake/source/*.csv", ROWS)
         faults, requests = proxy.rules[0].done, len(proxy.requests)
         proxy.use()
-        exported(connection, "calm", 20_000)
+        exported(connection, f"calm-{status}-{rate}", 20_000)
         imported(connection, "external://lake/source/*.csv", ROWS)
         needed = len(proxy.requests)
         assert requests <= 1.2 * needed + faults, f"{requests} requests for {needed} and {faults} faults"
@@ -53,10 +55,11 @@ def refusing(connection):
 
 def losing(connection):
     """The request was done and its answer lost: nothing comes twice, nothing fails."""
-    for method in ("PUT", "POST"):
-        for path in ("partNumber", "uploads", "uploadId", ""):
-            proxy.use(Rule("lose", method=method, path=path, times=1))
-            exported(connection, f"lost-{method}-{path}", ROWS)
+    for number, (method, path, rows) in enumerate((
+            ("PUT", ".csv", 1000), ("POST", "?uploads", LARGE), ("PUT", "partNumber", LARGE), ("POST", "?uploadId", LARGE))):
+        proxy.use(Rule("lose", method=method, path=path, times=1))
+        exported(connection, f"lost-{number}", rows)
+        assert proxy.rules[0].done == 1, (method, path)
     proxy.use(Rule("lose", method="GET", times=3))
     imported(connection, "external://lake/source/*.csv", ROWS)
     # A commit of a table's log is put if absent: its own entry is no other writer's.

@@ -3,13 +3,14 @@
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use lakeport_base::Env;
 use lakeport_base::id::{DatabaseId, SchemaId};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, Row, SqlSafeStr, SqliteConnection, SqlitePool};
 
 use super::{READERS_MAX, TURN_WAIT, database, grant, role, tx};
 use crate::error::{Error, Result};
@@ -66,7 +67,14 @@ fn cannot_open(path: &Path, reason: &'static str) -> impl FnOnce(std::io::Error)
 /// The pool of the one connection that writes.
 pub(super) async fn writer_pool(path: &Path) -> Result<SqlitePool> {
     let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    Ok(pool_options(1).connect_with(options).await?)
+    Ok(pool_options(1).before_acquire(|connection, _| is_free(connection)).connect_with(options).await?)
+}
+
+/// Whether a connection can begin a transaction. A commit that fails on a full disk has ended its own, which the client
+/// library does not notice: such a connection is replaced.
+fn is_free(connection: &SqliteConnection) -> Pin<Box<dyn Future<Output = sqlx::Result<bool>> + Send>> {
+    let is_free = !connection.is_in_transaction();
+    Box::pin(std::future::ready(Ok(is_free)))
 }
 
 /// The pool of connections that cannot write.

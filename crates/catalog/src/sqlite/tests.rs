@@ -308,3 +308,29 @@ async fn the_store_syncs_every_commit() {
     assert_eq!(pragma("PRAGMA journal_mode").await.get::<String, _>(0), "wal");
     assert_eq!(pragma("PRAGMA foreign_keys").await.get::<i64, _>(0), 1);
 }
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = open(directory.path()).await;
+    // Taken as the size that the file has.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&catalog.writer).await.unwrap();
+    let large = Connection { definition: Secret::new("x".repeat(1 << 20)), ..connection("large") };
+    let mut tx = catalog.write().await.unwrap();
+    let refused = tx.insert_connection(&large).await.unwrap_err();
+    assert!(matches!(refused, Error::Full(_)), "{refused:?}");
+    drop(tx);
+    sqlx::query("PRAGMA max_page_count = 100000").execute(&catalog.writer).await.unwrap();
+    insert(&catalog, &large).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_leaves_the_catalog_writable() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalog = open(directory.path()).await;
+    let mut transaction = catalog.writer.begin_with(open::BEGIN_WRITE).await.unwrap();
+    // What SQLite does by itself when a commit finds the disk full.
+    sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    assert!(transaction.commit().await.is_err());
+    insert(&catalog, &connection("c")).await;
+}

@@ -144,7 +144,10 @@ impl Log {
 
     /// The latest version, replayed from the log.
     async fn load(&self, store: &Arc<dyn ObjectStore>) -> Result<Snapshot> {
-        Ok(self.remember(self.replay(store, None).await?))
+        let latest = self.replay(store, None).await?;
+        // Replaying takes an entry without a line for a whole one: one that its writer has not filled yet.
+        Entry::read(store, latest.version()).await?;
+        Ok(self.remember(latest))
     }
 
     /// An earlier version.
