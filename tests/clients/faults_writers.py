@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 
-WRITERS, BLOCKS, UPDATES, INSERTS = 8, 8, 8, 20
+WRITERS, BLOCKS, UPDATES, INSERTS = 8, 4, 5, 20
 conflicts, failures = [0] * WRITERS, []
 
 

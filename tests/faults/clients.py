@@ -17,6 +17,8 @@ COUNTERS = 3
 BIG_FILES, BIG_ROWS = 3, 120_000
 # What a server that lives may answer without having done anything.
 REFUSALS = ("40001", "55P03", "53000", "53300", "57P01")
+# What a statement answers that met an injected failure: it may have been done or not.
+FAILURES = ("53100", "58030", "XX000", "08006")
 
 
 def setting_up(connection, clients):
@@ -76,6 +78,8 @@ class Client:
         except psycopg.Error as error:
             if error.sqlstate is None or error.sqlstate.startswith("57P"):
                 raise psycopg.OperationalError(str(error)) from error
+            if error.sqlstate in FAILURES and self.meets_failures:
+                raise psycopg.OperationalError("the statement met an injected failure") from error
             if error.sqlstate not in REFUSALS:
                 raise AssertionError(f"client {self.number}, {action}: {error.sqlstate} {error}") from error
             self.pending = None
@@ -236,7 +240,8 @@ class Client:
             files, rows = ("big-*.csv", BIG_FILES * BIG_ROWS) if self.takes_big_files else ("small*.csv", IMPORT_ROWS)
             self.change({key: rows}, f"IMPORT INTO {table} CSV DATA ('external://files/{files}')")
 
-    takes_big_files = False
+    # What the walk says of the server's life.
+    takes_big_files, meets_failures = False, False
 
 
 # How often a client does what.

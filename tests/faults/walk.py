@@ -1,16 +1,14 @@
 """The crash walk: a server is killed at every fault point and at random moments, started again, and looked at.
 
-    python -m faults.walk BINARY [--kills N] [--seed N] [--clients N] [--points NAME...] [--report FILE]
+    python -m faults.walk BINARY [--kills N] [--seed N] [--clients N] [--minutes N] [--points NAME...] [--report FILE]
 """
 
 import argparse
 import collections
-import datetime
 import os
 import pathlib
 import random
 import shutil
-import sys
 import tempfile
 import time
 
@@ -18,15 +16,17 @@ import psycopg
 
 from . import clients, looks
 from .lakeport import Lakeport, fault_points, until
+from .report import report
 
 # What brings a server to a point sooner than chance does, and how long that may take, in seconds.
 FOCUS = {
-    "import": ("imports", 20), "storage.list": ("imports", 6), "merge": ("insert", 15), "checkpoint": ("insert", 30), "vacuum": ("insert", 12),
-    "copy": ("copy", 6), "connection": ("connection", 6), "table.altered": ("alter", 6), "table": ("imports", 6), "storage": ("check", 4),
-
+    "import": ("imports", 20), "merge": ("insert", 15), "checkpoint": ("insert", 30), "vacuum": ("insert", 12),
+    "copy": ("copy", 6), "connection": ("connection", 6), "table.altered": ("alter", 6), "table": ("imports", 6),
+    "log.create": ("imports", 6), "storage": ("check", 4), "storage.list": ("imports", 6),
 }
 # Points that the walk's statements do not reach: uploads that fail, reads of small files, copies.
 UNREACHED = ("storage.put", "storage.abort", "storage.copy")
+# The latest arrival at which a fault happens, for points that are reached often.
 LATEST = {"local": 60, "catalog": 15, "file": 15, "log": 15, "append": 15}
 # Data files that a kill may leave behind: those of the statements under way.
 ORPHANS_MAX = 12
@@ -41,7 +41,10 @@ class Walk:
         self.server, self.random = server, random.Random(seed)
         self.clients = [clients.Client(number, seed) for number in range(count)]
         self.kills = collections.Counter()
-        self.random_kills, self.unready, self.adopted, self.slowest_start = 0, 0, 0, 0.0
+        self.failures, self.failed_jobs = collections.Counter(), set()
+        # Whether statements of the last life and of this one may meet an injected failure.
+        self.failing = [False, False]
+        self.unready, self.adopted, self.slowest_start = 0, 0, 0.0
 
     def set_up(self):
         clients.write_files(self.server.extern / "files")
@@ -55,8 +58,13 @@ class Walk:
         family = (point or "").split(".")[0]
         focus, seconds = FOCUS.get(point) or FOCUS.get(family, (None, 6))
         nth = self.random.choice([1, self.random.randint(1, 3), self.random.randint(1, LATEST.get(family, 3))])
+        action = self.random.choices(["kill", "error", "disk-full", "panic", "delay"], [8, 1, 1, 1, 1])[0]
+        fails = bool(point) and action in ("error", "disk-full", "panic")
+        if fails and family == "start":
+            action, fails = "kill", False
+        self.failing = [self.failing[1], fails]
         started = time.monotonic()
-        if not self.server.start(point and f"{point}:kill:{nth}"):
+        if not self.server.start(point and f"{point}:{action}:{nth}"):
             self.kills[point] += 1
             self.unready += 1
             return
@@ -65,8 +73,9 @@ class Walk:
             self.kills[point] += 1
             return
         for client in self.clients:
-            client.takes_big_files = point in ("import.staged", "import.saved")
-        limit = seconds if point else self.random.uniform(0.05, 2.0)
+            client.takes_big_files, client.meets_failures = point in ("import.staged", "import.saved"), fails
+        limit = seconds if point and action == "kill" else self.random.uniform(0.05, 2.0)
+        self.failures[action] += bool(point) and action != "kill"
         working = self.random.sample(self.clients, self.random.randint(1, len(self.clients)))
         died = clients.work(self.server, working, focus, lambda: self.end(limit))
         self.kills[point if died else None] += 1
@@ -84,14 +93,17 @@ class Walk:
             with self.server.connect() as connection:
                 unfinished = looks.unfinished_jobs(connection)
                 until("jobs adopted", lambda: not looks.unfinished_jobs(connection), 90)
-                failed = looks.failed_jobs(connection)
-                assert not failed, f"jobs failed: {failed}"
+                failed = set(looks.failed_jobs(connection)) - self.failed_jobs
+                assert not failed or any(self.failing), f"jobs failed: {failed}"
+                self.failed_jobs |= failed
                 looks.compare(connection, self.clients)
                 looks.check_store(self.server.store)
                 if sum(self.kills.values()) % OUTSIDE_EVERY == 0:
                     looks.read_by_others(self.server.store, connection)
                 self.adopted += len(unfinished)
-        except psycopg.OperationalError:
+        except psycopg.Error:
+            if self.failing[1]:
+                self.server.kill()
             if self.server.ends_within(5):
                 return False
             raise
@@ -120,6 +132,7 @@ class Walk:
         for path in (self.server.store / "warehouse").rglob("*.parquet"):
             if "_delta_log" not in path.parts:
                 os.utime(path, (old, old))
+        self.failing = [self.failing[1], False]
         self.server.must_start()
         until("leftovers swept", lambda: looks.unneeded(self.server.store) == 0, 120)
         assert self.looked()
@@ -137,12 +150,14 @@ def schedule(points, kills, random):
     return turns[:kills]
 
 
-def walk(server, points, kills, seed, count, say):
-    """Kills a server so many times; answers what was done, or raises what was found."""
+def walk(server, points, kills, seed, count, say, minutes=None):
+    """Kills a server so many times, or for so long; answers what was done, or raises what was found."""
     journey = Walk(server, seed, count)
     journey.set_up()
     started = time.monotonic()
     for turn, point in enumerate(schedule(points, kills, journey.random)):
+        if minutes and time.monotonic() - started > minutes * 60:
+            break
         if turn % 40 == 39:
             journey.newborn()
         else:
@@ -153,6 +168,7 @@ def walk(server, points, kills, seed, count, say):
                 raise
         if turn % 25 == 24:
             say(f"{turn + 1} of {kills} turns, {time.monotonic() - started:.0f} s")
+    journey.failing = [journey.failing[1], False]
     server.must_start()
     assert journey.looked()
     with server.connect() as connection:
@@ -161,54 +177,13 @@ def walk(server, points, kills, seed, count, say):
     return journey, journey.clean_up(), time.monotonic() - started
 
 
-REPORT = """# The last walk
-
-`make soak` wrote this page: {command}
-on {date}, seed {seed}, {seconds:.0f} s. What a walk does: [faults](faults.md).
-
-| | |
-|---|---|
-| kills | {kills} |
-| of them at fault points, by the point itself | {at_points} at {points} points |
-| at random moments, by SIGKILL | {random} |
-| while a store was made for the first time | {newborn} |
-| before the server was ready | {unready} |
-| statements acknowledged and found again | {answered} |
-| acknowledged rows or changes lost | 0 |
-| statements found by half | 0 |
-| unfinished jobs adopted after a kill | {adopted} |
-| conflicts answered 40001, and tried again | {refused} |
-| slowest start after a kill | {start:.1f} s |
-| data files that no commit named, after the last kill; files too many, after the next sweep | {orphans}; 0 |
-| folders of tables that the catalog does not know | {folders} |
-
-Points not reached in this walk: {missed}.
-
-| point | kills |
-|---|---|
-"""
-
-
-def report(journey, left, seconds, seed, points):
-    kills = journey.kills
-    random_kills, newborn = kills.pop(None, 0), kills.pop("first start", 0)
-    missed = [point for point in points if not kills[point]]
-    text = REPORT.format(
-        command=f"`faults.walk {' '.join(sys.argv[2:])}`", date=datetime.date.today(), seed=seed, seconds=seconds,
-        kills=sum(kills.values()) + random_kills + newborn, at_points=sum(kills.values()),
-        points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=journey.unready,
-        answered=sum(client.answered for client in journey.clients), adopted=journey.adopted,
-        refused=sum(sum(client.refused.values()) for client in journey.clients), start=journey.slowest_start,
-        orphans=left[0], folders=left[1], missed=", ".join(f"`{point}`" for point in missed) or "none")
-    return text + "".join(f"| `{point}` | {kills[point]} |\n" for point in points if kills[point])
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--points", nargs="*")
     parser.add_argument("--report")
     options = parser.parse_args()
@@ -217,9 +192,10 @@ def main():
     # Kept when something is found.
     folder = tempfile.mkdtemp(prefix="lakeport-walk-")
     server = Lakeport(pathlib.Path(folder) / "store", options.binary)
-    done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True))
+    done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
+                options.minutes)
     shutil.rmtree(folder)
-    text = report(*done, seed, points)
+    text = report(*done, options.kills, seed, points)
     print(text)
     if options.report:
         pathlib.Path(options.report).write_text(text)

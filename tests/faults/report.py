@@ -1,0 +1,48 @@
+"""What a walk has found, as a page."""
+
+import datetime
+
+REPORT = """# The last walk
+
+`make soak` wrote this page: {command}
+on {date}, seed {seed}, {seconds:.0f} s. What a walk does: [faults](faults.md).
+
+| | |
+|---|---|
+| kills | {kills} |
+| of them at fault points, by the point itself | {at_points} at {points} points |
+| at random moments, by SIGKILL | {random} |
+| while a store was made for the first time | {newborn} |
+| before the server was ready | {unready} |
+| lives with an injected error, full disk, panic or delay before the kill | {failures} |
+| statements acknowledged and found again | {answered} |
+| acknowledged rows or changes lost | 0 |
+| statements found by half | 0 |
+| unfinished jobs adopted after a kill | {adopted} |
+| conflicts answered 40001, and tried again | {refused} |
+| slowest start after a kill | {start:.1f} s |
+| data files that no commit named, after the last kill; files too many, after the next sweep | {orphans}; 0 |
+| folders of tables that the catalog does not know | {folders} |
+
+Points not reached in this walk: {missed}.
+
+| point | kills |
+|---|---|
+"""
+
+
+def report(journey, left, seconds, turns, seed, points):
+    """The page that tells of one walk."""
+    kills = journey.kills
+    random_kills, newborn = kills.pop(None, 0), kills.pop("first start", 0)
+    missed = [point for point in points if not kills[point]]
+    text = REPORT.format(
+        command=f'`make soak ARGS="--kills {turns} --seed {seed} --clients {len(journey.clients)}"`',
+        date=datetime.date.today(), seed=seed, seconds=seconds,
+        kills=sum(kills.values()) + random_kills + newborn, at_points=sum(kills.values()),
+        points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=journey.unready,
+        failures=", ".join(f"{count} {action}" for action, count in sorted(journey.failures.items()) if count) or "none",
+        answered=sum(client.answered for client in journey.clients), adopted=journey.adopted,
+        refused=sum(sum(client.refused.values()) for client in journey.clients), start=journey.slowest_start,
+        orphans=left[0], folders=left[1], missed=", ".join(f"`{point}`" for point in missed) or "none")
+    return text + "".join(f"| `{point}` | {kills[point]} |\n" for point in points if kills[point])
