@@ -19,7 +19,7 @@ def set_up(server):
     folder.mkdir(parents=True)
     (folder / "rows.csv").write_text("".join(f"{n},{n % 7 * 'x'}\n" for n in range(ROWS)))
     with server.connect() as connection:
-        connection.execute("CREATE TABLE t (a INT8, b STRING DEFAULT 'y')")
+        connection.execute("CREATE TABLE t (a INT8, b STRING DEFAULT 'y', d INT8, e INT8)")
         connection.execute("CREATE TABLE many (a INT8)")
         connection.execute("INSERT INTO t (a) SELECT n FROM generate_series(1, 1000) AS n")
         connection.execute("CREATE EXTERNAL CONNECTION files AS 'nodelocal://1/files'")
@@ -27,7 +27,7 @@ def set_up(server):
 
 
 def copy(connection):
-    with connection.cursor().copy("COPY t FROM STDIN") as copy:
+    with connection.cursor().copy("COPY t (a, b) FROM STDIN") as copy:
         for number in range(3000):
             copy.write_row((number, "z" * 500))
 
@@ -38,12 +38,12 @@ STATEMENTS = {
     "UPDATE": "UPDATE t SET b = 'other' WHERE a = 5",
     "DELETE": "DELETE FROM t WHERE a < 500",
     "COPY": copy,
-    "IMPORT": "IMPORT INTO t CSV DATA ('external://files/rows.csv')",
+    "IMPORT": "IMPORT INTO t (a, b) CSV DATA ('external://files/rows.csv')",
     "EXPORT": "EXPORT INTO CSV 'external://files/out' FROM SELECT n FROM generate_series(1, 50000) AS n",
     "CREATE TABLE": "CREATE TABLE fresh AS SELECT * FROM t",
     "ADD COLUMN": "ALTER TABLE t ADD COLUMN c INT8 DEFAULT 7",
-    "RENAME COLUMN": "ALTER TABLE t RENAME COLUMN b TO bb",
-    "DROP COLUMN": "ALTER TABLE t DROP COLUMN b",
+    "RENAME COLUMN": "ALTER TABLE t RENAME COLUMN d TO dd",
+    "DROP COLUMN": "ALTER TABLE t DROP COLUMN e",
     "ALTER CONNECTION": "ALTER EXTERNAL CONNECTION moving AS 'nodelocal://1/new' WITH (VALIDATE = false)",
     "ALTER ROLE": f"ALTER ROLE root SET application_name = '{'r' * 100_000}'",
 }

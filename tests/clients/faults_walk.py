@@ -12,4 +12,4 @@ POINTS = ["log.commit", "log.committed", "catalog.commit", "local.published", "f
 
 with tempfile.TemporaryDirectory(prefix="lakeport-walk-") as folder:
     server = Lakeport(pathlib.Path(folder) / "store", os.environ["TEST_BINARY"])
-    walk(server, POINTS, kills=12, seed=7, count=3, say=print)
+    walk(server, POINTS, kills=8, seed=7, count=3, say=print)
