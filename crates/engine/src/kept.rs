@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, FieldRef, SchemaRef};
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{DefaultTableSource, provider_as_source};
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 use datafusion::sql::parser::Statement;
 use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, SqlType};
@@ -127,6 +128,25 @@ impl KeptPlan {
     pub fn over(&self, scans: &HashMap<TableId, Arc<FileScan>>) -> Result<LogicalPlan> {
         with_scans(self.plan.clone(), |scan| scans.get(&scan.table()).cloned())
     }
+}
+
+/// The plan with types for its parameters, so that it can be analysed before it has their values.
+pub(crate) fn with_types(plan: LogicalPlan, params: &Params) -> Result<LogicalPlan> {
+    let types = params.types();
+    let field = |(index, ty): (usize, &SqlType)| {
+        let field: FieldRef = Arc::new(Field::new("", arrow_type(ty), true));
+        (format!("${}", index + 1), field)
+    };
+    let fields: HashMap<String, FieldRef> = types.iter().enumerate().map(field).collect();
+    let typed = |expr: Expr| match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let field = fields.get(&id).cloned();
+            Ok(Transformed::yes(Expr::Placeholder(Placeholder { id, field })))
+        }
+        expr => Ok(Transformed::no(expr)),
+    };
+    let typed = plan.transform_up_with_subqueries(|node| node.map_expressions(|expr| expr.transform_up(typed)))?;
+    Ok(typed.data)
 }
 
 /// Whether a plan can be filled in again: all it reads are files of tables, and all its parameters are of the types

@@ -22,7 +22,7 @@ use lakeport_core::value::Zone;
 use crate::DataFusionEngine;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
-use crate::kept::{KeptPlan, PlanKey, Read, is_refillable};
+use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
 use crate::params::Params;
 use crate::scope::Scope;
 use crate::sql::shown_name;
@@ -125,10 +125,10 @@ impl Planned {
     /// The optimised plan, if it may be kept: it then holds for whatever values its parameters have.
     async fn settle(&self) -> Result<Option<KeptPlan>> {
         let Some(reads) = self.reads.clone().filter(|_| !self.session.scope.is_personal()) else { return Ok(None) };
-        if !is_refillable(&self.plan, &self.params).map_err(from_datafusion)? {
+        let plan = with_types(self.plan.clone(), &self.params).map_err(from_datafusion)?;
+        if !is_refillable(&plan, &self.params).map_err(from_datafusion)? {
             return Ok(None);
         }
-        let plan = self.plan.clone();
         let settle = move |scope: Arc<Scope>| async move {
             let analyzed = scope.analyze(plan)?;
             let schema = output_schema(analyzed.schema());
