@@ -177,11 +177,14 @@ def read_by_others(store, connection):
     with duckdb.connect() as reader:
         import_extension("delta", con=reader)
         reader.execute("LOAD delta")
-        for name, folder in tables(store).items():
+        folders = tables(store)
+        for name, folder in folders.items():
             (ours,) = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
             (theirs,) = reader.execute(f"SELECT count(*) FROM delta_scan('{folder}')").fetchone()
             assert ours == theirs, f"{name} has {ours} rows, DuckDB reads {theirs}"
+        if "batches" not in folders:
+            return
         sums = "SELECT writer, count(*), sum(batch * (item + 1))::BIGINT, min(note), max(note) FROM {} GROUP BY writer"
-        theirs = reader.execute(sums.format(f"delta_scan('{tables(store)['batches']}')")).fetchall()
+        theirs = reader.execute(sums.format(f"delta_scan('{folders['batches']}')")).fetchall()
         ours = connection.execute(sums.format("batches")).fetchall()
         assert sorted(ours) == sorted(theirs), (ours, theirs)
