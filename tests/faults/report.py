@@ -31,13 +31,13 @@ Points not reached in this walk: {missed}.
 """
 
 
-def report(journey, left, seconds, turns, seed, points):
+def report(journey, left, seconds, arguments, seed, points):
     """The page that tells of one walk."""
     kills = journey.kills
     random_kills, newborn = kills.pop(None, 0), kills.pop("first start", 0)
     missed = [point for point in points if not kills[point]]
     text = REPORT.format(
-        command=f'`make soak ARGS="--kills {turns} --seed {seed} --clients {len(journey.clients)}"`',
+        command=f'`make soak ARGS="{arguments}"`',
         date=datetime.date.today(), seed=seed, seconds=seconds,
         kills=sum(kills.values()) + random_kills + newborn, at_points=sum(kills.values()),
         points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=journey.unready,

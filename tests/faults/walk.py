@@ -195,7 +195,9 @@ def main():
     done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
                 options.minutes)
     shutil.rmtree(folder)
-    text = report(*done, options.kills, seed, points)
+    limit = f" --minutes {options.minutes:g}" if options.minutes else ""
+    arguments = f"--kills {options.kills}{limit} --seed {seed} --clients {options.clients}"
+    text = report(*done, arguments, seed, points)
     print(text)
     if options.report:
         pathlib.Path(options.report).write_text(text)
