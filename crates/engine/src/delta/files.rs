@@ -110,6 +110,9 @@ impl DataFile {
     }
 }
 
+/// Decimal digits that a number of the log keeps: writers put floats there.
+const FLOAT_DIGITS: u8 = 15;
+
 /// A bound from the log as a value of the column's type. Delta cuts timestamps to milliseconds, so an upper bound may
 /// lie up to 999 µs lower than the value.
 fn bound(value: &Value, ty: &DataType, upper: bool) -> Option<ScalarValue> {
@@ -118,8 +121,10 @@ fn bound(value: &Value, ty: &DataType, upper: bool) -> Option<ScalarValue> {
         Value::Number(_) | Value::Bool(_) => value.to_string(),
         _ => return None,
     };
-    if matches!(ty, DataType::Binary | DataType::List(_) | DataType::Dictionary(..)) {
-        return None;
+    match ty {
+        DataType::Binary | DataType::List(_) | DataType::Dictionary(..) => return None,
+        DataType::Decimal128(precision, _) if *precision > FLOAT_DIGITS => return None,
+        _ => {}
     }
     let bound = ScalarValue::try_from_string(text, ty).ok()?;
     Some(match (bound, ty) {

@@ -135,6 +135,14 @@ mod tests {
     }
 
     #[test]
+    fn bounds_of_long_decimals_are_rounded() {
+        let add = r#"{"numRecords":1,"minValues":{"d":1e28},"maxValues":{"d":1e28},"nullCount":{"d":0}}"#;
+        let bounds = |precision| file(add).bounds(&Field::new("d", DataType::Decimal128(precision, 0), true));
+        assert!(bounds(38).is_none());
+        assert!(file(&add.replace("1e28", "12")).bounds(&Field::new("d", DataType::Decimal128(15, 0), true)).is_some());
+    }
+
+    #[test]
     fn floats_are_not_told_apart() {
         assert_eq!(matching(col("x").eq(lit(3.0))), [0, 1, 2, 3]);
     }
