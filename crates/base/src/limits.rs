@@ -83,6 +83,12 @@ pub const IMPORT_READERS_MAX: usize = 8;
 pub const IMPORT_PARTS_MAX: u64 = 256;
 /// Batches that wait between a reader of an IMPORT and its writer.
 pub const IMPORT_QUEUE_BATCHES: usize = 4;
+/// Texts of statements and plans of queries that are kept for when they come again, each.
+pub const PLANS_KEPT_MAX: usize = 256;
+/// Longest text among them, in bytes.
+pub const PLAN_TEXT_BYTES_MAX: usize = 4 << 10;
+/// Memory of which keys the files of tables do not hold, in bytes: enough for about fifty million keys.
+pub const KEY_FILTERS_BYTES_MAX: usize = 64 << 20;
 /// Savepoints of one transaction block.
 pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.

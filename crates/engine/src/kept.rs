@@ -16,6 +16,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 use datafusion::sql::parser::Statement;
 use lakeport_base::id::TableId;
+use lakeport_base::limits::{PLAN_TEXT_BYTES_MAX, PLANS_KEPT_MAX};
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::QueryContext;
@@ -27,11 +28,6 @@ use crate::delta::scan::FileScan;
 use crate::params::Params;
 use crate::recent::Recent;
 use crate::sql::parse_query;
-
-/// Texts and plans that are kept, each.
-const KEPT_MAX: usize = 256;
-/// Longest text that is kept.
-const TEXT_BYTES_MAX: usize = 4096;
 
 /// A query as parsed.
 pub(crate) struct Text {
@@ -88,7 +84,7 @@ pub(crate) struct Kept {
 
 impl Default for Kept {
     fn default() -> Self {
-        Kept { texts: Mutex::new(Recent::new(KEPT_MAX)), plans: Mutex::new(Recent::new(KEPT_MAX)) }
+        Kept { texts: Mutex::new(Recent::new(PLANS_KEPT_MAX)), plans: Mutex::new(Recent::new(PLANS_KEPT_MAX)) }
     }
 }
 
@@ -100,7 +96,7 @@ impl Kept {
         }
         let statement = parse_query(sql)?;
         let text = Arc::new(Text { constants: constants(&statement), statement });
-        if sql.len() <= TEXT_BYTES_MAX {
+        if sql.len() <= PLAN_TEXT_BYTES_MAX {
             locked(&self.texts).keep(sql.to_string(), Arc::clone(&text), 1);
         }
         Ok(text)
@@ -113,7 +109,7 @@ impl Kept {
 
     /// Keeps a plan, without the files that it was made with.
     pub fn keep(&self, key: PlanKey, plan: &KeptPlan) -> Result<()> {
-        if key.text.len() > TEXT_BYTES_MAX {
+        if key.text.len() > PLAN_TEXT_BYTES_MAX {
             return Ok(());
         }
         let empty = |scan: &FileScan| Some(scan.over_no_files());

@@ -86,6 +86,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
     let time = |limit: std::time::Duration| format!("{} s", limit.as_secs());
     let connections = format!("{}, of them {} for admins only", l::CONNECTIONS_MAX, l::CONNECTIONS_RESERVED);
     let running = format!("{} for each processor", l::STATEMENTS_PER_PROCESSOR);
+    let plans = format!("{}, of texts up to {}", l::PLANS_KEPT_MAX, bytes(l::PLAN_TEXT_BYTES_MAX));
     let prepared = format!("{}, {} of text and parameters", l::PREPARED_MAX, bytes(l::PREPARED_BYTES_MAX));
     vec![
         ("sessions", connections, "`53300`"),
@@ -97,6 +98,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("time that a client takes not one byte", time(l::CLIENT_STALL_MAX), "the connection closes"),
         ("prepared statements and portals of a session", prepared, "`53400`"),
         ("cursors of a session", l::CURSORS_MAX.to_string(), "`53400`"),
+        ("savepoints of a transaction block", l::SAVEPOINTS_MAX.to_string(), "`53400`"),
         ("message before the login", bytes(l::HANDSHAKE_MESSAGE_BYTES_MAX), "`08P01`"),
         ("message", bytes(l::MESSAGE_BYTES_MAX), "`08P01`"),
         ("statement text", bytes(l::STATEMENT_BYTES_MAX), "`54001`"),
@@ -107,9 +109,13 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("values of an IN list or array", l::LIST_VALUES_MAX.to_string(), "`54001`"),
         ("columns of a result, a row, a grouping", l::COLUMNS_MAX.to_string(), "`54011`"),
         ("columns of a table", l::TABLE_COLUMNS_MAX.to_string(), "`54000`"),
+        ("WHEN clauses of a MERGE", l::MERGE_CLAUSES_MAX.to_string(), "`54001`"),
+        ("values that the clauses of a MERGE compute for a pair of rows", l::MERGE_VALUES_MAX.to_string(), "`54001`"),
         ("columns under CUBE", l::CUBE_COLUMNS_MAX.to_string(), "`54001`"),
         ("row of COPY or of an imported text file", bytes(l::IMPORT_ROW_BYTES_MAX), "`22P04`"),
         ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
+        ("plans kept for statements that come again", plans, "the one unused for longest is made anew"),
+        ("memory of which keys files do not hold", bytes(l::KEY_FILTERS_BYTES_MAX), "more files are read"),
     ]
 }
 

@@ -10,6 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use deltalake::kernel::Add;
 use lakeport_base::SqlType;
+use lakeport_base::limits::KEY_FILTERS_BYTES_MAX;
 use lakeport_catalog::model::Table;
 use lakeport_core::rows::arrow_type;
 use lakeport_core::{Error, Result};
@@ -19,8 +20,6 @@ use crate::delta::files::DataFile;
 use crate::error::from_arrow;
 use crate::recent::Recent;
 
-/// What all filters may take: those of about fifty million keys.
-const FILTERS_BYTES_MAX: usize = 64 << 20;
 /// Files of more rows have no filter.
 pub(super) const FILTERED_ROWS_MAX: usize = 8 << 20;
 /// What a filter takes besides its bits.
@@ -122,7 +121,7 @@ impl Keys {
 
 impl Default for Filters {
     fn default() -> Self {
-        Filters(Mutex::new(Recent::new(FILTERS_BYTES_MAX)))
+        Filters(Mutex::new(Recent::new(KEY_FILTERS_BYTES_MAX)))
     }
 }
 
@@ -139,7 +138,7 @@ impl Filters {
 
     /// Whether filters of files of so many rows fit beside each other, so that making one does not undo another.
     pub fn fit(rows: impl Iterator<Item = usize>) -> bool {
-        rows.map(weight).sum::<usize>() <= FILTERS_BYTES_MAX / 2
+        rows.map(weight).sum::<usize>() <= KEY_FILTERS_BYTES_MAX / 2
     }
 
     /// Makes the filter of a file that these rows have just been written to, while they are in memory.
