@@ -157,7 +157,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        register(&session, TARGET, table_provider(merging.table, files, true)?)?;
+        register(&session, TARGET, table_provider(merging.table, files, true)?);
         let statement = parse_query(&merging.query()?)?;
         self.plan_statement(cx, session, statement, declared, &merging.expected).await
     }
