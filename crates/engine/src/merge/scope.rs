@@ -239,7 +239,7 @@ impl VisitorMut for Names<'_> {
                 (root.as_ref(), access_chain.first())
             && self.scope.0.iter().any(|column| column.qualifier == folded(table))
         {
-            *root = Box::new(Expr::CompoundIdentifier(vec![table.clone(), name.clone()]));
+            **root = Expr::CompoundIdentifier(vec![table.clone(), name.clone()]);
             access_chain.remove(0);
         }
         ControlFlow::Continue(())
