@@ -50,7 +50,7 @@ impl DataFusionEngine {
             changes = self.fill_defaults(&writing, &difference).await?;
         }
         changes.metadata = metadata;
-        let step = Some(Step::Prepared(Box::new(writing), changes));
+        let step = Some(Step::Prepared(Box::new((writing, changes))));
         Ok(Altering { log: self.log(table), changed: Arc::clone(changed), step })
     }
 
@@ -198,16 +198,17 @@ pub(crate) struct Altering {
 }
 
 enum Step {
-    Prepared(Box<Writing>, Changes),
+    Prepared(Box<(Writing, Changes)>),
     Committed(#[expect(dead_code, reason = "held for its drop")] WriteLock),
 }
 
 #[async_trait]
 impl Alteration for Altering {
     async fn commit(&mut self) -> Result<()> {
-        let Some(Step::Prepared(mut writing, changes)) = self.step.take() else {
+        let Some(Step::Prepared(prepared)) = self.step.take() else {
             return Err(Error::internal("an ALTER TABLE is committed once"));
         };
+        let (mut writing, changes) = *prepared;
         let lock = if changes.is_empty() {
             writing.into_lock()
         } else {
