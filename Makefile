@@ -12,13 +12,13 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## build the server and take the tour; ARGS=--once stops after it
-	@echo "Lakeport demo: builds the server in the dev profile. A first build takes 15 to 30 minutes on 2 cores, a later one seconds."
+	@echo "Lakeport demo: builds the server in the dev profile. A first build takes 15 to 20 minutes on 2 idle cores, a later one seconds."
 	tests/install build
 	cargo build --package lakeport
 	cargo run --quiet --package lakeport -- demo $(ARGS)
 
 test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
-	@echo "Lakeport tests: expect 30 to 45 minutes on 2 cores from nothing, about 6 once it is built."
+	@echo "Lakeport tests: about 32 minutes on 2 idle cores from nothing, about 7 once it is built."
 	tests/install build runner peers
 	$(MAKE) --no-print-directory lint
 	tests/run
