@@ -164,6 +164,15 @@ with psycopg.connect() as connection:
         assert connection.execute("SELECT b FROM t WHERE a = %s", (10,), prepare=True).fetchone()[0].startswith("tab")
     connection.execute("ALTER TABLE t ADD COLUMN c INT DEFAULT 5")
     assert connection.execute("SELECT c FROM t WHERE a = %s", (10,), prepare=True).fetchone() == (5,)
+    # A write whose rows the client would not understand is refused before it is done.
+    connection.execute("CREATE TABLE noted (a INT)")
+    note = "INSERT INTO noted VALUES (%s) RETURNING *"
+    for _ in range(2):
+        connection.execute(note, (1,), prepare=True)
+    with psycopg.connect(autocommit=True) as other:
+        other.execute("ALTER TABLE noted ADD COLUMN b INT")
+    fails(connection, errors.FeatureNotSupported, note, (1,))
+    assert connection.execute("SELECT count(*) FROM noted").fetchone() == (2,)
 
     # Two sessions at once.
     with psycopg.connect(autocommit=True) as other:

@@ -41,4 +41,4 @@ pub mod variable;
 pub use error::{Error, Result};
 pub use outcome::{CopyIn, Notice, Outcome, SessionEvent};
 pub use server::{Server, ServerConfig};
-pub use session::{Block, Session, Startup};
+pub use session::{Block, Session, Startup, writes_rows};

@@ -249,6 +249,11 @@ impl Session {
         Ok(())
     }
 
+    /// A number that changes with the catalog.
+    pub fn catalog_generation(&self) -> u64 {
+        self.server.config.catalog.generation()
+    }
+
     /// Where the session stands with its block.
     pub fn block(&self) -> Block {
         match self.state().block {
@@ -439,6 +444,11 @@ impl Session {
     pub(crate) fn cursors(&self) -> MutexGuard<'_, HashMap<String, Arc<OpenCursor>>> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a statement changes rows of a table.
+pub fn writes_rows(parsed: &Parsed) -> bool {
+    matches!(Effect::of(&parsed.statement), Effect::WritesRows(_))
 }
 
 /// What may still run in a failed block.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lakeport_base::limits::{PREPARED_BYTES_MAX, PREPARED_MAX};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::engine::{Description, TransactionId};
-use lakeport_core::{Block, Error, Outcome};
+use lakeport_core::{Block, Error, Outcome, writes_rows};
 use lakeport_sql::Parsed;
 
 use crate::connection::Connection;
@@ -22,6 +22,8 @@ pub(crate) struct Prepared {
     /// OIDs that the client declared; 0 leaves the type open.
     declared: Vec<u32>,
     description: Description,
+    /// Of the catalog when it was described.
+    generation: u64,
 }
 
 impl Prepared {
@@ -53,6 +55,7 @@ impl Connection {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(Error::new(Sqlstate::SYNTAX_ERROR, message).into());
         };
+        let generation = self.session.catalog_generation();
         let description = match &parsed {
             Some(parsed) => {
                 let declared: Vec<_> = types.iter().map(|oid| declared_type(*oid)).collect();
@@ -63,7 +66,7 @@ impl Connection {
             None => Description { params: Vec::new(), columns: None },
         };
         self.check_room(text.len())?;
-        self.prepared.insert(name, Arc::new(Prepared { parsed, declared: types.to_vec(), description }));
+        self.prepared.insert(name, Arc::new(Prepared { parsed, declared: types.to_vec(), description, generation }));
         self.link.out.parse_complete();
         Ok(())
     }
@@ -148,6 +151,7 @@ impl Connection {
             self.link.out.empty_query();
             return Ok(PortalState::Done);
         };
+        self.require_columns(&bound.prepared).await?;
         let session = Arc::clone(&self.session);
         // What comes next says whether the statement stands alone.
         if self.next_tag().await? != SYNC {
@@ -162,9 +166,7 @@ impl Connection {
                 let formats = spread_result_formats(&bound.result_formats, rows.schema.fields().len())?;
                 let described = bound.prepared.description.columns.as_ref();
                 if described.is_some_and(|described| !same_sorts(described, &rows.schema)) {
-                    return Err(Error::unsupported("cached plan must not change result type")
-                        .with_hint("prepare the statement again: a table that it reads was changed")
-                        .into());
+                    return Err(other_columns().into());
                 }
                 let cursor = RowCursor::new(tag, rows, formats, &session).described_as(described);
                 return self.continue_portal(cursor, rows_max).await;
@@ -174,6 +176,23 @@ impl Connection {
         }
         self.forget_portals_of(block);
         Ok(PortalState::Done)
+    }
+
+    /// A write whose rows could not be sent must not be done: its columns are looked at first, if the catalog has changed
+    /// since they were described.
+    async fn require_columns(&mut self, prepared: &Prepared) -> Flow {
+        let (Some(parsed), Some(described)) = (&prepared.parsed, &prepared.description.columns) else { return Ok(()) };
+        if !writes_rows(parsed) || prepared.generation == self.session.catalog_generation() {
+            return Ok(());
+        }
+        let declared: Vec<_> =
+            (0..prepared.description.params.len()).map(|index| prepared.declared_type(index)).collect();
+        let session = Arc::clone(&self.session);
+        let now = self.drive(session.describe(parsed, &declared)).await??;
+        match now.columns {
+            Some(now) if same_sorts(described, &now) => Ok(()),
+            _ => Err(other_columns().into()),
+        }
     }
 
     async fn continue_portal(&mut self, mut cursor: RowCursor, rows_max: usize) -> Flow<PortalState> {
@@ -239,6 +258,11 @@ fn spread_result_formats(formats: &[i16], count: usize) -> Flow<Vec<i16>> {
         return Ok(vec![TEXT; 0]);
     }
     spread_formats(formats, count).ok_or_else(|| violation("result formats do not fit the columns").into())
+}
+
+fn other_columns() -> Error {
+    Error::unsupported("cached plan must not change result type")
+        .with_hint("prepare the statement again: a table that it reads was changed")
 }
 
 fn unknown_portal(name: &str) -> Error {
