@@ -200,8 +200,17 @@ mod tests {
     fn clients_are_understood_in_pieces() {
         client(b"\0\0\0\x08\x04\xd2\x16\x2f\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\0\0\0\0\0");
         after_start(&[b"Q\0\0\0\x0dSELECT 1\0", b"y\0\0\0\x04", b"X\0\0\0\x04"]);
-        let parse = b"P\0\0\0\x14\0SELECT $1\0\0\x01\0\0\0\x15";
+        let parse = b"P\0\0\0\x15\0SELECT $1\0\0\x01\0\0\0\x15";
         after_start(&[parse, b"B\0\0\0\x14\0\0\0\x01\0\x01\0\x01\0\0\0\x02\0\x07\0\0", b"S\0\0\0\x04", b"Q\xff"]);
+    }
+
+    #[test]
+    fn a_date_in_binary_may_be_as_far_as_one_in_text() {
+        let parse = b"P\0\0\0\x0c\0\0\0\x01\0\0\x04\x3a";
+        for days in [i32::MIN + 1, 0x2300_0000, i32::MAX - 10_957] {
+            let bind = [&b"B\0\0\0\x16\0\0\0\x01\0\x01\0\x01\0\0\0\x04"[..], &days.to_be_bytes(), b"\0\0"].concat();
+            after_start(&[parse, &bind]);
+        }
     }
 
     #[test]

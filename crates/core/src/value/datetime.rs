@@ -12,8 +12,6 @@ const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 const EPOCH_DAYS: i64 = 719_468;
 /// Days of 400 years.
 const ERA_DAYS: i64 = 146_097;
-/// Beyond it microseconds do not fit 64 bits.
-const YEAR_MAX: i64 = 294_276;
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Days since the epoch of a date.
@@ -89,7 +87,7 @@ impl Moment {
         let mut scan = Scan { rest: text.as_bytes() };
         let (year, month, day) = scan.date()?;
         let year = if before_christ { 1 - year } else { year };
-        if year > YEAR_MAX || !(1..=12).contains(&month) || day < 1 || day > days_of_month(year, month) {
+        if !(1..=12).contains(&month) || day < 1 || day > days_of_month(year, month) {
             return Err(Refusal::Field);
         }
         let micros = scan.time_of_day()?;
