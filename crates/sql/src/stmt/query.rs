@@ -8,6 +8,7 @@ mod merge;
 mod print;
 mod refuse;
 mod rewrite;
+mod signs;
 mod with;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! sqlparser's parser over our lexemes, and its errors as ours.
 
-use sqlparser::ast;
+use sqlparser::ast::{self, VisitMut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{merge, refuse};
+use super::{merge, refuse, signs};
 use crate::cursor::{Cursor, Result};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::Lexeme;
@@ -85,7 +85,7 @@ fn is_not_null(lexemes: &[Lexeme]) -> bool {
     matches!(lexemes, [not, null, ..] if not.is_word("NOT") && null.is_word("NULL"))
 }
 
-fn whole<T>(
+fn whole<T: VisitMut>(
     c: &Cursor,
     lexemes: &[Lexeme],
     parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
@@ -97,7 +97,7 @@ fn whole<T>(
 }
 
 /// The value and how many lexemes it took.
-fn run<T>(
+fn run<T: VisitMut>(
     c: &Cursor,
     lexemes: &[Lexeme],
     parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
@@ -105,7 +105,8 @@ fn run<T>(
     let dialect = PostgreSqlDialect {};
     let tokens = lexemes.iter().map(Lexeme::for_parser).collect();
     let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
-    let value = parse(&mut parser).map_err(|error| translate(c, lexemes, &error))?;
+    let mut value = parse(&mut parser).map_err(|error| translate(c, lexemes, &error))?;
+    signs::set_apart(&mut value);
     let length = match parser.peek_token_ref() {
         next if next.token == Token::EOF => lexemes.len(),
         next => index_at(lexemes, next.span.start.column),

@@ -1,8 +1,10 @@
 //! MERGE, read with sqlparser's readers of expressions: its own grammar of the statement knows no DO NOTHING.
 
+use std::ops::ControlFlow;
+
 use lakeport_base::limits::MERGE_CLAUSES_MAX;
-use sqlparser::ast;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
+use sqlparser::ast::{self, VisitMut, VisitorMut};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{IsOptional, Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -163,17 +165,7 @@ fn refuse_clauses(clauses: &[Clause], start: usize) -> Result<()> {
 impl Tree {
     /// Puts the queries of WITH where their names are.
     fn fill_in(&mut self, start: usize) -> Result<()> {
-        let queries = Queries::of(self.with.take(), start)?;
-        queries.put_into(&mut self.source);
-        queries.put_into(&mut self.condition);
-        for clause in &mut self.clauses {
-            queries.put_into(&mut clause.condition);
-            match &mut clause.action {
-                Action::Update(assignments) => queries.put_into(assignments),
-                Action::Insert(_, values) => queries.put_into(values),
-                Action::Delete | Action::Nothing => {}
-            }
-        }
+        Queries::of(self.with.take(), start)?.put_into(self);
         Ok(())
     }
 
@@ -189,6 +181,23 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+impl VisitMut for Tree {
+    fn visit<V: VisitorMut>(&mut self, visitor: &mut V) -> ControlFlow<V::Break> {
+        self.with.visit(visitor)?;
+        self.source.visit(visitor)?;
+        self.condition.visit(visitor)?;
+        for clause in &mut self.clauses {
+            clause.condition.visit(visitor)?;
+            match &mut clause.action {
+                Action::Update(assignments) => assignments.visit(visitor)?,
+                Action::Insert(_, values) => values.visit(visitor)?,
+                Action::Delete | Action::Nothing => {}
+            }
+        }
+        self.returning.visit(visitor)
     }
 }
 

@@ -80,6 +80,20 @@ fn shows_get_names_that_are_nowhere_else() {
 }
 
 #[test]
+fn signs_in_a_row_stay_apart() {
+    for (text, printed) in [
+        ("SELECT - -1, - - -a", "SELECT -(-1), -(-(-a))"),
+        ("SELECT ~ -1, - +1, ~ ~1", "SELECT ~(-1), -(+1), ~(~1)"),
+        ("SELECT 77 % 3,@ -7 % 3", "SELECT 77 % 3, @(-7 % 3)"),
+        ("SELECT |/ -1::int, 1 - -1, -a, NOT NOT b", "SELECT |/(-1::INT), 1 - -1, -a, NOT NOT b"),
+        ("SELECT a FROM t WHERE a = - -'5\n1 OR true --'", "SELECT a FROM t WHERE a = -(-'5\n1 OR true --')"),
+    ] {
+        assert_eq!(query(text).text, printed);
+        crate::fuzzing::statements(text);
+    }
+}
+
+#[test]
 fn a_show_that_is_no_table_is_refused() {
     for text in ["SELECT rows- FROM [IMPORT INTO t CSV DATA ('x')]", "SELECT 1, [SHOW JOBS]"] {
         assert_eq!(refusal(text), "a statement in brackets stands where no table can stand", "{text}");
