@@ -24,19 +24,19 @@ test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
 	tests/run
 
 soak: ## kill the server 500 times and look; writes docs/soak.md. ARGS="--kills 100 --seed 1"
-	@echo "Lakeport soak: builds the server, then kills it 500 times: about 40 minutes on 2 cores."
+	@echo "Lakeport soak: builds the server, then kills it 500 times: about 20 minutes on 2 cores."
 	tests/install build peers
 	cargo build --package lakeport
 	PYTHONPATH=tests $(PEERS_DIR)/clients/bin/python -m faults.walk target/debug/lakeport --report docs/soak.md $(ARGS)
 
 bench: ## speed beside DuckDB, polars and PostgreSQL; ARGS="--small" or names of lines
-	@echo "Lakeport benchmark: a release build (20 minutes on 2 idle cores from nothing), then about 40 minutes, or 6 with --small."
+	@echo "Lakeport benchmark: a release build, then about 40 minutes, or 6 with --small."
 	tests/install build bench
 	cargo build --release --package lakeport
 	$(PEERS_DIR)/bench/bin/python -m bench $(ARGS)
 
 fuzz: ## made-up input for one decoder; ARGS="target seconds", none lists the targets
-	@echo "Lakeport fuzzing: a first build takes 10 minutes on 2 cores, a later one seconds."
+	@echo "Lakeport fuzzing: a first build takes minutes, a later one seconds."
 	tests/install build fuzz
 	fuzz/run $(ARGS)
 
