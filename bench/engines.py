@@ -1,5 +1,6 @@
 """DuckDB and polars at work. Each function is called in a process of its own and times only the work itself."""
 
+import decimal
 import os
 
 import duckdb
@@ -79,5 +80,9 @@ def polars_query(files, statement, times):
 
 def rounded(rows):
     """Rows whose floating-point sums do not depend on the order of adding."""
-    number = lambda value: float(f"{float(value):.9g}") if isinstance(value, float) or hasattr(value, "as_tuple") else value
-    return sorted(tuple(number(value) for value in row) for row in rows)
+    return sorted(tuple(to_9_digits(value) for value in row) for row in rows)
+
+
+def to_9_digits(value):
+    is_number = isinstance(value, (int, float, decimal.Decimal)) and not isinstance(value, bool)
+    return float(f"{float(value):.9g}") if is_number else value

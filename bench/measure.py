@@ -42,7 +42,7 @@ class Process:
         """The numbers of /proc/PID/stat after the process's name; times are in ticks."""
         try:
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return [0] * 50
         return [0] + [int(field) for field in fields[1:]]
 

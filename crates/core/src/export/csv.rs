@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use lakeport_base::Sqlstate;
 
-use super::text::TextRows;
+use super::piece::TextRows;
 use crate::error::{Error, Result};
 use crate::rows::sql_type;
 use crate::value::TextColumn;
@@ -15,8 +15,6 @@ pub(super) struct CsvRows<'a> {
     null_text: Option<&'a str>,
     /// Values of [plain](TextColumn::is_plain) columns never need quotes.
     plain_is_bare: bool,
-    /// The value under way.
-    text: String,
 }
 
 impl<'a> CsvRows<'a> {
@@ -25,54 +23,54 @@ impl<'a> CsvRows<'a> {
         let columns = fields.zip(batch.columns()).map(|(field, column)| TextColumn::new(column, &sql_type(field)));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte);
         let plain_is_bare = !plain(delimiter) && !null_text.is_some_and(|text| text.bytes().all(plain));
-        CsvRows { columns: columns.collect(), delimiter, null_text, plain_is_bare, text: String::new() }
+        CsvRows { columns: columns.collect(), delimiter, null_text, plain_is_bare }
     }
 
     /// Whether the value would read as something else without quotes.
-    fn needs_quotes(&self) -> bool {
+    fn needs_quotes(&self, text: &str) -> bool {
         let special = |byte: u8| byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n');
         // An empty line would be no row.
-        let is_whole_row = self.columns.len() == 1 && self.text.is_empty();
-        is_whole_row || self.text.bytes().any(special) || self.null_text == Some(&self.text)
+        let is_whole_row = self.columns.len() == 1 && text.is_empty();
+        is_whole_row || text.bytes().any(special) || self.null_text == Some(text)
+    }
+
+    fn write_value(&self, text: &str, out: &mut String) {
+        if self.needs_quotes(text) { quote(text, out) } else { out.push_str(text) }
     }
 }
 
 impl TextRows for CsvRows<'_> {
     /// # Errors
     /// 22004 for a NULL when nothing stands for it.
-    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<()> {
-        for index in 0..self.columns.len() {
+    fn write(&mut self, row: usize, out: &mut String) -> Result<()> {
+        for (index, column) in self.columns.iter().enumerate() {
             if index > 0 {
-                out.push(self.delimiter);
+                out.push(char::from(self.delimiter));
             }
-            let column = &self.columns[index];
             if column.is_null(row) {
-                out.extend_from_slice(self.null_text.ok_or_else(null_without_text)?.as_bytes());
-                continue;
-            }
-            self.text.clear();
-            column.write(row, &mut self.text).map_err(Error::internal)?;
-            let is_bare = self.plain_is_bare && column.is_plain();
-            if !is_bare && self.needs_quotes() {
-                quote(&self.text, out)
+                out.push_str(self.null_text.ok_or_else(null_without_text)?);
+            } else if self.plain_is_bare && column.is_plain() {
+                column.write(row, out).map_err(Error::internal)?;
+            } else if let Some(text) = column.text(row) {
+                self.write_value(text, out);
             } else {
-                out.extend_from_slice(self.text.as_bytes())
+                let mut text = String::new();
+                column.write(row, &mut text).map_err(Error::internal)?;
+                self.write_value(&text, out);
             }
         }
-        out.push(b'\n');
+        out.push('\n');
         Ok(())
     }
 }
 
-fn quote(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        if byte == b'"' {
-            out.push(b'"');
-        }
-        out.push(byte);
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for (at, part) in text.split('"').enumerate() {
+        out.push_str(if at > 0 { "\"\"" } else { "" });
+        out.push_str(part);
     }
-    out.push(b'"');
+    out.push('"');
 }
 
 fn null_without_text() -> Error {

@@ -1,12 +1,14 @@
-//! EXPORT INTO: the rows of a query to files, one after another, with bounded memory.
+//! EXPORT INTO: the rows of a query to files, cut in the order of the rows, with bounded memory.
 //!
 //! A file is full at `chunk_rows` or `chunk_size`, whichever comes first. When the export fails or is cancelled, the
 //! files it has written are deleted.
 
 mod csv;
+mod file;
 mod ndjson;
 pub mod options;
 mod parquet;
+mod piece;
 mod run;
 mod text;
 mod upload;

@@ -5,7 +5,7 @@ use arrow_array::{ArrayRef, ListArray, RecordBatch};
 use arrow_cast::cast;
 use lakeport_base::SqlType;
 
-use super::text::TextRows;
+use super::piece::TextRows;
 use crate::error::{Error, Result};
 use crate::rows::{arrow_type, sql_type};
 use crate::value::TextColumn;
@@ -47,17 +47,17 @@ impl JsonRows {
 }
 
 impl TextRows for JsonRows {
-    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<()> {
-        out.push(b'{');
+    fn write(&mut self, row: usize, out: &mut String) -> Result<()> {
+        out.push('{');
         for (index, (name, column)) in self.columns.iter().enumerate() {
             if index > 0 {
-                out.push(b',');
+                out.push(',');
             }
-            out.extend_from_slice(name.as_bytes());
-            out.push(b':');
+            out.push_str(name);
+            out.push(':');
             column.write(row, &mut self.text, out)?;
         }
-        out.extend_from_slice(b"}\n");
+        out.push_str("}\n");
         Ok(())
     }
 }
@@ -80,9 +80,9 @@ impl JsonColumn {
         Ok(JsonColumn { values: TextColumn::new(array, ty), form })
     }
 
-    fn write(&self, row: usize, text: &mut String, out: &mut Vec<u8>) -> Result<()> {
+    fn write(&self, row: usize, text: &mut String, out: &mut String) -> Result<()> {
         if self.values.is_null(row) {
-            out.extend_from_slice(b"null");
+            out.push_str("null");
             return Ok(());
         }
         if let Form::Array(lists, elements) = &self.form {
@@ -91,10 +91,10 @@ impl JsonColumn {
         text.clear();
         self.values.write(row, text).map_err(Error::internal)?;
         match &self.form {
-            Form::Bool => out.extend_from_slice(if text == "t" { b"true" } else { b"false" }),
-            Form::Number if text.ends_with(|c: char| c.is_ascii_digit()) => out.extend_from_slice(text.as_bytes()),
-            Form::Json => out.extend_from_slice(text.as_bytes()),
-            _ => serde_json::to_writer(out, text).map_err(Error::internal)?,
+            Form::Bool => out.push_str(if text == "t" { "true" } else { "false" }),
+            Form::Number if text.ends_with(|c: char| c.is_ascii_digit()) => out.push_str(text),
+            Form::Json => out.push_str(text),
+            _ => out.push_str(&serde_json::to_string(text).map_err(Error::internal)?),
         }
         Ok(())
     }
@@ -105,16 +105,16 @@ fn write_array(
     elements: &JsonColumn,
     row: usize,
     text: &mut String,
-    out: &mut Vec<u8>,
+    out: &mut String,
 ) -> Result<()> {
-    out.push(b'[');
+    out.push('[');
     let offsets = lists.value_offsets();
     for (position, element) in (offsets[row]..offsets[row + 1]).enumerate() {
         if position > 0 {
-            out.push(b',');
+            out.push(',');
         }
         elements.write(element as usize, text, out)?;
     }
-    out.push(b']');
+    out.push(']');
     Ok(())
 }

@@ -13,32 +13,28 @@ use parquet::basic;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::options::{Compression, ExportOptions};
+use super::options::Compression;
 use super::upload;
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::rows::{arrow_field, sql_type};
 
-/// Rows written between two looks at the size.
+/// Rows encoded between two looks at what else there is to do.
 const STEP_ROWS: usize = 1024;
 
 /// A Parquet file under way.
 pub(super) struct ParquetFile {
     writer: AsyncArrowWriter<BufWriter>,
-    schema: SchemaRef,
 }
 
 impl ParquetFile {
     pub fn new(
-        options: &ExportOptions,
-        schema: &Schema,
+        compression: Compression,
+        schema: SchemaRef,
         store: Arc<dyn ObjectStore>,
         path: Path,
     ) -> Result<ParquetFile> {
-        let fields = schema.fields().iter();
-        let fields = fields.map(|field| arrow_field(field.name(), &sql_type(field), field.is_nullable()));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let compression = match options.compression {
+        let compression = match compression {
             Compression::None => basic::Compression::UNCOMPRESSED,
             Compression::Gzip => basic::Compression::GZIP(basic::GzipLevel::default()),
             Compression::Snappy => basic::Compression::SNAPPY,
@@ -46,27 +42,17 @@ impl ParquetFile {
         };
         let properties = WriterProperties::builder().set_compression(compression).build();
         let output = upload::writer(store, path);
-        let writer = AsyncArrowWriter::try_new(output, schema.clone(), Some(properties)).map_err(write_error)?;
-        Ok(ParquetFile { writer, schema })
+        let writer = AsyncArrowWriter::try_new(output, schema, Some(properties)).map_err(write_error)?;
+        Ok(ParquetFile { writer })
     }
 
-    /// Writes rows until the file has `bytes_max`; answers how many.
-    pub async fn write(&mut self, batch: &RecordBatch, bytes_max: u64) -> Result<usize> {
-        let fields = self.schema.fields().iter();
-        let columns = fields.zip(batch.columns()).map(|(field, column)| cast(column, field.data_type()));
-        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| Error::unsupported(error.to_string()))?;
-        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::internal)?;
-        let mut written = 0;
-        while written < batch.num_rows() && !self.is_full(bytes_max) {
-            let rows = STEP_ROWS.min(batch.num_rows() - written);
-            self.writer.write(&batch.slice(written, rows)).await.map_err(write_error)?;
-            written += rows;
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        for start in (0..batch.num_rows()).step_by(STEP_ROWS) {
+            let rows = STEP_ROWS.min(batch.num_rows() - start);
+            self.writer.write(&batch.slice(start, rows)).await.map_err(write_error)?;
+            tokio::task::yield_now().await;
         }
-        Ok(written)
-    }
-
-    pub fn is_full(&self, bytes_max: u64) -> bool {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64 >= bytes_max
+        Ok(())
     }
 
     /// Completes the file; answers its size.
@@ -78,6 +64,17 @@ impl ParquetFile {
     pub async fn abort(self) {
         upload::abort(&mut self.writer.into_inner()).await;
     }
+}
+
+/// A batch in the physical types of tables.
+pub(super) fn physical(batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| arrow_field(field.name(), &sql_type(field), field.is_nullable()));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| cast(column, field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| Error::unsupported(error.to_string()))?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(Error::internal)
 }
 
 fn write_error(error: ParquetError) -> Error {

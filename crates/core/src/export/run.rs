@@ -1,19 +1,28 @@
-//! From rows to files.
+//! From rows to files: rows are encoded a few batches ahead, in order, and cut into files, of which a few are written at
+//! a time.
 
+use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use arrow_array::RecordBatch;
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::options::{ExportOptions, Format};
-use super::parquet::ParquetFile;
-use super::text::TextFile;
+use super::file::{File, Piece};
+use super::options::ExportOptions;
+use super::piece::Encoded;
 use crate::error::{Error, Result};
 use crate::rows::RowStream;
+
+/// Pieces that wait for a file to be written.
+const QUEUE_PIECES: usize = 16;
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +59,14 @@ pub(crate) fn start(
     stop: CancellationToken,
 ) -> JoinHandle<Result<Vec<Exported>>> {
     tokio::spawn(async move {
-        let mut export = Export { options, place, file: None, written: Vec::new() };
+        let mut export = Export::new(options, place);
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(Error::canceled()),
             outcome = export.write_all(rows) => outcome,
         };
         match outcome {
-            Ok(()) => Ok(export.written),
+            Ok(()) => Ok(export.files),
             Err(error) => {
                 export.clean_up().await;
                 Err(error)
@@ -66,89 +75,102 @@ pub(crate) fn start(
     })
 }
 
-enum File {
-    Text(Box<TextFile>),
-    Parquet(Box<ParquetFile>),
+/// The file that rows go to.
+struct Open {
+    pieces: mpsc::Sender<Piece>,
+    rows: u64,
+    /// Before compression.
+    bytes: u64,
 }
 
 struct Export {
-    options: ExportOptions,
+    options: Arc<ExportOptions>,
     place: Place,
-    /// The file under way and its rows.
-    file: Option<(File, u64)>,
-    written: Vec<Exported>,
+    open: Option<Open>,
+    /// The tasks that write the last of `files`.
+    writing: VecDeque<JoinHandle<Result<u64>>>,
+    /// All files, whether complete or not.
+    files: Vec<Exported>,
+    /// Fires when no file is to be completed any more.
+    given_up: CancellationToken,
 }
 
 impl Export {
-    async fn write_all(&mut self, mut rows: RowStream) -> Result<()> {
-        while let Some(batch) = rows.batches.next().await {
-            let batch = batch?;
-            let mut done = 0;
-            while done < batch.num_rows() {
-                let written = self.write_some(&batch.slice(done, batch.num_rows() - done)).await;
-                done += written.map_err(|error| self.place.named_in(error))?;
+    fn new(options: ExportOptions, place: Place) -> Export {
+        let (options, given_up) = (Arc::new(options), CancellationToken::new());
+        Export { options, place, open: None, writing: VecDeque::new(), files: Vec::new(), given_up }
+    }
+
+    async fn write_all(&mut self, rows: RowStream) -> Result<()> {
+        let mut encoded = encode_all(&self.options, rows.batches);
+        while let Some(encoded) = encoded.next().await {
+            let mut encoded = encoded?;
+            while encoded.rows() > 0 {
+                self.write_some(&mut encoded).await?;
             }
         }
-        self.finish_file().await.map_err(|error| self.place.named_in(error))
+        self.open = None;
+        self.wait(0).await
     }
 
-    /// Writes the beginning of a batch into the file under way; answers how many rows.
-    async fn write_some(&mut self, batch: &RecordBatch) -> Result<usize> {
-        if self.file.is_none() {
-            self.file = Some((self.open_file(batch)?, 0));
-        }
-        let Some((file, rows)) = &mut self.file else { return Ok(0) };
-        let bytes_max = self.options.chunk_bytes;
-        let room = usize::try_from(self.options.chunk_rows - *rows).unwrap_or(usize::MAX);
-        let batch = batch.slice(0, room.min(batch.num_rows()));
-        let (written, is_full) = match file {
-            File::Text(file) => (file.write(&batch, bytes_max).await?, file.is_full(bytes_max)),
-            File::Parquet(file) => (file.write(&batch, bytes_max).await?, file.is_full(bytes_max)),
-        };
-        *rows += written as u64;
-        if is_full || *rows >= self.options.chunk_rows {
-            self.finish_file().await?;
-        }
-        Ok(written)
-    }
-
-    fn open_file(&self, batch: &RecordBatch) -> Result<File> {
-        let (store, path) = (self.place.store.clone(), Path::from(self.next_name()));
-        Ok(match self.options.format {
-            Format::Csv { .. } | Format::Ndjson => File::Text(Box::new(TextFile::new(&self.options, store, path))),
-            Format::Parquet => {
-                File::Parquet(Box::new(ParquetFile::new(&self.options, batch.schema_ref(), store, path)?))
+    /// Takes the rows that still go into the open file.
+    async fn write_some(&mut self, encoded: &mut Encoded) -> Result<()> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                self.wait(available_parallelism().map_or(1, NonZero::get) - 1).await?;
+                let open = self.open_file(encoded)?;
+                self.open.insert(open)
             }
-        })
-    }
-
-    fn next_name(&self) -> String {
-        format!("{}.{}.{}", self.place.prefix, self.written.len(), self.options.extension())
-    }
-
-    async fn finish_file(&mut self) -> Result<()> {
-        let Some((file, rows)) = self.file.take() else { return Ok(()) };
-        let name = self.next_name();
-        // Counted before it is complete, so that a file whose last request failed is cleaned up too.
-        self.written.push(Exported { name, rows, bytes: 0 });
-        let bytes = match file {
-            File::Text(file) => file.finish().await?,
-            File::Parquet(file) => file.finish().await?,
         };
-        if let Some(last) = self.written.last_mut() {
-            last.bytes = bytes;
+        let (rows_max, bytes_max) = (self.options.chunk_rows - open.rows, self.options.chunk_bytes - open.bytes);
+        let taken = encoded.take(usize::try_from(rows_max).unwrap_or(usize::MAX), bytes_max)?;
+        open.rows += taken.rows as u64;
+        open.bytes = open.bytes.saturating_add(taken.bytes).min(self.options.chunk_bytes);
+        let is_full = open.rows >= self.options.chunk_rows || open.bytes >= self.options.chunk_bytes;
+        // A task that has failed takes nothing more, and its end says why.
+        let failed = open.pieces.send(taken.piece).await.is_err();
+        if let Some(file) = self.files.last_mut() {
+            file.rows = open.rows;
+        }
+        if is_full || failed {
+            self.open = None;
+        }
+        if failed { self.wait(0).await } else { Ok(()) }
+    }
+
+    fn open_file(&mut self, rows: &Encoded) -> Result<Open> {
+        let name = format!("{}.{}.{}", self.place.prefix, self.files.len(), self.options.extension());
+        let (store, path) = (self.place.store.clone(), Path::from(name.as_str()));
+        let file = File::new(rows, self.options.compression, store, path)?;
+        let (pieces, queue) = mpsc::channel(QUEUE_PIECES);
+        self.writing.push_back(tokio::spawn(file.write_all(queue, self.given_up.clone())));
+        self.files.push(Exported { name, rows: 0, bytes: 0 });
+        Ok(Open { pieces, rows: 0, bytes: 0 })
+    }
+
+    /// Waits until so many files at most are being written.
+    async fn wait(&mut self, count: usize) -> Result<()> {
+        while self.writing.len() > count {
+            let first = self.files.len() - self.writing.len();
+            let Some(task) = self.writing.front_mut() else { break };
+            let written = task.await.map_err(Error::internal)?;
+            self.writing.pop_front();
+            self.files[first].bytes = written.map_err(|error| self.place.named_in(error))?;
         }
         Ok(())
     }
 
     /// Deletes what was written; what cannot be deleted is named in the log.
     async fn clean_up(&mut self) {
-        match self.file.take() {
-            Some((File::Text(file), _)) => file.abort().await,
-            Some((File::Parquet(file), _)) => file.abort().await,
-            None => {}
+        self.given_up.cancel();
+        self.open = None;
+        for task in self.writing.drain(..) {
+            if let Ok(Err(error)) = task.await {
+                tracing::debug!(%error, "file of a failed export not written");
+            }
         }
-        for file in self.written.drain(..) {
+        for file in self.files.drain(..) {
             match self.place.store.delete(&Path::from(file.name.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => {
@@ -158,4 +180,21 @@ impl Export {
             }
         }
     }
+}
+
+/// Encodes batches on threads of their own, a few ahead of the files.
+fn encode_all(
+    options: &Arc<ExportOptions>,
+    batches: BoxStream<'static, Result<RecordBatch>>,
+) -> impl Stream<Item = Result<Encoded>> + use<> + Unpin {
+    let options = Arc::clone(options);
+    let encoded = batches.map(move |batch| {
+        let options = Arc::clone(&options);
+        async move {
+            let batch = batch?;
+            let encoding = tokio::task::spawn_blocking(move || Encoded::new(&options.format, &batch));
+            encoding.await.map_err(Error::internal)?
+        }
+    });
+    encoded.buffered(available_parallelism().map_or(1, NonZero::get)).boxed()
 }

@@ -1,35 +1,15 @@
-//! Text files: rows one after another, compressed on their way to storage.
+//! Text files, compressed on their way to storage.
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
-use super::csv::CsvRows;
-use super::ndjson::JsonRows;
-use super::options::{Compression, ExportOptions, Format};
+use super::options::Compression;
 use super::upload::{Upload, io_error};
-use crate::error::{Error, Result};
-
-/// Text gathered before it is compressed and sent, in bytes.
-const BUFFER_BYTES: usize = 256 << 10;
-
-/// The rows of a batch as text.
-pub(super) trait TextRows: Send {
-    /// Appends a row to `out`, with its line break.
-    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<()>;
-}
-
-fn text_rows<'a>(format: &'a Format, batch: &RecordBatch) -> Result<Box<dyn TextRows + 'a>> {
-    match format {
-        Format::Csv { delimiter, null_text } => Ok(Box::new(CsvRows::new(batch, *delimiter, null_text.as_deref()))),
-        Format::Ndjson => Ok(Box::new(JsonRows::new(batch)?)),
-        Format::Parquet => Err(Error::internal("Parquet is no text")),
-    }
-}
+use crate::error::Result;
 
 /// Text on its way into a file.
 enum Packer {
@@ -48,15 +28,15 @@ impl Packer {
     }
 
     /// What of the text is ready to be sent.
-    async fn pack(&mut self, text: Vec<u8>) -> Result<Vec<u8>> {
+    async fn pack(&mut self, text: String) -> Result<Vec<u8>> {
         match self {
-            Packer::Plain => Ok(text),
+            Packer::Plain => Ok(text.into_bytes()),
             Packer::Gzip(encoder) => {
-                encoder.write_all(&text).await.map_err(io_error)?;
+                encoder.write_all(text.as_bytes()).await.map_err(io_error)?;
                 Ok(std::mem::take(encoder.get_mut()))
             }
             Packer::Zstd(encoder) => {
-                encoder.write_all(&text).await.map_err(io_error)?;
+                encoder.write_all(text.as_bytes()).await.map_err(io_error)?;
                 Ok(std::mem::take(encoder.get_mut()))
             }
         }
@@ -80,50 +60,21 @@ impl Packer {
 
 /// A text file under way.
 pub(super) struct TextFile {
-    format: Format,
     packer: Packer,
     upload: Upload,
-    buffer: Vec<u8>,
-    /// Before compression.
-    text_bytes: u64,
 }
 
 impl TextFile {
-    pub fn new(options: &ExportOptions, store: Arc<dyn ObjectStore>, path: Path) -> TextFile {
-        let (packer, upload) = (Packer::new(options.compression), Upload::new(store, path));
-        TextFile { format: options.format.clone(), packer, upload, buffer: Vec::new(), text_bytes: 0 }
+    pub fn new(compression: Compression, store: Arc<dyn ObjectStore>, path: Path) -> TextFile {
+        TextFile { packer: Packer::new(compression), upload: Upload::new(store, path) }
     }
 
-    /// Writes rows until the file has `bytes_max`; answers how many.
-    pub async fn write(&mut self, batch: &RecordBatch, bytes_max: u64) -> Result<usize> {
-        let format = self.format.clone();
-        let mut rows = text_rows(&format, batch)?;
-        for row in 0..batch.num_rows() {
-            let before = self.buffer.len();
-            rows.write(row, &mut self.buffer)?;
-            self.text_bytes += (self.buffer.len() - before) as u64;
-            if self.buffer.len() >= BUFFER_BYTES {
-                self.send().await?;
-            }
-            if self.text_bytes >= bytes_max {
-                return Ok(row + 1);
-            }
-        }
-        Ok(batch.num_rows())
-    }
-
-    pub fn is_full(&self, bytes_max: u64) -> bool {
-        self.text_bytes >= bytes_max
-    }
-
-    async fn send(&mut self) -> Result<()> {
-        let packed = self.packer.pack(std::mem::take(&mut self.buffer)).await?;
-        self.upload.put(packed).await
+    pub async fn write(&mut self, text: String) -> Result<()> {
+        self.upload.put(self.packer.pack(text).await?).await
     }
 
     /// Completes the file; answers its size.
     pub async fn finish(mut self) -> Result<u64> {
-        self.send().await?;
         self.upload.put(self.packer.finish().await?).await?;
         self.upload.finish().await
     }

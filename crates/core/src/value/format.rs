@@ -85,6 +85,16 @@ impl TextColumn {
         self.array.is_null(row) || matches!(self.values, Values::Null)
     }
 
+    /// The text of a value that is not NULL, if it is held as text.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        match &self.values {
+            Values::Text(values) => Some(values.value(row)),
+            Values::LargeText(values) => Some(values.value(row)),
+            Values::TextView(values) => Some(values.value(row)),
+            _ => None,
+        }
+    }
+
     /// Writes the text of a value that is not NULL.
     ///
     /// # Errors

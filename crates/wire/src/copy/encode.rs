@@ -1,10 +1,14 @@
 //! Batches of rows to copy data: one message for each row.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
 use lakeport_core::rows::sql_type;
 use lakeport_core::value::{TextColumn, Zone};
 use lakeport_core::{Error, Result};
@@ -16,20 +20,25 @@ use crate::reply::Replies;
 
 /// Field count that ends a binary copy.
 const BINARY_TRAILER: i16 = -1;
+/// Values that are encoded at once, in bytes of Arrow.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Writes copy data in the format asked for.
-pub(super) struct CopyEncoder<'a> {
-    options: &'a CopyOptions,
+pub(super) struct CopyEncoder {
+    options: CopyOptions,
     zone: Zone,
-    /// A binary copy's signature is still to be sent: it goes into one message with the first row, as clients expect.
-    unsigned: AtomicBool,
+}
+
+/// Rows as messages.
+pub(super) struct CopyData {
+    pub messages: BytesMut,
+    pub rows: usize,
 }
 
 /// One batch ready to be written row by row.
-pub(super) struct CopyBatch<'a> {
-    encoder: &'a CopyEncoder<'a>,
+struct CopyBatch<'a> {
+    options: &'a CopyOptions,
     columns: Columns,
-    rows: usize,
 }
 
 enum Columns {
@@ -44,9 +53,9 @@ struct TextField {
     bare: bool,
 }
 
-impl<'a> CopyEncoder<'a> {
-    pub(super) fn new(options: &'a CopyOptions, zone: Zone) -> CopyEncoder<'a> {
-        CopyEncoder { options, zone, unsigned: AtomicBool::new(options.format == CopyFormat::Binary) }
+impl CopyEncoder {
+    pub(super) fn new(options: CopyOptions, zone: Zone) -> CopyEncoder {
+        CopyEncoder { options, zone }
     }
 
     /// The header line before the rows.
@@ -62,27 +71,48 @@ impl<'a> CopyEncoder<'a> {
         }
     }
 
-    /// What comes after the rows.
-    pub(super) fn end(&self, out: &mut Replies) {
+    /// What comes after so many rows.
+    pub(super) fn end(&self, rows: usize, out: &mut Replies) {
         if self.options.format == CopyFormat::Binary {
             out.begin(b'd');
-            self.sign(out);
+            if rows == 0 {
+                sign(out);
+            }
             out.buffer.put_i16(BINARY_TRAILER);
             out.end();
         }
     }
 
-    /// Writes the signature of a binary copy, once.
-    fn sign(&self, out: &mut Replies) {
-        if self.unsigned.swap(false, Ordering::Relaxed) {
-            out.buffer.put_slice(BINARY_SIGNATURE);
-            // No flags, no extension.
-            out.buffer.put_u64(0);
-        }
+    /// Encodes rows on threads of their own, a few batches ahead of the client.
+    pub(super) fn encode_all(
+        self: Arc<Self>,
+        batches: BoxStream<'static, Result<RecordBatch>>,
+    ) -> impl Stream<Item = Result<CopyData>> {
+        let pieces = batches.flat_map(|batch| stream::iter(batch.map_or_else(|error| vec![Err(error)], pieces)));
+        let encoded = pieces.enumerate().map(move |(index, piece)| {
+            let encoder = Arc::clone(&self);
+            async move {
+                let piece = piece?;
+                let encoding = tokio::task::spawn_blocking(move || encoder.encode(&piece, index == 0));
+                encoding.await.map_err(Error::internal)?
+            }
+        });
+        encoded.buffered(available_parallelism().map_or(1, NonZero::get))
     }
 
-    /// Prepares a batch.
-    pub(super) fn batch<'b>(&'b self, batch: &RecordBatch) -> Result<CopyBatch<'b>> {
+    /// The rows of a batch as messages. A binary copy's signature goes into one message with the first row, as clients
+    /// expect.
+    pub(super) fn encode(&self, batch: &RecordBatch, is_first: bool) -> Result<CopyData> {
+        let rows = batch.num_rows();
+        let batch = self.batch(batch)?;
+        let mut out = Replies::default();
+        for row in 0..rows {
+            batch.write(row, is_first && row == 0, &mut out)?;
+        }
+        Ok(CopyData { messages: out.buffer, rows })
+    }
+
+    fn batch(&self, batch: &RecordBatch) -> Result<CopyBatch<'_>> {
         let fields = batch.schema_ref().fields().iter().zip(batch.columns());
         let columns = match self.options.format {
             CopyFormat::Binary => {
@@ -96,21 +126,34 @@ impl<'a> CopyEncoder<'a> {
                 Columns::Text(fields.map(|(of, array)| field(text(array, of))).collect())
             }
         };
-        Ok(CopyBatch { encoder: self, columns, rows: batch.num_rows() })
+        Ok(CopyBatch { options: &self.options, columns })
     }
 }
 
-impl CopyBatch<'_> {
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
+/// A batch in pieces of rows that take about [`PIECE_BYTES`].
+fn pieces(batch: RecordBatch) -> Vec<Result<RecordBatch>> {
+    let bytes = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or(PIECE_BYTES);
+    let pieces = batch.columns().iter().map(bytes).sum::<usize>().div_ceil(PIECE_BYTES).max(1);
+    let (rows, step) = (batch.num_rows(), batch.num_rows().div_ceil(pieces).max(1));
+    (0..rows).step_by(step).map(|start| Ok(batch.slice(start, step.min(rows - start)))).collect()
+}
 
+/// Writes the signature of a binary copy.
+fn sign(out: &mut Replies) {
+    out.buffer.put_slice(BINARY_SIGNATURE);
+    // No flags, no extension.
+    out.buffer.put_u64(0);
+}
+
+impl CopyBatch<'_> {
     /// Writes one row as one message.
-    pub(super) fn write(&self, row: usize, out: &mut Replies) -> Result<()> {
+    fn write(&self, row: usize, signed: bool, out: &mut Replies) -> Result<()> {
         out.begin(b'd');
         match &self.columns {
             Columns::Binary(columns) => {
-                self.encoder.sign(out);
+                if signed {
+                    sign(out);
+                }
                 out.count(columns.len())?;
                 columns.iter().try_for_each(|column| column.write(row, &mut out.buffer))?;
             }
@@ -123,15 +166,17 @@ impl CopyBatch<'_> {
     fn write_line(&self, columns: &[TextField], row: usize, out: &mut BytesMut) -> Result<()> {
         let mut text = String::new();
         for (at, TextField { column, bare }) in columns.iter().enumerate() {
-            self.encoder.options.write_separator(at, out);
+            self.options.write_separator(at, out);
             if column.is_null(row) {
-                out.put_slice(self.encoder.options.null.as_bytes());
+                out.put_slice(self.options.null.as_bytes());
             } else if *bare {
                 column.write(row, out).map_err(Error::internal)?;
+            } else if let Some(value) = column.text(row) {
+                self.options.write_field(value, out);
             } else {
                 text.clear();
                 column.write(row, &mut text).map_err(Error::internal)?;
-                self.encoder.options.write_field(&text, out);
+                self.options.write_field(&text, out);
             }
         }
         out.put_u8(b'\n');

@@ -12,7 +12,7 @@ use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
 use lakeport_sql::{Statement, parse_one};
 
 use super::decode::CopyDecoder;
-use super::encode::CopyEncoder;
+use super::encode::{CopyData, CopyEncoder};
 use crate::fuzzing::{CUTS, pieces, shown, type_of};
 use crate::message::Frame;
 use crate::reply::Replies;
@@ -91,14 +91,16 @@ fn can_return(options: &CopyOptions) -> bool {
 
 /// The data of a copy out.
 fn encode(options: &CopyOptions, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
-    let encoder = CopyEncoder::new(options, Zone::UTC);
+    let encoder = CopyEncoder::new(options.clone(), Zone::UTC);
     let mut out = Replies::default();
     encoder.start(schema, &mut out);
+    let mut sent = 0;
     for batch in batches {
-        let batch = encoder.batch(batch)?;
-        (0..batch.rows()).try_for_each(|row| batch.write(row, &mut out))?;
+        let CopyData { messages, rows } = encoder.encode(batch, sent == 0)?;
+        out.buffer.extend_from_slice(&messages);
+        sent += rows;
     }
-    encoder.end(&mut out);
+    encoder.end(sent, &mut out);
     let mut messages: BytesMut = out.buffer;
     let mut data = Vec::new();
     while let Some(message) = Frame::take(&mut messages, MESSAGE_BYTES_MAX)? {

@@ -6,6 +6,9 @@ mod encode;
 pub mod fuzzing;
 mod line;
 
+use std::pin::pin;
+use std::sync::Arc;
+
 use lakeport_core::rows::RowStream;
 use lakeport_core::{CopyIn, Error};
 use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
@@ -14,7 +17,7 @@ use crate::connection::Connection;
 use crate::fault::{Fault, Flow};
 use crate::types::{BINARY, TEXT};
 use decode::CopyDecoder;
-use encode::CopyEncoder;
+use encode::{CopyData, CopyEncoder};
 use futures::StreamExt;
 
 /// What a binary copy starts with, before its flags and the length of its extension.
@@ -68,22 +71,20 @@ impl Connection {
     }
 
     /// Sends rows as copy data.
-    pub(crate) async fn copy_out(&mut self, mut rows: RowStream, options: &CopyOptions) -> Flow {
-        let encoder = CopyEncoder::new(options, self.session.zone());
+    pub(crate) async fn copy_out(&mut self, rows: RowStream, options: &CopyOptions) -> Flow {
+        let encoder = Arc::new(CopyEncoder::new(options.clone(), self.session.zone()));
         self.link.out.copy_response(b'H', format_code(options), rows.schema.fields().len())?;
         encoder.start(&rows.schema, &mut self.link.out);
         let mut sent = 0;
-        while let Some(batch) = self.drive(rows.batches.next()).await? {
-            let batch = encoder.batch(&batch?)?;
-            for row in 0..batch.rows() {
-                batch.write(row, &mut self.link.out)?;
-                if !self.relieve().await? {
-                    break;
-                }
-            }
-            sent += batch.rows();
+        let mut encoded = pin!(Arc::clone(&encoder).encode_all(rows.batches));
+        while let Some(data) = self.drive(encoded.next()).await? {
+            let CopyData { messages, rows } = data?;
+            self.link.out.buffer.unsplit(messages);
+            sent += rows;
+            // Once the statement is cancelled, the rows that come next say so.
+            self.relieve().await?;
         }
-        encoder.end(&mut self.link.out);
+        encoder.end(sent, &mut self.link.out);
         self.link.out.copy_done();
         self.link.out.command_complete(&format!("COPY {sent}"));
         Ok(())
