@@ -89,6 +89,10 @@ pub const PLANS_KEPT_MAX: usize = 256;
 pub const PLAN_TEXT_BYTES_MAX: usize = 4 << 10;
 /// Memory of which keys the files of tables do not hold, in bytes: enough for about fifty million keys.
 pub const KEY_FILTERS_BYTES_MAX: usize = 64 << 20;
+/// Memory of values that SELECTs by primary key have read, in bytes.
+pub const LOOKUP_PAGES_BYTES_MAX: usize = 64 << 20;
+/// Pages of files that such a SELECT looks into; a query that has to search more is planned.
+pub const LOOKUP_PAGES_MAX: usize = 16;
 /// Savepoints of one transaction block.
 pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.

@@ -72,6 +72,8 @@ pub trait Tx: Send {
 
     /// Connections by name.
     async fn connections(&mut self) -> Result<Vec<Connection>>;
+    /// The first connections whose names come after one; the empty name comes before all.
+    async fn connections_after(&mut self, name: &str, limit: u32) -> Result<Vec<Connection>>;
     async fn find_connection(&mut self, name: &str) -> Result<Option<Connection>>;
     async fn insert_connection(&mut self, connection: &Connection) -> Result<()>;
     /// Replaces a connection if its stored version is `connection.version - 1`, else [`Error::Conflict`].

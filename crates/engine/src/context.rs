@@ -7,10 +7,12 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::config::Dialect;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use lakeport_base::Env;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
@@ -21,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::casts::PostgresCasts;
+use crate::comparison::FloatComparisons;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
@@ -70,6 +73,7 @@ impl Sessions {
             .with_config(config(options))
             .with_runtime_env(Arc::clone(&runtime))
             .with_type_planner(Arc::new(crate::types::SqlTypes))
+            .with_analyzer_rules(analyzer_rules())
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base).map_err(from_datafusion)?;
@@ -97,6 +101,11 @@ impl Sessions {
     /// Rows held in memory for a statement; `purpose` is named when memory runs out.
     pub fn hold(&self, purpose: &str) -> HeldRows {
         HeldRows::new(&self.runtime.memory_pool, purpose)
+    }
+
+    /// The footers of files that have been read.
+    pub fn footers(&self) -> Arc<FileMetadataCache> {
+        self.runtime.cache_manager.get_file_metadata_cache()
     }
 
     fn session(&self, moment: Moment, cx: Option<QueryContext>) -> Result<Session> {
@@ -150,6 +159,12 @@ impl Session {
     pub fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>) {
         self.scope.register(name, table);
     }
+}
+
+/// DataFusion's, after what has to be done before types are settled.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let first: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(FloatComparisons);
+    std::iter::once(first).chain(Analyzer::new().rules).collect()
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

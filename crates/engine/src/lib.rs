@@ -13,6 +13,7 @@ mod casts;
 mod change;
 mod clock;
 mod coerce;
+mod comparison;
 mod constant;
 mod context;
 mod ddl;
@@ -25,6 +26,7 @@ mod insert;
 mod kept;
 mod key;
 mod literal;
+mod lookup;
 mod merge;
 mod params;
 mod query;
@@ -68,6 +70,7 @@ use crate::context::Sessions;
 use crate::delta::log::Log;
 use crate::error::conflict;
 use crate::kept::Kept;
+use crate::lookup::Pages;
 use crate::transaction::Transactions;
 
 /// Runs statements with DataFusion on Delta tables.
@@ -75,6 +78,7 @@ pub struct DataFusionEngine {
     sessions: Arc<Sessions>,
     transactions: Transactions,
     kept: Kept,
+    pages: Pages,
     logs: Mutex<HashMap<TableId, Arc<Log>>>,
     clock: Arc<Clock>,
 }
@@ -89,6 +93,7 @@ impl DataFusionEngine {
             sessions: Arc::new(Sessions::new(&options, env.clone())?),
             transactions: Transactions::default(),
             kept: Kept::default(),
+            pages: Pages::default(),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),
         })

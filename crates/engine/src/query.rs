@@ -56,6 +56,12 @@ impl DataFusionEngine {
     }
 
     pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
+        let text = self.kept.text(sql)?;
+        if let Some(lookup) = &text.lookup
+            && let Some(row) = self.look_up(cx, lookup, params).await?
+        {
+            return Ok(row);
+        }
         let declared = given_types(params);
         let key = PlanKey::new(cx, sql, &declared);
         if let Some(kept) = self.kept.plan(&key)
@@ -63,7 +69,6 @@ impl DataFusionEngine {
         {
             return Ok(rows);
         }
-        let text = self.kept.text(sql)?;
         if let Some(row) = text.constants.clone().filter(|_| params.is_empty()) {
             return Ok(RowStream { schema: row.schema(), batches: stream::iter([Ok(row)]).boxed() });
         }

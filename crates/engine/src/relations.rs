@@ -65,7 +65,7 @@ impl DataFusionEngine {
             if seen.row != read.table {
                 return Ok(None);
             }
-            scans.insert(seen.row.id, Arc::new(FileScan::new(&seen.row, seen.store, files, false)));
+            scans.insert(seen.row.id, Arc::new(FileScan::new(&seen.row, seen.store, files, false).with_views()));
         }
         Ok(Some(scans))
     }
@@ -89,18 +89,22 @@ impl DataFusionEngine {
                     // Where the columns are those of now, the catalog has the last word on them.
                     let same = past.has_columns_of(&log.latest(&table.store).await?);
                     let seen = if same { table } else { as_it_was(&table, &past) };
-                    Ok((table_provider(&seen, past.files, false)?, None))
+                    Ok((read_provider(&seen, past.files)?, None))
                 }
                 None => {
                     let (seen, files) = self.visible(cx, &table).await?;
-                    Ok((table_provider(&seen, files, false)?, Some(seen.row)))
+                    Ok((read_provider(&seen, files)?, Some(seen.row)))
                 }
             },
         }
     }
 
     /// A table as a statement sees it: as its block has it, or the latest.
-    async fn visible(&self, cx: &QueryContext, table: &TableHandle) -> Result<(TableHandle, Arc<[DataFile]>)> {
+    pub(crate) async fn visible(
+        &self,
+        cx: &QueryContext,
+        table: &TableHandle,
+    ) -> Result<(TableHandle, Arc<[DataFile]>)> {
         let (seen, snapshot) = self.version_seen(table, cx.transaction).await?;
         let own = self.transactions.files(cx.transaction, table.row.id);
         Ok((seen, own.unwrap_or(snapshot.files)))
@@ -127,6 +131,12 @@ pub(crate) fn table_provider(
     with_position: bool,
 ) -> Result<Arc<dyn TableProvider>> {
     let scan = FileScan::new(&table.row, Arc::clone(&table.store), files, with_position);
+    scan::provider(&table.row, scan).map_err(from_datafusion)
+}
+
+/// A table that a query reads.
+fn read_provider(table: &TableHandle, files: Arc<[DataFile]>) -> Result<Arc<dyn TableProvider>> {
+    let scan = FileScan::new(&table.row, Arc::clone(&table.store), files, false).with_views();
     scan::provider(&table.row, scan).map_err(from_datafusion)
 }
 

@@ -116,6 +116,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
         ("plans kept for statements that come again", plans, "the one unused for longest is made anew"),
         ("memory of which keys files do not hold", bytes(l::KEY_FILTERS_BYTES_MAX), "more files are read"),
+        ("memory of what SELECTs by key have read", bytes(l::LOOKUP_PAGES_BYTES_MAX), "files are read again"),
     ]
 }
 

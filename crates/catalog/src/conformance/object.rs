@@ -123,6 +123,12 @@ pub(super) async fn connections(catalog: &dyn Catalog) -> Result<()> {
     }
     let names = tx.connections().await?.into_iter().map(|connection| connection.name).collect::<Vec<_>>();
     assert_eq!(names, ["broker", "lake", "stage"]);
+    for (after, limit, expected) in
+        [("", 2, &["broker", "lake"][..]), ("broker", 9, &["lake", "stage"]), ("stage", 1, &[])]
+    {
+        let page = tx.connections_after(after, limit).await?;
+        assert_eq!(page.into_iter().map(|connection| connection.name).collect::<Vec<_>>(), expected);
+    }
 
     let passed = Check { at: 7, error: None };
     tx.record_check(lake.id, &passed).await?;

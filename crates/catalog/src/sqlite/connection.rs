@@ -37,6 +37,16 @@ pub(super) async fn list(db: &mut SqliteConnection, key: &DataKey) -> Result<Vec
     all(db, query("SELECT * FROM connections ORDER BY name"), |row| connection(row, key)).await
 }
 
+pub(super) async fn list_after(
+    db: &mut SqliteConnection,
+    key: &DataKey,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<Connection>> {
+    let page = query("SELECT * FROM connections WHERE name > ? ORDER BY name LIMIT ?").bind(name).bind(limit);
+    all(db, page, |row| connection(row, key)).await
+}
+
 pub(super) async fn find(db: &mut SqliteConnection, key: &DataKey, name: &str) -> Result<Option<Connection>> {
     let find = query("SELECT * FROM connections WHERE name = ?").bind(name);
     one(db, find, |row| connection(row, key)).await

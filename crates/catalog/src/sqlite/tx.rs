@@ -131,6 +131,10 @@ impl Tx for SqliteTx {
         connection::list(&mut self.transaction, &self.shared.key).await
     }
 
+    async fn connections_after(&mut self, name: &str, limit: u32) -> Result<Vec<Connection>> {
+        connection::list_after(&mut self.transaction, &self.shared.key, name, limit).await
+    }
+
     async fn find_connection(&mut self, name: &str) -> Result<Option<Connection>> {
         connection::find(&mut self.transaction, &self.shared.key, name).await
     }

@@ -1,20 +1,21 @@
 //! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION`.
 
+mod show;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use lakeport_base::id::ConnectionId;
 use lakeport_base::limits::NAME_BYTES_MAX;
-use lakeport_base::name::quote_literal;
 use lakeport_base::{Point, Secret, SqlType, Sqlstate, Uri, units};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Check, Connection, Dialect, Grant, Object};
 use lakeport_connect::{ExternalRef, Target, Transfer, kind_of_scheme};
-use lakeport_sql::stmt::connection::{
-    AlterConnection, CheckConnection, CreateConnection, DropConnection, ShowConnections, ShowCreateConnection,
-};
+use lakeport_sql::stmt::connection::{AlterConnection, CheckConnection, CreateConnection, DropConnection};
 use object_store::ObjectStore;
+
+pub(crate) use self::show::{show, show_columns, show_create, show_create_columns};
 
 use super::Cx;
 use crate::error::{Error, Result};
@@ -237,83 +238,6 @@ async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bo
 async fn audit(cx: &Cx<'_>, tx: &mut dyn Tx, event: &str, connection: &Connection) -> Result<()> {
     let detail = format!("{} version {}", connection.redacted, connection.version);
     Ok(tx.insert_event(&cx.server.audit_event(&cx.session.user, event, &connection.name, &detail)).await?)
-}
-
-pub(crate) fn show_columns() -> SchemaRef {
-    schema_of(&[
-        ("connection_name", SqlType::Text),
-        ("connection_uri", SqlType::Text),
-        ("connection_type", SqlType::Text),
-    ])
-}
-
-pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Outcome> {
-    let mut tx = cx.server.config.catalog.read().await?;
-    let wanted = statement.name.as_ref().map(|name| cx.string(name)).transpose()?;
-    let connections = match &wanted {
-        Some(name) => tx.find_connection(name).await?.into_iter().collect(),
-        None => tx.connections().await?,
-    };
-    let mut rows = Vec::new();
-    for connection in &connections {
-        let visible = cx.subject().owns(&connection.owner)
-            || cx.subject().has_on_connection(tx.as_mut(), connection.id, "USAGE").await?;
-        if visible {
-            rows.push(row![&connection.name, &connection.redacted, connection_type(connection)]);
-        }
-    }
-    match wanted {
-        Some(name) if connections.is_empty() && cx.subject().is_admin() => Err(missing_connection(&name)),
-        Some(name) if rows.is_empty() => {
-            Err(Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")))
-        }
-        _ => Ok(Outcome::rows("SHOW", batch_of(show_columns(), &rows)?)),
-    }
-}
-
-fn connection_type(connection: &Connection) -> &'static str {
-    lakeport_connect::kind_named(&connection.kind).map_or("UNKNOWN", |kind| kind.spec().role.as_str())
-}
-
-pub(crate) fn show_create_columns() -> SchemaRef {
-    schema_of(&[("connection_name", SqlType::Text), ("create_statement", SqlType::Text)])
-}
-
-pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -> Result<Outcome> {
-    let mut tx = cx.server.config.catalog.read().await?;
-    let sees_all = cx.subject().has_system("VIEWCLUSTERMETADATA");
-    let connections = match &statement.name {
-        None if !sees_all => {
-            return Err(Error::denied(
-                "must have VIEWCLUSTERMETADATA privilege to run `SHOW CREATE ALL EXTERNAL CONNECTIONS`",
-            ));
-        }
-        None => tx.connections().await?,
-        Some(name) => {
-            let name = cx.string(name)?;
-            let connection = tx.find_connection(&name).await?;
-            if !sees_all && connection.as_ref().is_none_or(|connection| !cx.subject().owns(&connection.owner)) {
-                return Err(Error::denied(format!(
-                    "must have VIEWCLUSTERMETADATA privilege or be owner of the External Connection {name:?}"
-                )));
-            }
-            vec![connection.ok_or_else(|| missing_connection(&name))?]
-        }
-    };
-    std::mem::drop(tx);
-    let clear = setting::SHOW_CREATE_SECRETS.is_on(&cx.directory);
-    let mut rows = Vec::new();
-    for connection in &connections {
-        let full = clear && (cx.subject().owns(&connection.owner));
-        let uri = if full { connection.definition.expose() } else { &connection.redacted };
-        if full {
-            let user = &cx.session.user;
-            cx.server.audit(user, "show_create_external_connection", &connection.name, "secrets shown").await;
-        }
-        let text = format!("CREATE EXTERNAL CONNECTION {} AS {}", quote_literal(&connection.name), quote_literal(uri));
-        rows.push(row![&connection.name, text]);
-    }
-    Ok(Outcome::rows("SHOW", batch_of(show_create_columns(), &rows)?))
 }
 
 pub(crate) fn check_columns() -> SchemaRef {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 use datafusion::common::cast::as_boolean_array;
@@ -59,7 +60,7 @@ pub(super) fn with_dictionaries(schema: &Schema, chosen: &[String]) -> SchemaRef
         if !chosen.contains(field.name()) {
             return Arc::clone(field);
         }
-        let ty = DataType::Dictionary(Box::new(DataType::Int32), Box::new(field.data_type().clone()));
+        let ty = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         Arc::new(field.as_ref().clone().with_data_type(ty))
     };
     Arc::new(Schema::new_with_metadata(
@@ -74,6 +75,8 @@ pub(super) struct OncePerValue {
     column: Arc<dyn PhysicalExpr>,
     /// Over [`values_schema`].
     predicate: Arc<dyn PhysicalExpr>,
+    /// The type that it expects of the values.
+    seen_as: DataType,
     /// Dictionaries and which of their values match, the latest last.
     outcomes: Mutex<Vec<(ArrayRef, BooleanArray)>>,
 }
@@ -84,8 +87,9 @@ pub(super) fn values_schema(field: &Field) -> Schema {
 }
 
 impl OncePerValue {
-    pub fn new(column: Arc<dyn PhysicalExpr>, predicate: Arc<dyn PhysicalExpr>) -> OncePerValue {
-        OncePerValue { column, predicate, outcomes: Mutex::default() }
+    /// `predicate` sees one column of the type `seen_as`.
+    pub fn new(column: Arc<dyn PhysicalExpr>, predicate: Arc<dyn PhysicalExpr>, seen_as: DataType) -> OncePerValue {
+        OncePerValue { column, predicate, seen_as, outcomes: Mutex::default() }
     }
 
     /// Which values of a dictionary match.
@@ -95,8 +99,8 @@ impl OncePerValue {
         if let Some((_, outcome)) = outcomes.iter().rev().find(|(known, _)| known.to_data().ptr_eq(&data)) {
             return Ok(outcome.clone());
         }
-        let schema = values_schema(&Field::new("value", values.data_type().clone(), true));
-        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(values)])?;
+        let schema = values_schema(&Field::new("value", self.seen_as.clone(), true));
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![cast(values, &self.seen_as)?])?;
         let outcome = self.predicate.evaluate(&batch)?.into_array(values.len())?;
         let outcome = as_boolean_array(&outcome)?.clone();
         if outcomes.len() == DICTIONARIES_MAX {
@@ -129,7 +133,7 @@ impl PhysicalExpr for OncePerValue {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let column = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.column));
-        Ok(Arc::new(OncePerValue::new(column, Arc::clone(&self.predicate))))
+        Ok(Arc::new(OncePerValue::new(column, Arc::clone(&self.predicate), self.seen_as.clone())))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

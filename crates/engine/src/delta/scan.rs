@@ -73,6 +73,17 @@ impl FileScan {
         FileScan { table: table.id, url: store_url(table.id), store, files, table_schema }
     }
 
+    /// The same scan with texts as views, of which operators copy but 16 bytes each.
+    pub fn with_views(self) -> FileScan {
+        let viewed = |field: &Arc<Field>| match field.data_type() {
+            DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+            _ => Arc::clone(field),
+        };
+        let schema = Schema::new(self.table_schema.file_schema().fields().iter().map(viewed).collect::<Vec<_>>());
+        let table_schema = scanned(Arc::new(schema), self.with_position());
+        FileScan { table_schema, ..self }
+    }
+
     /// The table whose files it reads.
     pub fn table(&self) -> TableId {
         self.table
@@ -142,7 +153,7 @@ impl FileScan {
     fn pattern_column<'a>(&self, filter: &'a Expr) -> Option<&'a str> {
         let column = pattern::pattern_column(filter)?;
         let field = self.table_schema.file_schema().field_with_name(&column.name).ok()?;
-        (*field.data_type() == DataType::Utf8).then_some(&column.name)
+        matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View).then_some(&column.name)
     }
 
     /// Plans a scan of the rows that match patterns.
@@ -220,7 +231,7 @@ fn once_per_value(
 ) -> Result<Arc<dyn PhysicalExpr>> {
     let values = DFSchema::try_from(pattern::values_schema(field))?;
     let predicate = state.create_physical_expr(pattern.clone(), &values)?;
-    Ok(Arc::new(OncePerValue::new(column, predicate)))
+    Ok(Arc::new(OncePerValue::new(column, predicate, field.data_type().clone())))
 }
 
 /// The columns of files, and the hidden ones where rows are to be found again.

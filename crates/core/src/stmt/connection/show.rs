@@ -1,0 +1,132 @@
+//! `SHOW [CREATE] EXTERNAL CONNECTIONS`: of many, a page after the other.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use lakeport_base::SqlType;
+use lakeport_base::name::quote_literal;
+use lakeport_catalog::model::Connection;
+use lakeport_sql::stmt::connection::{ShowConnections, ShowCreateConnection};
+
+use crate::authz::Subject;
+use crate::error::{Error, Result};
+use crate::external::missing_connection;
+use crate::outcome::Outcome;
+use crate::row;
+use crate::rows::{RowStream, schema_of};
+use crate::server::Server;
+use crate::setting;
+use crate::show::rows::batch_of;
+use crate::stmt::Cx;
+
+/// Connections read at a time.
+const PAGE_ROWS: u32 = 1000;
+
+pub(crate) fn show_columns() -> SchemaRef {
+    schema_of(&[
+        ("connection_name", SqlType::Text),
+        ("connection_uri", SqlType::Text),
+        ("connection_type", SqlType::Text),
+    ])
+}
+
+pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Outcome> {
+    let Some(name) = &statement.name else {
+        let (server, directory, user) = (cx.server.clone(), cx.directory.clone(), cx.session.user.clone());
+        let rows = pages(cx.server.clone()).and_then(move |page| {
+            let (server, directory, user) = (server.clone(), directory.clone(), user.clone());
+            async move { visible(&server, Subject { directory: &directory, user: &user }, &page).await }
+        });
+        return Ok(Outcome::Rows { tag: "SHOW", rows: RowStream { schema: show_columns(), batches: rows.boxed() } });
+    };
+    let name = cx.string(name)?;
+    let found = cx.server.config.catalog.read().await?.find_connection(&name).await?;
+    let rows = visible(cx.server, cx.subject(), found.as_slice()).await?;
+    match found {
+        None if cx.subject().is_admin() => Err(missing_connection(&name)),
+        _ if rows.num_rows() == 0 => {
+            Err(Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")))
+        }
+        _ => Ok(Outcome::rows("SHOW", rows)),
+    }
+}
+
+/// All connections by name, a page at a time, each page as it is when it is read.
+fn pages(server: Arc<Server>) -> impl Stream<Item = Result<Vec<Connection>>> + Send {
+    stream::try_unfold(Some(String::new()), move |after| {
+        let server = server.clone();
+        async move {
+            let Some(after) = after else { return Ok(None) };
+            let page = server.config.catalog.read().await?.connections_after(&after, PAGE_ROWS).await?;
+            let is_full = page.len() >= PAGE_ROWS as usize;
+            let last = page.last().filter(|_| is_full).map(|connection| connection.name.clone());
+            Ok(Some((page, last)))
+        }
+    })
+}
+
+/// The connections that a user may see.
+async fn visible(server: &Server, subject: Subject<'_>, connections: &[Connection]) -> Result<RecordBatch> {
+    let mut tx = server.config.catalog.read().await?;
+    let mut rows = Vec::new();
+    for connection in connections {
+        let owned = subject.owns(&connection.owner);
+        if owned || subject.has_on_connection(tx.as_mut(), connection.id, "USAGE").await? {
+            rows.push(row![&connection.name, &connection.redacted, connection_type(connection)]);
+        }
+    }
+    batch_of(show_columns(), &rows)
+}
+
+fn connection_type(connection: &Connection) -> &'static str {
+    lakeport_connect::kind_named(&connection.kind).map_or("UNKNOWN", |kind| kind.spec().role.as_str())
+}
+
+pub(crate) fn show_create_columns() -> SchemaRef {
+    schema_of(&[("connection_name", SqlType::Text), ("create_statement", SqlType::Text)])
+}
+
+pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -> Result<Outcome> {
+    let sees_all = cx.subject().has_system("VIEWCLUSTERMETADATA");
+    let Some(name) = &statement.name else {
+        if !sees_all {
+            return Err(Error::denied(
+                "must have VIEWCLUSTERMETADATA privilege to run `SHOW CREATE ALL EXTERNAL CONNECTIONS`",
+            ));
+        }
+        let (server, directory, user) = (cx.server.clone(), cx.directory.clone(), cx.session.user.clone());
+        let rows = pages(cx.server.clone()).and_then(move |page| {
+            let (server, directory, user) = (server.clone(), directory.clone(), user.clone());
+            async move { definitions(&server, Subject { directory: &directory, user: &user }, &page).await }
+        });
+        let rows = RowStream { schema: show_create_columns(), batches: rows.boxed() };
+        return Ok(Outcome::Rows { tag: "SHOW", rows });
+    };
+    let name = cx.string(name)?;
+    let found = cx.server.config.catalog.read().await?.find_connection(&name).await?;
+    if !sees_all && found.as_ref().is_none_or(|connection| !cx.subject().owns(&connection.owner)) {
+        return Err(Error::denied(format!(
+            "must have VIEWCLUSTERMETADATA privilege or be owner of the External Connection {name:?}"
+        )));
+    }
+    let connection = found.ok_or_else(|| missing_connection(&name))?;
+    Ok(Outcome::rows("SHOW", definitions(cx.server, cx.subject(), &[connection]).await?))
+}
+
+/// The statements that make connections again, in clear where the setting and the owner allow it.
+async fn definitions(server: &Server, subject: Subject<'_>, connections: &[Connection]) -> Result<RecordBatch> {
+    let clear = setting::SHOW_CREATE_SECRETS.is_on(subject.directory);
+    let mut rows = Vec::new();
+    for connection in connections {
+        let full = clear && subject.owns(&connection.owner);
+        let uri = if full { connection.definition.expose() } else { &connection.redacted };
+        if full {
+            server.audit(subject.user, "show_create_external_connection", &connection.name, "secrets shown").await;
+        }
+        let text = format!("CREATE EXTERNAL CONNECTION {} AS {}", quote_literal(&connection.name), quote_literal(uri));
+        rows.push(row![&connection.name, text]);
+    }
+    batch_of(show_create_columns(), &rows)
+}

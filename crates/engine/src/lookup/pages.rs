@@ -1,0 +1,235 @@
+//! Values of data files that lookups have read, a page of rows of one column each. Files never change, so neither do
+//! their pages.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{Array, ArrayRef, BooleanArray, Scalar};
+use arrow_cast::cast;
+use datafusion::arrow::compute::kernels::cmp::{eq, gt, lt};
+use datafusion::arrow::compute::{and, concat_batches, not, or};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::TryStreamExt;
+use lakeport_base::id::TableId;
+use lakeport_base::limits::{LOOKUP_PAGES_BYTES_MAX, LOOKUP_PAGES_MAX};
+use lakeport_catalog::model::Column;
+use lakeport_core::{Error, Result};
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::Search;
+use crate::delta::files::DataFile;
+use crate::error::{from_arrow, from_datafusion};
+use crate::recent::Recent;
+
+/// The pages in memory, and where files have theirs.
+pub(crate) struct Pages {
+    files: Mutex<Recent<FileKey, Arc<FilePages>>>,
+    values: Mutex<Recent<ValuesKey, ArrayRef>>,
+}
+
+type FileKey = (TableId, Arc<str>);
+
+/// A file, a page of it, and a column by its place in the file.
+type ValuesKey = (FileKey, usize, usize);
+
+/// Where the rows of a file lie.
+struct FilePages {
+    metadata: ArrowReaderMetadata,
+    /// The pages of the key's first column.
+    pages: Vec<Page>,
+    /// The least and greatest key of each page, if they are known.
+    least: ArrayRef,
+    most: ArrayRef,
+}
+
+/// Rows of a row group.
+struct Page {
+    group: usize,
+    start: usize,
+    rows: usize,
+}
+
+/// What one lookup reads.
+pub(super) struct Reads<'a> {
+    pub pages: &'a Pages,
+    pub search: &'a Search<'a>,
+    /// Shared with all queries.
+    pub footers: Arc<FileMetadataCache>,
+}
+
+/// A page that may hold the row.
+pub(super) struct Candidate<'a> {
+    file: &'a DataFile,
+    pages: Arc<FilePages>,
+    page: usize,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        let half = LOOKUP_PAGES_BYTES_MAX / 8;
+        let (files, values) = (Recent::new(half), Recent::new(LOOKUP_PAGES_BYTES_MAX - half));
+        Pages { files: Mutex::new(files), values: Mutex::new(values) }
+    }
+}
+
+impl Reads<'_> {
+    /// The pages of some files that may hold the row; `None` when they are too many, or cannot be told.
+    pub(super) async fn candidates<'f>(&self, files: &[&'f DataFile]) -> Result<Option<Vec<Candidate<'f>>>> {
+        let mut candidates = Vec::new();
+        for file in files {
+            let pages = self.file(file).await?;
+            let Some(pages) = pages.filter(|pages| pages.have(&self.search.columns)) else { return Ok(None) };
+            let may_hold = pages.may_hold(&self.search.key[0].1)?;
+            let found = (0..pages.pages.len()).filter(|page| may_hold.is_null(*page) || may_hold.value(*page));
+            candidates.extend(found.map(|page| Candidate { file, pages: Arc::clone(&pages), page }));
+        }
+        Ok((candidates.len() <= LOOKUP_PAGES_MAX).then_some(candidates))
+    }
+
+    /// The values of the row, if the page holds it.
+    pub(super) async fn find(&self, candidate: &Candidate<'_>) -> Result<Option<Vec<ArrayRef>>> {
+        let key: Vec<&Column> = self.search.key.iter().map(|(column, _)| *column).collect();
+        let columns = self.values(candidate, &key).await?;
+        let mut matching: Option<BooleanArray> = None;
+        for (values, (_, sought)) in columns.iter().zip(&self.search.key) {
+            let equal = eq(values, &Scalar::new(cast(sought, values.data_type()).map_err(from_arrow)?));
+            let equal = equal.map_err(from_arrow)?;
+            matching = Some(match matching {
+                Some(matching) => and(&matching, &equal).map_err(from_arrow)?,
+                None => equal,
+            });
+        }
+        let Some(matching) = matching else { return Ok(None) };
+        let Some(row) = matching.values().set_indices().find(|row| matching.is_valid(*row)) else { return Ok(None) };
+        let columns = self.values(candidate, &self.search.columns).await?;
+        Ok(Some(columns.iter().map(|values| values.slice(row, 1)).collect()))
+    }
+
+    fn reader(&self, file: &DataFile) -> Result<Box<dyn AsyncFileReader>> {
+        let readers =
+            CachedParquetFileReaderFactory::new(Arc::clone(&self.search.table.store), Arc::clone(&self.footers));
+        let part = PartitionedFile::new(file.path.as_ref(), file.bytes);
+        Ok(readers.create_reader(0, part, None, &ExecutionPlanMetricsSet::new()).map_err(from_datafusion)?)
+    }
+
+    async fn file(&self, file: &DataFile) -> Result<Option<Arc<FilePages>>> {
+        let key = (self.search.table.row.id, Arc::clone(&file.path));
+        let known = self.pages.files.lock().unwrap_or_else(PoisonError::into_inner).find(&key);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let mut reader = self.reader(file)?;
+        let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await.map_err(from_parquet)?;
+        let Some(pages) = FilePages::of(metadata, self.search.key[0].0)? else { return Ok(None) };
+        let (weight, pages) = (pages.weight(), Arc::new(pages));
+        self.pages.files.lock().unwrap_or_else(PoisonError::into_inner).keep(key, Arc::clone(&pages), weight);
+        Ok(Some(pages))
+    }
+
+    /// The values of columns in a page.
+    async fn values(&self, candidate: &Candidate<'_>, columns: &[&Column]) -> Result<Vec<ArrayRef>> {
+        let file: FileKey = (self.search.table.row.id, Arc::clone(&candidate.file.path));
+        let schema = candidate.pages.metadata.schema();
+        let places = columns.iter().map(|column| schema.index_of(&column.stored_name));
+        let places: Vec<usize> = places.collect::<Result<_, _>>().map_err(from_arrow)?;
+        let mut found: Vec<Option<ArrayRef>> = {
+            let mut known = self.pages.values.lock().unwrap_or_else(PoisonError::into_inner);
+            places.iter().map(|place| known.find(&(file.clone(), candidate.page, *place))).collect()
+        };
+        let mut missing: Vec<usize> =
+            places.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(place, _)| *place).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let read = candidate.read(self.reader(candidate.file)?, &missing).await?;
+            let mut known = self.pages.values.lock().unwrap_or_else(PoisonError::into_inner);
+            for (place, values) in missing.iter().zip(&read) {
+                let weight = values.get_array_memory_size();
+                known.keep((file.clone(), candidate.page, *place), Arc::clone(values), weight);
+            }
+            for (place, found) in places.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
+                *found = missing.binary_search(place).ok().map(|at| Arc::clone(&read[at]));
+            }
+        }
+        found.into_iter().collect::<Option<_>>().ok_or_else(|| Error::internal("a column was not read"))
+    }
+}
+
+fn from_parquet(error: ParquetError) -> Error {
+    from_datafusion(error.into())
+}
+
+impl FilePages {
+    /// `None` for a file that does not tell where its pages are.
+    fn of(metadata: ArrowReaderMetadata, key: &Column) -> Result<Option<FilePages>> {
+        let parquet = metadata.metadata();
+        let (Some(index), Some(offsets)) = (parquet.column_index(), parquet.offset_index()) else { return Ok(None) };
+        let groups: Vec<usize> = (0..parquet.num_row_groups()).collect();
+        let converter = StatisticsConverter::try_new(&key.stored_name, metadata.schema(), metadata.parquet_schema());
+        let converter = converter.map_err(from_parquet)?;
+        let Some(column) = converter.parquet_column_index() else { return Ok(None) };
+        let least = converter.data_page_mins(index, offsets, &groups).map_err(from_parquet)?;
+        let most = converter.data_page_maxes(index, offsets, &groups).map_err(from_parquet)?;
+        let mut pages = Vec::new();
+        for group in groups {
+            let rows = parquet.row_group(group).num_rows() as usize;
+            let starts = offsets[group][column].page_locations().iter().map(|page| page.first_row_index as usize);
+            let starts: Vec<usize> = starts.collect();
+            let ends = starts.iter().skip(1).copied().chain([rows]);
+            pages.extend(starts.iter().zip(ends).map(|(start, end)| Page { group, start: *start, rows: end - start }));
+        }
+        if least.len() != pages.len() || most.len() != pages.len() {
+            return Ok(None);
+        }
+        Ok(Some(FilePages { metadata, pages, least, most }))
+    }
+
+    /// Whether the file has all columns; it lacks those that were added later.
+    fn have(&self, columns: &[&Column]) -> bool {
+        columns.iter().all(|column| self.metadata.schema().index_of(&column.stored_name).is_ok())
+    }
+
+    /// Memory in bytes.
+    fn weight(&self) -> usize {
+        let bounds = self.least.get_array_memory_size() + self.most.get_array_memory_size();
+        self.metadata.metadata().memory_size() + bounds + self.pages.len() * size_of::<Page>()
+    }
+
+    /// Whether each page may hold a value; NULL where nothing is known.
+    fn may_hold(&self, value: &ArrayRef) -> Result<BooleanArray> {
+        let value = Scalar::new(cast(value, self.least.data_type()).map_err(from_arrow)?);
+        let below = lt(&value, &self.least).map_err(from_arrow)?;
+        let above = gt(&value, &self.most).map_err(from_arrow)?;
+        let outside = or(&below, &above).map_err(from_arrow)?;
+        not(&outside).map_err(from_arrow)
+    }
+}
+
+impl Candidate<'_> {
+    /// Reads columns by their places in the file, in order.
+    async fn read(&self, reader: Box<dyn AsyncFileReader>, columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let Page { group, start, rows } = &self.pages.pages[self.page];
+        let metadata = &self.pages.metadata;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+        let selection = RowSelection::from(vec![RowSelector::skip(*start), RowSelector::select(*rows)]);
+        let reader = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata.clone());
+        let stream = reader
+            .with_row_groups(vec![*group])
+            .with_projection(mask)
+            .with_row_selection(selection)
+            .with_batch_size(*rows)
+            .build()
+            .map_err(from_parquet)?;
+        let schema = Arc::clone(stream.schema());
+        let batches: Vec<_> = stream.try_collect().await.map_err(from_parquet)?;
+        Ok(concat_batches(&schema, &batches).map_err(from_arrow)?.columns().to_vec())
+    }
+}
