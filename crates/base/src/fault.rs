@@ -162,7 +162,8 @@ impl Plan {
     /// # Errors
     /// As planned.
     pub fn reach(&self, point: Point) -> io::Result<()> {
-        self.0.iter().filter(|rule| rule.point == point).try_for_each(Rule::arrive)
+        // Every rule of the point counts the arrival, whatever another makes of it.
+        self.0.iter().filter(|rule| rule.point == point).map(Rule::arrive).fold(Ok(()), Result::and)
     }
 }
 
@@ -213,6 +214,13 @@ mod tests {
             assert_eq!(plan.reach(Point::LocalWrite).unwrap_err().kind(), io::ErrorKind::StorageFull);
         }
         assert!(plan.reach(Point::LocalSync).is_ok());
+    }
+
+    #[test]
+    fn rules_of_one_point_count_alike() {
+        let plan = Plan::parse("log.commit:error:2,log.commit:error:3").unwrap();
+        let outcomes: Vec<bool> = (0..4).map(|_| plan.reach(Point::LogCommit).is_ok()).collect();
+        assert_eq!(outcomes, [true, false, false, true]);
     }
 
     #[test]

@@ -115,6 +115,13 @@ pub(crate) fn from_store(error: object_store::Error) -> Error {
     Error::new(code, message).with_source(error)
 }
 
+/// 58030: nobody knows whether a commit was made.
+pub(crate) fn uncertain(error: object_store::Error) -> Error {
+    Error::new(Sqlstate::IO_ERROR, "the table's storage failed during a commit, which may have been made")
+        .with_hint("when the storage works again, look whether the change is there before you run the statement again")
+        .with_source(error)
+}
+
 /// What a client reads when the table's storage or the folder for spilled rows has no room left.
 const DISK_FULL: &str = "no space left on the disk";
 

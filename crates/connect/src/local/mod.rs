@@ -10,11 +10,12 @@ mod read;
 mod stage;
 mod upload;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path as FsPath;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
 };
-use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
+use rustix::fs::{AtFlags, fsync, linkat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use self::dir::{Location, failed, failed_io};
@@ -49,12 +50,43 @@ pub struct LocalStore {
 struct Root {
     fd: OwnedFd,
     env: Env,
+    /// Folders in which a file has its name, but may lose it in a crash: syncing them has failed.
+    unsynced: Mutex<HashSet<Path>>,
 }
 
 impl Root {
     /// Reaches a fault point on the way of a file.
     fn reach(&self, point: Point, path: &Path) -> Result<()> {
         self.env.fault(point).map_err(|error| failed_io(path, &error))
+    }
+
+    /// Makes the name of a new file durable.
+    fn sync(&self, folder: &OwnedFd, location: &Location) -> Result<()> {
+        let synced = self.try_sync(folder, location.path());
+        if synced.is_err() {
+            self.unsynced().insert(location.folder.clone());
+        }
+        synced
+    }
+
+    /// Makes what is about to be read durable, if it is not: nobody acts on what a crash may take back.
+    fn require_synced(&self, folder: &OwnedFd, location: &Location) -> Result<()> {
+        // Held until the folder is synced: one for which that fails meanwhile is noted after it.
+        let mut unsynced = self.unsynced();
+        if unsynced.contains(&location.folder) {
+            self.try_sync(folder, location.path())?;
+            unsynced.remove(&location.folder);
+        }
+        Ok(())
+    }
+
+    fn try_sync(&self, folder: &OwnedFd, path: &Path) -> Result<()> {
+        self.reach(Point::LocalPublished, path)?;
+        fsync(folder).map_err(|errno| failed(path, errno))
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, HashSet<Path>> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,7 +100,7 @@ impl LocalStore {
             let error = crate::Error::io(std::io::Error::from(errno).to_string());
             error.context(format!("cannot open folder {}", folder.display()))
         })?;
-        Ok(LocalStore { root: Arc::new(Root { fd: root, env }) })
+        Ok(LocalStore { root: Arc::new(Root { fd: root, env, unsynced: Mutex::default() }) })
     }
 
     /// Opens a folder, creating it first if it is absent.
@@ -82,8 +114,8 @@ impl LocalStore {
         Self::open(folder, env)
     }
 
-    /// Deletes staged files that no process is writing and that were last written before a time; tells how many.
-    /// Meant for the start of a server: what a crash left behind.
+    /// Deletes staged files that no process is writing and that were last written before a time; tells how many. Folders
+    /// that hold nothing go too, those directly in the root aside. Meant for the start of a server: what a crash left behind.
     ///
     /// # Errors
     /// A folder that cannot be read.
@@ -95,7 +127,7 @@ impl LocalStore {
     async fn on<T: Send + 'static>(
         &self,
         path: &Path,
-        run: impl FnOnce(&Root, Location) -> Result<T> + Send + 'static,
+        run: impl FnOnce(&Arc<Root>, Location) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let root = Arc::clone(&self.root);
         let location = Location::new(path)?;
@@ -146,14 +178,14 @@ impl ObjectStore for LocalStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let opened = self.on(location, |root, location| read::open(&root.fd, &location)).await?;
+        let opened = self.on(location, |root, location| read::open(root, &location)).await?;
         opened.result(options)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let ranges = ranges.to_vec();
         self.on(location, move |root, location| {
-            let opened = read::open(&root.fd, &location)?;
+            let opened = read::open(root, &location)?;
             ranges.into_iter().map(|range| opened.exactly(range)).collect()
         })
         .await
@@ -189,7 +221,7 @@ impl ObjectStore for LocalStore {
         };
         let from = Location::new(from)?;
         self.on(to, move |root, to| {
-            let mut source = read::open(&root.fd, &from)?.file;
+            let mut source = read::open(root, &from)?.file;
             let mut staged = Staged::create(root, to)?;
             staged.copy(&mut source)?;
             staged.publish(publish).map(drop)
@@ -209,7 +241,7 @@ fn delete(root: &Root, location: &Location) -> Result<()> {
     root.reach(Point::LocalDelete, location.path())?;
     unlinkat(&folder, &location.name, AtFlags::empty()).map_err(|errno| failed(location.path(), errno))?;
     root.reach(Point::LocalDeleted, location.path())?;
-    rustix::fs::fsync(&folder).map_err(|errno| failed(location.path(), errno))?;
+    fsync(&folder).map_err(|errno| failed(location.path(), errno))?;
     dir::remove_empty(&root.fd, &location.folder);
     Ok(())
 }
@@ -228,7 +260,7 @@ fn rename(root: &OwnedFd, from: &Location, to: &Location, mode: RenameTargetMode
         errno => failed(to.path(), errno),
     })?;
     for folder in [&target, &source] {
-        rustix::fs::fsync(folder).map_err(|errno| failed(to.path(), errno))?;
+        fsync(folder).map_err(|errno| failed(to.path(), errno))?;
     }
     dir::remove_empty(root, &from.folder);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use object_store::{Attributes, GetOptions, GetRange, GetResult, GetResultPayload
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::blocking;
 use super::dir::{self, Location, failed, failed_io, refused};
+use super::{Root, blocking};
 use crate::error::Error as ConnectError;
 
 /// Bytes read at a time.
@@ -28,8 +28,8 @@ pub(super) struct Opened {
 }
 
 /// Opens a file for reading.
-pub(super) fn open(root: &OwnedFd, location: &Location) -> Result<Opened> {
-    let folder = dir::open(root, &location.folder).map_err(|error| location.or_missing(error))?;
+pub(super) fn open(root: &Root, location: &Location) -> Result<Opened> {
+    let folder = dir::open(&root.fd, &location.folder).map_err(|error| location.or_missing(error))?;
     let fail = |errno| failed(location.path(), errno);
     // NONBLOCK: opening a pipe must not wait for its writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -38,6 +38,7 @@ pub(super) fn open(root: &OwnedFd, location: &Location) -> Result<Opened> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(fail(Errno::NOENT));
     }
+    root.require_synced(&folder, location)?;
     Ok(Opened { file: File::from(fd), meta: meta(location.path().clone(), &stat) })
 }
 

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use lakeport_base::{Env, Point};
+use lakeport_base::Point;
 use object_store::path::Path;
 use object_store::{PutResult, Result};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, linkat, openat, renameat, unlinkat};
@@ -33,13 +34,13 @@ pub(super) struct Staged {
     name: String,
     file: File,
     target: Location,
-    env: Env,
+    root: Arc<Root>,
     published: bool,
 }
 
 impl Staged {
     /// Creates an empty staged file in the folder of its target.
-    pub(super) fn create(root: &Root, target: Location) -> Result<Staged> {
+    pub(super) fn create(root: &Arc<Root>, target: Location) -> Result<Staged> {
         root.reach(Point::LocalStage, target.path())?;
         let name = format!("{STAGED_PREFIX}{}", root.env.random_hex(8));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -53,8 +54,8 @@ impl Staged {
             });
             match opened {
                 Ok((fd, folder)) => {
-                    let (file, env) = (File::from(fd), root.env.clone());
-                    let staged = Staged { folder, name, file, target, env, published: false };
+                    let (file, root) = (File::from(fd), Arc::clone(root));
+                    let staged = Staged { folder, name, file, target, root, published: false };
                     flock(&staged.file, FlockOperation::LockShared)
                         .map_err(|errno| failed(staged.target.path(), errno))?;
                     return Ok(staged);
@@ -86,7 +87,7 @@ impl Staged {
         std::io::copy(source, &mut self.file).map(drop).map_err(|error| self.io(&error))
     }
 
-    /// Makes the file durable and gives it its name.
+    /// Makes the file durable and gives it its name. After an error the file may have its name.
     pub(super) fn publish(mut self, publish: Publish) -> Result<PutResult> {
         let path = self.target.path().clone();
         let fail = |errno| failed(&path, errno);
@@ -100,8 +101,7 @@ impl Staged {
         }
         .map_err(fail)?;
         self.published = publish == Publish::Replace;
-        self.reach(Point::LocalPublished)?;
-        fsync(&self.folder).map_err(fail)?;
+        self.root.sync(&self.folder, &self.target)?;
         Ok(PutResult { e_tag, version: None })
     }
 
@@ -110,7 +110,7 @@ impl Staged {
     }
 
     fn reach(&self, point: Point) -> Result<()> {
-        self.env.fault(point).map_err(|error| self.io(&error))
+        self.root.reach(point, self.target.path())
     }
 }
 
@@ -123,7 +123,8 @@ impl Drop for Staged {
     }
 }
 
-/// Deletes staged files below the root that are not locked and older than `before`.
+/// Deletes staged files below the root that are not locked and older than `before`, and folders that hold nothing. One
+/// directly in the root may be the operator's own.
 pub(super) fn sweep(root: &OwnedFd, before: DateTime<Utc>) -> Result<u64> {
     let mut swept = 0;
     let mut folders = vec![Path::default()];
@@ -134,6 +135,10 @@ pub(super) fn sweep(root: &OwnedFd, before: DateTime<Utc>) -> Result<u64> {
         };
         let entries = list::entries(&fd, &folder)?;
         swept += entries.staged.iter().filter(|name| sweep_one(&fd, name, before).is_ok()).count() as u64;
+        let is_bare = entries.files.is_empty() && entries.folders.is_empty();
+        if is_bare && folder.parts().count() > 1 {
+            dir::remove_empty(root, &folder);
+        }
         folders.extend(entries.folders);
     }
     Ok(swept)

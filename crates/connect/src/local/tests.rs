@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
 use futures::TryStreamExt;
@@ -169,4 +170,46 @@ async fn a_killed_writer_leaves_no_torn_file_and_is_swept() {
     assert_eq!(store.sweep(future - TimeDelta::hours(2)).await.unwrap(), 0, "a young file is kept");
     assert_eq!(store.sweep(future).await.unwrap(), 1);
     assert_eq!(std::fs::read_dir(folder.path().join("table")).unwrap().count(), 1);
+}
+
+/// A store whose folders cannot be synced while the flag is up.
+fn failing_store(folder: &TempDir) -> (LocalStore, Arc<AtomicBool>) {
+    let failing = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&failing);
+    let fault = move |point: Point| match point {
+        Point::LocalPublished if asked.load(Ordering::Relaxed) => Err(std::io::Error::other("a broken disk")),
+        _ => Ok(()),
+    };
+    (LocalStore::open(folder.path(), Env::system().with_fault(Arc::new(fault))).unwrap(), failing)
+}
+
+#[tokio::test]
+async fn what_is_not_durable_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, failing) = failing_store(&folder);
+    let (entry, other) = (Path::from("log/1"), Path::from("data/1"));
+    store.put(&other, "x".into()).await.unwrap();
+    failing.store(true, Ordering::Relaxed);
+    assert!(store.put(&entry, "x".into()).await.is_err());
+    assert!(folder.path().join("log/1").exists(), "it has its name");
+    assert!(store.get(&entry).await.is_err());
+    assert!(store.get_range(&entry, 0..1).await.is_err());
+    assert!(store.get(&other).await.is_ok(), "another folder is as it was");
+    failing.store(false, Ordering::Relaxed);
+    assert_eq!(store.get(&entry).await.unwrap().bytes().await.unwrap(), "x");
+    failing.store(true, Ordering::Relaxed);
+    assert!(store.get(&entry).await.is_ok(), "it is durable now");
+}
+
+#[tokio::test]
+async fn a_sweep_removes_folders_that_hold_nothing() {
+    let (folder, store) = store();
+    std::fs::create_dir_all(folder.path().join("a/b/c")).unwrap();
+    store.put(&Path::from("d/file"), "x".into()).await.unwrap();
+    std::fs::create_dir(folder.path().join("d/e")).unwrap();
+    std::fs::create_dir(folder.path().join("lost+found")).unwrap();
+    store.sweep(Env::system().now()).await.unwrap();
+    assert!(folder.path().join("lost+found").exists());
+    assert!(!folder.path().join("a").exists() && !folder.path().join("d/e").exists());
+    assert_eq!(names(&store).await, ["d/file"]);
 }

@@ -190,9 +190,18 @@ fn broken(version: Version) -> Error {
     Error::new(Sqlstate::DATA_CORRUPTED, message).with_hint(hint)
 }
 
-/// The error of the newest entry, if it cannot be read.
+/// Who planned a statement before the table was dropped finds nothing in its folder.
+fn gone() -> Error {
+    Error::new(Sqlstate::UNDEFINED_TABLE, "the table has no log any more")
+        .with_hint("it was dropped, or its folder was removed from the storage")
+}
+
+/// Why a log cannot be replayed, as far as its entries tell: there are none, or the newest cannot be read.
 pub(crate) async fn broken_tip(store: &Arc<dyn ObjectStore>) -> Option<Error> {
     let listed: Vec<ObjectMeta> = store.list(Some(&Path::from(LOG_FOLDER))).try_collect().await.ok()?;
     let versions = listed.iter().filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok());
-    Entry::read(store, versions.max()?).await.err()
+    match versions.max() {
+        Some(latest) => Entry::read(store, latest).await.err(),
+        None => Some(gone()),
+    }
 }

@@ -30,7 +30,7 @@ use super::schema::delta_fields;
 use super::snapshot::Snapshot;
 use super::staging::{Staging, Stagings};
 use crate::clock::Clock;
-use crate::error::{conflict, from_delta, from_store};
+use crate::error::{conflict, from_delta, from_store, uncertain};
 use crate::group::Waiting;
 
 /// Commits between two checkpoints, as other writers are told; our own are written in the background.
@@ -287,7 +287,8 @@ impl Log {
     }
 }
 
-/// Whether a commit was made although the request for it failed: its answer may have been lost.
+/// Whether a commit was made although the request for it failed: its answer may have been lost. An entry that is there but
+/// not yet durable is made so before it is read.
 async fn check_made(
     store: &Arc<dyn ObjectStore>,
     version: Version,
@@ -297,6 +298,7 @@ async fn check_made(
     match Entry::read(store, version).await {
         Ok(Some(entry)) if entry.is_of(stamp) => Ok(()),
         Ok(Some(_)) => Err(conflict()),
-        Ok(None) | Err(_) => Err(from_store(error)),
+        Ok(None) => Err(from_store(error)),
+        Err(_) => Err(uncertain(error)),
     }
 }
