@@ -33,8 +33,8 @@ pub trait Catalog: Send + Sync {
     /// [`Tx::commit`] returns.
     async fn write(&self) -> Result<Box<dyn Tx>>;
 
-    /// A number that grows with every committed change of anything but jobs, audit events and the sequence of ids, so
-    /// that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
+    /// A number that grows with every committed change of anything but jobs, audit events, leftovers and the sequence of
+    /// ids, so that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
     fn generation(&self) -> u64;
 }
 
@@ -69,6 +69,11 @@ pub trait Tx: Send {
     /// Replaces a table if its stored version is `table.version - 1`, else [`Error::Conflict`].
     async fn update_table(&mut self, table: &Table) -> Result<()>;
     async fn delete_table(&mut self, id: TableId) -> Result<()>;
+
+    /// Folders of tables that the catalog does not know, oldest table first.
+    async fn leftovers(&mut self) -> Result<Vec<Leftover>>;
+    async fn insert_leftover(&mut self, leftover: &Leftover) -> Result<()>;
+    async fn delete_leftover(&mut self, id: TableId) -> Result<()>;
 
     /// Connections by name.
     async fn connections(&mut self) -> Result<Vec<Connection>>;

@@ -55,6 +55,18 @@ impl Table {
     }
 }
 
+/// The folder of a table that the catalog does not know: not yet, or not any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leftover {
+    pub id: TableId,
+    /// The table's database, which may be gone too.
+    pub database: DatabaseId,
+    /// Owner of the database, as whom its location is opened.
+    pub owner: String,
+    /// As that of [`Database`].
+    pub location: Option<String>,
+}
+
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {

@@ -171,8 +171,8 @@ pub struct UpkeepDone {
 pub trait Engine: Send + Sync {
     /// Writes version 0 of a new table.
     async fn create_table(&self, table: &TableHandle) -> Result<()>;
-    /// Deletes a dropped table's files and forgets it.
-    async fn delete_table(&self, table: &TableHandle) -> Result<()>;
+    /// Deletes the files of a table that was dropped, or never published, and forgets it.
+    async fn delete_table(&self, table: TableId, store: &Arc<dyn ObjectStore>) -> Result<()>;
     /// The names under which the table's files have held a column at any time.
     async fn stored_names(&self, table: &TableHandle) -> Result<Vec<String>>;
     /// Prepares to make the table's columns those of `changed`, which are told apart by stored name: checks rows, stages

@@ -14,7 +14,8 @@ use lakeport_base::env::Fault;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, Point, SqlType, Sqlstate};
 use lakeport_catalog::model::Table;
-use lakeport_catalog::{MasterKey, SqliteCatalog};
+use lakeport_catalog::{Catalog, MasterKey, SqliteCatalog};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -49,6 +50,12 @@ pub(crate) struct StubEngine {
     pub staged: Mutex<BTreeMap<u64, Vec<RecordBatch>>>,
     /// Parts staged so far.
     pub stagings: AtomicU64,
+    /// Tables whose files were deleted.
+    pub deleted: Mutex<Vec<TableId>>,
+    /// Names of the tables that were to be emptied, in turn.
+    pub truncated: Mutex<Vec<String>>,
+    /// The table whose next truncation finds the catalog changed.
+    pub overtaken: Mutex<Option<(String, Arc<dyn Catalog>)>>,
 }
 
 impl StubEngine {
@@ -62,6 +69,9 @@ impl StubEngine {
             panics: AtomicBool::new(false),
             staged: Mutex::default(),
             stagings: AtomicU64::new(0),
+            deleted: Mutex::default(),
+            truncated: Mutex::default(),
+            overtaken: Mutex::default(),
         }
     }
 
@@ -121,7 +131,8 @@ impl Engine for StubEngine {
     async fn create_table(&self, _: &TableHandle) -> Result<()> {
         Ok(())
     }
-    async fn delete_table(&self, _: &TableHandle) -> Result<()> {
+    async fn delete_table(&self, table: TableId, _: &Arc<dyn ObjectStore>) -> Result<()> {
+        self.deleted.lock().unwrap().push(table);
         Ok(())
     }
     fn due_for_upkeep(&self) -> Vec<TableId> {
@@ -138,8 +149,14 @@ impl Engine for StubEngine {
     async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>) -> Result<Box<dyn Alteration>> {
         not_in_the_stub()
     }
-    async fn truncate(&self, _: &TableHandle, _: &Cancel) -> Result<()> {
-        Ok(())
+    async fn truncate(&self, table: &TableHandle, _: &Cancel) -> Result<()> {
+        self.truncated.lock().unwrap().push(table.row.name.clone());
+        let overtaken = self.overtaken.lock().unwrap().take_if(|(name, _)| *name == table.row.name);
+        let Some((_, catalog)) = overtaken else { return Ok(()) };
+        let mut tx = catalog.write().await?;
+        tx.put_setting("of another statement", "1").await?;
+        tx.commit().await?;
+        Err(Error::new(Sqlstate::SERIALIZATION_FAILURE, "the table was changed"))
     }
     async fn describe(&self, _: &QueryContext, _: &str, _: &[Option<SqlType>]) -> Result<Description> {
         not_in_the_stub()
@@ -271,7 +288,7 @@ impl StubServer {
         *self.fault.lock().unwrap() = Some(Arc::new(fault));
     }
 
-    /// Another node on the same catalog, warehouse and clock, with an engine that knows the same keys.
+    /// Another node on the same catalog, clock and engine.
     pub fn other_node(&self, node_id: i64) -> Arc<Server> {
         let ours = &self.server.config;
         let dir = self.folder.path().join("extern");
@@ -317,7 +334,7 @@ impl StubServer {
 }
 
 fn config(
-    catalog: Arc<dyn lakeport_catalog::Catalog>,
+    catalog: Arc<dyn Catalog>,
     engine: Arc<dyn Engine>,
     env: Env,
     node_id: i64,

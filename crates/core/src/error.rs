@@ -179,6 +179,12 @@ impl From<lakeport_catalog::Error> for Error {
         let code = match &error {
             Catalog::Full(_) => return Error::disk_full(error.to_string()).with_source(error),
             Catalog::NotFound { .. } => Sqlstate::UNDEFINED_OBJECT,
+            Catalog::Exists { what: "table", name } => {
+                let message = format!("relation {name:?} already exists");
+                return Error::new(Sqlstate::DUPLICATE_TABLE, message).with_source(error);
+            }
+            Catalog::Exists { what: "database", .. } => Sqlstate::DUPLICATE_DATABASE,
+            Catalog::Exists { what: "schema", .. } => Sqlstate::DUPLICATE_SCHEMA,
             Catalog::Exists { .. } => Sqlstate::DUPLICATE_OBJECT,
             Catalog::Conflict { .. } => Sqlstate::SERIALIZATION_FAILURE,
             Catalog::Busy(_) => Sqlstate::LOCK_NOT_AVAILABLE,

@@ -25,6 +25,7 @@ pub mod external;
 pub mod fuzzing;
 pub mod import;
 pub mod job;
+mod leftover;
 pub mod outcome;
 pub mod relations;
 pub mod rows;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use lakeport_base::QualifiedName;
+use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::Table;
+use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 
 use crate::authz::Subject;
@@ -63,19 +65,37 @@ impl Relations for SessionRelations {
 }
 
 impl Server {
-    /// A table with the store of its folder: in the warehouse, or where its database lies.
+    /// A table with the store of its folder.
     pub(crate) async fn table_handle(
         self: &Arc<Self>,
         directory: &Directory,
         table: &Arc<Table>,
     ) -> Result<TableHandle> {
-        let folder = format!("{}/{}", table.database, table.id);
-        let location =
-            directory.database_of(table.database).and_then(|database| Some((database, database.location.as_ref()?)));
-        let root = match location {
-            None => self.config.warehouse.clone(),
-            Some((database, location)) => self.location_store(&database.owner, location).await?,
-        };
-        Ok(TableHandle { row: table.clone(), store: Arc::new(PrefixStore::new(root, folder)) })
+        let root = self.root_of(directory, table.database).await?;
+        Ok(TableHandle { row: table.clone(), store: table_folder(root, table.database, table.id) })
     }
+
+    /// Where the tables of a database lie.
+    pub(crate) async fn root_of(
+        self: &Arc<Self>,
+        directory: &Directory,
+        database: DatabaseId,
+    ) -> Result<Arc<dyn ObjectStore>> {
+        let database = directory.database_of(database);
+        let owner = database.map(|database| database.owner.as_str()).unwrap_or_default();
+        self.root(owner, database.and_then(|database| database.location.as_deref())).await
+    }
+
+    /// A database's location as its owner opens it, or the warehouse.
+    pub(crate) async fn root(self: &Arc<Self>, owner: &str, location: Option<&str>) -> Result<Arc<dyn ObjectStore>> {
+        match location {
+            None => Ok(self.config.warehouse.clone()),
+            Some(location) => self.location_store(owner, location).await,
+        }
+    }
+}
+
+/// The store of a table's folder.
+pub(crate) fn table_folder(root: Arc<dyn ObjectStore>, database: DatabaseId, table: TableId) -> Arc<dyn ObjectStore> {
+    Arc::new(PrefixStore::new(root, format!("{database}/{table}")))
 }

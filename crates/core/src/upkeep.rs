@@ -1,10 +1,11 @@
-//! When tables are looked after: those that are written soon after, all of them from time to time.
+//! When tables are looked after: those that are written soon after, all of them from time to time. What is left of tables
+//! that were never finished, or dropped, goes first.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lakeport_base::id::TableId;
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Leftover, Table};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,8 +45,10 @@ impl Housekeeping {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks after tables, one at a time, until `shutdown` fires.
-    pub async fn run(server: Arc<Server>, shutdown: CancellationToken) {
+    /// Deletes what earlier servers have left, then looks after tables, one at a time, until `shutdown` fires.
+    pub async fn run(server: Arc<Server>, leftovers: Vec<Leftover>, shutdown: CancellationToken) {
+        let first = shutdown.run_until_cancelled(server.delete_leftovers(leftovers));
+        let Some(mut leftovers) = first.await else { return };
         let mut sweep_at = Instant::now() + first_wait(&server).await;
         loop {
             tokio::select! {
@@ -55,6 +58,8 @@ impl Housekeeping {
             let round = if Instant::now() < sweep_at {
                 look(&server, &shutdown).await
             } else {
+                let again = shutdown.run_until_cancelled(server.delete_leftovers(leftovers));
+                leftovers = again.await.unwrap_or_default();
                 sweep(&server, &shutdown).await.map(|wait| sweep_at = Instant::now() + wait)
             };
             if let Err(error) = round {

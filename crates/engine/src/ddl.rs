@@ -1,6 +1,9 @@
 //! TRUNCATE, and the end of a dropped table.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
+use lakeport_base::id::TableId;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::TableHandle;
@@ -11,18 +14,18 @@ use crate::delta::entry::Changes;
 use crate::error::from_store;
 
 impl DataFusionEngine {
-    /// Deletes every file of a dropped table.
-    pub(crate) async fn delete_files(&self, table: &TableHandle) -> Result<()> {
-        self.log(table).retire().await;
-        let listed = table.store.list(None).map(|found| found.map(|file| file.location)).boxed();
-        let mut deleted = table.store.delete_stream(listed);
+    /// Deletes every file of a table that was dropped, or never published.
+    pub(crate) async fn delete_files(&self, table: TableId, store: &Arc<dyn ObjectStore>) -> Result<()> {
+        self.log_of(table).retire().await;
+        let listed = store.list(None).map(|found| found.map(|file| file.location)).boxed();
+        let mut deleted = store.delete_stream(listed);
         while let Some(outcome) = deleted.next().await {
             match outcome {
                 Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(from_store(error)),
             }
         }
-        self.forget(table.row.id);
+        self.forget(table);
         Ok(())
     }
 

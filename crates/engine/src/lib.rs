@@ -62,6 +62,7 @@ use lakeport_core::engine::{
     UpkeepDone, Write, Written,
 };
 use lakeport_core::rows::RowStream;
+use object_store::ObjectStore;
 
 pub use context::EngineOptions;
 
@@ -101,8 +102,11 @@ impl DataFusionEngine {
 
     /// The log of a table; one per table and process, so that its writers queue.
     pub(crate) fn log(&self, table: &TableHandle) -> Arc<Log> {
+        self.log_of(table.row.id)
+    }
+
+    pub(crate) fn log_of(&self, id: TableId) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = table.row.id;
         Arc::clone(logs.entry(id).or_insert_with(|| Arc::new(Log::new(id, Arc::clone(&self.clock)))))
     }
 
@@ -133,8 +137,8 @@ impl Engine for DataFusionEngine {
         self.log(table).create(table).await
     }
 
-    async fn delete_table(&self, table: &TableHandle) -> Result<()> {
-        self.delete_files(table).await
+    async fn delete_table(&self, table: TableId, store: &Arc<dyn ObjectStore>) -> Result<()> {
+        self.delete_files(table, store).await
     }
 
     async fn stored_names(&self, table: &TableHandle) -> Result<Vec<String>> {

@@ -128,3 +128,15 @@ async fn blocks_that_only_add_rows_commit_beside_others() {
     assert_eq!(bench.commit(block).await.unwrap_err().code().code(), "40001");
     bench.check_files().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_after_a_drop_finds_no_table() {
+    let bench = Bench::new().await;
+    bench.write(&insert(1), None).await.expect("a step of the test");
+    bench.drop_table().await;
+    let statements = [insert(2), "UPDATE t SET grp = 1".to_string(), "DELETE FROM t".to_string()];
+    for sql in &statements {
+        assert_eq!(codes(&[bench.write(sql, None).await]), ["42P01"], "{sql}");
+    }
+    assert_eq!(bench.data_files().await, 0);
+}

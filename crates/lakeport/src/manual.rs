@@ -144,6 +144,11 @@ variable a point costs nothing. It is for tests only: such a server says so in i
 | `panic` | the thread panics |
 | `delay` | the thread waits 200 ms |
 
+After a kill a start deletes what was left half written, and the folders of tables that were never finished, or dropped.
+Files of a table that no commit names go with its upkeep, a day later. When a folder of the local disk cannot be synced
+after a log entry got its name, nothing in it is read before it is; a statement that cannot make sure answers 58030, that
+its commit may have been made.
+
 `make soak` walks through all points and through random moments, kills the server there, starts it again and compares what
 it finds with what was acknowledged; the [last result](soak.md). A short walk is part of `make test`. Torn files, full
 disks and failing storage have tests of their own: `tests/clients/faults_*.py`, with what they share in `tests/faults/`.

@@ -138,6 +138,7 @@ impl Node {
         };
         raise_file_limit();
         let (server, catalog) = open_server(&config, env.clone()).await?;
+        let leftovers = server.leftovers().await?;
         env.fault(Point::StartServe)?;
         let pg = bind("--listen-addr", config.listen_addr).await?;
         let http = bind("--http-addr", config.http_addr).await?;
@@ -151,7 +152,7 @@ impl Node {
             ready,
             shutdown_grace: config.shutdown_grace,
             jobs: Part::start(|stop| Jobs::run(server.clone(), stop)),
-            housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), stop)),
+            housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), leftovers, stop)),
             sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
             pages: Part::start(|stop| http::serve(http, pages, stop)),
         })

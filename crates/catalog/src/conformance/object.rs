@@ -6,7 +6,7 @@ use lakeport_base::{Secret, SqlType};
 use super::{connection, database, defaultdb, expect_exists, expect_missing, schema, table};
 use crate::Catalog;
 use crate::error::{Error, Result};
-use crate::model::{Check, Column, Dialect, Membership, Table};
+use crate::model::{Check, Column, Dialect, Leftover, Membership, Table};
 
 pub(super) async fn first_rows(catalog: &dyn Catalog) -> Result<()> {
     let mut tx = catalog.write().await?;
@@ -105,6 +105,30 @@ fn column(name: &str, ty: SqlType, default: Option<&str>) -> Column {
         default: default.map(str::to_string),
         comment: None,
     }
+}
+
+pub(super) async fn leftovers(catalog: &dyn Catalog) -> Result<()> {
+    let generation = catalog.generation();
+    let mut tx = catalog.write().await?;
+    let leftover = |id, location: Option<&str>| Leftover {
+        id: TableId(id),
+        database: DatabaseId(9000),
+        owner: "root".into(),
+        location: location.map(str::to_string),
+    };
+    let (first, second) = (leftover(9001, None), leftover(9002, Some("external://lake/movr")));
+    tx.insert_leftover(&second).await?;
+    tx.insert_leftover(&first).await?;
+    expect_exists(tx.insert_leftover(&first).await, "9001");
+    assert_eq!(tx.leftovers().await?, [first.clone(), second.clone()]);
+    tx.delete_leftover(first.id).await?;
+    expect_missing(tx.delete_leftover(first.id).await);
+    let last = second.id;
+    assert_eq!(tx.leftovers().await?, [second]);
+    tx.delete_leftover(last).await?;
+    tx.commit().await?;
+    assert_eq!(catalog.generation(), generation, "nobody remembers leftovers");
+    Ok(())
 }
 
 pub(super) async fn connections(catalog: &dyn Catalog) -> Result<()> {

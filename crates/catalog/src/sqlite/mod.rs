@@ -8,6 +8,7 @@ mod database;
 mod event;
 mod grant;
 mod job;
+mod leftover;
 mod open;
 mod role;
 mod row;

@@ -9,10 +9,12 @@ use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
 use sqlx::sqlite::Sqlite;
 use sqlx::{Row, SqliteConnection, Transaction};
 
-use super::{Shared, connection, database, event, grant, job, role, setting, table};
+use super::{Shared, connection, database, event, grant, job, leftover, role, setting, table};
 use crate::Tx;
 use crate::error::{Error, Result};
-use crate::model::{AuditEvent, Check, Connection, Database, Grant, Job, Membership, Object, Role, Schema, Table};
+use crate::model::{
+    AuditEvent, Check, Connection, Database, Grant, Job, Leftover, Membership, Object, Role, Schema, Table,
+};
 
 /// An open transaction; rolled back when dropped.
 pub(super) struct SqliteTx {
@@ -125,6 +127,18 @@ impl Tx for SqliteTx {
 
     async fn delete_table(&mut self, id: TableId) -> Result<()> {
         table::delete(self.changing(), id).await
+    }
+
+    async fn leftovers(&mut self) -> Result<Vec<Leftover>> {
+        leftover::list(self.db()).await
+    }
+
+    async fn insert_leftover(&mut self, leftover: &Leftover) -> Result<()> {
+        leftover::insert(self.db(), leftover).await
+    }
+
+    async fn delete_leftover(&mut self, id: TableId) -> Result<()> {
+        leftover::delete(self.db(), id).await
     }
 
     async fn connections(&mut self) -> Result<Vec<Connection>> {

@@ -32,13 +32,17 @@ fn refused(state: JobState, action: &str) -> Error {
     )
 }
 
-/// Writes a request into a job; answers whether it changed.
+/// Writes a request into a job; answers whether it changed. A job that nobody runs yet is cancelled at once.
 ///
 /// # Errors
 /// As [`requested`].
 pub fn request(job: &mut Job, control: Control, reason: Option<&str>, now: i64) -> Result<bool> {
     let Some(state) = requested(control, job.state)? else { return Ok(false) };
-    job.state = state;
+    let is_queued = job.state == JobState::Pending && job.lease.is_none();
+    match control {
+        Control::Cancel if is_queued => finish(job, JobState::Canceled, now),
+        _ => job.state = state,
+    }
     job.modified = now;
     job.error = match control {
         Control::Pause => reason.map(|reason| format!("paused: {reason}")),

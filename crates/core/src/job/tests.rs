@@ -71,6 +71,16 @@ async fn pause_resume_and_cancel_are_heeded() {
     assert!(stub.engine.rows().is_empty());
 }
 
+#[tokio::test]
+async fn a_job_that_nobody_runs_is_cancelled_at_once() {
+    let (stub, root, id) = server_with_import(false).await;
+    root.ok(&format!("CANCEL JOB {id}")).await;
+    let canceled = job(&stub.server, &id).await;
+    assert_eq!((canceled.state, canceled.secrets), (JobState::Canceled, None));
+    assert!(canceled.finished.is_some());
+    root.ok(&format!("SHOW JOB WHEN COMPLETE {id}")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_asks_for_the_rights_that_its_owner_has_now() {
     let (stub, root, id) = server_with_import(false).await;

@@ -88,11 +88,7 @@ impl Jobs {
         let mut tx = server.config.catalog.write().await?;
         let Some(mut job) = tx.job(id).await?.filter(|job| !job.state.is_final()) else { return Ok(()) };
         let now = server.config.env.now_micros();
-        if job.state == JobState::Pending && job.lease.is_none() {
-            state::finish(&mut job, JobState::Canceled, now);
-            tx.update_job(&job).await?;
-            tx.commit().await?;
-        } else if let Ok(true) = state::request(&mut job, Control::Cancel, None, now) {
+        if let Ok(true) = state::request(&mut job, Control::Cancel, None, now) {
             tx.update_job(&job).await?;
             tx.commit().await?;
         }

@@ -109,7 +109,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcom
     }
     let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    doomed.delete(tx.as_mut()).await?;
+    doomed.delete(cx, tx.as_mut()).await?;
     for schema in tx.schemas(database.id).await? {
         tx.delete_grants_on(Object::Schema(schema.id)).await?;
         tx.delete_schema(schema.id).await?;
@@ -200,7 +200,7 @@ pub(crate) async fn drop_schema(cx: &Cx<'_>, statement: &DropSchema) -> Result<O
     }
     let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    doomed.delete(tx.as_mut()).await?;
+    doomed.delete(cx, tx.as_mut()).await?;
     tx.delete_grants_on(Object::Schema(schema.id)).await?;
     tx.delete_schema(schema.id).await?;
     cx.commit(tx).await?;

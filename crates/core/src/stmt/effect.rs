@@ -87,9 +87,11 @@ impl Effect {
         matches!(self, Effect::ReadsAlone | Effect::WritesAlone(_))
     }
 
-    /// Whether a statement that failed has left nothing behind, so that it may be run again.
-    pub fn may_run_again(self) -> bool {
-        matches!(self, Effect::WritesRows(_) | Effect::ChangesCatalog(_))
+    /// Whether a statement that failed has left nothing behind, so that it may be run again. TRUNCATE may have emptied
+    /// some of its tables, and sees to each by itself.
+    pub fn may_run_again(self, statement: &Statement) -> bool {
+        let leaves_nothing = matches!(self, Effect::ReadsRows | Effect::WritesRows(_) | Effect::ChangesCatalog(_));
+        leaves_nothing && !matches!(statement, Statement::Truncate(_))
     }
 
     /// Whether a block covers all that the statement does.

@@ -19,6 +19,9 @@ pub mod transaction;
 pub mod userfile;
 pub mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -60,6 +63,11 @@ impl<'a> Cx<'a> {
         let server = &session.server;
         let now = session.open_block().map_or_else(|| server.config.env.now_micros(), |block| block.now);
         Ok(Cx { session, server, directory: server.directory().await?, params, cancel, now })
+    }
+
+    /// The same statement on the catalog as it is now.
+    async fn renewed(&self) -> Result<Cx<'a>> {
+        Cx::new(self.session, self.params, self.cancel.clone()).await
     }
 
     /// The user, for authorisation.
@@ -163,24 +171,29 @@ pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef],
             transaction::commit_first(&cx, block).await?;
         } else if effect.changes_catalog() {
             transaction::commit_before_ddl(&cx).await?;
-            cx = Cx::new(session, params, cx.cancel).await?;
+            cx = cx.renewed().await?;
         }
     }
     let mut runs = 1..RUNS_MAX;
     loop {
         match dispatch(&cx, &parsed.statement).await {
-            Err(error) if effect.may_run_again() && is_overtaken(&cx, &error).await && runs.next().is_some() => {
-                cx = Cx::new(session, params, cx.cancel).await?;
+            Err(error)
+                if effect.may_run_again(&parsed.statement)
+                    && is_overtaken(&cx, &error).await
+                    && runs.next().is_some() =>
+            {
+                cx = cx.renewed().await?;
             }
             outcome => return outcome,
         }
     }
 }
 
-/// Whether a statement failed because the catalog that it was planned on has changed. A block keeps what it has seen.
+/// Whether a statement failed because the catalog that it was planned on has changed, or its table was dropped. A block
+/// keeps what it has seen.
 async fn is_overtaken(cx: &Cx<'_>, error: &Error) -> bool {
     let is_now = |now: Arc<Directory>| now.generation == cx.directory.generation;
-    error.code() == Sqlstate::SERIALIZATION_FAILURE
+    [Sqlstate::SERIALIZATION_FAILURE, Sqlstate::UNDEFINED_TABLE].contains(&error.code())
         && cx.session.open_block().is_none()
         && !cx.server.directory().await.map_or(true, is_now)
 }

@@ -15,11 +15,13 @@ use lakeport_sql::stmt::query::Delete;
 use lakeport_sql::stmt::table::{ColumnDef, Comment, CommentTarget, CreateTable, DropTable, Truncate};
 
 use self::alter::column_mut;
-use super::Cx;
 use super::database::SYSTEM_SCHEMAS;
+use super::{Cx, RUNS_MAX, is_overtaken};
 use crate::engine::{Append, TableHandle, Write};
 use crate::error::{Error, Result};
+use crate::leftover::leftover_of;
 use crate::outcome::Outcome;
+use crate::relations::table_folder;
 use crate::rows::{RowStream, sql_type};
 
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outcome> {
@@ -37,8 +39,9 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
         Some(rows) => columns_of(rows, &statement.names)?,
     };
     check_columns(&columns)?;
-    let table = new_table(cx, statement, &schema, columns).await?;
-    let handle = cx.handle(&table).await?;
+    let root = cx.server.root_of(&cx.directory, schema.database).await?;
+    let row = new_table(cx, statement, &schema, columns).await?;
+    let handle = TableHandle { store: table_folder(root, row.database, row.id), row };
     // From its first file on the table is published or deleted again.
     let hold = cx.cancel.hold()?;
     match make(cx, &handle, rows).await {
@@ -48,7 +51,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateTable) -> Result<Outco
         }
         Err(error) => {
             Doomed(vec![handle]).delete_files(cx).await;
-            if error.code() == Sqlstate::DUPLICATE_OBJECT {
+            if error.code() == Sqlstate::DUPLICATE_TABLE {
                 return present(cx, statement);
             }
             Err(error)
@@ -70,7 +73,7 @@ fn exists(name: &QualifiedName) -> Error {
     Error::new(Sqlstate::DUPLICATE_TABLE, format!("relation {:?} already exists", name.name()))
 }
 
-/// The row of a table to be: its files are made before it is published.
+/// The row of a table to be. Its folder is noted as left over until the table is published.
 async fn new_table(
     cx: &Cx<'_>,
     statement: &CreateTable,
@@ -87,10 +90,8 @@ async fn new_table(
         column.ok_or_else(|| undefined_column(name, statement.name.name()))?.nullable = false;
     }
     let mut tx = cx.server.config.catalog.write().await?;
-    let id = TableId(tx.next_id().await?);
-    tx.commit().await?;
-    Ok(Arc::new(Table {
-        id,
+    let table = Table {
+        id: TableId(tx.next_id().await?),
         schema: schema.id,
         database: schema.database,
         name: statement.name.name().to_string(),
@@ -100,7 +101,10 @@ async fn new_table(
         primary_key: statement.primary_key.clone(),
         comment: None,
         created: cx.server.config.env.now_micros(),
-    }))
+    };
+    tx.insert_leftover(&leftover_of(&cx.directory, &table)).await?;
+    tx.commit().await?;
+    Ok(Arc::new(table))
 }
 
 /// Makes the table's files, with the rows it begins with, and publishes it.
@@ -120,6 +124,7 @@ async fn make(cx: &Cx<'_>, handle: &TableHandle, rows: Option<RowStream>) -> Res
     cx.server.config.env.fault(Point::TableMade)?;
     let mut tx = cx.server.config.catalog.write().await?;
     tx.insert_table(&handle.row).await?;
+    tx.delete_leftover(handle.row.id).await?;
     tx.commit().await?;
     Ok(rows)
 }
@@ -248,7 +253,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropTable) -> Result<Outcome> 
     }
     let doomed = Doomed::open(cx, &tables).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    doomed.delete(tx.as_mut()).await?;
+    doomed.delete(cx, tx.as_mut()).await?;
     cx.commit(tx).await?;
     doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP TABLE"))
@@ -271,24 +276,25 @@ impl Doomed {
         Ok(Doomed(handles))
     }
 
-    /// Takes the tables and the grants on them out of the catalog.
-    pub async fn delete(&self, tx: &mut dyn Tx) -> Result<()> {
+    /// Takes the tables and the grants on them out of the catalog, and notes their folders as left over.
+    pub async fn delete(&self, cx: &Cx<'_>, tx: &mut dyn Tx) -> Result<()> {
         for TableHandle { row, .. } in &self.0 {
             tx.delete_grants_on(Object::Table(row.id)).await?;
             tx.delete_table(row.id).await?;
+            tx.insert_leftover(&leftover_of(&cx.directory, row)).await?;
         }
         Ok(())
     }
 
-    /// Deletes the files. What cannot be deleted is logged: nothing refers to it.
+    /// Deletes the files. What cannot be deleted is left to the next start.
     pub async fn delete_files(&self, cx: &Cx<'_>) {
-        for handle in &self.0 {
+        for TableHandle { row, store } in &self.0 {
             let deleted = async {
                 cx.server.config.env.fault(Point::TableDropped)?;
-                cx.server.config.engine.delete_table(handle).await
+                cx.server.delete_leftover(row.id, Arc::clone(store)).await
             };
             if let Err(error) = deleted.await {
-                tracing::warn!(table = %handle.row.id, %error, "files of a dropped table remain");
+                tracing::warn!(table = %row.id, %error, "files of a dropped table remain until the next start");
             }
         }
     }
@@ -305,13 +311,27 @@ pub(crate) async fn truncate(cx: &Cx<'_>, statement: &Truncate) -> Result<Outcom
         );
     }
     for (table, name) in tables.iter().zip(&statement.names) {
-        let handle = cx.handle(table).await?;
         match cx.session.open_block() {
-            None => cx.server.config.engine.truncate(&handle, &cx.cancel).await?,
-            Some(_) => delete_rows(cx, &handle, name).await?,
+            None => empty(cx, name).await?,
+            Some(_) => delete_rows(cx, &cx.handle(table).await?, name).await?,
         }
     }
     Ok(Outcome::done("TRUNCATE"))
+}
+
+/// Empties a table, and when the catalog changes meanwhile does so again: with this table alone, since others may have
+/// written to those that are empty already.
+async fn empty(cx: &Cx<'_>, name: &QualifiedName) -> Result<()> {
+    let mut runs = 1..RUNS_MAX;
+    loop {
+        let cx = cx.renewed().await?;
+        let table = cx.table(name)?;
+        cx.subject().require_table(&table, "DROP")?;
+        match cx.server.config.engine.truncate(&cx.handle(&table).await?, &cx.cancel).await {
+            Err(error) if is_overtaken(&cx, &error).await && runs.next().is_some() => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Empties a table in a block, whose one commit may hold other changes of its rows: each row is told to the change feed.

@@ -81,7 +81,7 @@ impl Bench {
     }
 
     pub async fn drop_table(&self) {
-        self.engine.delete_table(&self.table).await.expect("a step of the test");
+        self.engine.delete_table(self.table.row.id, &self.table.store).await.expect("a step of the test");
     }
 
     /// The log's entries that are there.
