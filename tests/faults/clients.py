@@ -14,6 +14,7 @@ BATCHES_MAX = 40
 SHAPE_ROWS = 12
 IMPORT_ROWS = 500
 COUNTERS = 3
+FILES_MAX = 5
 BIG_FILES, BIG_ROWS = 3, 120_000
 # What a server that lives may answer without having done anything.
 REFUSALS = ("40001", "55P03", "53000", "53300", "57P01")
@@ -59,7 +60,7 @@ class Client:
         self.pending = None
         self.increments = [0] * (COUNTERS + 1)
         self.unsure_increments = [0] * (COUNTERS + 1)
-        self.next_batch, self.next_table, self.next_column = 0, 0, 0
+        self.next_batch, self.next_table, self.next_column, self.next_file = 0, 0, 0, 0
         self.answered, self.refused = 0, {}
 
     def run(self, server, focus, stop):
@@ -219,6 +220,37 @@ class Client:
         self.session.execute(
             f"EXPORT INTO CSV 'external://files/out-{self.number}' FROM SELECT n, 'x' FROM generate_series(1, 100) AS n")
 
+    def upload(self):
+        """A file of the user: another one, or one less when there are enough."""
+        files = [key for key in self.cells if key[0] == "file"]
+        if len(files) >= FILES_MAX:
+            self.change({files[0]: None}, f"DROP USERFILE 'walk-{self.number}-{files[0][1]}'")
+            return
+        self.next_file += 1
+        pieces, size = self.random.randint(1, 20), self.random.randint(1, 1000)
+        self.change({("file", self.next_file): pieces * size}, lambda: self.send(self.next_file, [b"u" * size] * pieces))
+
+    def give_up(self):
+        """An upload that its client gives up leaves no file."""
+        class GivenUp(Exception):
+            pass
+
+        def pieces():
+            yield b"g" * 1000
+            raise GivenUp
+
+        try:
+            self.send(0, pieces())
+        except GivenUp:
+            pass
+
+    def send(self, file, pieces):
+        statement = f"COPY USERFILE 'walk-{self.number}-{file}' FROM STDIN WITH (FORMAT binary)"
+        with self.session.cursor().copy(statement) as copy:
+            copy.set_types(["bytea"])
+            for piece in pieces:
+                copy.write_row((piece,))
+
     def imports(self):
         """The next step of one table's life: made, filled by an import, dropped."""
         tables = [(key, rows) for key, rows in self.cells.items() if key[0] == "import"]
@@ -248,6 +280,7 @@ class Client:
 WEIGHTS = {
     "insert": 30, "copy": 8, "block": 6, "update": 8, "upsert": 5, "delete": 8, "increment": 8, "alter": 6,
     "connection": 5, "imports": 5, "export": 1, "check": 1,
+    "upload": 2, "give_up": 1,
 }
 
 

@@ -54,6 +54,9 @@ def cells(connection, number):
         assert rows == items and (first, last) == (0, rows - 1), f"rows of batch {batch}: {rows}, {items} different"
         assert least == most, f"half a statement: batch {batch} has notes {least!r} and {most!r}"
         found["batch", batch] = (rows, least)
+    for path, size in connection.execute(
+            "SELECT path, size_bytes FROM [SHOW USERFILES] WHERE path LIKE %s", [f"walk-{number}-%"]).fetchall():
+        found["file", int(path.rsplit("-", 1)[1])] = size
     pattern = f"import\\_{number}\\_%"
     for (name,) in connection.execute("SELECT table_name FROM information_schema.tables WHERE table_name LIKE %s", [pattern]):
         rows, items = connection.execute(f"SELECT count(*), count(DISTINCT item) FROM {name}").fetchone()
@@ -154,14 +157,19 @@ def check_store(store):
 
 
 def orphans(store):
-    """Data files that no commit names, and folders of tables that the catalog does not know."""
-    known, count = tables(store), 0
-    for folder in known.values():
+    """How many data files no commit names."""
+    count = 0
+    for folder in tables(store).values():
         live, gone = named_files(folder)
         files = {path for path in data_files(folder) if not path.startswith("_change_data/")}
         count += len(files - live - gone)
-    folders = {path.parent for path in (pathlib.Path(store) / "warehouse").glob("*/*/_delta_log")}
-    return count, len(folders - set(known.values()))
+    return count
+
+
+def unknown_folders(store):
+    """Folders of tables that the catalog does not know."""
+    folders = set((pathlib.Path(store) / "warehouse").glob("[0-9]*/[0-9]*"))
+    return folders - set(tables(store).values())
 
 
 def unneeded(store):

@@ -22,13 +22,19 @@ on {date}, seed {seed}, {seconds:.0f} s. What a walk does: [faults](faults.md).
 | conflicts answered 40001, and tried again | {refused} |
 | slowest start after a kill | {start:.1f} s |
 | data files that no commit named, after the last kill; files too many, after the next sweep | {orphans}; 0 |
-| folders of tables that the catalog does not know | {folders} |
+| folders of tables that the catalog does not know, after the last kill; after the next start | {folders}; 0 |
 
 Points not reached in this walk: {missed}.
 
 | point | kills |
 |---|---|
 """
+
+
+def unready(journey):
+    """How many kills met a server that was not ready, and at which points."""
+    at = ", ".join(f"{count} at `{point}`" for point, count in journey.unready.items())
+    return f"{journey.unready.total()}: {at}" if at else "0"
 
 
 def report(journey, left, seconds, arguments, seed, points):
@@ -40,7 +46,7 @@ def report(journey, left, seconds, arguments, seed, points):
         command=f'`make soak ARGS="{arguments}"`',
         date=datetime.date.today(), seed=seed, seconds=seconds,
         kills=sum(kills.values()) + random_kills + newborn, at_points=sum(kills.values()),
-        points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=journey.unready,
+        points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=unready(journey),
         failures=", ".join(f"{count} {action}" for action, count in sorted(journey.failures.items()) if count) or "none",
         answered=sum(client.answered for client in journey.clients), adopted=journey.adopted,
         refused=sum(sum(client.refused.values()) for client in journey.clients), start=journey.slowest_start,

@@ -21,11 +21,10 @@ from .report import report
 # What brings a server to a point sooner than chance does, and how long that may take, in seconds.
 FOCUS = {
     "import": ("imports", 20), "merge": ("insert", 15), "checkpoint": ("insert", 30), "vacuum": ("insert", 12),
-    "copy": ("copy", 6), "connection": ("connection", 6), "table.altered": ("alter", 6), "table": ("imports", 6),
-    "log.create": ("imports", 6), "storage": ("check", 4), "storage.list": ("imports", 6),
+    "copy": ("copy", 6), "connection": ("connection", 6), "table.altered": ("alter", 6), "table": ("imports", 10),
+    "log.create": ("imports", 6), "storage": ("check", 6), "storage.list": ("imports", 6),
+    "storage.put": ("export", 6), "storage.copy": ("upload", 6), "storage.abort": ("give_up", 6),
 }
-# Points that the walk's statements do not reach: uploads that fail, reads of small files, copies.
-UNREACHED = ("storage.put", "storage.abort", "storage.copy")
 # The latest arrival at which a fault happens, for points that are reached often.
 LATEST = {"local": 60, "catalog": 15, "file": 15, "log": 15, "append": 15}
 # Data files that a kill may leave behind: those of the statements under way.
@@ -44,7 +43,9 @@ class Walk:
         self.failures, self.failed_jobs = collections.Counter(), set()
         # Whether statements of the last life and of this one may meet an injected failure.
         self.failing = [False, False]
-        self.unready, self.adopted, self.slowest_start = 0, 0, 0.0
+        # Kills before the server was ready, by point.
+        self.unready = collections.Counter()
+        self.adopted, self.slowest_start = 0, 0.0
 
     def set_up(self):
         clients.write_files(self.server.extern / "files")
@@ -57,16 +58,20 @@ class Walk:
         """One life: a start, a look at what the last one left, work, a kill."""
         family = (point or "").split(".")[0]
         focus, seconds = FOCUS.get(point) or FOCUS.get(family, (None, 6))
-        nth = self.random.choice([1, self.random.randint(1, 3), self.random.randint(1, LATEST.get(family, 3))])
-        action = self.random.choices(["kill", "error", "disk-full", "panic", "delay"], [8, 1, 1, 1, 1])[0]
+        # A point kills where it is first reached, before other arrivals and failures have their turn.
+        action, nth = "kill", 1
+        if self.kills[point]:
+            nth = self.random.choice([1, self.random.randint(1, 3), self.random.randint(1, LATEST.get(family, 3))])
+            action = self.random.choices(["kill", "error", "disk-full", "panic", "delay"], [8, 1, 1, 1, 1])[0]
+        # What is met once in a life, and by no statement.
+        if family == "start":
+            action, nth = "kill", 1
         fails = bool(point) and action in ("error", "disk-full", "panic")
-        if fails and family == "start":
-            action, fails = "kill", False
         self.failing = [self.failing[1], fails]
         started = time.monotonic()
         if not self.server.start(point and f"{point}:{action}:{nth}"):
             self.kills[point] += 1
-            self.unready += 1
+            self.unready[point] += 1
             return
         self.slowest_start = max(self.slowest_start, time.monotonic() - started)
         if not self.looked():
@@ -97,6 +102,7 @@ class Walk:
                 assert not failed or any(self.failing), f"jobs failed: {failed}"
                 self.failed_jobs |= failed
                 looks.compare(connection, self.clients)
+                self.look_for_leftovers()
                 looks.check_store(self.server.store)
                 if sum(self.kills.values()) % OUTSIDE_EVERY == 0:
                     looks.read_by_others(self.server.store, connection)
@@ -108,6 +114,12 @@ class Walk:
                 return False
             raise
         return True
+
+    def look_for_leftovers(self):
+        """A start removes what the last life left of tables that were never finished, or dropped."""
+        if not self.failing[1]:
+            gone = lambda: not looks.unknown_folders(self.server.store) or not self.server.is_running()
+            until("folders of unknown tables removed", gone)
 
     def newborn(self):
         """A server that is killed while it makes its store must start on what it has made."""
@@ -125,7 +137,7 @@ class Walk:
 
     def clean_up(self):
         """Old leftovers go with the next sweep: every data file left is one that a table names."""
-        orphans, folders = looks.orphans(self.server.store)
+        orphans, folders = looks.orphans(self.server.store), len(looks.unknown_folders(self.server.store))
         kills = sum(self.kills.values())
         assert orphans <= ORPHANS_MAX * kills, f"{orphans} files that nothing names after {kills} kills"
         old = time.time() - 3 * 24 * 3600
@@ -188,7 +200,7 @@ def main():
     parser.add_argument("--report")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 30)
-    points = options.points or [point for point in fault_points(options.binary) if point not in UNREACHED]
+    points = options.points or fault_points(options.binary)
     # Kept when something is found.
     folder = tempfile.mkdtemp(prefix="lakeport-walk-")
     server = Lakeport(pathlib.Path(folder) / "store", options.binary)
