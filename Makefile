@@ -24,7 +24,7 @@ test: ## everything CI runs: format, lints, unit tests, SQL tests, clients
 	tests/run
 
 soak: ## kill the server 500 times and look; writes docs/soak.md. ARGS="--kills 100 --seed 1"
-	@echo "Lakeport soak: builds the server, then kills it 500 times: about 20 minutes on 2 cores."
+	@echo "Lakeport soak: builds the server, then kills it 500 times: about 20 minutes on 2 idle cores."
 	tests/install build peers
 	cargo build --package lakeport
 	PYTHONPATH=tests $(PEERS_DIR)/clients/bin/python -m faults.walk target/debug/lakeport --report docs/soak.md $(ARGS)

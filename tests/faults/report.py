@@ -1,11 +1,13 @@
 """What a walk has found, as a page."""
 
 import datetime
+import pathlib
+import subprocess
 
 REPORT = """# The last walk
 
 `make soak` wrote this page: {command}
-on {date}, seed {seed}, {seconds:.0f} s. What a walk does: [faults](faults.md).
+on {date}, commit {commit}, seed {seed}, {seconds:.0f} s. What a walk does: [faults](faults.md).
 
 | | |
 |---|---|
@@ -37,6 +39,12 @@ def unready(journey):
     return f"{journey.unready.total()}: {at}" if at else "0"
 
 
+def commit():
+    """The sources, as git names them."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+
+
 def report(journey, left, seconds, arguments, seed, points):
     """The page that tells of one walk."""
     kills = journey.kills
@@ -44,7 +52,7 @@ def report(journey, left, seconds, arguments, seed, points):
     missed = [point for point in points if not kills[point]]
     text = REPORT.format(
         command=f'`make soak ARGS="{arguments}"`',
-        date=datetime.date.today(), seed=seed, seconds=seconds,
+        date=datetime.date.today(), commit=commit(), seed=seed, seconds=seconds,
         kills=sum(kills.values()) + random_kills + newborn, at_points=sum(kills.values()),
         points=sum(1 for point in points if kills[point]), random=random_kills, newborn=newborn, unready=unready(journey),
         failures=", ".join(f"{count} {action}" for action, count in sorted(journey.failures.items()) if count) or "none",
