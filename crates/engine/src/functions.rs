@@ -15,6 +15,7 @@ mod json_build;
 mod json_edit;
 mod json_lists;
 mod json_operators;
+mod length;
 mod numeric;
 mod rounding;
 mod scalar;
@@ -61,6 +62,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         json_lists::functions(),
         numeric::functions(),
         rounding::functions(),
+        length::functions(),
         text::functions(),
     ];
     add(state, own.into_iter().flatten())?;
