@@ -5,9 +5,10 @@ mod pages;
 
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::{CastOptions, cast, cast_with_options};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::common::ScalarValue;
 use datafusion::sql::parser::Statement;
@@ -208,30 +209,33 @@ impl Sought {
 
     /// The value as a column of the type holds it; `None` when comparing it takes more than that.
     fn value(&self, ty: &SqlType, params: &[ArrayRef]) -> Option<ArrayRef> {
-        let is_integer = matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
-        let is_text = matches!(ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid);
         match self {
-            Sought::Number(digits) if is_integer => read(digits, ty),
-            Sought::Text(text) if is_text => read(text, ty),
-            Sought::Param(position) => {
-                let value = params.get(*position).filter(|value| value.len() == 1 && value.is_valid(0))?;
-                match value.data_type() {
-                    given if is_integer && given.is_signed_integer() => {
-                        let exact = CastOptions { safe: false, ..CastOptions::default() };
-                        cast_with_options(value, &arrow_type(ty), &exact).ok()
-                    }
-                    arrow_schema::DataType::Utf8 if *ty == SqlType::Uuid => {
-                        read(arrow_array::cast::AsArray::as_string::<i32>(value).value(0), ty)
-                    }
-                    given if *given == arrow_type(ty) && !matches!(ty, SqlType::Float4 | SqlType::Float8) => {
-                        Some(Arc::clone(value))
-                    }
-                    _ => None,
-                }
-            }
+            Sought::Number(digits) if is_integer(ty) => read(digits, ty),
+            Sought::Text(text) if matches!(ty, SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid) => read(text, ty),
+            Sought::Param(position) => given(params.get(*position)?, ty),
             _ => None,
         }
     }
+}
+
+/// A parameter's value as a column of the type holds it.
+fn given(value: &ArrayRef, ty: &SqlType) -> Option<ArrayRef> {
+    if value.len() != 1 || value.is_null(0) {
+        return None;
+    }
+    match (ty, value.data_type()) {
+        (SqlType::Float4 | SqlType::Float8, _) => None,
+        (SqlType::Uuid, DataType::Utf8) => read(value.as_string::<i32>().value(0), ty),
+        (ty, given) if is_integer(ty) && given.is_signed_integer() => {
+            let exact = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(value, &arrow_type(ty), &exact).ok()
+        }
+        (ty, given) => (*given == arrow_type(ty)).then(|| Arc::clone(value)),
+    }
+}
+
+fn is_integer(ty: &SqlType) -> bool {
+    matches!(ty, SqlType::Int2 | SqlType::Int4 | SqlType::Int8)
 }
 
 fn read(text: &str, ty: &SqlType) -> Option<ArrayRef> {
