@@ -36,6 +36,10 @@ async def values(connection):
     for i, (ty, value) in enumerate(samples.items()):
         found = json.loads(row[f"c{i}"]) if ty == "JSONB" else row[f"c{i}"]
         assert found == (json.loads(value) if ty == "JSONB" else value), (ty, found, value)
+    spans = await connection.fetchrow("SELECT INTERVAL '-1 day 02:03:04.5' AS a, now() - now() AS b, $1::TIMESTAMP - $2::TIMESTAMP AS c",
+                                      datetime.datetime(2024, 3, 2), datetime.datetime(2024, 2, 28, 23))
+    hours = datetime.timedelta(hours=1)
+    assert tuple(spans) == (datetime.timedelta(days=-1, hours=2, minutes=3, seconds=4.5), 0 * hours, 49 * hours), spans
     row = await connection.fetchrow("SELECT * FROM samples WHERE id = 2")
     assert all(row[f"c{i}"] is None for i in range(len(samples))), row
     await fails(asyncpg.DataError, connection.fetch("SELECT $1::INT4", "text"))

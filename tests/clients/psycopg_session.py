@@ -1,6 +1,7 @@
 # flags: --insecure
 """psycopg 3: transactions, errors, COPY, cancel, pipelines, prepared statements."""
 
+import datetime
 import threading
 import time
 
@@ -49,6 +50,9 @@ with psycopg.connect() as connection:
     assert connection.execute("SELECT a, b FROM t ORDER BY a").fetchall() == [(1, "one"), (2, "TWO")]
     connection.execute("DELETE FROM t WHERE a = 2")
     connection.commit()
+
+    # An interval is one for the driver.
+    assert connection.execute("SELECT INTERVAL '1 day 00:00:01'").fetchone() == (datetime.timedelta(days=1, seconds=1),)
 
     # MERGE with parameters.
     merged = connection.execute(

@@ -1,8 +1,8 @@
-//! Column types of tables, their SQL spellings and PostgreSQL OIDs.
+//! Types of columns and of results, their SQL spellings and PostgreSQL OIDs.
 
 use std::fmt;
 
-/// A column type. Stored in the catalog and in the metadata of Arrow fields by its
+/// A type of columns and of results. Stored in the catalog and in the metadata of Arrow fields by its
 /// [`Display`](fmt::Display) form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SqlType {
@@ -25,6 +25,8 @@ pub enum SqlType {
     TimestampTz,
     Uuid,
     Jsonb,
+    /// Months, days and microseconds. Of expressions only: no table can hold it.
+    Interval,
     /// One-dimensional.
     Array(Box<SqlType>),
 }
@@ -62,6 +64,7 @@ impl SqlType {
             ("char" | "character", []) => SqlType::Varchar(1),
             ("timestamp" | "timestamp without time zone", [] | [0..=6]) => SqlType::Timestamp,
             ("timestamptz" | "timestamp with time zone", [] | [0..=6]) => SqlType::TimestampTz,
+            ("interval", [] | [0..=6]) => SqlType::Interval,
             ("float", [1..=24]) => SqlType::Float4,
             ("float", [25..=53]) => SqlType::Float8,
             (_, [_, ..]) => return None,
@@ -85,6 +88,14 @@ impl SqlType {
         matches!(self, SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT..))
     }
 
+    /// Whether a column of a table can be of the type.
+    pub fn is_storable(&self) -> bool {
+        match self {
+            SqlType::Array(element) => element.is_storable(),
+            ty => *ty != SqlType::Interval,
+        }
+    }
+
     /// The type's OID in `pg_type`.
     pub fn oid(&self) -> u32 {
         match self {
@@ -100,6 +111,7 @@ impl SqlType {
             SqlType::Date => 1082,
             SqlType::Timestamp => 1114,
             SqlType::TimestampTz => 1184,
+            SqlType::Interval => 1186,
             SqlType::Decimal(..) => 1700,
             SqlType::Uuid => 2950,
             SqlType::Jsonb => 3802,
@@ -121,6 +133,7 @@ impl SqlType {
             SqlType::Date => 1182,
             SqlType::Timestamp => 1115,
             SqlType::TimestampTz => 1185,
+            SqlType::Interval => 1187,
             SqlType::Decimal(..) => 1231,
             SqlType::Uuid => 2951,
             SqlType::Jsonb => 3807,
@@ -170,6 +183,7 @@ impl fmt::Display for SqlType {
             SqlType::TimestampTz => f.write_str("TIMESTAMPTZ"),
             SqlType::Uuid => f.write_str("UUID"),
             SqlType::Jsonb => f.write_str("JSONB"),
+            SqlType::Interval => f.write_str("INTERVAL"),
             SqlType::Array(element) => write!(f, "{element}[]"),
         }
     }
@@ -197,6 +211,7 @@ mod tests {
             "TIMESTAMPTZ",
             "UUID",
             "JSONB",
+            "INTERVAL",
             "STRING[]",
             "DECIMAL(38,10)[]",
         ] {
@@ -211,6 +226,13 @@ mod tests {
         assert!(SqlType::Decimal(38, 20).has_free_scale());
         assert!(!SqlType::Decimal(38, 2).has_free_scale());
         assert!(!SqlType::Decimal(20, 10).has_free_scale());
+    }
+
+    #[test]
+    fn knows_what_a_table_can_hold() {
+        assert!(SqlType::parse("text[]").unwrap().is_storable());
+        assert!(!SqlType::parse("interval(3)").unwrap().is_storable());
+        assert!(!SqlType::parse("interval[]").unwrap().is_storable());
     }
 
     #[test]

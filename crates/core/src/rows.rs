@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use futures::stream::{BoxStream, StreamExt};
 use lakeport_base::SqlType;
 
@@ -53,6 +53,7 @@ pub fn arrow_type(ty: &SqlType) -> DataType {
         SqlType::Date => DataType::Date32,
         SqlType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         SqlType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        SqlType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         SqlType::Array(element) => DataType::List(Arc::new(arrow_field("item", element, true))),
     }
 }
@@ -98,6 +99,7 @@ fn nearest_type(data_type: &DataType) -> SqlType {
         DataType::Date32 | DataType::Date64 => SqlType::Date,
         DataType::Timestamp(_, None) => SqlType::Timestamp,
         DataType::Timestamp(_, Some(_)) => SqlType::TimestampTz,
+        DataType::Interval(_) | DataType::Duration(_) => SqlType::Interval,
         DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
             SqlType::Array(Box::new(sql_type(field)))
         }

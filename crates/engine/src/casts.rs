@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, IntervalMonthDayNanoArray, StringArray};
 use arrow_schema::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -21,7 +20,7 @@ use lakeport_core::value::Zone;
 
 use crate::analysis::rewrite_expressions;
 use crate::coerce::cast_to;
-use crate::functions::{Span, failed};
+use crate::functions::failed;
 use crate::literal::shown_type;
 use crate::types::plain_type;
 use crate::zoned::{clocks, exactly, is_text, moments, parsed, printed};
@@ -92,6 +91,7 @@ fn differs(from: &DataType, target: &SqlType) -> bool {
         }
         Decimal(..) => is_text(from) || from.is_floating(),
         Bool | Float4 | Float8 | Bytes | Uuid | Jsonb => is_text(from),
+        SqlType::Interval => is_text(from) || matches!(from, DataType::Duration(_)),
         Array(_) => is_text(from) || (matches!(from, DataType::List(_)) && *from != plain_type(target)),
         SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => false,
     }
@@ -99,13 +99,6 @@ fn differs(from: &DataType, target: &SqlType) -> bool {
 
 fn narrows(from: &DataType, target: &SqlType) -> bool {
     from.primitive_width() > arrow_type(target).primitive_width() || from.is_unsigned_integer()
-}
-
-/// The intervals that texts stand for.
-fn intervals(texts: &StringArray) -> lakeport_core::Result<ArrayRef> {
-    let interval = |text: Option<&str>| text.map(|text| Span::parse(text)?.value()).transpose();
-    let intervals = texts.iter().map(interval).collect::<lakeport_core::Result<IntervalMonthDayNanoArray>>();
-    intervals.map(|intervals| Arc::new(intervals) as ArrayRef)
 }
 
 /// One such cast.
@@ -159,10 +152,7 @@ impl ScalarUDFImpl for PostgresCast {
             (Some(target), _) => cast_to(&values, &from, target, self.zone),
             (None, source) if is_text(source) => {
                 let texts = exactly(&values, &DataType::Utf8).map_err(failed)?;
-                match self.to {
-                    DataType::Interval(_) => intervals(texts.as_string()),
-                    _ => parsed(texts.as_string(), &shown_type(&self.to), self.zone),
-                }
+                parsed(texts.as_string(), &shown_type(&self.to), self.zone)
             }
             _ if is_text(&self.to) => printed(&values, &from, self.zone).map(|texts| Arc::new(texts) as _),
             (_, DataType::Timestamp(_, Some(_))) => clocks(&values, self.zone),

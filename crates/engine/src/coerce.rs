@@ -15,7 +15,7 @@ use lakeport_core::{Error, Result};
 use crate::delta::scan::table_schema;
 use crate::error::from_arrow;
 use crate::literal::shown_type;
-use crate::zoned::{clocks, exactly, is_text, moments, parsed, printed};
+use crate::zoned::{clocks, exactly, intervals, is_text, moments, parsed, printed};
 
 /// The values as a column of type `ty`, by the rules of assignment; `zone` is where the clocks of texts and TIMESTAMP
 /// are read.
@@ -55,6 +55,7 @@ fn converted(values: &ArrayRef, source: &SqlType, target: &SqlType, zone: Zone) 
         found if is_string(target) || (found.is_floating() && matches!(target, SqlType::Decimal(..))) => {
             parsed(&printed(values, source, zone)?, target, zone)
         }
+        DataType::Duration(_) if *target == SqlType::Interval => Ok(Arc::new(intervals(values)?)),
         DataType::List(_) => converted_list(values, source, target, zone),
         found if *found == wanted => Ok(Arc::clone(values)),
         DataType::Timestamp(_, None) | DataType::Date32 if *target == SqlType::TimestampTz => moments(values, zone),

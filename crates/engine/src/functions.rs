@@ -9,7 +9,6 @@ mod catalog;
 mod date_part;
 mod date_trunc;
 mod format;
-mod interval_text;
 mod json;
 mod json_build;
 mod json_edit;
@@ -43,7 +42,6 @@ use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
 use lakeport_core::engine::{QueryContext, Relations};
 use lakeport_core::value::Zone;
 
-pub(crate) use self::calendar::Span;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
 pub(crate) use self::numeric::PERCENTILE_PLACE;

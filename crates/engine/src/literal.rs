@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::{ColumnBuilder, Zone, decimal_of_text, format_value};
+use lakeport_core::value::{ColumnBuilder, Span, Zone, decimal_of_text, format_value};
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{
     self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan,
@@ -13,7 +13,6 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use crate::functions::Span;
 use crate::params::{is_free_numeric, placeholder};
 use crate::types::column_type;
 
@@ -47,7 +46,7 @@ impl VisitorMut for Readings {
                     *text = span.plain_text();
                     ControlFlow::Continue(())
                 }
-                Err(error) => ControlFlow::Break(error),
+                Err(error) => ControlFlow::Break(error.into()),
             };
         }
         let (literal, data_type) = match expr {

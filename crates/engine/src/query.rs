@@ -20,6 +20,7 @@ use lakeport_core::rows::{RowStream, arrow_field, sql_type};
 use lakeport_core::value::Zone;
 
 use crate::DataFusionEngine;
+use crate::coerce::cast_to;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
 use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
@@ -27,7 +28,7 @@ use crate::params::Params;
 use crate::scope::Scope;
 use crate::sql::shown_name;
 use crate::workers::run_on;
-use crate::zoned::{exactly, printed};
+use crate::zoned::{exactly, intervals, printed};
 
 /// A statement that has been planned and lacks its parameters' values only.
 pub(crate) struct Planned {
@@ -197,8 +198,11 @@ pub(crate) fn shown(
 fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| match column.data_type() {
-        DataType::Interval(_) | DataType::Duration(_) | DataType::Struct(_) => {
-            printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef)
+        DataType::Struct(_) => printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef),
+        DataType::Duration(_) => intervals(column).map(|spans| Arc::new(spans) as ArrayRef),
+        DataType::List(item) if matches!(item.data_type(), DataType::Duration(_)) => {
+            let ty = sql_type(field);
+            cast_to(column, &ty, &ty, zone)
         }
         _ => exactly(column, field.data_type()),
     });

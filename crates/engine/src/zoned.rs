@@ -1,16 +1,17 @@
-//! Columns between texts, clocks and moments: TIMESTAMPTZ holds moments, TIMESTAMP and DATE what a clock shows.
+//! Columns between texts, clocks and moments: TIMESTAMPTZ holds moments, TIMESTAMP and DATE what a clock shows. Lengths
+//! of time as intervals.
 
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, ArrayRef, StringArray, TimestampMicrosecondArray};
+use arrow_array::types::{DurationMicrosecondType, IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, IntervalMonthDayNanoArray, StringArray, TimestampMicrosecondArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, TimeUnit};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::{ColumnBuilder, TextColumn, Zone};
+use lakeport_core::value::{ColumnBuilder, Span, TextColumn, Zone};
 use lakeport_core::{Error, Result};
 
 use crate::error::from_arrow;
@@ -64,6 +65,13 @@ fn shifted(
 ) -> Result<TimestampMicrosecondArray> {
     let out_of_range = || Error::new(Sqlstate::DATETIME_FIELD_OVERFLOW, "timestamp out of range");
     values.try_unary::<_, TimestampMicrosecondType, _>(|value| shift(value).ok_or_else(out_of_range))
+}
+
+/// Lengths of time in days and less.
+pub(crate) fn intervals(durations: &ArrayRef) -> Result<IntervalMonthDayNanoArray> {
+    let durations = exactly(durations, &DataType::Duration(TimeUnit::Microsecond))?;
+    let span = |micros| Span::of_micros(micros).value();
+    Ok(durations.as_primitive::<DurationMicrosecondType>().try_unary::<_, IntervalMonthDayNanoType, _>(span)?)
 }
 
 /// The values in another Arrow type, none of them lost.

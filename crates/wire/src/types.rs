@@ -36,7 +36,7 @@ fn width(ty: &SqlType) -> i16 {
         SqlType::Int2 => 2,
         SqlType::Int4 | SqlType::Float4 | SqlType::Date => 4,
         SqlType::Int8 | SqlType::Float8 | SqlType::Timestamp | SqlType::TimestampTz => 8,
-        SqlType::Uuid => 16,
+        SqlType::Uuid | SqlType::Interval => 16,
         SqlType::Decimal(..)
         | SqlType::Text
         | SqlType::Varchar(_)
@@ -72,6 +72,7 @@ pub(crate) fn declared_type(oid: u32) -> Option<SqlType> {
         1082 => SqlType::Date,
         1114 => SqlType::Timestamp,
         1184 => SqlType::TimestampTz,
+        1186 => SqlType::Interval,
         1700 => SqlType::DECIMAL,
         2950 => SqlType::Uuid,
         _ => return declared_array(oid),
@@ -93,6 +94,7 @@ fn declared_array(oid: u32) -> Option<SqlType> {
         1182 => SqlType::Date,
         1115 => SqlType::Timestamp,
         1185 => SqlType::TimestampTz,
+        1187 => SqlType::Interval,
         1231 => SqlType::DECIMAL,
         2951 => SqlType::Uuid,
         _ => return None,
@@ -127,7 +129,8 @@ fn sort(ty: &SqlType) -> u8 {
         SqlType::Text | SqlType::Varchar(_) | SqlType::Uuid | SqlType::Jsonb => 2,
         SqlType::Bytes => 3,
         SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => 4,
-        SqlType::Array(_) => 5,
+        SqlType::Interval => 5,
+        SqlType::Array(_) => 6,
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn every_type_is_declared_by_its_own_oid() {
         let scalars = ["bool", "bytes", "int8", "int2", "int4", "text", "jsonb", "float4", "float8", "date", "uuid"];
-        for name in scalars.into_iter().chain(["timestamp", "timestamptz", "decimal"]) {
+        for name in scalars.into_iter().chain(["timestamp", "timestamptz", "decimal", "interval"]) {
             for name in [name.to_string(), format!("{name}[]")] {
                 let ty = SqlType::parse(&name).unwrap();
                 assert_eq!(declared_type(ty.oid()), Some(ty), "{name}");

@@ -45,6 +45,7 @@ fn decode(ty: &Type, raw: &[u8]) -> Option<String> {
         Type::DATE => date(i64::from(i32::from_be_bytes(raw.try_into().ok()?)) + EPOCH_DAYS),
         Type::TIMESTAMP => timestamp(i64::from_be_bytes(raw.try_into().ok()?)),
         Type::TIMESTAMPTZ => timestamp(i64::from_be_bytes(raw.try_into().ok()?)) + "+00",
+        Type::INTERVAL => interval(raw)?,
         Type::UUID => uuid(raw)?,
         Type::JSONB => String::from_utf8(raw.strip_prefix(&[1])?.to_vec()).ok()?,
         _ => String::from_utf8(raw.to_vec()).ok()?,
@@ -102,13 +103,39 @@ fn date(days: i64) -> String {
 /// Microseconds since 2000-01-01.
 fn timestamp(micros: i64) -> String {
     let (days, rest) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
-    let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
-    let mut text = date(days + EPOCH_DAYS);
-    write!(text, " {:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60).expect("a string grows");
+    format!("{} {}", date(days + EPOCH_DAYS), clock(rest))
+}
+
+fn clock(micros: i64) -> String {
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     if fraction > 0 {
         text += format!(".{fraction:06}").trim_end_matches('0');
     }
     text
+}
+
+/// Microseconds, days and months: units that are not 0, and the clock unless it is 0 beside others.
+fn interval(raw: &[u8]) -> Option<String> {
+    let micros = i64::from_be_bytes(raw.get(..8)?.try_into().ok()?);
+    let days = i32::from_be_bytes(raw.get(8..12)?.try_into().ok()?);
+    let months = i32::from_be_bytes(raw.get(12..)?.try_into().ok()?);
+    let mut parts: Vec<String> = Vec::new();
+    let sign = |parts: &[String], negative: bool| match parts.last().is_some_and(|last| last.starts_with('-')) {
+        _ if negative => "-",
+        true => "+",
+        false => "",
+    };
+    for (count, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
+        if count != 0 {
+            let (sign, plural) = (sign(&parts, count < 0), if count == 1 { "" } else { "s" });
+            parts.push(format!("{sign}{} {unit}{plural}", count.unsigned_abs()));
+        }
+    }
+    if micros != 0 || parts.is_empty() {
+        parts.push(format!("{}{}", sign(&parts, micros < 0), clock(micros.checked_abs()?)));
+    }
+    Some(parts.join(" "))
 }
 
 /// The proleptic Gregorian date of a day counted from 1970-01-01.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_cast::cast;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -69,12 +69,20 @@ impl ParquetFile {
 /// A batch in the physical types of tables.
 pub(super) fn physical(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
-    let fields = schema.fields().iter();
-    let fields = fields.map(|field| arrow_field(field.name(), &sql_type(field), field.is_nullable()));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let fields = schema.fields().iter().map(|field| physical_field(field)).collect::<Result<Vec<_>>>()?;
+    let schema = Arc::new(Schema::new(fields));
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| Error::unsupported(error.to_string()))?;
     RecordBatch::try_new(schema.clone(), columns).map_err(Error::internal)
+}
+
+fn physical_field(field: &Field) -> Result<Field> {
+    let ty = sql_type(field);
+    if !ty.is_storable() {
+        let message = format!("column {:?} of type {ty} cannot be written as parquet", field.name());
+        return Err(Error::unsupported(message).with_hint("cast it to STRING"));
+    }
+    Ok(arrow_field(field.name(), &ty, field.is_nullable()))
 }
 
 fn write_error(error: ParquetError) -> Error {

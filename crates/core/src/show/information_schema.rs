@@ -157,6 +157,7 @@ pub fn standard_name(ty: &SqlType) -> &'static str {
         SqlType::TimestampTz => "timestamp with time zone",
         SqlType::Uuid => "uuid",
         SqlType::Jsonb => "jsonb",
+        SqlType::Interval => "interval",
         SqlType::Array(_) => "ARRAY",
     }
 }

@@ -169,6 +169,10 @@ fn check_columns(columns: &[Column]) -> Result<()> {
     if columns.is_empty() {
         return Err(Error::new(Sqlstate::INVALID_TABLE_DEFINITION, "a table needs at least one column"));
     }
+    if let Some(column) = columns.iter().find(|column| !column.ty.is_storable()) {
+        return Err(Error::unsupported(format!("column {:?} of a table cannot be of type {}", column.name, column.ty))
+            .with_hint("keep its text, which casts to INTERVAL, or its seconds"));
+    }
     let mut seen = std::collections::HashSet::new();
     // Delta compares column names without case.
     match columns.iter().find(|column| !seen.insert(column.name.to_lowercase())) {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use lakeport_base::{SqlType, Sqlstate};
 
-use super::{ValueError, parse, type_name};
+use super::{Span, ValueError, parse, type_name};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL's calendar starts.
 pub const EPOCH_SHIFT_DAYS: i32 = 10_957;
@@ -47,6 +47,14 @@ pub(super) fn date(bytes: &[u8], ty: &SqlType) -> Result<i32, ValueError> {
 pub(super) fn timestamp(bytes: &[u8], ty: &SqlType) -> Result<i64, ValueError> {
     let micros = i64::from_be_bytes(fixed(bytes, ty)?);
     micros.checked_add(EPOCH_SHIFT_MICROS).filter(|_| micros != i64::MIN).ok_or_else(|| out_of_range(ty))
+}
+
+/// Microseconds, days and months.
+pub(super) fn interval(bytes: &[u8], ty: &SqlType) -> Result<Span, ValueError> {
+    let [a, b, c, d, e, f, g, h, days @ .., i, j, k, l] = fixed::<16>(bytes, ty)?;
+    let days = i64::from(i32::from_be_bytes(days));
+    let months = i64::from(i32::from_be_bytes([i, j, k, l]));
+    Ok(Span { months, days, micros: i64::from_be_bytes([a, b, c, d, e, f, g, h]) })
 }
 
 fn out_of_range(ty: &SqlType) -> ValueError {

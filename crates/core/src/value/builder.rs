@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_array::builder::{ArrayBuilder, BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
+    TimestampMicrosecondType,
 };
 use lakeport_base::{SqlType, Sqlstate};
 
 use super::array::ArrayColumn;
-use super::{ValueError, Zone, binary, datetime, parse};
+use super::{Span, ValueError, Zone, binary, datetime, parse};
 use crate::rows::arrow_type;
 
 /// Bytes set aside per text value before its length is known.
@@ -41,6 +42,7 @@ enum Values {
     Bytes(BinaryBuilder),
     Date(PrimitiveBuilder<Date32Type>),
     Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
+    Interval(PrimitiveBuilder<IntervalMonthDayNanoType>),
     Array(Box<ArrayColumn>),
 }
 
@@ -59,6 +61,7 @@ macro_rules! each_builder {
             Values::Bytes($builder) => $call,
             Values::Date($builder) => $call,
             Values::Timestamp($builder) => $call,
+            Values::Interval($builder) => $call,
             Values::Array($builder) => $call,
         }
     };
@@ -90,6 +93,7 @@ impl ColumnBuilder {
             SqlType::Timestamp | SqlType::TimestampTz => {
                 Values::Timestamp(PrimitiveBuilder::with_capacity(capacity).with_data_type(arrow_type(ty)))
             }
+            SqlType::Interval => Values::Interval(PrimitiveBuilder::with_capacity(capacity)),
             SqlType::Array(element) => Values::Array(Box::new(ArrayColumn::new(element, capacity, zone))),
         };
         ColumnBuilder { ty: ty.clone(), zone, values, scratch: Vec::new() }
@@ -136,6 +140,7 @@ impl ColumnBuilder {
             }
             Values::Date(builder) => builder.append_value(datetime::parse_date(text, ty)?),
             Values::Timestamp(builder) => builder.append_value(datetime::parse_timestamp(text, ty, self.zone)?),
+            Values::Interval(builder) => builder.append_value(Span::parse(text)?.value()?),
             Values::Array(column) => column.append_text(text, ty)?,
         }
         Ok(())
@@ -163,6 +168,7 @@ impl ColumnBuilder {
             Values::Bytes(builder) => builder.append_value(bytes),
             Values::Date(builder) => builder.append_value(binary::date(bytes, ty)?),
             Values::Timestamp(builder) => builder.append_value(binary::timestamp(bytes, ty)?),
+            Values::Interval(builder) => builder.append_value(binary::interval(bytes, ty)?.value()?),
             Values::Array(column) => column.append_binary(bytes, ty)?,
         }
         Ok(())

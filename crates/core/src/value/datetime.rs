@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use lakeport_base::{SqlType, Sqlstate};
 
-use super::{ValueError, Zone};
+use super::{Span, ValueError, Zone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
@@ -276,7 +276,8 @@ pub(super) fn write_clock(micros: i64, out: &mut impl Write) -> fmt::Result {
 }
 
 /// Writes an interval as PostgreSQL does: `1 year 2 mons 3 days 04:05:06`.
-pub(super) fn write_interval(months: i64, days: i64, micros: i64, out: &mut impl Write) -> fmt::Result {
+pub(super) fn write_interval(span: Span, out: &mut impl Write) -> fmt::Result {
+    let Span { months, days, micros } = span;
     let (mut space, mut after_negative) = ("", false);
     for (count, unit) in [(months / 12, "year"), (months % 12, "mon"), (days, "day")] {
         if count != 0 {

@@ -16,11 +16,9 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use lakeport_base::SqlType;
 
-use super::{Zone, datetime};
+use super::{Span, Zone, datetime};
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-const NANOS_PER_MICRO: i64 = 1000;
 
 /// One column ready to be printed row by row.
 pub struct TextColumn {
@@ -123,15 +121,8 @@ impl TextColumn {
             Values::Date(values) => datetime::write_date(i64::from(values.value(row)), out),
             Values::Timestamp(values) => datetime::write_timestamp(values.value(row), None, out),
             Values::TimestampTz { values, zone } => datetime::write_timestamp(values.value(row), Some(*zone), out),
-            Values::Duration(values) => {
-                let micros = values.value(row);
-                datetime::write_interval(0, micros / MICROS_PER_DAY, micros % MICROS_PER_DAY, out)
-            }
-            Values::Interval(values) => {
-                let value = values.value(row);
-                let micros = value.nanoseconds / NANOS_PER_MICRO;
-                datetime::write_interval(i64::from(value.months), i64::from(value.days), micros, out)
-            }
+            Values::Duration(values) => datetime::write_interval(Span::of_micros(values.value(row)), out),
+            Values::Interval(values) => datetime::write_interval(Span::of(values.value(row)), out),
             Values::List { lists, elements } => write_list(lists, elements, row, out),
             Values::Struct(fields) => write_struct(fields, row, out),
             Values::Other => write_other(&self.array, row, out),

@@ -10,6 +10,7 @@ pub mod binary;
 mod builder;
 mod datetime;
 mod format;
+mod interval;
 mod json;
 mod parse;
 mod zone;
@@ -23,6 +24,7 @@ use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
 pub use format::{TextColumn, format_value, without_zeros};
+pub use interval::{Span, Unit};
 pub use json::canonical as json_text;
 pub use zone::Zone;
 

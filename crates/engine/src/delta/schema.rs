@@ -3,8 +3,8 @@
 use deltalake::kernel::{ArrayType, DataType, MetadataValue, PrimitiveType, StructField};
 use lakeport_base::SqlType;
 use lakeport_catalog::model::{Column, Table};
-use lakeport_core::Result;
 use lakeport_core::rows::SQL_TYPE_KEY;
+use lakeport_core::{Error, Result};
 
 use crate::error::from_delta;
 
@@ -112,6 +112,7 @@ fn delta_type(ty: &SqlType) -> Result<DataType> {
         SqlType::Date => DataType::DATE,
         SqlType::Timestamp => DataType::TIMESTAMP_NTZ,
         SqlType::TimestampTz => DataType::TIMESTAMP,
+        SqlType::Interval => return Err(Error::internal("a table cannot hold intervals")),
         SqlType::Array(element) => ArrayType::new(delta_type(element)?, true).into(),
     })
 }

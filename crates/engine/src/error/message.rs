@@ -117,7 +117,6 @@ fn other_planning(message: &str) -> Error {
 fn shown_type(arrow: &str) -> Option<String> {
     let name = match arrow.trim().parse::<DataType>().ok()? {
         DataType::Null => "unknown".to_string(),
-        DataType::Interval(_) | DataType::Duration(_) => "interval".to_string(),
         DataType::Struct(_) | DataType::Map(..) => "record".to_string(),
         DataType::List(item) => format!("{}[]", standard_name(&sql_type(&item))),
         other => standard_name(&sql_type(&Field::new("", other, true))).to_string(),

@@ -1,22 +1,19 @@
-//! Times as the functions of time see them: columns of clocks, moments and spans, the units of the calendar, and
-//! arithmetic with spans.
+//! Times as the functions of time see them: columns of clocks, moments and spans, and what the calendar makes of a span.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{DurationMicrosecondType, IntervalMonthDayNano, IntervalMonthDayNanoType};
 use arrow_array::{Array, ArrayRef, IntervalMonthDayNanoArray, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDateTime};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Unit, Zone};
 use lakeport_core::{Error, Result};
 
-use crate::zoned::{exactly, is_text, parsed};
+use crate::zoned::{exactly, intervals, is_text, parsed};
 
 pub(super) const SECOND_MICROS: i64 = 1_000_000;
 pub(super) const HOUR_MICROS: i64 = 3600 * SECOND_MICROS;
 pub(super) const DAY_MICROS: i64 = 24 * HOUR_MICROS;
-const MICRO_NANOS: i64 = 1000;
 
 /// A column of times, in microseconds since the epoch.
 pub(super) enum Times {
@@ -45,12 +42,7 @@ impl Times {
                 let spans = exactly(column, &DataType::Interval(IntervalUnit::MonthDayNano))?;
                 Ok(Times::Spans(spans.as_primitive().clone()))
             }
-            DataType::Duration(_) => {
-                let durations = exactly(column, &DataType::Duration(TimeUnit::Microsecond))?;
-                let span = |micros| Span { months: 0, days: micros / DAY_MICROS, micros: micros % DAY_MICROS }.value();
-                let durations = durations.as_primitive::<DurationMicrosecondType>();
-                Ok(Times::Spans(durations.try_unary::<_, IntervalMonthDayNanoType, _>(span)?))
-            }
+            DataType::Duration(_) => intervals(column).map(Times::Spans),
             text if is_text(text) => {
                 let texts: StringArray = exactly(column, &DataType::Utf8)?.as_string().clone();
                 Ok(Times::Moments(parsed(&texts, &SqlType::TimestampTz, zone)?.as_primitive().clone()))
@@ -91,162 +83,58 @@ pub(super) fn micros(fields: NaiveDateTime) -> i64 {
     fields.and_utc().timestamp_micros()
 }
 
-/// An interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub months: i64,
-    pub days: i64,
-    pub micros: i64,
+/// From an earlier clock to a later one in whole years, months and days, then hours and less; all negative when it
+/// goes back. A month that is borrowed has the days of the earlier clock's.
+pub(super) fn between(later: i64, earlier: i64) -> Result<Span> {
+    if later < earlier {
+        return between(earlier, later).map(Span::negated);
+    }
+    let (to, from) = (fields(later)?, fields(earlier)?);
+    let mut months = i64::from(to.year() - from.year()) * 12 + i64::from(to.month()) - i64::from(from.month());
+    let mut days = i64::from(to.day()) - i64::from(from.day());
+    let mut micros = later.rem_euclid(DAY_MICROS) - earlier.rem_euclid(DAY_MICROS);
+    if micros < 0 {
+        (micros, days) = (micros + DAY_MICROS, days - 1);
+    }
+    if days < 0 {
+        (days, months) = (days + i64::from(from.num_days_in_month()), months - 1);
+    }
+    Ok(Span { months, days, micros })
 }
 
-impl Span {
-    pub fn of(value: IntervalMonthDayNano) -> Span {
-        let (months, days) = (i64::from(value.months), i64::from(value.days));
-        Span { months, days, micros: value.nanoseconds / MICRO_NANOS }
-    }
-
-    /// As Arrow holds it.
-    ///
-    /// # Errors
-    /// 22008 beyond its range.
-    pub fn value(self) -> Result<IntervalMonthDayNano> {
-        let value = || {
-            let (months, days) = (i32::try_from(self.months).ok()?, i32::try_from(self.days).ok()?);
-            Some(IntervalMonthDayNano::new(months, days, self.micros.checked_mul(MICRO_NANOS)?))
-        };
-        value().ok_or_else(|| out_of_range("interval"))
-    }
-
-    pub fn negated(self) -> Span {
-        Span { months: -self.months, days: -self.days, micros: -self.micros }
-    }
-
-    /// The span times a number; what is left of a month becomes days of 30, of a day hours.
-    pub fn times(self, factor: f64) -> Result<Span> {
-        if !factor.is_finite() {
-            return Err(out_of_range("interval"));
-        }
-        let months = self.months as f64 * factor;
-        let days = self.days as f64 * factor + (months - months.trunc()) * 30.0;
-        // Thirds of a month and the like leave what is nearly a whole day.
-        let days = (days * 1e9).round() / 1e9;
-        let micros = self.micros as f64 * factor + (days - days.trunc()) * DAY_MICROS as f64;
-        Ok(Span { months: months as i64, days: days as i64, micros: micros.round() as i64 })
-    }
-
-    /// From an earlier clock to a later one in whole years, months and days, then hours and less; all negative when it
-    /// goes back. A month that is borrowed has the days of the earlier clock's.
-    pub fn between(later: i64, earlier: i64) -> Result<Span> {
-        if later < earlier {
-            return Span::between(earlier, later).map(Span::negated);
-        }
-        let (to, from) = (fields(later)?, fields(earlier)?);
-        let mut months = i64::from(to.year() - from.year()) * 12 + i64::from(to.month()) - i64::from(from.month());
-        let mut days = i64::from(to.day()) - i64::from(from.day());
-        let mut micros = later.rem_euclid(DAY_MICROS) - earlier.rem_euclid(DAY_MICROS);
-        if micros < 0 {
-            (micros, days) = (micros + DAY_MICROS, days - 1);
-        }
-        if days < 0 {
-            (days, months) = (days + i64::from(from.num_days_in_month()), months - 1);
-        }
-        Ok(Span { months, days, micros })
-    }
-
-    /// A clock after the span. A day that its new month lacks becomes the month's last.
-    pub fn after(self, clock: i64) -> Result<i64> {
-        let later = self.after_date(clock)?.checked_add(self.micros);
-        later.ok_or_else(|| out_of_range("timestamp"))
-    }
-
-    /// A moment after the span: months and days are those of the zone's calendar, hours and less pass everywhere alike.
-    pub fn after_moment(self, moment: i64, zone: Zone) -> Result<i64> {
-        let date = match (self.months, self.days) {
-            (0, 0) => Some(moment),
-            _ => match zone.to_local(moment) {
-                Some(local) => zone.to_moment(self.after_date(local)?),
-                None => None,
-            },
-        };
-        date.and_then(|date| date.checked_add(self.micros)).ok_or_else(|| out_of_range("timestamp"))
-    }
-
-    fn after_date(self, clock: i64) -> Result<i64> {
-        let later = || {
-            let start = fields(clock).ok()?;
-            let months = Months::new(u32::try_from(self.months.unsigned_abs()).ok()?);
-            let days = Days::new(self.days.unsigned_abs());
-            let month =
-                if self.months < 0 { start.checked_sub_months(months) } else { start.checked_add_months(months) };
-            if self.days < 0 { month?.checked_sub_days(days) } else { month?.checked_add_days(days) }
-        };
-        later().map(micros).ok_or_else(|| out_of_range("timestamp"))
-    }
+/// A clock after the span. A day that its new month lacks becomes the month's last.
+pub(super) fn after(span: Span, clock: i64) -> Result<i64> {
+    let later = after_date(span, clock)?.checked_add(span.micros);
+    later.ok_or_else(|| out_of_range("timestamp"))
 }
 
-/// A unit of the calendar, or another part of a time that EXTRACT knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Microsecond,
-    Millisecond,
-    Second,
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Quarter,
-    Year,
-    Decade,
-    Century,
-    Millennium,
-    DayOfWeek,
-    IsoDayOfWeek,
-    DayOfYear,
-    IsoYear,
-    Epoch,
-    Timezone,
-    TimezoneHour,
-    TimezoneMinute,
+/// A moment after the span: months and days are those of the zone's calendar, hours and less pass everywhere alike.
+pub(super) fn after_moment(span: Span, moment: i64, zone: Zone) -> Result<i64> {
+    let date = match (span.months, span.days) {
+        (0, 0) => Some(moment),
+        _ => match zone.to_local(moment) {
+            Some(local) => zone.to_moment(after_date(span, local)?),
+            None => None,
+        },
+    };
+    date.and_then(|date| date.checked_add(span.micros)).ok_or_else(|| out_of_range("timestamp"))
 }
 
-/// Units by PostgreSQL's names.
-const UNITS: &[(Unit, &[&str])] = &[
-    (Unit::Microsecond, &["microseconds", "microsecond", "us", "usec", "usecs", "usecond", "useconds"]),
-    (Unit::Millisecond, &["milliseconds", "millisecond", "ms", "msec", "msecs", "msecond", "mseconds"]),
-    (Unit::Second, &["second", "seconds", "s", "sec", "secs"]),
-    (Unit::Minute, &["minute", "minutes", "m", "min", "mins"]),
-    (Unit::Hour, &["hour", "hours", "h", "hr", "hrs"]),
-    (Unit::Day, &["day", "days", "d"]),
-    (Unit::Week, &["week", "weeks", "w"]),
-    (Unit::Month, &["month", "months", "mon", "mons"]),
-    (Unit::Quarter, &["quarter", "qtr"]),
-    (Unit::Year, &["year", "years", "y", "yr", "yrs"]),
-    (Unit::Decade, &["decade", "decades", "dec", "decs"]),
-    (Unit::Century, &["century", "centuries", "c", "cent"]),
-    (Unit::Millennium, &["millennium", "millennia", "mil", "mils"]),
-    (Unit::DayOfWeek, &["dow"]),
-    (Unit::IsoDayOfWeek, &["isodow"]),
-    (Unit::DayOfYear, &["doy"]),
-    (Unit::IsoYear, &["isoyear"]),
-    (Unit::Epoch, &["epoch"]),
-    (Unit::Timezone, &["timezone"]),
-    (Unit::TimezoneHour, &["timezone_hour"]),
-    (Unit::TimezoneMinute, &["timezone_minute"]),
-];
-
-impl Unit {
-    /// The unit of a name in any case.
-    ///
-    /// # Errors
-    /// 22023 for an unknown one.
-    pub fn parse(name: &str) -> Result<Unit> {
-        let known = UNITS.iter().find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name.trim())));
-        known.map(|(unit, _)| *unit).ok_or_else(|| unknown_unit(name))
-    }
+fn after_date(span: Span, clock: i64) -> Result<i64> {
+    let later = || {
+        let start = fields(clock).ok()?;
+        let months = Months::new(u32::try_from(span.months.unsigned_abs()).ok()?);
+        let days = Days::new(span.days.unsigned_abs());
+        let month = if span.months < 0 { start.checked_sub_months(months) } else { start.checked_add_months(months) };
+        if span.days < 0 { month?.checked_sub_days(days) } else { month?.checked_add_days(days) }
+    };
+    later().map(micros).ok_or_else(|| out_of_range("timestamp"))
 }
 
-/// 22023
-pub(super) fn unknown_unit(name: &str) -> Error {
-    Error::invalid(format!("unit {name:?} not recognized"))
+/// The unit of a name.
+///
+/// # Errors
+/// 22023 for an unknown one.
+pub(super) fn unit_named(name: &str) -> Result<Unit> {
+    Unit::parse(name).ok_or_else(|| Error::invalid(format!("unit {name:?} not recognized")))
 }

@@ -8,10 +8,10 @@ use chrono::{Datelike, Timelike};
 use datafusion::common::Result;
 use datafusion::logical_expr::ReturnFieldArgs;
 use lakeport_base::SqlType;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Unit, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{DAY_MICROS, HOUR_MICROS, SECOND_MICROS, Span, Times, Unit, fields};
+use super::calendar::{DAY_MICROS, HOUR_MICROS, SECOND_MICROS, Times, fields, unit_named};
 use super::scalar::{Call, Scalar, failed};
 
 /// Parts are computed in millionths, so that seconds keep their microseconds.
@@ -33,7 +33,7 @@ pub(super) fn functions(zone: Zone) -> Vec<Scalar> {
 /// As many digits after the point as PostgreSQL shows for the unit.
 fn numeric_type(args: &ReturnFieldArgs<'_>) -> DataType {
     let unit = args.scalar_arguments.first().copied().flatten();
-    let unit = unit.and_then(|unit| unit.try_as_str().flatten()).and_then(|unit| Unit::parse(unit).ok());
+    let unit = unit.and_then(|unit| unit.try_as_str().flatten()).and_then(Unit::parse);
     match unit {
         Some(Unit::Second) => DataType::Decimal128(8, SCALE_MAX),
         Some(Unit::Millisecond) => DataType::Decimal128(8, 3),
@@ -60,7 +60,7 @@ fn parts(call: &Call<'_>, zone: Zone) -> Result<Vec<Option<i64>>> {
             return Ok(None);
         }
         let name = units.value(row);
-        let unit = Unit::parse(name)?;
+        let unit = unit_named(name)?;
         let part = match &times {
             Times::Clocks(clocks) => part_of_clock(unit, clocks.value(row), None)?,
             Times::Moments(moments) => {

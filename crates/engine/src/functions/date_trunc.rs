@@ -10,10 +10,10 @@ use datafusion::common::Result;
 use datafusion::logical_expr::ReturnFieldArgs;
 use lakeport_base::SqlType;
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Unit, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{HOUR_MICROS, SECOND_MICROS, Span, Times, Unit, fields, micros, out_of_range};
+use super::calendar::{HOUR_MICROS, SECOND_MICROS, Times, fields, micros, out_of_range, unit_named};
 use super::scalar::{Call, Scalar, failed};
 use super::timezone::zone_named;
 
@@ -35,7 +35,7 @@ fn truncated(call: &Call<'_>, zone: Zone) -> Result<ArrayRef> {
     let units = call.texts(0)?;
     let zones = call.columns().get(2).map(|_| call.texts(2)).transpose()?;
     let zone_of = |row| zones.as_ref().map_or(Ok(zone), |zones: &StringArray| zone_named(zones.value(row)));
-    let unit_of = |row| Unit::parse(units.value(row));
+    let unit_of = |row| unit_named(units.value(row));
     let column = match call.column(1).data_type() {
         DataType::Date32 => crate::zoned::moments(call.column(1), zone).map_err(failed)?,
         _ => Arc::clone(call.column(1)),
@@ -55,7 +55,7 @@ fn truncated(call: &Call<'_>, zone: Zone) -> Result<ArrayRef> {
             Arc::new(column_of::<TimestampMicrosecondType>(rows, cut)?.with_timezone("UTC"))
         }
         Times::Spans(spans) => {
-            let cut = |row| cut_span(unit_of(row)?, Span::of(spans.value(row)))?.value();
+            let cut = |row| Ok(cut_span(unit_of(row)?, Span::of(spans.value(row)))?.value()?);
             Arc::new(column_of::<IntervalMonthDayNanoType>(rows, cut)?)
         }
     })

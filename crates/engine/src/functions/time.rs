@@ -12,7 +12,7 @@ use lakeport_base::{Env, SqlType};
 use lakeport_core::Error;
 use lakeport_core::value::Zone;
 
-use super::calendar::{DAY_MICROS, SECOND_MICROS, Span, Times, out_of_range};
+use super::calendar::{DAY_MICROS, SECOND_MICROS, Times, between, out_of_range};
 use super::scalar::{Call, Scalar, failed};
 use crate::scope::Moment;
 use crate::zoned;
@@ -115,7 +115,7 @@ fn age(zone: Zone, today: i64) -> Scalar {
                 }
                 None => (today, first.is_valid(row).then(|| first.value(row))?),
             };
-            Some(Span::between(later, earlier).and_then(Span::value).map_err(failed))
+            Some(between(later, earlier).and_then(|span| Ok(span.value()?)).map_err(failed))
         };
         let spans = (0..call.rows).map(|row| span(row).transpose()).collect::<Result<IntervalMonthDayNanoArray>>()?;
         Ok(Arc::new(spans) as ArrayRef)

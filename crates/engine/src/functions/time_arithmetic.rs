@@ -12,11 +12,11 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF, binary_expr};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 use sqlparser::ast::BinaryOperator;
 
-use super::calendar::{DAY_MICROS, Span, Times};
+use super::calendar::{DAY_MICROS, Times, after, after_moment};
 use super::scalar::{Call, Scalar, failed};
 use crate::zoned::exactly;
 
@@ -181,8 +181,8 @@ fn shifted(call: &Call<'_>, zone: Zone, back: bool) -> Result<ArrayRef> {
     let span = |row| if back { Span::of(spans.value(row)).negated() } else { Span::of(spans.value(row)) };
     let shift = |row: usize| match &times {
         _ if times.is_null(row) || spans.is_null(row) => Ok(None),
-        Times::Clocks(clocks) => span(row).after(clocks.value(row)).map(Some),
-        Times::Moments(moments) => span(row).after_moment(moments.value(row), zone).map(Some),
+        Times::Clocks(clocks) => after(span(row), clocks.value(row)).map(Some),
+        Times::Moments(moments) => after_moment(span(row), moments.value(row), zone).map(Some),
         Times::Spans(_) => Ok(None),
     };
     let shifted = (0..call.rows).map(shift).collect::<CoreResult<PrimitiveArray<TimestampMicrosecondType>>>();
@@ -222,7 +222,7 @@ fn scaled(call: &Call<'_>, by: fn(f64) -> CoreResult<f64>) -> Result<ArrayRef> {
     let numbers = numbers.as_primitive::<Float64Type>();
     let scale = |row: usize| match spans.is_null(row) || numbers.is_null(row) {
         true => Ok(None),
-        false => Span::of(spans.value(row)).times(by(numbers.value(row))?)?.value().map(Some),
+        false => Ok(Some(Span::of(spans.value(row)).times(by(numbers.value(row))?)?.value()?)),
     };
     let scaled = (0..call.rows).map(scale).collect::<CoreResult<PrimitiveArray<IntervalMonthDayNanoType>>>();
     Ok(Arc::new(scaled.map_err(failed)?))

@@ -10,10 +10,10 @@ use datafusion::common::Result;
 use datafusion::logical_expr::ReturnFieldArgs;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{Span, Times};
+use super::calendar::{Times, after_moment};
 use super::scalar::{Call, Scalar, failed};
 use super::time_arithmetic::spans;
 use crate::zoned::{is_text, moments, parsed};
@@ -74,7 +74,7 @@ fn bound(call: &Call<'_>, index: usize, zone: Zone) -> Result<Times> {
 
 fn series(from: i64, to: i64, step: Span, zone: Zone) -> CoreResult<Vec<i64>> {
     let mut times = Vec::new();
-    let second = step.after_moment(from, zone)?;
+    let second = after_moment(step, from, zone)?;
     if second == from {
         return Err(Error::invalid("step size cannot equal zero"));
     }
@@ -86,7 +86,7 @@ fn series(from: i64, to: i64, step: Span, zone: Zone) -> CoreResult<Vec<i64>> {
             return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
         }
         times.push(time);
-        time = step.after_moment(time, zone)?;
+        time = after_moment(step, time, zone)?;
     }
     Ok(times)
 }

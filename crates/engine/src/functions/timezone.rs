@@ -9,10 +9,10 @@ use datafusion::common::Result;
 use datafusion::logical_expr::ReturnFieldArgs;
 use lakeport_base::SqlType;
 use lakeport_core::rows::arrow_type;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{SECOND_MICROS, Span, Times, out_of_range};
+use super::calendar::{SECOND_MICROS, Times, out_of_range};
 use super::scalar::{Call, Scalar, failed};
 
 /// The function.

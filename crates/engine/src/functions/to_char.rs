@@ -4,10 +4,10 @@ use arrow_array::Array;
 use chrono::{Datelike, NaiveDateTime};
 use datafusion::common::Result;
 use lakeport_base::SqlType;
-use lakeport_core::value::Zone;
+use lakeport_core::value::{Span, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{DAY_MICROS, HOUR_MICROS, SECOND_MICROS, Span, Times, fields, micros};
+use super::calendar::{DAY_MICROS, HOUR_MICROS, SECOND_MICROS, Times, fields, micros};
 use super::scalar::{Call, Scalar, failed};
 
 /// The function; TIMESTAMPTZ shows as clocks of the zone do.

@@ -2,7 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
+    TimestampMicrosecondType,
 };
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
@@ -11,7 +12,7 @@ use bytes::{BufMut, BytesMut};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::rows::arrow_type;
 use lakeport_core::value::binary::{EPOCH_SHIFT_DAYS, EPOCH_SHIFT_MICROS, JSONB_VERSION, NUMERIC_NEGATIVE};
-use lakeport_core::value::{TextColumn, without_zeros};
+use lakeport_core::value::{Span, TextColumn, without_zeros};
 use lakeport_core::{Error, Result};
 
 use super::{NULL_LENGTH, with_length};
@@ -40,6 +41,7 @@ pub(crate) enum BinaryColumn {
     Bytes(BinaryArray),
     Date(PrimitiveArray<Date32Type>),
     Timestamp(PrimitiveArray<TimestampMicrosecondType>),
+    Interval(PrimitiveArray<IntervalMonthDayNanoType>),
     Uuid(StringArray),
     Jsonb(StringArray),
     Array {
@@ -79,6 +81,7 @@ impl BinaryColumn {
             SqlType::Bytes => BinaryColumn::Bytes(array.as_binary().clone()),
             SqlType::Date => BinaryColumn::Date(array.as_primitive().clone()),
             SqlType::Timestamp | SqlType::TimestampTz => BinaryColumn::Timestamp(array.as_primitive().clone()),
+            SqlType::Interval => BinaryColumn::Interval(array.as_primitive().clone()),
             SqlType::Uuid => BinaryColumn::Uuid(array.as_string().clone()),
             SqlType::Jsonb => BinaryColumn::Jsonb(array.as_string().clone()),
             SqlType::Array(element) => {
@@ -121,6 +124,7 @@ impl BinaryColumn {
                 let micros = values.value(row).checked_sub(EPOCH_SHIFT_MICROS);
                 out.put_i64(micros.ok_or_else(|| out_of_range("timestamp"))?);
             }
+            BinaryColumn::Interval(values) => write_interval(Span::of(values.value(row)), out),
             BinaryColumn::Uuid(values) => write_uuid(values.value(row), out)?,
             BinaryColumn::Jsonb(values) => {
                 out.put_u8(JSONB_VERSION);
@@ -146,6 +150,7 @@ impl BinaryColumn {
             BinaryColumn::Bytes(values) => values.is_null(row),
             BinaryColumn::Date(values) => values.is_null(row),
             BinaryColumn::Timestamp(values) => values.is_null(row),
+            BinaryColumn::Interval(values) => values.is_null(row),
             BinaryColumn::Uuid(values) | BinaryColumn::Jsonb(values) => values.is_null(row),
             BinaryColumn::Array { lists, .. } => lists.is_null(row),
         }
@@ -196,6 +201,13 @@ fn write_numeric(value: i128, scale: u32, out: &mut BytesMut) {
     out.put_u16(if value < 0 { NUMERIC_NEGATIVE } else { 0 });
     out.put_u16(scale as u16);
     significant.iter().rev().for_each(|digit| out.put_u16(*digit));
+}
+
+/// Microseconds, days, months; the latter two are as wide as Arrow holds them.
+fn write_interval(span: Span, out: &mut BytesMut) {
+    out.put_i64(span.micros);
+    out.put_i32(span.days as i32);
+    out.put_i32(span.months as i32);
 }
 
 fn write_uuid(text: &str, out: &mut BytesMut) -> Result<()> {

@@ -59,6 +59,8 @@ fn every_type_reads_back() {
     round_trip("timestamp", &["2024-01-02 03:04:05.123456", "1969-12-31 23:59:59"]);
     round_trip("timestamptz", &["2024-01-02 03:04:05+02"]);
     round_trip("uuid", &["0e8e7f2c-4a6d-4b1e-9c3f-2a7d5b8e1f60", "00000000-0000-0000-0000-000000000001"]);
+    round_trip("interval", &["14 months -3 days 04:05:06.5", "-1:30", "0", "P1Y", "-2 mons 106751991 days ago"]);
+    round_trip("interval[]", &["{1 day,NULL,\"1 mon 2 days\"}"]);
     round_trip("jsonb", &["{\"a\":[1,null]}"]);
     round_trip("int8[]", &["{}", "{1,NULL,3}"]);
     round_trip("text[]", &["{a,\"b c\",NULL}"]);
@@ -80,6 +82,8 @@ fn other_arrow_types() {
     let interval = arrow_array::types::IntervalMonthDayNanoType::make_value(0, 1, 0);
     let interval: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![interval]));
     assert_eq!(body(&BinaryColumn::new(&interval, &SqlType::Text).unwrap(), 0), "1 day");
+    let bytes = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    assert_eq!(body(&BinaryColumn::new(&interval, &SqlType::Interval).unwrap(), 0), &bytes[..]);
     let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX]));
     assert!(BinaryColumn::new(&unsigned, &SqlType::Decimal(20, 0)).is_ok());
     let wide: ArrayRef = Arc::new(Int32Array::from(vec![70_000]));

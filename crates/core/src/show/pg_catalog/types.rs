@@ -37,6 +37,7 @@ const SCALARS: &[(SqlType, &str, &str)] = &[
     (SqlType::Decimal(38, 10), "numeric", "N"),
     (SqlType::Uuid, "uuid", "U"),
     (SqlType::Jsonb, "jsonb", "U"),
+    (SqlType::Interval, "interval", "T"),
 ];
 /// Types of the system tables and of results, which columns of tables cannot have.
 #[derive(Clone, Copy)]
@@ -69,7 +70,6 @@ const OTHERS: &[Other] = &[
     other(1033, "aclitem", "U", 12, 1034),
     other(1042, "bpchar", "S", -1, 1014),
     other(1083, "time", "D", 8, 1183),
-    other(1186, "interval", "T", 16, 1187),
     other(1266, "timetz", "D", 12, 1270),
     other(2205, "regclass", "N", 4, 2210),
     other(2206, "regtype", "N", 4, 2211),
@@ -87,7 +87,7 @@ pub(super) fn layout(ty: &SqlType) -> (i64, i64) {
         SqlType::Int2 => (2, -1),
         SqlType::Int4 | SqlType::Float4 | SqlType::Date => (4, -1),
         SqlType::Int8 | SqlType::Float8 | SqlType::Timestamp | SqlType::TimestampTz => (8, -1),
-        SqlType::Uuid => (16, -1),
+        SqlType::Uuid | SqlType::Interval => (16, -1),
         SqlType::Varchar(length) => (-1, i64::from(*length) + MODIFIER_HEADER),
         SqlType::Decimal(..) if ty.has_free_scale() => (-1, -1),
         SqlType::Decimal(precision, scale) => {
