@@ -54,6 +54,8 @@ pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 8 << 10;
 pub const HANDSHAKES_MAX: usize = 256;
 /// From connecting to the first statement, encryption included.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Advisory locks that all sessions together may hold.
+pub const ADVISORY_LOCKS_MAX: usize = 100_000;
 /// SQL sessions; each may hold a socket and a batch of rows.
 pub const CONNECTIONS_MAX: usize = 1000;
 /// Sessions among [`CONNECTIONS_MAX`] that only members of admin get.

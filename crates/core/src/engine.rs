@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model;
@@ -45,6 +46,14 @@ pub trait Relations: Send + Sync {
     /// The answer of a function of the catalog or the session; NULL where there is neither.
     fn answer(&self, _function: &CatalogFunction, _arguments: &[Cell]) -> Result<Cell> {
         Ok(Cell::Null)
+    }
+    /// The answer of such a function that may have to wait for it.
+    fn answer_in_time(
+        &self,
+        _function: &CatalogFunction,
+        _arguments: &[Cell],
+    ) -> Result<BoxFuture<'static, Result<Cell>>> {
+        Ok(Box::pin(std::future::ready(Ok(Cell::Null))))
     }
 }
 

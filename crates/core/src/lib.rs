@@ -12,6 +12,7 @@
 //!    they arise.
 
 mod admission;
+mod advisory;
 pub mod authz;
 pub mod cancel;
 pub mod directory;

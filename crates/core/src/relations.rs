@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use lakeport_base::QualifiedName;
 use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::Table;
@@ -61,6 +62,14 @@ impl Relations for SessionRelations {
 
     fn answer(&self, function: &CatalogFunction, arguments: &[Cell]) -> Result<Cell> {
         function.answer(self.viewer(), arguments)
+    }
+
+    fn answer_in_time(
+        &self,
+        function: &CatalogFunction,
+        arguments: &[Cell],
+    ) -> Result<BoxFuture<'static, Result<Cell>>> {
+        function.answer_in_time(self.viewer(), arguments)
     }
 }
 

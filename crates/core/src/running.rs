@@ -1,5 +1,6 @@
 //! A statement under way: what ends it early, and its place among those that run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -18,7 +19,7 @@ pub(crate) struct Running {
     cancel: Cancel,
     limit: TimeLimit,
     /// `None` for statements that need none.
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
 }
 
 impl Running {
@@ -28,7 +29,7 @@ impl Running {
     }
 
     /// The same with a place to give back at the end.
-    pub fn holding(self, place: Option<Place>) -> Running {
+    pub fn holding(self, place: Option<Arc<Place>>) -> Running {
         Running { place, ..self }
     }
 

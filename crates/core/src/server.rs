@@ -13,6 +13,7 @@ use object_store::ObjectStore;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::admission::Admission;
+use crate::advisory::AdvisoryLocks;
 use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -52,6 +53,7 @@ pub struct Server {
     pub(crate) meter: Meter,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) advisory_locks: AdvisoryLocks,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     session_numbers: AtomicU32,
@@ -67,6 +69,7 @@ impl Server {
             meter: Meter::default(),
             housekeeping: Housekeeping::default(),
             admission: Admission::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            advisory_locks: AdvisoryLocks::default(),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             session_numbers: AtomicU32::new(0),

@@ -1,6 +1,8 @@
 //! One client's session: who it is, its variables, its transaction block, its running statement.
 
+mod locks;
 mod savepoint;
+mod variables;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
 
 use self::savepoint::Savepoint;
+use self::variables::Change;
 use crate::admission::Place;
 use crate::authz::Subject;
 use crate::cancel::Cancel;
@@ -25,7 +28,6 @@ use crate::running::Running;
 use crate::server::Server;
 use crate::stmt::effect::Effect;
 use crate::stmt::{self, fetch::OpenCursor};
-use crate::value::Zone;
 use crate::variable::{VARIABLES, Variable};
 
 /// Longest text that is parsed where sockets are served: a longer one takes seconds.
@@ -72,8 +74,8 @@ pub(crate) struct Prepared {
 
 struct State {
     variables: HashMap<&'static str, String>,
-    /// Values to go back to when the block ends (`SET LOCAL`).
-    local: Vec<(&'static str, String)>,
+    /// The variables that the block has changed.
+    changes: Vec<Change>,
     block: Option<OpenBlock>,
     /// Those of the block, in the order of their making.
     savepoints: Vec<Savepoint>,
@@ -92,6 +94,8 @@ pub struct Session {
     /// Cursors declared by SQL.
     cursors: Mutex<HashMap<String, Arc<OpenCursor>>>,
     running: Mutex<Cancel>,
+    /// That of the statement that runs.
+    place: Mutex<Weak<Place>>,
     events: mpsc::Sender<SessionEvent>,
 }
 
@@ -120,7 +124,7 @@ impl Session {
         subject.require_connect(directory.database(&variables["database"])?)?;
         let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
         let state =
-            State { variables, local: Vec::new(), block: None, savepoints: Vec::new(), prepared: HashMap::new() };
+            State { variables, changes: Vec::new(), block: None, savepoints: Vec::new(), prepared: HashMap::new() };
         server.count_session(1);
         let number = server.next_session_number();
         let session = Arc::new_cyclic(|this| Session {
@@ -132,6 +136,7 @@ impl Session {
             state: Mutex::new(state),
             cursors: Mutex::default(),
             running: Mutex::new(Cancel::default()),
+            place: Mutex::default(),
             events,
         });
         Ok((session, receiver))
@@ -206,8 +211,13 @@ impl Session {
     }
 
     /// The place that a statement needs while it runs.
-    async fn place_for(&self, statement: &Statement) -> Result<Option<Place>> {
-        if stmt::needs_place(statement) { self.server.admission.enter().await.map(Some) } else { Ok(None) }
+    async fn place_for(&self, statement: &Statement) -> Result<Option<Arc<Place>>> {
+        if !stmt::needs_place(statement) {
+            return Ok(None);
+        }
+        let place = Arc::new(self.server.admission.enter().await?);
+        self.note_place(&place);
+        Ok(Some(place))
     }
 
     /// Opens a block for the statements that a client sent together, the first of which is this one. Does nothing in a
@@ -234,18 +244,28 @@ impl Session {
     /// # Errors
     /// 40001 when the commit fails.
     pub(crate) async fn end_block(&self, block: OpenBlock, cancel: &Cancel) -> Result<()> {
-        self.set_block(None);
         if block.failed {
-            self.server.config.engine.rollback(block.id).await;
+            self.roll_back(block).await;
             return Ok(());
         }
-        self.server.config.engine.commit(block.id, cancel).await
+        let variables = self.leave_block();
+        let committed = self.server.config.engine.commit(block.id, cancel).await;
+        self.server.advisory_locks.end_block(self.number);
+        committed.inspect_err(|_| self.put_variables(variables))
+    }
+
+    /// Undoes the open block.
+    pub(crate) async fn roll_back(&self, block: OpenBlock) {
+        let variables = self.leave_block();
+        self.put_variables(variables);
+        self.server.config.engine.rollback(block.id).await;
+        self.server.advisory_locks.end_block(self.number);
     }
 
     pub(crate) async fn begin_block(&self, implicit: bool) -> Result<()> {
         let id = self.server.config.engine.begin().await?;
         let now = self.server.config.env.now_micros();
-        self.set_block(Some(OpenBlock { id, failed: false, implicit, now }));
+        self.enter_block(OpenBlock { id, failed: false, implicit, now });
         Ok(())
     }
 
@@ -302,16 +322,11 @@ impl Session {
         Some(self.open_block()?.id)
     }
 
-    /// The variables a client is told at start.
-    pub fn parameters(&self) -> Vec<(String, String)> {
-        let state = self.state();
-        let reported = VARIABLES.iter().filter_map(|variable| Some((variable.reported?, variable.name)));
-        reported.map(|(shown, name)| (shown.to_string(), state.variables[name].clone())).collect()
-    }
-
     /// Ends the session: an open block is rolled back.
     pub async fn close(&self) {
         self.cancel();
+        // Their rows may hold the session itself.
+        self.cursors().clear();
         let block = self.state().block.take();
         if let Some(block) = block {
             self.server.config.engine.rollback(block.id).await;
@@ -325,69 +340,24 @@ impl Session {
         }
     }
 
-    /// The value of a variable.
-    pub(crate) fn variable(&self, name: &'static str) -> String {
-        self.state().variables.get(name).cloned().unwrap_or_default()
-    }
-
-    /// The zone in which the client writes and reads times.
-    pub fn zone(&self) -> Zone {
-        Zone::parse(&self.variable("timezone")).unwrap_or_default()
-    }
-
-    /// Sets a variable to a checked value; `local` ends with the block.
-    pub(crate) fn set_variable(&self, variable: &'static Variable, value: String, local: bool) {
-        let mut state = self.state();
-        let old = state.variables.insert(variable.name, value.clone()).unwrap_or_default();
-        if local && state.block.is_some() {
-            state.local.push((variable.name, old));
-        }
-        drop(state);
-        self.report(variable, value);
-    }
-
-    fn report(&self, variable: &Variable, value: String) {
-        let Some(name) = variable.reported else { return };
-        let event = SessionEvent::ParameterChanged { name: name.to_string(), value };
-        if self.events.try_send(event).is_err() {
-            tracing::debug!("parameter change dropped: the client does not read");
-        }
-    }
-
-    /// The schemas searched for bare names, `$user` filled in.
-    pub(crate) fn search_path(&self) -> Vec<String> {
-        let path = self.variable("search_path");
-        let names = path.split(',').map(|name| name.trim().trim_matches('"'));
-        names.map(|name| if name == "$user" { self.user.clone() } else { name.to_string() }).collect()
-    }
-
     pub(crate) fn open_block(&self) -> Option<OpenBlock> {
         self.state().block
     }
 
-    pub(crate) fn set_block(&self, block: Option<OpenBlock>) {
-        let mut state = self.state();
-        state.block = block;
-        if block.is_some() {
-            return;
-        }
-        state.savepoints.clear();
-        self.cursors().retain(|_, cursor| cursor.hold);
-        self.undo_local(state, 0);
+    pub(crate) fn enter_block(&self, block: OpenBlock) {
+        self.state().block = Some(block);
     }
 
-    /// Undoes SET LOCAL but for the first `kept`.
-    fn undo_local(&self, mut state: MutexGuard<'_, State>, kept: usize) {
-        let restored: Vec<_> = state.local.drain(kept..).rev().collect();
-        for (name, value) in &restored {
-            state.variables.insert(name, value.clone());
-        }
+    /// The block is over for the session: its savepoints, its cursors and SET LOCAL. Answers what the variables were
+    /// before it.
+    fn leave_block(&self) -> Vec<(&'static str, String)> {
+        let mut state = self.state();
+        state.block = None;
+        state.savepoints.clear();
+        self.cursors().retain(|_, cursor| cursor.hold);
+        let changes = std::mem::take(&mut state.changes);
         drop(state);
-        for (name, value) in restored {
-            if let Ok(variable) = Variable::find(name) {
-                self.report(variable, value);
-            }
-        }
+        self.settle(changes)
     }
 
     pub(crate) fn prepared(&self, name: &str) -> Option<Arc<Prepared>> {
@@ -412,15 +382,6 @@ impl Session {
             None => {
                 state.prepared.clear();
                 true
-            }
-        }
-    }
-
-    /// Puts every changeable variable back to what it was at start.
-    pub(crate) fn reset_variables(&self) {
-        for variable in VARIABLES.iter().filter(|variable| !matches!(variable.rule, crate::variable::Rule::ReadOnly)) {
-            if variable.name != "database" {
-                self.set_variable(variable, variable.default.to_string(), false);
             }
         }
     }
@@ -459,6 +420,7 @@ fn ends_failure(statement: &Statement) -> bool {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.server.advisory_locks.end_session(self.number);
         self.server.count_session(-1);
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn of_statement(moment: &Moment, session: Option<&QueryContext>) -> H
 
 /// The function of a name that the server answers.
 pub(crate) fn answered(name: &str, relations: &Arc<dyn Relations>) -> Option<Arc<ScalarUDF>> {
-    answered::of_name(name, relations).map(|function| Arc::new(ScalarUDF::new_from_impl(function)))
+    answered::of_name(name, relations).map(Arc::new)
 }
 
 fn add(state: &mut SessionState, functions: impl IntoIterator<Item = Scalar>) -> Result<()> {

@@ -159,7 +159,7 @@ impl VisitorMut for Finder {
                     self.note(number, column_type(data_type));
                 }
             }
-            Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("generate_series") => {
+            Expr::Function(call) if takes_integers(&call.name.to_string().to_ascii_lowercase()) => {
                 arguments(call).into_iter().flatten().for_each(|bound| self.note_count(bound));
             }
             expr => {
@@ -170,6 +170,11 @@ impl VisitorMut for Finder {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a function of any argument types is one of integers.
+fn takes_integers(function: &str) -> bool {
+    function == "generate_series" || function.starts_with("pg_advisory_") || function.starts_with("pg_try_advisory_")
 }
 
 struct Typer<'a> {

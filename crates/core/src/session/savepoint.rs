@@ -14,8 +14,8 @@ pub(super) struct Savepoint {
     name: String,
     /// The engine's mark of what was written.
     written: usize,
-    /// How often SET LOCAL had been used.
-    local: usize,
+    /// How many variables it had changed.
+    pub(super) changes: usize,
     cursors: Vec<Weak<OpenCursor>>,
 }
 
@@ -38,9 +38,9 @@ impl Session {
             let message = format!("savepoint {name:?} not made: the block has {SAVEPOINTS_MAX} savepoints");
             return Err(Error::new(Sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message).with_hint("RELEASE some first"));
         }
-        let local = state.local.len();
+        let changes = state.changes.len();
         let cursors = self.cursors().values().map(Arc::downgrade).collect();
-        state.savepoints.push(Savepoint { name: name.to_string(), written, local, cursors });
+        state.savepoints.push(Savepoint { name: name.to_string(), written, changes, cursors });
         Ok(())
     }
 
@@ -62,13 +62,15 @@ impl Session {
     pub(crate) fn roll_back_to(&self, block: OpenBlock, name: &str) -> Result<()> {
         let mut state = self.state();
         let index = state.savepoint(name)?;
-        let Savepoint { written, local, .. } = state.savepoints[index];
+        let Savepoint { written, changes, .. } = state.savepoints[index];
         self.server.config.engine.rollback_to(block.id, written)?;
         let before = &state.savepoints[index].cursors;
         self.cursors().retain(|_, cursor| before.iter().any(|known| known.as_ptr() == Arc::as_ptr(cursor)));
         state.savepoints.truncate(index + 1);
         state.block = Some(OpenBlock { failed: false, ..block });
-        self.undo_local(state, local);
+        let undone = state.changes.split_off(changes);
+        drop(state);
+        self.undo(undone);
         Ok(())
     }
 }

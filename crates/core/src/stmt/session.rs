@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
-use lakeport_base::SqlType;
+use lakeport_base::{SqlType, Sqlstate};
 use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting};
 
 use super::Cx;
@@ -20,6 +20,10 @@ pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     let value = variable.checked(statement.value.as_deref().unwrap_or(variable.default))?;
     if variable.name == "database" {
         cx.subject().require_connect(cx.directory.database(&value)?)?;
+    }
+    if statement.local && cx.session.open_block().is_none() {
+        let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
+        cx.session.notice(Notice::warning(code, "SET LOCAL can only be used in transaction blocks"));
     }
     cx.session.set_variable(variable, value, statement.local);
     Ok(Outcome::done("SET"))
@@ -40,6 +44,7 @@ pub(crate) fn discard(cx: &Cx<'_>) -> Result<Outcome> {
     cx.session.reset_variables();
     cx.session.deallocate(None);
     cx.session.cursors().clear();
+    cx.session.unlock_all();
     Ok(Outcome::done("DISCARD ALL"))
 }
 

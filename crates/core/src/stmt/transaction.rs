@@ -15,8 +15,18 @@ pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<
         Transaction::Begin { read_only } => begin(cx, *read_only).await,
         Transaction::Commit => commit(cx).await,
         Transaction::Rollback => rollback(cx).await,
-        Transaction::Characteristics { read_only } => {
-            set_read_only(cx, *read_only)?;
+        Transaction::Characteristics { of_session: true, read_only } => {
+            if let Some(read_only) = read_only {
+                cx.session.set_variable(Variable::find("default_transaction_read_only")?, on_or_off(*read_only), false);
+            }
+            Ok(Outcome::done("SET SESSION CHARACTERISTICS"))
+        }
+        Transaction::Characteristics { of_session: false, read_only } => {
+            if cx.session.open_block().is_none() {
+                let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
+                cx.session.notice(Notice::warning(code, "SET TRANSACTION can only be used in transaction blocks"));
+            }
+            read_only.map_or(Ok(()), |read_only| set_read_only(cx, read_only))?;
             Ok(Outcome::done("SET TRANSACTION"))
         }
         Transaction::Savepoint(name) => {
@@ -47,9 +57,9 @@ fn named_block(cx: &Cx<'_>, statement: &str) -> Result<OpenBlock> {
     block.ok_or_else(|| Error::new(Sqlstate::NO_ACTIVE_SQL_TRANSACTION, message()))
 }
 
-async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {
+async fn begin(cx: &Cx<'_>, read_only: Option<bool>) -> Result<Outcome> {
     match cx.session.open_block() {
-        Some(block) if block.implicit => cx.session.set_block(Some(OpenBlock { implicit: false, ..block })),
+        Some(block) if block.implicit => cx.session.enter_block(OpenBlock { implicit: false, ..block }),
         Some(_) => {
             let code = Sqlstate::ACTIVE_SQL_TRANSACTION;
             cx.session.notice(Notice::warning(code, "there is already a transaction in progress"));
@@ -57,15 +67,18 @@ async fn begin(cx: &Cx<'_>, read_only: bool) -> Result<Outcome> {
         }
         None => cx.session.begin_block(false).await?,
     }
-    let default = cx.session.variable("default_transaction_read_only") == "on";
-    set_read_only(cx, read_only || default)?;
+    let default = || cx.session.variable("default_transaction_read_only") == "on";
+    set_read_only(cx, read_only.unwrap_or_else(default))?;
     Ok(Outcome::done("BEGIN"))
 }
 
 fn set_read_only(cx: &Cx<'_>, read_only: bool) -> Result<()> {
-    let value = if read_only { "on" } else { "off" };
-    cx.session.set_variable(Variable::find("transaction_read_only")?, value.to_string(), true);
+    cx.session.set_variable(Variable::find("transaction_read_only")?, on_or_off(read_only), true);
     Ok(())
+}
+
+fn on_or_off(on: bool) -> String {
+    if on { "on" } else { "off" }.to_string()
 }
 
 async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
@@ -79,8 +92,7 @@ async fn commit(cx: &Cx<'_>) -> Result<Outcome> {
 
 async fn rollback(cx: &Cx<'_>) -> Result<Outcome> {
     let Some(block) = own_block(cx) else { return Ok(Outcome::done("ROLLBACK")) };
-    cx.session.set_block(None);
-    cx.server.config.engine.rollback(block.id).await;
+    cx.session.roll_back(block).await;
     Ok(Outcome::done("ROLLBACK"))
 }
 

@@ -7,22 +7,23 @@ use sqlparser::tokenizer::Token;
 
 use super::Statement;
 use crate::cursor::{Cursor, Result};
-use crate::print;
 
 /// Transaction control.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transaction {
     Begin {
-        read_only: bool,
+        /// READ ONLY or READ WRITE, if it says so.
+        read_only: Option<bool>,
     },
     Commit,
     Rollback,
     Savepoint(String),
     Release(String),
     RollbackTo(String),
-    /// `SET TRANSACTION ...`: accepted where it asks for what we do anyway.
+    /// `SET TRANSACTION ...`, for the block, or `SET SESSION CHARACTERISTICS ...`, for the blocks to come.
     Characteristics {
-        read_only: bool,
+        of_session: bool,
+        read_only: Option<bool>,
     },
 }
 
@@ -62,23 +63,31 @@ pub(super) fn release(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Transaction(Transaction::Release(c.ident()?)))
 }
 
-/// After `SET TRANSACTION` or `SET SESSION CHARACTERISTICS AS TRANSACTION`.
-pub(super) fn characteristics(c: &mut Cursor) -> Result<Statement> {
+/// After `SET TRANSACTION`.
+pub(super) fn of_block(c: &mut Cursor) -> Result<Statement> {
+    characteristics(c, false)
+}
+
+/// After `SET SESSION CHARACTERISTICS AS TRANSACTION`.
+pub(super) fn of_session(c: &mut Cursor) -> Result<Statement> {
+    characteristics(c, true)
+}
+
+fn characteristics(c: &mut Cursor, of_session: bool) -> Result<Statement> {
     if c.is_at_end() {
         return Err(c.expected("a transaction mode"));
     }
-    Ok(Statement::Transaction(Transaction::Characteristics { read_only: modes(c)? }))
+    Ok(Statement::Transaction(Transaction::Characteristics { of_session, read_only: modes(c)? }))
 }
 
-/// Transaction modes up to the end; whether the last word on it was `READ ONLY`. Every isolation level is met by
-/// the one there is.
-fn modes(c: &mut Cursor) -> Result<bool> {
+/// Transaction modes up to the end; the last word on `READ ONLY`. Every isolation level is met by the one there is.
+fn modes(c: &mut Cursor) -> Result<Option<bool>> {
     const LEVELS: &[&str] = &["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED", "READ UNCOMMITTED", "SNAPSHOT"];
-    let mut read_only = false;
+    let mut read_only = None;
     while !c.is_at_end() {
         match c.one_of(&["READ ONLY", "READ WRITE", "ISOLATION LEVEL", "PRIORITY", "NOT DEFERRABLE", "DEFERRABLE"]) {
-            Some("READ ONLY") => read_only = true,
-            Some("READ WRITE") => read_only = false,
+            Some("READ ONLY") => read_only = Some(true),
+            Some("READ WRITE") => read_only = Some(false),
             Some("ISOLATION LEVEL") => drop(c.one_of(LEVELS).ok_or_else(|| c.error())?),
             Some("PRIORITY") => drop(c.one_of(&["LOW", "NORMAL", "HIGH"]).ok_or_else(|| c.error())?),
             Some(_) => {}
@@ -93,15 +102,26 @@ fn modes(c: &mut Cursor) -> Result<bool> {
 
 impl fmt::Display for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = |read_only: bool| if read_only { "READ ONLY" } else { "READ WRITE" };
+        // Without the mode there is nothing left to say but what holds anyway.
+        let mode = |read_only: Option<bool>| match read_only {
+            Some(true) => "READ ONLY",
+            Some(false) => "READ WRITE",
+            None => "ISOLATION LEVEL REPEATABLE READ",
+        };
         match self {
-            Transaction::Begin { read_only } => write!(f, "BEGIN{}", print::when(*read_only, " READ ONLY")),
+            Transaction::Begin { read_only: None } => f.write_str("BEGIN"),
+            Transaction::Begin { read_only } => write!(f, "BEGIN {}", mode(*read_only)),
             Transaction::Commit => f.write_str("COMMIT"),
             Transaction::Rollback => f.write_str("ROLLBACK"),
             Transaction::Savepoint(name) => write!(f, "SAVEPOINT {}", quote_ident(name)),
             Transaction::Release(name) => write!(f, "RELEASE SAVEPOINT {}", quote_ident(name)),
             Transaction::RollbackTo(name) => write!(f, "ROLLBACK TO SAVEPOINT {}", quote_ident(name)),
-            Transaction::Characteristics { read_only } => write!(f, "SET TRANSACTION {}", mode(*read_only)),
+            Transaction::Characteristics { of_session: false, read_only } => {
+                write!(f, "SET TRANSACTION {}", mode(*read_only))
+            }
+            Transaction::Characteristics { of_session: true, read_only } => {
+                write!(f, "SET SESSION CHARACTERISTICS AS TRANSACTION {}", mode(*read_only))
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! SQL functions that answer from the catalog or the session: names for oids, definitions, comments, privileges,
-//! variables. The engine calls them with plain values.
+//! variables, advisory locks. The engine calls them with plain values.
 
+mod advisory;
 pub mod name;
 mod privilege;
 mod session;
 
+use futures::future::BoxFuture;
 use lakeport_base::{SqlType, Sqlstate};
 
 use super::Viewer;
@@ -21,7 +23,12 @@ pub struct CatalogFunction {
     strict: bool,
     /// Whether a call does something, so that it must happen once for each row.
     pub acts: bool,
-    answer: fn(Viewer<'_>, &[Cell]) -> Result<Cell>,
+    answer: Answer,
+}
+
+enum Answer {
+    Now(fn(Viewer<'_>, &[Cell]) -> Result<Cell>),
+    InTime(fn(Viewer<'_>, &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>>),
 }
 
 impl CatalogFunction {
@@ -31,7 +38,17 @@ impl CatalogFunction {
         returns: SqlType,
         answer: fn(Viewer<'_>, &[Cell]) -> Result<Cell>,
     ) -> CatalogFunction {
-        CatalogFunction { name, arities, returns, strict: true, acts: false, answer }
+        CatalogFunction { name, arities, returns, strict: true, acts: false, answer: Answer::Now(answer) }
+    }
+
+    /// Called for what it does, for which it may have to wait.
+    const fn waiting(
+        name: &'static str,
+        arities: &'static [usize],
+        returns: SqlType,
+        answer: fn(Viewer<'_>, &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>>,
+    ) -> CatalogFunction {
+        CatalogFunction { name, arities, returns, strict: true, acts: true, answer: Answer::InTime(answer) }
     }
 
     /// Called for NULL too.
@@ -48,14 +65,29 @@ impl CatalogFunction {
 
     /// The answer as the viewer sees it.
     pub fn answer(&self, viewer: Viewer<'_>, arguments: &[Cell]) -> Result<Cell> {
-        if self.strict && arguments.contains(&Cell::Null) {
-            return Ok(Cell::Null);
+        match &self.answer {
+            _ if self.strict && arguments.contains(&Cell::Null) => Ok(Cell::Null),
+            Answer::Now(answer) => answer(viewer, arguments),
+            Answer::InTime(_) => Err(Error::unsupported(format!("{}() cannot be called here", self.name))),
         }
-        (self.answer)(viewer, arguments)
+    }
+
+    /// Whether [`answer_in_time`](CatalogFunction::answer_in_time) is to be asked.
+    pub fn waits(&self) -> bool {
+        matches!(self.answer, Answer::InTime(_))
+    }
+
+    /// The answer as the viewer sees it, once there is one.
+    pub fn answer_in_time(&self, viewer: Viewer<'_>, arguments: &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>> {
+        match &self.answer {
+            Answer::InTime(answer) if !arguments.contains(&Cell::Null) => answer(viewer, arguments),
+            _ => Ok(Box::pin(std::future::ready(self.answer(viewer, arguments)))),
+        }
     }
 }
 
-const FUNCTIONS: &[&[CatalogFunction]] = &[name::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS];
+const FUNCTIONS: &[&[CatalogFunction]] =
+    &[advisory::FUNCTIONS, name::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS];
 
 /// The function of a lower-case name.
 pub fn find(name: &str) -> Option<&'static CatalogFunction> {

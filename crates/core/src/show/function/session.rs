@@ -50,9 +50,7 @@ fn set_config(viewer: Viewer<'_>, of: &[Cell]) -> Result<Cell> {
         viewer.subject().require_connect(viewer.directory.database(&value)?)?;
     }
     let local = of[2] == Cell::Bool(true);
-    if !local || viewer.session.open_block().is_some() {
-        viewer.session.set_variable(variable, value.clone(), local);
-    }
+    viewer.session.set_variable(variable, value.clone(), local);
     Ok(value.into())
 }
 
