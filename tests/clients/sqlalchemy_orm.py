@@ -5,7 +5,7 @@ import datetime
 import decimal
 import uuid
 
-from sqlalchemy import (DateTime, MetaData, Numeric, String, Table, Uuid, create_engine, func, inspect, insert,
+from sqlalchemy import (BigInteger, DateTime, Identity, MetaData, Numeric, String, Table, Uuid, create_engine, func, inspect, insert,
                         select, text, update)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError, NoSuchTableError, ProgrammingError
@@ -116,6 +116,35 @@ with Session(engine) as session:
     except IntegrityError as error:
         assert error.orig.sqlstate == "23505", error
         session.rollback()
+
+# Keys that the server makes.
+class Numbered(DeclarativeBase):
+    pass
+
+
+class Stop(Numbered):
+    __tablename__ = "stops"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Leg(Numbered):
+    __tablename__ = "legs"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    stop: Mapped[int] = mapped_column(BigInteger)
+
+
+Numbered.metadata.create_all(engine)
+with Session(engine) as session:
+    stops = [Stop(name=f"stop {i}") for i in range(20)]
+    session.add_all(stops)
+    session.commit()
+    session.add_all([Leg(stop=stop.id) for stop in stops])
+    session.commit()
+    assert len({stop.id for stop in stops}) == 20, "each has a key of its own"
+    names = session.scalars(select(Stop.name).join(Leg, Leg.stop == Stop.id).order_by(Stop.id)).all()
+    assert names == [f"stop {i}" for i in range(20)], names
+Numbered.metadata.drop_all(engine)
 
 # Core: many rows at once, RETURNING, a raw error.
 with engine.begin() as connection:

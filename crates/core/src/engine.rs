@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
-use futures::future::BoxFuture;
 use lakeport_base::id::TableId;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::rows::RowStream;
-use crate::show::function::CatalogFunction;
+use crate::show::function::{CatalogFunction, Pending};
 use crate::show::rows::Cell;
 use crate::value::Zone;
 
@@ -48,11 +47,7 @@ pub trait Relations: Send + Sync {
         Ok(Cell::Null)
     }
     /// The answer of such a function that may have to wait for it.
-    fn answer_in_time(
-        &self,
-        _function: &CatalogFunction,
-        _arguments: &[Cell],
-    ) -> Result<BoxFuture<'static, Result<Cell>>> {
+    fn answer_in_time(&self, _function: &CatalogFunction, _arguments: &[Cell]) -> Result<Pending> {
         Ok(Box::pin(std::future::ready(Ok(Cell::Null))))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use futures::future::BoxFuture;
 use lakeport_base::QualifiedName;
 use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::Table;
@@ -19,7 +18,7 @@ use crate::engine::{Relation, Relations, TableHandle};
 use crate::error::Result;
 use crate::server::Server;
 use crate::session::Session;
-use crate::show::function::CatalogFunction;
+use crate::show::function::{CatalogFunction, Pending};
 use crate::show::rows::Cell;
 use crate::show::{self, Viewer};
 
@@ -64,11 +63,7 @@ impl Relations for SessionRelations {
         function.answer(self.viewer(), arguments)
     }
 
-    fn answer_in_time(
-        &self,
-        function: &CatalogFunction,
-        arguments: &[Cell],
-    ) -> Result<BoxFuture<'static, Result<Cell>>> {
+    fn answer_in_time(&self, function: &CatalogFunction, arguments: &[Cell]) -> Result<Pending> {
         function.answer_in_time(self.viewer(), arguments)
     }
 }

@@ -76,7 +76,7 @@ impl Sessions {
             .with_analyzer_rules(analyzer_rules())
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
-        functions::register(&mut base).map_err(from_datafusion)?;
+        functions::register(&mut base, env.clone()).map_err(from_datafusion)?;
         let zones = Mutex::new(Recent::new(ZONES_MAX));
         Ok(Sessions {
             base,

@@ -16,7 +16,9 @@ mod json_lists;
 mod json_operators;
 mod length;
 mod numeric;
+mod regexp;
 mod rounding;
+mod row_id;
 mod scalar;
 mod session;
 mod single_value;
@@ -39,12 +41,14 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion_pg_catalog::pg_catalog::{array_bounds_udf, quote_ident_udf};
+use lakeport_base::Env;
 use lakeport_core::engine::{QueryContext, Relations};
 use lakeport_core::value::Zone;
 
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
 pub(crate) use self::numeric::PERCENTILE_PLACE;
+pub(crate) use self::regexp::MATCH_LIST;
 use self::scalar::Scalar;
 pub(crate) use self::scalar::failed;
 pub(crate) use self::single_value::SINGLE_VALUE;
@@ -52,7 +56,7 @@ pub(crate) use self::time_series::TIME_SERIES;
 use crate::scope::Moment;
 
 /// Adds the functions that answer the same in every session.
-pub(crate) fn register(state: &mut SessionState) -> Result<()> {
+pub(crate) fn register(state: &mut SessionState, env: Env) -> Result<()> {
     let own = [
         catalog::functions(),
         json::functions(),
@@ -63,7 +67,7 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         length::functions(),
         text::functions(),
     ];
-    add(state, own.into_iter().flatten())?;
+    add(state, own.into_iter().flatten().chain([regexp::function(), row_id::function(env)]))?;
     state.register_udf(Arc::new(sleep::function()))?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;

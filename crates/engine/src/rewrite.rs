@@ -92,6 +92,7 @@ impl VisitorMut for Forms {
                 .or_else(|| sets::call(function))
                 .or_else(|| aggregate::json(function))
                 .or_else(|| aggregate::percentile(function))
+                .or_else(|| aggregate::sorted_texts(function))
                 .or_else(|| json_set::unnested(function)),
             Expr::Extract { .. } | Expr::AtTimeZone { .. } => time::call(expr),
             Expr::Cast { expr, data_type, .. } => catalog::cast(expr, data_type),
@@ -172,6 +173,7 @@ fn unnest(factor: &TableFactor) -> Option<TableFactor> {
     let mut alias = alias.clone();
     let array_exprs = match last_name(&name.0)?.to_ascii_lowercase().as_str() {
         "unnest" => values.into_iter().cloned().collect(),
+        "regexp_matches" => vec![parse(&sets::matches(&values))?],
         "generate_series" => match time::series(&values) {
             Some(series) => vec![series],
             None if values.iter().any(|value| is_computed(value)) => vec![parse(&call_text(name, &values))?],

@@ -45,7 +45,7 @@ fn session() -> SessionContext {
         cancel: Default::default(),
     };
     state.add_analyzer_rule(Arc::new(crate::casts::PostgresCasts { zone: cx.zone }));
-    register(&mut state).unwrap();
+    register(&mut state, lakeport_base::Env::system()).unwrap();
     register_zoned(&mut state, cx.zone).unwrap();
     for (name, function) in of_statement(&Moment { zone: cx.zone, now: cx.now }, Some(&cx)) {
         if name == function.name() {

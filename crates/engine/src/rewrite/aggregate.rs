@@ -1,6 +1,6 @@
-//! Aggregates over `array_agg`: of JSON, and the item at a place of a sorted list.
+//! Aggregates over `array_agg`: of JSON, the item at a place of a sorted list, and sorted texts.
 
-use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident};
+use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident};
 
 use super::{arguments, call, last_name, parse};
 use crate::functions::{ARRAY_OF_DOCUMENTS, PERCENTILE_PLACE};
@@ -31,4 +31,23 @@ pub(super) fn percentile(function: &ast::Function) -> Option<Expr> {
     let filter = format!("FILTER (WHERE ({value}) IS NOT NULL{filter})");
     let place = format!("{PERCENTILE_PLACE}(CAST({fraction} AS FLOAT), count(*) {filter})");
     parse(&format!("array_element(array_agg({value} ORDER BY {key}) {filter}, {place})"))
+}
+
+/// `string_agg(text, separator ORDER BY ...)`, with its FILTER: `array_agg` sorts for itself, so that each aggregate of a
+/// query may have its own order.
+pub(super) fn sorted_texts(function: &ast::Function) -> Option<Expr> {
+    if !last_name(&function.name.0)?.eq_ignore_ascii_case("string_agg") || function.over.is_some() {
+        return None;
+    }
+    let mut collected = function.clone();
+    collected.name = ast::ObjectName::from(vec![Ident::new("array_agg")]);
+    let FunctionArguments::List(list) = &mut collected.args else { return None };
+    let is_sorted = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator @ Expr::Value(_)))) = list.args.pop() else {
+        return None;
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(text))] = list.args.as_slice() else { return None };
+    let filter = function.filter.as_ref().map(|filter| format!(" AND ({filter})")).unwrap_or_default();
+    collected.filter = Some(Box::new(parse(&format!("({text}) IS NOT NULL{filter}"))?));
+    is_sorted.then(|| call("array_to_string", vec![Expr::Function(collected), separator]))?
 }

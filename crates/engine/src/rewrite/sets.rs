@@ -10,17 +10,14 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::{arguments, call_text, last_name, parse, unnamed};
+use crate::functions::MATCH_LIST;
 
 /// A call in an expression: an array's numbers, its items with their numbers, or what a pattern matches, one row each.
 pub(super) fn call(function: &Function) -> Option<Expr> {
     let arguments = arguments(function)?;
     match (last_name(&function.name.0)?.to_ascii_lowercase().as_str(), arguments.as_slice()) {
         ("generate_subscripts", [array, ..]) => parse(&format!("unnest({})", numbers(array))),
-        // One row for a match, none without.
-        ("regexp_matches", [_, _]) => {
-            let found = call_text(&ObjectName::from(vec![Ident::new("regexp_match")]), &arguments);
-            parse(&format!("unnest(CASE WHEN {found} IS NOT NULL THEN ARRAY[{found}] END)"))
-        }
+        ("regexp_matches", arguments) => parse(&format!("unnest({})", matches(arguments))),
         ("_pg_expandarray", [array]) => {
             parse(&format!("named_struct('x', unnest({array}), 'n', unnest({}))", numbers(array)))
         }
@@ -42,6 +39,11 @@ pub(super) fn field_of_call(root: &Expr, access: &[AccessExpr]) -> Option<Expr> 
         "x" => parse(&format!("unnest({array})")),
         _ => None,
     }
+}
+
+/// What a pattern matches: a list of arrays.
+pub(super) fn matches(arguments: &[&Expr]) -> String {
+    call_text(&ObjectName::from(vec![Ident::new(MATCH_LIST)]), arguments)
 }
 
 /// The numbers of an array's items, from 1.

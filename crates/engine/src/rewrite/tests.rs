@@ -20,7 +20,7 @@ fn rewritten(sql: &str) -> ast::Statement {
 /// The rows of a query on two tables, `t (a)` of 1 and 2 and `u (k, v)`, columns parted by blanks.
 async fn rows(sql: &str) -> Result<Vec<String>, String> {
     let mut state = SessionStateBuilder::new_with_default_features().build();
-    crate::functions::register(&mut state).unwrap();
+    crate::functions::register(&mut state, lakeport_base::Env::system()).unwrap();
     let tables = "WITH t(a) AS (VALUES (1), (2)), u(k, v) AS (VALUES (1, 'p'), (1, 'q'), (2, 'r'))";
     let statement = Statement::Statement(Box::new(rewritten(&format!("{tables} {sql}"))));
     let plan = state.statement_to_plan(statement).await.map_err(|error| error.to_string())?;

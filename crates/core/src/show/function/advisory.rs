@@ -1,9 +1,8 @@
 //! Advisory locks.
 
-use futures::future::BoxFuture;
 use lakeport_base::{SqlType, Sqlstate};
 
-use super::{CatalogFunction, text};
+use super::{CatalogFunction, Pending, text};
 use crate::advisory::{Key, Request};
 use crate::error::{Error, Result};
 use crate::outcome::Notice;
@@ -38,7 +37,7 @@ pub(super) const FUNCTIONS: &[CatalogFunction] = &[
     .acting(),
 ];
 
-fn lock(viewer: Viewer<'_>, of: &[Cell], shared: bool, of_block: bool) -> Result<BoxFuture<'static, Result<Cell>>> {
+fn lock(viewer: Viewer<'_>, of: &[Cell], shared: bool, of_block: bool) -> Result<Pending> {
     let request = Request { key: key(of)?, shared, of_block };
     let session = viewer.session.shared();
     Ok(Box::pin(async move {

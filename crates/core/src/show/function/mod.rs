@@ -26,9 +26,12 @@ pub struct CatalogFunction {
     answer: Answer,
 }
 
+/// An answer on its way; it holds what it needs.
+pub type Pending = BoxFuture<'static, Result<Cell>>;
+
 enum Answer {
     Now(fn(Viewer<'_>, &[Cell]) -> Result<Cell>),
-    InTime(fn(Viewer<'_>, &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>>),
+    InTime(fn(Viewer<'_>, &[Cell]) -> Result<Pending>),
 }
 
 impl CatalogFunction {
@@ -46,7 +49,7 @@ impl CatalogFunction {
         name: &'static str,
         arities: &'static [usize],
         returns: SqlType,
-        answer: fn(Viewer<'_>, &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>>,
+        answer: fn(Viewer<'_>, &[Cell]) -> Result<Pending>,
     ) -> CatalogFunction {
         CatalogFunction { name, arities, returns, strict: true, acts: true, answer: Answer::InTime(answer) }
     }
@@ -78,7 +81,7 @@ impl CatalogFunction {
     }
 
     /// The answer as the viewer sees it, once there is one.
-    pub fn answer_in_time(&self, viewer: Viewer<'_>, arguments: &[Cell]) -> Result<BoxFuture<'static, Result<Cell>>> {
+    pub fn answer_in_time(&self, viewer: Viewer<'_>, arguments: &[Cell]) -> Result<Pending> {
         match &self.answer {
             Answer::InTime(answer) if !arguments.contains(&Cell::Null) => answer(viewer, arguments),
             _ => Ok(Box::pin(std::future::ready(self.answer(viewer, arguments)))),
