@@ -101,3 +101,8 @@ pub const SAVEPOINTS_MAX: usize = 10_000;
 pub const CURSORS_MAX: usize = 64;
 /// Stack of a thread, in bytes: plans of deeply nested queries recurse.
 pub const WORKER_STACK_BYTES: usize = 32 << 20;
+
+/// Processors that this process may use; 1 when that is not known.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use futures::stream::{BoxStream, StreamExt};
 use lakeport_base::SqlType;
@@ -25,6 +25,22 @@ impl RowStream {
     pub fn of(batch: RecordBatch) -> RowStream {
         RowStream { schema: batch.schema(), batches: futures::stream::iter([Ok(batch)]).boxed() }
     }
+}
+
+/// Bytes of values that are encoded at once for a client or a file.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// About how many bytes a row of a batch takes.
+pub fn row_bytes(batch: &RecordBatch) -> usize {
+    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(PIECE_BYTES);
+    batch.columns().iter().map(bytes).sum::<usize>().div_ceil(batch.num_rows().max(1)).max(1)
+}
+
+/// A batch, whose rows take about so many bytes each, cut so that encoding a piece takes little memory. Without rows there
+/// is no piece.
+pub fn pieces(batch: &RecordBatch, row_bytes: usize) -> Vec<RecordBatch> {
+    let (rows, step) = (batch.num_rows(), (PIECE_BYTES / row_bytes).max(1));
+    (0..rows).step_by(step).map(|start| batch.slice(start, step.min(rows - start))).collect()
 }
 
 /// The Arrow field of a column, type metadata included.

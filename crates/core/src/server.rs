@@ -68,7 +68,7 @@ impl Server {
             config,
             meter: Meter::default(),
             housekeeping: Housekeeping::default(),
-            admission: Admission::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),

@@ -1,4 +1,4 @@
-//! A walk over the expressions of a plan whose types are settled.
+//! A walk over the expressions of a plan, with the columns that each may name.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};

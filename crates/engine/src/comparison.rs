@@ -1,23 +1,28 @@
-//! Comparisons of floats with exact numbers, which PostgreSQL makes between floats. DataFusion would turn each float into
-//! a decimal.
+//! Comparisons that PostgreSQL makes between other types than DataFusion would: a float and an exact number are compared as
+//! floats, and a text beside a UUID is one, however it is spelt.
 
+use arrow_array::StringArray;
+use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use datafusion::optimizer::AnalyzerRule;
+use lakeport_base::SqlType;
+use lakeport_core::rows::sql_type;
+use lakeport_core::value::ColumnBuilder;
 
 use crate::analysis::rewrite_expressions;
 
-/// Casts the decimals of such comparisons, before types are settled.
+/// Settles what such comparisons compare, before all other types are settled.
 #[derive(Debug)]
-pub(crate) struct FloatComparisons;
+pub(crate) struct Comparisons;
 
-impl AnalyzerRule for FloatComparisons {
+impl AnalyzerRule for Comparisons {
     fn name(&self) -> &str {
-        "float_comparisons"
+        "comparisons"
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
@@ -33,16 +38,37 @@ fn compared(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         _ => return Transformed::no(expr),
     };
     let types: Vec<_> = operands.iter().map(|operand| operand.get_type(schema).unwrap_or(DataType::Null)).collect();
-    if !types.iter().any(DataType::is_floating) || !types.iter().any(DataType::is_decimal) {
-        return Transformed::no(expr);
-    }
-    for (operand, _) in operands.into_iter().zip(types).filter(|(_, ty)| ty.is_decimal()) {
-        *operand = cast(std::mem::take(operand), DataType::Float64);
-    }
-    Transformed::yes(expr)
+    let changed = if types.iter().any(DataType::is_floating) && types.iter().any(DataType::is_decimal) {
+        let decimals = operands.into_iter().zip(types).filter(|(_, ty)| ty.is_decimal());
+        decimals.for_each(|(decimal, _)| *decimal = cast(std::mem::take(decimal), DataType::Float64));
+        true
+    } else if operands.iter().any(|operand| is_uuid(operand, schema)) {
+        operands.into_iter().fold(false, |changed, operand| as_uuid(operand) || changed)
+    } else {
+        false
+    };
+    if changed { Transformed::yes(expr) } else { Transformed::no(expr) }
 }
 
 fn is_comparison(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+fn is_uuid(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr, Expr::Column(_)) && expr.to_field(schema).is_ok_and(|(_, field)| sql_type(&field) == SqlType::Uuid)
+}
+
+/// Spells a text as UUIDs are stored; what is none is left, and equals none.
+fn as_uuid(expr: &mut Expr) -> bool {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr else { return false };
+    let mut uuid = ColumnBuilder::new(&SqlType::Uuid, 1);
+    if uuid.append_text(text).is_err() {
+        return false;
+    }
+    let stored = uuid.finish();
+    let stored: &StringArray = stored.as_string();
+    let changed = stored.value(0) != text;
+    *text = stored.value(0).to_string();
+    changed
 }

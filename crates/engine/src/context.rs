@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::casts::PostgresCasts;
-use crate::comparison::FloatComparisons;
+use crate::comparison::Comparisons;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
@@ -163,7 +163,7 @@ impl Session {
 
 /// DataFusion's, after what has to be done before types are settled.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let first: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(FloatComparisons);
+    let first: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Comparisons);
     std::iter::once(first).chain(Analyzer::new().rules).collect()
 }
 

@@ -18,17 +18,18 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
 use lakeport_core::rows::{RowStream, arrow_field, arrow_type};
+use lakeport_core::show::{definition, pg_catalog};
 use lakeport_core::value::ColumnBuilder;
 use sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableFactor,
-    UnaryOperator, Value, WildcardAdditionalOptions,
+    self, BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableFactor, UnaryOperator,
+    Value, WildcardAdditionalOptions,
 };
 
 use crate::DataFusionEngine;
 use crate::delta::files::DataFile;
 use crate::delta::scan::stored_schema;
 use crate::error::{from_arrow, from_datafusion};
-use crate::sql::{parse_query, shown_name};
+use crate::sql::{folded, parse_query, shown_name};
 
 pub(crate) use self::pages::Pages;
 use self::pages::Reads;
@@ -93,6 +94,10 @@ impl Lookup {
             return None;
         }
         let table = QualifiedName { parts: name.0.iter().map(part).collect::<Option<_>>()? };
+        let schema = table.qualifiers().last().map_or(pg_catalog::SCHEMA, String::as_str);
+        if list.is_empty() || definition::find(schema, table.name()).is_some() {
+            return None;
+        }
         let shown = match list.as_slice() {
             [SelectItem::Wildcard(options)] if *options == WildcardAdditionalOptions::default() => Shown::All,
             items => Shown::Columns(items.iter().map(|item| shown(item, &table)).collect::<Option<_>>()?),
@@ -138,13 +143,9 @@ fn shown_field(column: &Column, name: &str) -> Field {
 
 fn part(part: &ObjectNamePart) -> Option<String> {
     match part {
-        ObjectNamePart::Identifier(ident) => Some(name(ident)),
+        ObjectNamePart::Identifier(ident) => Some(folded(ident)),
         ObjectNamePart::Function(_) => None,
     }
-}
-
-fn name(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
 /// A column of the select list, with the name that the client sees.
@@ -161,9 +162,9 @@ fn shown(item: &SelectItem, table: &QualifiedName) -> Option<(String, String)> {
 /// The column that an expression names.
 fn column_name(expr: &Expr, table: &QualifiedName) -> Option<String> {
     match expr {
-        Expr::Identifier(ident) => Some(name(ident)),
+        Expr::Identifier(ident) => Some(folded(ident)),
         Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-            [qualifier, column] if name(qualifier) == table.name() => Some(name(column)),
+            [qualifier, column] if folded(qualifier) == table.name() => Some(folded(column)),
             _ => None,
         },
         _ => None,
@@ -317,6 +318,8 @@ mod tests {
             assert!(is_lookup(sql), "{sql}");
         }
         for sql in [
+            "SELECT FROM t WHERE id = 1",
+            "SELECT oid FROM pg_type WHERE oid = 1",
             "SELECT a FROM t",
             "SELECT a + 1 FROM t WHERE id = 1",
             "SELECT a FROM t WHERE id = 1 OR id = 2",

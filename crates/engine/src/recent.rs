@@ -43,16 +43,25 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         if weight > self.weight_max {
             return;
         }
-        while self.weight + weight > self.weight_max {
-            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone())
-            else {
-                break;
-            };
-            self.forget(&oldest);
+        while self.weight + weight > self.weight_max && !self.entries.is_empty() {
+            self.forget_some();
         }
         self.clock += 1;
         self.weight += weight;
         self.entries.insert(key, Entry { value, weight, used: self.clock });
+    }
+
+    /// Forgets the eighth that was not asked for the longest: a search for each one would cost too much.
+    fn forget_some(&mut self) {
+        let mut used: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
+        let last = used.len() / 8;
+        let (_, last, _) = used.select_nth_unstable(last);
+        let weight = &mut self.weight;
+        self.entries.retain(|_, entry| {
+            let stays = entry.used > *last;
+            *weight -= if stays { 0 } else { entry.weight };
+            stays
+        });
     }
 
     fn forget(&mut self, key: &K) {

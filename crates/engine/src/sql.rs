@@ -221,6 +221,7 @@ fn oid_type_name(data_type: &ast::DataType) -> String {
     written.rsplit('.').next().map_or_else(String::new, str::to_string)
 }
 
-fn folded(name: &Ident) -> String {
+/// A name as the catalog has it.
+pub(crate) fn folded(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_ascii_lowercase() }
 }

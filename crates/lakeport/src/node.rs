@@ -232,7 +232,7 @@ fn open_engine(config: &Config, env: Env) -> Result<DataFusionEngine> {
     let options = EngineOptions {
         memory_bytes: usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX),
         spill_dir,
-        parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+        parallelism: lakeport_base::limits::cores(),
     };
     Ok(DataFusionEngine::new(options, env)?)
 }

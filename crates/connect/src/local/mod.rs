@@ -10,7 +10,7 @@ mod read;
 mod stage;
 mod upload;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
 };
-use rustix::fs::{AtFlags, fsync, linkat, renameat, unlinkat};
+use rustix::fs::{AtFlags, fstat, fsync, linkat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use self::dir::{Location, failed, failed_io};
@@ -50,8 +50,14 @@ pub struct LocalStore {
 struct Root {
     fd: OwnedFd,
     env: Env,
-    /// Folders in which a file has its name, but may lose it in a crash: syncing them has failed.
-    unsynced: Mutex<HashSet<Path>>,
+}
+
+/// Folders, by device and inode, in which a file has its name but may lose it in a crash: syncing them has failed. All
+/// stores of the process share them, since one folder may be reached through several.
+static UNSYNCED: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+fn unsynced() -> MutexGuard<'static, BTreeSet<(u64, u64)>> {
+    UNSYNCED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Root {
@@ -64,7 +70,7 @@ impl Root {
     fn sync(&self, folder: &OwnedFd, location: &Location) -> Result<()> {
         let synced = self.try_sync(folder, location.path());
         if synced.is_err() {
-            self.unsynced().insert(location.folder.clone());
+            unsynced().insert(identity(folder, location.path())?);
         }
         synced
     }
@@ -72,10 +78,14 @@ impl Root {
     /// Makes what is about to be read durable, if it is not: nobody acts on what a crash may take back.
     fn require_synced(&self, folder: &OwnedFd, location: &Location) -> Result<()> {
         // Held until the folder is synced: one for which that fails meanwhile is noted after it.
-        let mut unsynced = self.unsynced();
-        if unsynced.contains(&location.folder) {
+        let mut unsynced = unsynced();
+        if unsynced.is_empty() {
+            return Ok(());
+        }
+        let identity = identity(folder, location.path())?;
+        if unsynced.contains(&identity) {
             self.try_sync(folder, location.path())?;
-            unsynced.remove(&location.folder);
+            unsynced.remove(&identity);
         }
         Ok(())
     }
@@ -84,10 +94,12 @@ impl Root {
         self.reach(Point::LocalPublished, path)?;
         fsync(folder).map_err(|errno| failed(path, errno))
     }
+}
 
-    fn unsynced(&self) -> MutexGuard<'_, HashSet<Path>> {
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The device and inode of an open folder.
+fn identity(folder: &OwnedFd, path: &Path) -> Result<(u64, u64)> {
+    let stat = fstat(folder).map_err(|errno| failed(path, errno))?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 impl LocalStore {
@@ -100,7 +112,7 @@ impl LocalStore {
             let error = crate::Error::io(std::io::Error::from(errno).to_string());
             error.context(format!("cannot open folder {}", folder.display()))
         })?;
-        Ok(LocalStore { root: Arc::new(Root { fd: root, env, unsynced: Mutex::default() }) })
+        Ok(LocalStore { root: Arc::new(Root { fd: root, env }) })
     }
 
     /// Opens a folder, creating it first if it is absent.

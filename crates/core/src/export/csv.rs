@@ -6,7 +6,7 @@ use lakeport_base::Sqlstate;
 use super::piece::TextRows;
 use crate::error::{Error, Result};
 use crate::rows::sql_type;
-use crate::value::TextColumn;
+use crate::value::{TextColumn, is_plain};
 
 /// The rows of a batch as CSV.
 pub(super) struct CsvRows<'a> {
@@ -21,8 +21,7 @@ impl<'a> CsvRows<'a> {
     pub fn new(batch: &RecordBatch, delimiter: u8, null_text: Option<&'a str>) -> CsvRows<'a> {
         let fields = batch.schema_ref().fields().iter();
         let columns = fields.zip(batch.columns()).map(|(field, column)| TextColumn::new(column, &sql_type(field)));
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte);
-        let plain_is_bare = !plain(delimiter) && !null_text.is_some_and(|text| text.bytes().all(plain));
+        let plain_is_bare = !is_plain(delimiter) && !null_text.is_some_and(|text| text.bytes().all(is_plain));
         CsvRows { columns: columns.collect(), delimiter, null_text, plain_is_bare }
     }
 

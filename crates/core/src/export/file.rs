@@ -31,7 +31,7 @@ impl File {
     pub fn new(rows: &Encoded, compression: Compression, store: Arc<dyn ObjectStore>, path: Path) -> Result<File> {
         Ok(match rows {
             Encoded::Text(_) => File::Text(Box::new(TextFile::new(compression, store, path))),
-            Encoded::Columns(batch) => {
+            Encoded::Columns { batch, .. } => {
                 File::Parquet(Box::new(ParquetFile::new(compression, batch.schema(), store, path)?))
             }
         })

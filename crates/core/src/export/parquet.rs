@@ -12,6 +12,7 @@ use parquet::arrow::AsyncArrowWriter;
 use parquet::basic;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::options::Compression;
 use super::upload;
@@ -19,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::rows::{arrow_field, sql_type};
 
+/// A dictionary of more numbers than this takes longer to make than it saves.
+const DICTIONARY_BYTES: usize = 64 << 10;
 /// Rows encoded between two looks at what else there is to do.
 const STEP_ROWS: usize = 1024;
 
@@ -40,9 +43,13 @@ impl ParquetFile {
             Compression::Snappy => basic::Compression::SNAPPY,
             Compression::Zstd => basic::Compression::ZSTD(basic::ZstdLevel::default()),
         };
-        let properties = WriterProperties::builder().set_compression(compression).build();
+        let mut properties = WriterProperties::builder().set_compression(compression);
+        for field in schema.fields().iter().filter(|field| field.data_type().is_primitive()) {
+            let column = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties.set_column_dictionary_page_size_limit(column, DICTIONARY_BYTES);
+        }
         let output = upload::writer(store, path);
-        let writer = AsyncArrowWriter::try_new(output, schema, Some(properties)).map_err(write_error)?;
+        let writer = AsyncArrowWriter::try_new(output, schema, Some(properties.build())).map_err(write_error)?;
         Ok(ParquetFile { writer })
     }
 

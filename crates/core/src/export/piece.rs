@@ -1,6 +1,6 @@
 //! Rows in the form in which a file takes them, cut where a file is full.
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 
 use super::csv::CsvRows;
 use super::file::Piece;
@@ -15,10 +15,14 @@ pub(super) trait TextRows {
     fn write(&mut self, row: usize, out: &mut String) -> Result<()>;
 }
 
-/// The rows of a batch that no file has taken yet.
+/// Rows that no file has taken yet.
 pub(super) enum Encoded {
     Text(Lines),
-    Columns(RecordBatch),
+    Columns {
+        batch: RecordBatch,
+        /// About the bytes of one.
+        row_bytes: u64,
+    },
 }
 
 /// Lines of text.
@@ -39,14 +43,14 @@ pub(super) struct Taken {
 }
 
 impl Encoded {
-    pub fn new(format: &Format, batch: &RecordBatch) -> Result<Encoded> {
+    pub fn new(format: &Format, batch: &RecordBatch, row_bytes: usize) -> Result<Encoded> {
         Ok(match format {
             Format::Csv { delimiter, null_text } => {
                 let rows = CsvRows::new(batch, *delimiter, null_text.as_deref());
                 Encoded::Text(Lines::new(rows, batch.num_rows())?)
             }
             Format::Ndjson => Encoded::Text(Lines::new(JsonRows::new(batch)?, batch.num_rows())?),
-            Format::Parquet => Encoded::Columns(parquet::physical(batch)?),
+            Format::Parquet => Encoded::Columns { batch: parquet::physical(batch)?, row_bytes: row_bytes as u64 },
         })
     }
 
@@ -54,19 +58,20 @@ impl Encoded {
     pub fn rows(&self) -> usize {
         match self {
             Encoded::Text(lines) => lines.ends.len() - lines.taken,
-            Encoded::Columns(batch) => batch.num_rows(),
+            Encoded::Columns { batch, .. } => batch.num_rows(),
         }
     }
 
     /// Takes at most `rows_max` rows from the front, and none after the one that reaches `bytes_max`.
-    pub fn take(&mut self, rows_max: usize, bytes_max: u64) -> Result<Taken> {
+    pub fn take(&mut self, rows_max: usize, bytes_max: u64) -> Taken {
         match self {
-            Encoded::Text(lines) => Ok(lines.take(rows_max, bytes_max)),
-            Encoded::Columns(batch) => {
-                let (rows, bytes) = fitting(batch, rows_max, bytes_max)?;
+            Encoded::Text(lines) => lines.take(rows_max, bytes_max),
+            Encoded::Columns { batch, row_bytes } => {
+                let within = usize::try_from(bytes_max.div_ceil(*row_bytes)).unwrap_or(usize::MAX);
+                let rows = batch.num_rows().min(rows_max).min(within);
                 let piece = Piece::Columns(batch.slice(0, rows));
                 *batch = batch.slice(rows, batch.num_rows() - rows);
-                Ok(Taken { piece, rows, bytes })
+                Taken { piece, rows, bytes: *row_bytes * rows as u64 }
             }
         }
     }
@@ -95,16 +100,4 @@ impl Lines {
         };
         Taken { piece: Piece::Text(text), rows, bytes: (end - start) as u64 }
     }
-}
-
-/// How many rows of a batch a file takes, and about how many bytes they have.
-fn fitting(batch: &RecordBatch, rows_max: usize, bytes_max: u64) -> Result<(usize, u64)> {
-    let mut bytes = 0;
-    for column in batch.columns() {
-        bytes += column.to_data().get_slice_memory_size().map_err(crate::Error::internal)? as u64;
-    }
-    let per_row = bytes.div_ceil(batch.num_rows() as u64).max(1);
-    let within = usize::try_from(bytes_max.div_ceil(per_row)).unwrap_or(usize::MAX);
-    let rows = batch.num_rows().min(rows_max).min(within);
-    Ok((rows, per_row * rows as u64))
 }

@@ -2,13 +2,12 @@
 //! a time.
 
 use std::collections::VecDeque;
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use arrow_array::RecordBatch;
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
+use lakeport_base::limits::cores;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc;
@@ -19,7 +18,7 @@ use super::file::{File, Piece};
 use super::options::ExportOptions;
 use super::piece::Encoded;
 use crate::error::{Error, Result};
-use crate::rows::RowStream;
+use crate::rows::{RowStream, pieces, row_bytes};
 
 /// Pieces that wait for a file to be written.
 const QUEUE_PIECES: usize = 16;
@@ -118,13 +117,13 @@ impl Export {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                self.wait(available_parallelism().map_or(1, NonZero::get) - 1).await?;
+                self.wait(cores() - 1).await?;
                 let open = self.open_file(encoded)?;
                 self.open.insert(open)
             }
         };
         let (rows_max, bytes_max) = (self.options.chunk_rows - open.rows, self.options.chunk_bytes - open.bytes);
-        let taken = encoded.take(usize::try_from(rows_max).unwrap_or(usize::MAX), bytes_max)?;
+        let taken = encoded.take(usize::try_from(rows_max).unwrap_or(usize::MAX), bytes_max);
         open.rows += taken.rows as u64;
         open.bytes = open.bytes.saturating_add(taken.bytes).min(self.options.chunk_bytes);
         let is_full = open.rows >= self.options.chunk_rows || open.bytes >= self.options.chunk_bytes;
@@ -154,8 +153,9 @@ impl Export {
         while self.writing.len() > count {
             let first = self.files.len() - self.writing.len();
             let Some(task) = self.writing.front_mut() else { break };
-            let written = task.await.map_err(Error::internal)?;
+            let written = task.await;
             self.writing.pop_front();
+            let written = written.map_err(Error::internal)?;
             self.files[first].bytes = written.map_err(|error| self.place.named_in(error))?;
         }
         Ok(())
@@ -182,19 +182,23 @@ impl Export {
     }
 }
 
-/// Encodes batches on threads of their own, a few ahead of the files.
+/// Encodes rows on threads of their own, a few ahead of the files.
 fn encode_all(
     options: &Arc<ExportOptions>,
     batches: BoxStream<'static, Result<RecordBatch>>,
 ) -> impl Stream<Item = Result<Encoded>> + use<> + Unpin {
     let options = Arc::clone(options);
-    let encoded = batches.map(move |batch| {
+    let pieces = batches.map_ok(|batch| {
+        let row_bytes = row_bytes(&batch);
+        stream::iter(pieces(&batch, row_bytes).into_iter().map(move |piece| Ok::<_, Error>((piece, row_bytes))))
+    });
+    let encoded = pieces.try_flatten().map(move |piece| {
         let options = Arc::clone(&options);
         async move {
-            let batch = batch?;
-            let encoding = tokio::task::spawn_blocking(move || Encoded::new(&options.format, &batch));
+            let (piece, row_bytes) = piece?;
+            let encoding = tokio::task::spawn_blocking(move || Encoded::new(&options.format, &piece, row_bytes));
             encoding.await.map_err(Error::internal)?
         }
     });
-    encoded.buffered(available_parallelism().map_or(1, NonZero::get)).boxed()
+    encoded.buffered(cores()).boxed()
 }

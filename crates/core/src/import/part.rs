@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use lakeport_base::limits::{IMPORT_PARTS_MAX, IMPORT_READERS_MAX};
+use lakeport_base::limits::{IMPORT_PARTS_MAX, IMPORT_READERS_MAX, cores};
 use lakeport_catalog::model::Column;
 
 use super::batch::Target;
@@ -61,7 +61,7 @@ impl Part {
 
 /// Readers that work at a time.
 pub(super) fn readers() -> usize {
-    std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, IMPORT_READERS_MAX))
+    cores().clamp(2, IMPORT_READERS_MAX)
 }
 
 /// Cuts files into parts. A row limit takes the first rows in the order of the files, so that there is one part then.

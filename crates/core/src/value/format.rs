@@ -129,7 +129,7 @@ impl TextColumn {
         }
     }
 
-    /// Whether the texts consist of ASCII letters, digits, spaces and `+-.:` only, so that no format marks them.
+    /// Whether the texts consist of [plain](is_plain) bytes only, so that no format marks them.
     pub fn is_plain(&self) -> bool {
         use Values::{Bool, Date, Decimal, Float4, Float8, Int2, Int4, Int8, Timestamp, Unsigned};
         matches!(
@@ -155,6 +155,11 @@ impl TextColumn {
             Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_)
         )
     }
+}
+
+/// Whether a byte may stand in the texts of [plain](TextColumn::is_plain) columns.
+pub fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte)
 }
 
 /// Writes the text of one value; nothing for NULL.

@@ -23,7 +23,7 @@ use std::fmt;
 use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
-pub use format::{TextColumn, format_value, without_zeros};
+pub use format::{TextColumn, format_value, is_plain, without_zeros};
 pub use interval::{Span, Unit};
 pub use json::canonical as json_text;
 pub use zone::Zone;

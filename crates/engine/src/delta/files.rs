@@ -11,6 +11,9 @@ use deltalake::table::state::DeltaTableState;
 use lakeport_core::{Error, Result};
 use serde_json::{Map, Value};
 
+/// Schemas whose statistics a file keeps: queries and writes ask for different ones.
+const TYPED_MAX: usize = 2;
+
 /// One data file; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFile {
@@ -28,7 +31,7 @@ struct FileStats {
     max: Map<String, Value>,
     nulls: Map<String, Value>,
     /// As values of the columns that were asked for last: reading them takes longer than most plans need them.
-    typed: Mutex<Option<(SchemaRef, Arc<Statistics>)>>,
+    typed: Mutex<Vec<(SchemaRef, Arc<Statistics>)>>,
 }
 
 impl DataFile {
@@ -83,9 +86,7 @@ impl DataFile {
     /// What is known of the columns of `schema` (named as stored).
     pub fn statistics(&self, schema: &SchemaRef) -> Arc<Statistics> {
         let mut typed = self.stats.typed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, statistics)) = typed.as_ref()
-            && known == schema
-        {
+        if let Some((_, statistics)) = typed.iter().find(|(known, _)| known == schema) {
             return Arc::clone(statistics);
         }
         let statistics = Arc::new(Statistics {
@@ -93,7 +94,8 @@ impl DataFile {
             total_byte_size: Precision::Inexact(self.bytes as usize),
             column_statistics: schema.fields().iter().map(|field| self.column(field)).collect(),
         });
-        *typed = Some((Arc::clone(schema), Arc::clone(&statistics)));
+        typed.truncate(TYPED_MAX - 1);
+        typed.insert(0, (Arc::clone(schema), Arc::clone(&statistics)));
         statistics
     }
 

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Scalar};
+use arrow_array::{Array, ArrayRef, BooleanArray, Scalar, UInt64Array};
 use arrow_cast::cast;
+use arrow_select::take::take;
 use datafusion::arrow::compute::kernels::cmp::{eq, gt, lt};
 use datafusion::arrow::compute::{and, concat_batches, not, or};
 use datafusion::datasource::listing::PartitionedFile;
@@ -21,12 +22,19 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy};
 
 use super::Search;
 use crate::delta::files::DataFile;
 use crate::error::{from_arrow, from_datafusion};
 use crate::recent::Recent;
+
+/// Rows of a page of a column that stays in memory.
+const PAGE_ROWS_MAX: usize = 32 << 10;
+/// About the most bytes of one.
+const PAGE_BYTES_MAX: i64 = 1 << 20;
+/// What an entry takes besides its values, in bytes.
+const ENTRY_BYTES: usize = 256;
 
 /// The pages in memory, and where files have theirs.
 pub(crate) struct Pages {
@@ -44,6 +52,8 @@ struct FilePages {
     metadata: ArrowReaderMetadata,
     /// The pages of the key's first column.
     pages: Vec<Page>,
+    /// For each column of the file, whether its pages may stay in memory.
+    small: Vec<bool>,
     /// The least and greatest key of each page, if they are known.
     least: ArrayRef,
     most: ArrayRef,
@@ -85,7 +95,10 @@ impl Reads<'_> {
         let mut candidates = Vec::new();
         for file in files {
             let pages = self.file(file).await?;
-            let Some(pages) = pages.filter(|pages| pages.have(&self.search.columns)) else { return Ok(None) };
+            let columns = || self.search.columns.iter().chain(self.search.key.iter().map(|(column, _)| column));
+            let Some(pages) = pages.filter(|pages| columns().all(|column| pages.can_hold(column))) else {
+                return Ok(None);
+            };
             let may_hold = pages.may_hold(&self.search.key[0].1)?;
             let found = (0..pages.pages.len()).filter(|page| may_hold.is_null(*page) || may_hold.value(*page));
             candidates.extend(found.map(|page| Candidate { file, pages: Arc::clone(&pages), page }));
@@ -109,7 +122,10 @@ impl Reads<'_> {
         let Some(matching) = matching else { return Ok(None) };
         let Some(row) = matching.values().set_indices().find(|row| matching.is_valid(*row)) else { return Ok(None) };
         let columns = self.values(candidate, &self.search.columns).await?;
-        Ok(Some(columns.iter().map(|values| values.slice(row, 1)).collect()))
+        // Copied: a slice would keep the page in memory for as long as the client takes.
+        let row = UInt64Array::from(vec![row as u64]);
+        let values = columns.iter().map(|values| take(values, &row, None).map_err(from_arrow));
+        values.collect::<Result<_>>().map(Some)
     }
 
     fn reader(&self, file: &DataFile) -> Result<Box<dyn AsyncFileReader>> {
@@ -152,7 +168,7 @@ impl Reads<'_> {
             let read = candidate.read(self.reader(candidate.file)?, &missing).await?;
             let mut known = self.pages.values.lock().unwrap_or_else(PoisonError::into_inner);
             for (place, values) in missing.iter().zip(&read) {
-                let weight = values.get_array_memory_size();
+                let weight = values.get_array_memory_size() + ENTRY_BYTES;
                 known.keep((file.clone(), candidate.page, *place), Arc::clone(values), weight);
             }
             for (place, found) in places.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
@@ -189,18 +205,19 @@ impl FilePages {
         if least.len() != pages.len() || most.len() != pages.len() {
             return Ok(None);
         }
-        Ok(Some(FilePages { metadata, pages, least, most }))
+        let small = (0..metadata.schema().fields().len()).map(|place| is_small(&metadata, &pages, place)).collect();
+        Ok(Some(FilePages { metadata, pages, small, least, most }))
     }
 
-    /// Whether the file has all columns; it lacks those that were added later.
-    fn have(&self, columns: &[&Column]) -> bool {
-        columns.iter().all(|column| self.metadata.schema().index_of(&column.stored_name).is_ok())
+    /// Whether the file has a column, which may have been added later, with pages that may stay in memory.
+    fn can_hold(&self, column: &Column) -> bool {
+        self.metadata.schema().index_of(&column.stored_name).is_ok_and(|place| self.small[place])
     }
 
     /// Memory in bytes.
     fn weight(&self) -> usize {
         let bounds = self.least.get_array_memory_size() + self.most.get_array_memory_size();
-        self.metadata.metadata().memory_size() + bounds + self.pages.len() * size_of::<Page>()
+        ENTRY_BYTES + self.metadata.metadata().memory_size() + bounds + self.pages.len() * size_of::<Page>()
     }
 
     /// Whether each page may hold a value; NULL where nothing is known.
@@ -211,6 +228,21 @@ impl FilePages {
         let outside = or(&below, &above).map_err(from_arrow)?;
         not(&outside).map_err(from_arrow)
     }
+}
+
+/// Whether the pages of a column, by its place in the file, may stay in memory.
+fn is_small(metadata: &ArrowReaderMetadata, pages: &[Page], place: usize) -> bool {
+    let schema = metadata.parquet_schema();
+    let bytes = |page: &Page| {
+        let group = metadata.metadata().row_group(page.group);
+        let chunks = group.columns().iter().enumerate();
+        let own = chunks.filter(|(leaf, _)| schema.get_column_root_idx(*leaf) == place).map(|(_, chunk)| chunk);
+        let bytes = |chunk: &ColumnChunkMetaData| {
+            chunk.unencoded_byte_array_data_bytes().unwrap_or(0).max(chunk.uncompressed_size())
+        };
+        own.map(bytes).sum::<i64>() / group.num_rows().max(1) * page.rows as i64
+    };
+    pages.iter().all(|page| page.rows <= PAGE_ROWS_MAX && bytes(page) <= PAGE_BYTES_MAX)
 }
 
 impl Candidate<'_> {

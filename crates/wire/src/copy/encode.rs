@@ -1,16 +1,15 @@
 //! Batches of rows to copy data: one message for each row.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use bytes::{BufMut, BytesMut};
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
-use lakeport_core::rows::sql_type;
-use lakeport_core::value::{TextColumn, Zone};
+use futures::{Stream, StreamExt, TryStreamExt};
+use lakeport_base::limits::cores;
+use lakeport_core::rows::{pieces, row_bytes, sql_type};
+use lakeport_core::value::{TextColumn, Zone, is_plain};
 use lakeport_core::{Error, Result};
 use lakeport_sql::stmt::copy::{CopyFormat, CopyOptions};
 
@@ -20,8 +19,6 @@ use crate::reply::Replies;
 
 /// Field count that ends a binary copy.
 const BINARY_TRAILER: i16 = -1;
-/// Values that are encoded at once, in bytes of Arrow.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// Writes copy data in the format asked for.
 pub(super) struct CopyEncoder {
@@ -88,8 +85,9 @@ impl CopyEncoder {
         self: Arc<Self>,
         batches: BoxStream<'static, Result<RecordBatch>>,
     ) -> impl Stream<Item = Result<CopyData>> {
-        let pieces = batches.flat_map(|batch| stream::iter(batch.map_or_else(|error| vec![Err(error)], pieces)));
-        let encoded = pieces.enumerate().map(move |(index, piece)| {
+        let pieces =
+            batches.map_ok(|batch| stream::iter(pieces(&batch, row_bytes(&batch)).into_iter().map(Ok::<_, Error>)));
+        let encoded = pieces.try_flatten().enumerate().map(move |(index, piece)| {
             let encoder = Arc::clone(&self);
             async move {
                 let piece = piece?;
@@ -97,7 +95,7 @@ impl CopyEncoder {
                 encoding.await.map_err(Error::internal)?
             }
         });
-        encoded.buffered(available_parallelism().map_or(1, NonZero::get))
+        encoded.buffered(cores())
     }
 
     /// The rows of a batch as messages. A binary copy's signature goes into one message with the first row, as clients
@@ -128,14 +126,6 @@ impl CopyEncoder {
         };
         Ok(CopyBatch { options: &self.options, columns })
     }
-}
-
-/// A batch in pieces of rows that take about [`PIECE_BYTES`].
-fn pieces(batch: RecordBatch) -> Vec<Result<RecordBatch>> {
-    let bytes = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or(PIECE_BYTES);
-    let pieces = batch.columns().iter().map(bytes).sum::<usize>().div_ceil(PIECE_BYTES).max(1);
-    let (rows, step) = (batch.num_rows(), batch.num_rows().div_ceil(pieces).max(1));
-    (0..rows).step_by(step).map(|start| Ok(batch.slice(start, step.min(rows - start)))).collect()
 }
 
 /// Writes the signature of a binary copy.
@@ -206,10 +196,9 @@ impl WriteField for CopyOptions {
     }
 
     fn leaves_plain_bare(&self) -> bool {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-.:".contains(&byte);
         let marks = [self.delimiter, self.quote];
-        let null_differs = self.null.is_empty() || self.null.bytes().any(|byte| !plain(byte));
-        !marks.into_iter().any(plain) && (null_differs || self.format == CopyFormat::Text)
+        let null_differs = self.null.is_empty() || self.null.bytes().any(|byte| !is_plain(byte));
+        !marks.into_iter().any(is_plain) && (null_differs || self.format == CopyFormat::Text)
     }
 }
 

@@ -11,6 +11,7 @@ use lakeport_catalog::model::Connection;
 use lakeport_sql::stmt::connection::{ShowConnections, ShowCreateConnection};
 
 use crate::authz::Subject;
+use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::outcome::Outcome;
@@ -24,6 +25,24 @@ use crate::stmt::Cx;
 /// Connections read at a time.
 const PAGE_ROWS: u32 = 1000;
 
+/// Who looks, for rows that are made while the client takes them.
+#[derive(Clone)]
+struct Looks {
+    server: Arc<Server>,
+    directory: Arc<Directory>,
+    user: String,
+}
+
+impl Looks {
+    fn of(cx: &Cx<'_>) -> Looks {
+        Looks { server: cx.server.clone(), directory: cx.directory.clone(), user: cx.session.user.clone() }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { directory: &self.directory, user: &self.user }
+    }
+}
+
 pub(crate) fn show_columns() -> SchemaRef {
     schema_of(&[
         ("connection_name", SqlType::Text),
@@ -34,10 +53,10 @@ pub(crate) fn show_columns() -> SchemaRef {
 
 pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Outcome> {
     let Some(name) = &statement.name else {
-        let (server, directory, user) = (cx.server.clone(), cx.directory.clone(), cx.session.user.clone());
+        let looks = Looks::of(cx);
         let rows = pages(cx.server.clone()).and_then(move |page| {
-            let (server, directory, user) = (server.clone(), directory.clone(), user.clone());
-            async move { visible(&server, Subject { directory: &directory, user: &user }, &page).await }
+            let looks = looks.clone();
+            async move { visible(&looks.server, looks.subject(), &page).await }
         });
         return Ok(Outcome::Rows { tag: "SHOW", rows: RowStream { schema: show_columns(), batches: rows.boxed() } });
     };
@@ -96,10 +115,10 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -
                 "must have VIEWCLUSTERMETADATA privilege to run `SHOW CREATE ALL EXTERNAL CONNECTIONS`",
             ));
         }
-        let (server, directory, user) = (cx.server.clone(), cx.directory.clone(), cx.session.user.clone());
+        let looks = Looks::of(cx);
         let rows = pages(cx.server.clone()).and_then(move |page| {
-            let (server, directory, user) = (server.clone(), directory.clone(), user.clone());
-            async move { definitions(&server, Subject { directory: &directory, user: &user }, &page).await }
+            let looks = looks.clone();
+            async move { definitions(&looks.server, looks.subject(), &page).await }
         });
         let rows = RowStream { schema: show_create_columns(), batches: rows.boxed() };
         return Ok(Outcome::Rows { tag: "SHOW", rows });
