@@ -43,7 +43,7 @@ fn compared(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
         decimals.for_each(|(decimal, _)| *decimal = cast(std::mem::take(decimal), DataType::Float64));
         true
     } else if operands.iter().any(|operand| is_uuid(operand, schema)) {
-        operands.into_iter().fold(false, |changed, operand| as_uuid(operand) || changed)
+        operands.into_iter().map(as_uuid).filter(|changed| *changed).count() > 0
     } else {
         false
     };
