@@ -11,7 +11,7 @@ use lakeport_base::name::is_reserved;
 use sqlparser::tokenizer::{Token, Word};
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::stmt::{KvOption, Text};
+use crate::stmt::{KvOption, Text, Texts};
 use crate::token::Lexeme;
 
 pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
@@ -232,6 +232,14 @@ impl Cursor<'_> {
         Ok(value)
     }
 
+    /// A [`text_value`](Self::text_value), or several in parentheses.
+    pub fn texts(&mut self) -> Result<Texts> {
+        if self.is_open() {
+            return self.parenthesised(|c| c.comma_list(Self::text_value)).map(Texts);
+        }
+        Ok(Texts(vec![self.text_value()?]))
+    }
+
     /// A string literal only.
     pub fn literal(&mut self) -> Result<String> {
         match self.peek().and_then(|next| literal(&next.token)) {
@@ -299,10 +307,15 @@ impl Cursor<'_> {
 
     /// `[WITH option, ... | WITH OPTIONS (option, ...)]`
     pub fn options(&mut self) -> Result<Vec<KvOption>> {
+        self.with_list(Cursor::option)
+    }
+
+    /// `[WITH item, ... | WITH OPTIONS (item, ...)]`
+    pub fn with_list<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         if self.keywords("WITH OPTIONS") {
-            return self.parenthesised(|c| c.comma_list(Cursor::option));
+            return self.parenthesised(|c| c.comma_list(item));
         }
-        if self.keywords("WITH") { self.comma_list(Cursor::option) } else { Ok(Vec::new()) }
+        if self.keywords("WITH") { self.comma_list(item) } else { Ok(Vec::new()) }
     }
 
     /// `name [= value]`, the name a word or a string.

@@ -46,7 +46,7 @@ impl SyntaxError {
 
     /// Hints at the candidate that a misspelt word is closest to.
     pub(crate) fn with_nearest<'a>(self, found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
-        let is_word = found.len() >= MISSPELT_BYTES_MIN && found.bytes().all(|b| b.is_ascii_alphabetic());
+        let is_word = found.len() >= MISSPELT_BYTES_MIN && found.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
         match nearest::nearest(found, candidates) {
             Some(word) if is_word && !word.eq_ignore_ascii_case(found) => {
                 self.with_hint(format!("did you mean {word}?"))

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use lakeport_base::name::{quote_ident, quote_literal};
 
-use crate::stmt::{KvOption, Text};
+use crate::stmt::{KvOption, Text, Texts};
 
 /// Items with commas between.
 pub(crate) fn list<T: Display>(items: &[T]) -> String {
@@ -22,7 +22,7 @@ pub(crate) fn columns(names: &[String]) -> String {
 }
 
 /// ` WITH a = 'b', c`, or nothing for no options.
-pub(crate) fn options(options: &[KvOption]) -> String {
+pub(crate) fn options<T: Display>(options: &[T]) -> String {
     if options.is_empty() { String::new() } else { format!(" WITH {}", list(options)) }
 }
 
@@ -41,6 +41,15 @@ impl Display for Text {
         match self {
             Text::Literal(text) => f.write_str(&quote_literal(text)),
             Text::Placeholder(n) => write!(f, "${n}"),
+        }
+    }
+}
+
+impl Display for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => one.fmt(f),
+            several => write!(f, "({})", list(several)),
         }
     }
 }

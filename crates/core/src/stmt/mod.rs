@@ -1,5 +1,6 @@
 //! What each statement does. A topic is one file here and one of the same name in the sql crate's `stmt`.
 
+pub mod backup;
 pub mod connection;
 pub mod copy;
 pub mod database;
@@ -229,6 +230,12 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::ControlJob(statement) => job::control(cx, statement).await,
         S::Import(statement) => import::import(cx, statement).await,
         S::Export(statement) => export::export(cx, statement).await,
+        S::Backup(statement) => backup::backup(cx, statement).await,
+        S::ShowBackups(statement) => backup::show_backups(cx, statement).await,
+        S::ShowBackup(statement) => backup::show_backup(cx, statement).await,
+        S::ShowBackupEncryption(statement) => backup::show_encryption(cx, statement).await,
+        S::Restore(statement) => backup::restore(cx, statement).await,
+        S::AlterBackup(statement) => backup::alter(cx, statement).await,
         S::CreateDatabase(statement) => database::create(cx, statement).await,
         S::DropDatabase(statement) => database::drop(cx, statement).await,
         S::RenameDatabase(statement) => database::rename(cx, statement).await,

@@ -1,8 +1,8 @@
 //! Leading words to grammar.
 
 use super::{
-    Statement, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, session, table,
-    transaction, userfile,
+    Statement, backup, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, session,
+    table, transaction, userfile,
 };
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -13,6 +13,7 @@ type Grammar = fn(&mut Cursor) -> Result<Statement>;
 /// Every statement of ours; the first row whose words come next wins, so longer ones stand first.
 const STATEMENTS: &[(&str, Grammar)] = &[
     ("ABORT", transaction::rollback),
+    ("ALTER BACKUP", backup::alter::alter),
     ("ALTER DATABASE", database::rename_database),
     ("ALTER EXTERNAL CONNECTION", connection::alter),
     ("ALTER ROLE", role::alter),
@@ -20,6 +21,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("ALTER USER", role::alter),
     ("ANALYSE", |c| session::nothing("ANALYZE", c)),
     ("ANALYZE", |c| session::nothing("ANALYZE", c)),
+    ("BACKUP", backup::backup),
     ("BEGIN", transaction::begin),
     ("CANCEL", |c| job::control(job::Control::Cancel, c)),
     ("CHECK EXTERNAL CONNECTION", connection::check),
@@ -63,6 +65,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("RESET CLUSTER SETTING", session::reset_cluster_setting),
     ("RESET", session::reset),
     ("RESUME", |c| job::control(job::Control::Resume, c)),
+    ("RESTORE", backup::restore::restore),
     ("REVOKE", grant::revoke),
     ("ROLLBACK", transaction::rollback),
     ("SAVEPOINT", transaction::savepoint),
@@ -72,6 +75,9 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SET", session::set),
     ("SHOW ALL CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
     ("SHOW AUTOMATIC JOBS", job::show_jobs),
+    ("SHOW BACKUPS IN", backup::show::backups),
+    ("SHOW BACKUP ENCRYPTION FROM", backup::show::encryption),
+    ("SHOW BACKUP", backup::show::backup),
     ("SHOW CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
     ("SHOW CLUSTER SETTING", session::show_cluster_setting),
     ("SHOW COLUMNS", table::show_columns),
@@ -106,7 +112,7 @@ const ALL_CLUSTER_SETTINGS: Statement = Statement::ShowClusterSetting(session::S
 
 /// Leading words of statements that other servers of the family have and this one does not.
 const UNSUPPORTED: &[&str] = &[
-    "ALTER BACKUP",
+    "ALTER BACKUP SCHEDULE",
     "ALTER CHANGEFEED",
     "ALTER DEFAULT PRIVILEGES",
     "ALTER FUNCTION",
@@ -117,7 +123,6 @@ const UNSUPPORTED: &[&str] = &[
     "ALTER TYPE",
     "ALTER VIEW",
     "ALTER VIRTUAL CLUSTER",
-    "BACKUP",
     "CALL",
     "CANCEL QUERIES",
     "CANCEL QUERY",
@@ -152,9 +157,6 @@ const UNSUPPORTED: &[&str] = &[
     "REASSIGN OWNED",
     "REFRESH MATERIALIZED VIEW",
     "REINDEX",
-    "RESTORE",
-    "SHOW BACKUP",
-    "SHOW BACKUPS",
     "SHOW CHANGEFEED",
     "SHOW INDEXES",
     "SHOW SCHEDULES",

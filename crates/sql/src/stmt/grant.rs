@@ -185,7 +185,7 @@ fn tables(c: &mut Cursor) -> Result<Target> {
 }
 
 /// `name` or `name.*`, which gives true.
-fn table_pattern(c: &mut Cursor) -> Result<(bool, QualifiedName)> {
+pub(super) fn table_pattern(c: &mut Cursor) -> Result<(bool, QualifiedName)> {
     let mut parts = vec![c.ident()?];
     while parts.len() < 3 && c.symbol(&Token::Period) {
         if c.symbol(&Token::Mul) {

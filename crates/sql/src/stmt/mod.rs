@@ -1,6 +1,7 @@
 //! Every statement, by topic. A topic is one file here (structs, grammar, printing) and one file of the same name in
 //! core's `stmt` (behaviour).
 
+pub mod backup;
 pub mod connection;
 pub mod copy;
 pub mod database;
@@ -49,6 +50,12 @@ pub enum Statement {
     ControlJob(job::ControlJob),
     Import(import::Import),
     Export(export::Export),
+    Backup(backup::Backup),
+    ShowBackups(backup::show::ShowBackups),
+    ShowBackup(backup::show::ShowBackup),
+    ShowBackupEncryption(backup::show::ShowBackupEncryption),
+    Restore(backup::restore::Restore),
+    AlterBackup(backup::alter::AlterBackup),
     CreateDatabase(database::CreateDatabase),
     DropDatabase(database::DropDatabase),
     RenameDatabase(database::RenameDatabase),
@@ -108,6 +115,8 @@ impl Statement {
             S::ShowJobs(_) | S::ShowJob(_) | S::ControlJob(_) => "job",
             S::Import(_) => "import",
             S::Export(_) => "export",
+            S::Backup(_) | S::ShowBackups(_) | S::ShowBackup(_) | S::ShowBackupEncryption(_) => "backup",
+            S::Restore(_) | S::AlterBackup(_) => "backup",
             S::CreateDatabase(_) | S::DropDatabase(_) | S::RenameDatabase(_) | S::ShowDatabases => "database",
             S::CreateSchema(_) | S::DropSchema(_) | S::ShowSchemas(_) => "database",
             S::CreateTable(_) | S::DropTable(_) | S::AlterTable(_) | S::Truncate(_) | S::Comment(_) => "table",
@@ -135,6 +144,10 @@ pub enum Text {
     /// From 1.
     Placeholder(usize),
 }
+
+/// One text, or several in parentheses (`string_or_placeholder_opt_list`); never none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts(pub Vec<Text>);
 
 /// One item of a `WITH` list: `name`, `name = value`.
 #[derive(Clone, Debug, Eq)]

@@ -21,6 +21,7 @@ use sqlparser::tokenizer::Token;
 pub(super) use self::bridge::expression;
 pub(super) use self::explain::explain;
 use self::rewrite::Rewritten;
+pub(super) use self::rewrite::time;
 use self::with::Queries;
 use super::Statement;
 use crate::cursor::{Cursor, Result, folded};

@@ -10,7 +10,7 @@ use crate::stmt::{self, Statement};
 use crate::token::Lexeme;
 
 /// Words that begin a statement in brackets; others leave the bracket to arrays.
-const BRACKETED: &[&str] = &["SHOW", "EXPORT", "CHECK", "PAUSE", "RESUME", "CANCEL", "IMPORT"];
+const BRACKETED: &[&str] = &["SHOW", "EXPORT", "CHECK", "PAUSE", "RESUME", "CANCEL", "IMPORT", "BACKUP", "RESTORE"];
 
 /// Lexemes that sqlparser can read, and what was taken out of them.
 #[derive(Default)]
@@ -84,9 +84,7 @@ impl Rewritten {
             return Err(c.unsupported("AS OF SYSTEM TIME can be given once only"));
         }
         c.advance(4);
-        let start = c.at();
-        time(c)?;
-        self.as_of = Some(c.source_since(start).to_string());
+        self.as_of = Some(time(c)?);
         Ok(())
     }
 
@@ -136,8 +134,9 @@ fn unused_prefix(text: &str) -> String {
 }
 
 /// A point in time: a string, a number, `$n` or a call such as `follower_read_timestamp()`, with an optional sign
-/// before and casts after.
-fn time(c: &mut Cursor) -> Result<()> {
+/// before and casts after. Gives its text.
+pub(in crate::stmt) fn time(c: &mut Cursor) -> Result<String> {
+    let start = c.at();
     let _ = c.symbol(&Token::Minus) || c.symbol(&Token::Plus);
     c.keywords("INTERVAL");
     match c.peek().map(|next| &next.token) {
@@ -148,7 +147,7 @@ fn time(c: &mut Cursor) -> Result<()> {
     while c.symbol(&Token::DoubleColon) {
         c.any_word()?;
     }
-    Ok(())
+    Ok(c.source_since(start).to_string())
 }
 
 /// `name(...)`

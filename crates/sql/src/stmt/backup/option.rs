@@ -1,0 +1,93 @@
+//! The WITH lists of BACKUP and its kin.
+
+use sqlparser::tokenizer::Token;
+
+use super::Encryption;
+use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
+use crate::print;
+use crate::stmt::Text;
+
+/// An option's name as it was written.
+pub(super) struct Given {
+    pub name: &'static str,
+    pub position: usize,
+}
+
+/// Reads `[WITH option, ... | WITH OPTIONS (option, ...)]`, each option once. Those `refused` are for servers of many
+/// nodes; they may be set to false.
+pub(super) fn list(
+    names: &[&'static str],
+    refused: &[&'static str],
+    c: &mut Cursor,
+    mut read: impl FnMut(Given, &mut Cursor) -> Result<()>,
+) -> Result<()> {
+    let mut seen = Vec::new();
+    c.with_list(|c| {
+        let position = c.position();
+        let Some(name) = c.one_of(names).or_else(|| c.one_of(refused)) else { return Err(unknown(names, c)) };
+        if seen.contains(&name) {
+            let message = format!("option {} is given more than once", name.to_ascii_lowercase());
+            return Err(SyntaxError::syntax(message, position));
+        }
+        seen.push(name);
+        if refused.contains(&name) { refuse(name, position, c) } else { read(Given { name, position }, c) }
+    })?;
+    Ok(())
+}
+
+fn unknown(names: &[&'static str], c: &mut Cursor) -> SyntaxError {
+    if c.is_next("INCREMENTAL_LOCATION") {
+        return c
+            .unsupported("option incremental_location is not supported")
+            .with_hint("leave it out: incremental backups lie in the collection of their full backup");
+    }
+    c.expected_one_of(names)
+}
+
+fn refuse(name: &str, position: usize, c: &mut Cursor) -> Result<()> {
+    if c.symbol(&Token::Eq) && c.keywords("FALSE") {
+        return Ok(());
+    }
+    let message = format!("option {} is not supported", name.to_ascii_lowercase());
+    Err(SyntaxError::unsupported(message, position).with_hint("leave it out: one server does all of the work"))
+}
+
+/// `[= true | = false]`; without a value it is true.
+pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
+    if !c.symbol(&Token::Eq) {
+        return Ok(true);
+    }
+    c.one_of(&["TRUE", "FALSE"]).map(|word| word == "TRUE").ok_or_else(|| c.error())
+}
+
+/// `= text`
+pub(super) fn text(c: &mut Cursor) -> Result<Text> {
+    c.expect_symbol(&Token::Eq)?;
+    c.text_value()
+}
+
+/// Reads the value of `KMS` or `ENCRYPTION_PASSPHRASE`.
+pub(super) fn encryption(name: &str, position: usize, encryption: &mut Encryption, c: &mut Cursor) -> Result<()> {
+    if *encryption != Encryption::None {
+        return Err(SyntaxError::syntax("cannot have both encryption_passphrase and kms option set", position));
+    }
+    c.expect_symbol(&Token::Eq)?;
+    *encryption = match name {
+        "KMS" => Encryption::Kms(c.texts()?),
+        _ => Encryption::Passphrase(c.text_value()?),
+    };
+    Ok(())
+}
+
+/// ` WITH flag, name = text, kms = (..)`, or nothing.
+pub(super) fn printed(flags: &[(bool, &str)], texts: &[(&str, &Option<Text>)], encryption: &Encryption) -> String {
+    let mut items: Vec<String> = flags.iter().filter(|(on, _)| *on).map(|(_, name)| (*name).to_string()).collect();
+    items.extend(texts.iter().filter_map(|(name, text)| Some(format!("{name} = {}", text.as_ref()?))));
+    match encryption {
+        Encryption::None => {}
+        Encryption::Passphrase(passphrase) => items.push(format!("encryption_passphrase = {passphrase}")),
+        Encryption::Kms(uris) => items.push(format!("kms = {uris}")),
+    }
+    print::options(&items)
+}
