@@ -2,7 +2,8 @@
 
 Prints one line NAME=VALUE ... when it answers, and ends it when standard input closes.
   s3   SeaweedFS: checks access keys and signatures; two identities may write, one may only read
-  sts  moto with its policy checks on: an IAM user that may assume a role, with an external id or not
+  sts  moto with its policy checks on: an IAM user that may assume a role, with an external id or not, and use keys of
+       KMS; another that may do nothing
 """
 
 import json
@@ -113,11 +114,19 @@ def sts(folder, log):
     any_keys = ("any", "any")
     client("s3", endpoint, any_keys).create_bucket(Bucket="vault")
     iam = client("iam", endpoint, any_keys)
-    iam.create_user(UserName="lakeport")
-    keys = iam.create_access_key(UserName="lakeport")["AccessKey"]
+    users = {}
+    # The first is given new keys, before it loses the old ones.
+    for name, user in (("STS", "lakeport"), ("STS_NEXT", "lakeport"), ("STS_STRANGER", "stranger")):
+        if not any(user == found["UserName"] for found in iam.list_users()["Users"]):
+            iam.create_user(UserName=user)
+        keys = iam.create_access_key(UserName=user)["AccessKey"]
+        users |= {f"{name}_KEY": keys["AccessKeyId"], f"{name}_SECRET": keys["SecretAccessKey"]}
     allow = lambda *actions: json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": list(actions), "Resource": "*"}]})
-    iam.put_user_policy(UserName="lakeport", PolicyName="assume", PolicyDocument=allow("sts:AssumeRole"))
+    iam.put_user_policy(UserName="lakeport", PolicyName="assume", PolicyDocument=allow("sts:AssumeRole", "kms:Encrypt", "kms:Decrypt"))
+    kms = client("kms", endpoint, any_keys)
+    key, other = (kms.create_key()["KeyMetadata"] for _ in range(2))
+    kms.create_alias(AliasName="alias/backups", TargetKeyId=key["KeyId"])
     roles = {}
     for name, external_id in (("plain", None), ("guarded", "tenant-7"), ("relay", None)):
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -125,14 +134,14 @@ def sts(folder, log):
             trust["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         roles[name] = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-        iam.put_role_policy(RoleName=name, PolicyName="use", PolicyDocument=allow("s3:*", "sts:AssumeRole"))
+        iam.put_role_policy(RoleName=name, PolicyName="use", PolicyDocument=allow("s3:*", "sts:AssumeRole", "kms:Encrypt", "kms:Decrypt"))
     request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", method="POST",
                                      headers={"content-type": "text/plain"})
     urllib.request.urlopen(request)
     return process, {
-        "STS_ENDPOINT": endpoint, "STS_BUCKET": "vault", "STS_KEY": keys["AccessKeyId"],
-        "STS_SECRET": keys["SecretAccessKey"], "STS_ROLE": roles["plain"], "STS_GUARDED_ROLE": roles["guarded"],
-        "STS_RELAY_ROLE": roles["relay"], "STS_EXTERNAL_ID": "tenant-7",
+        "STS_ENDPOINT": endpoint, "STS_BUCKET": "vault", **users, "STS_ROLE": roles["plain"],
+        "STS_GUARDED_ROLE": roles["guarded"], "STS_RELAY_ROLE": roles["relay"], "STS_EXTERNAL_ID": "tenant-7",
+        "KMS_KEY": key["KeyId"], "KMS_ARN": key["Arn"], "KMS_ALIAS": "alias/backups", "KMS_OTHER_KEY": other["KeyId"],
     }
 
 

@@ -1,75 +1,153 @@
-//! Amazon credentials: written in the URI, taken from the server's environment, or those of an assumed role.
+//! Amazon credentials: written in the URI, taken from the server's environment, or those of an assumed role. And the
+//! options in which kinds of Amazon's services say which.
+
+mod role;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use chrono::{DateTime, TimeDelta, Utc};
-use futures::TryStreamExt;
+use chrono::DateTime;
 use lakeport_base::Env;
-use object_store::aws::{AwsAuthorizer, AwsCredential, AwsCredentialProvider};
-use object_store::client::{CredentialProvider, HttpRequest, HttpRequestBody, HttpService};
+use object_store::aws::{AwsCredential, AwsCredentialProvider};
+use object_store::client::CredentialProvider;
 use object_store::{Result as StoreResult, StaticCredentialProvider};
-use tokio::sync::Mutex;
-use url::{Url, form_urlencoded};
+use url::Url;
 
-use crate::body;
-use crate::error::{Error, Result, answer_of, element};
-use crate::net::Client;
+use self::role::Sts;
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::kind::{Access, Rule};
+use crate::lease::{Lease, Renewed, Source};
+use crate::net::{self, Client};
+use crate::option::{OptionSpec, OptionType};
+use crate::target::Target;
 
-/// Most that is read of an answer of STS, in bytes.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// Credentials are renewed so long before they end.
-const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(5);
+/// The option that holds the address of a private server.
+pub(crate) const ENDPOINT: &str = "AWS_ENDPOINT";
 
-/// One step of `ASSUME_ROLE`: `arn[;external_id=id]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RoleStep {
-    /// The role to become.
-    pub arn: String,
-    /// The secret word its owner agreed on.
-    pub external_id: Option<String>,
+const IMPLICIT: &str = "implicit";
+const SPECIFIED: &str = "specified";
+
+/// Whose keys are used.
+pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(
+    "AUTH",
+    OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
+    "specified: the keys of the URI; implicit: those of the server's environment.",
+)
+.public()
+.default(SPECIFIED);
+
+/// The public half of the keys.
+pub(crate) const KEY_ID_OPTION: OptionSpec = OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Text, "The access key.")
+    .public()
+    .databend("access_key_id")
+    .materialize("ACCESS KEY ID");
+
+/// The secret half.
+pub(crate) const SECRET_KEY_OPTION: OptionSpec =
+    OptionSpec::new("AWS_SECRET_ACCESS_KEY", OptionType::Text, "The secret key.")
+        .databend("secret_access_key")
+        .materialize("SECRET ACCESS KEY");
+
+/// What comes with keys that end.
+pub(crate) const SESSION_TOKEN_OPTION: OptionSpec =
+    OptionSpec::new("AWS_SESSION_TOKEN", OptionType::Text, "The token of temporary keys.")
+        .databend("session_token")
+        .materialize("SESSION TOKEN");
+
+/// A chain of roles.
+pub(crate) const ROLE_OPTION: OptionSpec = OptionSpec::new(
+    "ASSUME_ROLE",
+    OptionType::Text,
+    "Roles to assume one after the other, separated by commas, each perhaps with ;external_id=<id>.",
+)
+.public_but_after(";external_id=")
+.databend("role_arn")
+.materialize("ASSUME ROLE ARN");
+
+/// `AUTH=specified` comes with an access key.
+pub(crate) const NEEDS_KEY_ID: Rule = Rule::Needs {
+    option: "AUTH",
+    value: SPECIFIED,
+    needs: "AWS_ACCESS_KEY_ID",
+    refusal: "AUTH is set to 'specified', but AWS_ACCESS_KEY_ID is not set",
+};
+
+/// `AUTH=specified` comes with a secret key.
+pub(crate) const NEEDS_SECRET_KEY: Rule = Rule::Needs {
+    option: "AUTH",
+    value: SPECIFIED,
+    needs: "AWS_SECRET_ACCESS_KEY",
+    refusal: "AUTH is set to 'specified', but AWS_SECRET_ACCESS_KEY is not set",
+};
+
+/// Whose credentials a target of Amazon's services uses: a server of somebody else is asked in this server's name.
+pub(crate) fn access(target: &Target) -> Access {
+    let options = target.options();
+    let explicit = options.get(ENDPOINT).is_none() && options.get("AUTH") != Some(IMPLICIT);
+    if explicit { Access::Explicit } else { Access::Implicit }
 }
 
-/// Parses a comma-separated chain of roles, first step first.
-///
-/// # Errors
-/// A step without a role, or with something other than an external id.
-pub(crate) fn parse_roles(text: &str) -> Result<Vec<RoleStep>> {
-    text.split(',').map(parse_role).collect()
-}
-
-fn parse_role(text: &str) -> Result<RoleStep> {
-    const EXTERNAL_ID: &str = "external_id=";
-    let (arn, rest) = text.split_once(';').map_or((text, None), |(arn, rest)| (arn, Some(rest)));
-    if arn.is_empty() || arn.contains(char::is_whitespace) {
-        return Err(Error::invalid("ASSUME_ROLE must be a comma-separated list of roles")
-            .with_hint("write each as arn:aws:iam::<account>:role/<name>, or with ;external_id=<id> after it"));
+/// Checks what the options of a target say of region, endpoint and roles.
+pub(crate) fn check(target: &Target, region_option: &str) -> Result<()> {
+    let options = target.options();
+    if let Some(region) = options.get(region_option).filter(|region| !is_region(region)) {
+        return Err(Error::invalid(format!("invalid {region_option} {region:?}")));
     }
-    let external_id = match rest.map(|rest| rest.strip_prefix(EXTERNAL_ID)) {
-        None => None,
-        Some(Some(id)) if !id.is_empty() => Some(id.to_string()),
-        Some(_) => return Err(Error::invalid(format!("role {arn} may be followed by ;{EXTERNAL_ID}<id> only"))),
-    };
-    Ok(RoleStep { arn: arn.to_string(), external_id })
+    if let Some(roles) = options.get("ASSUME_ROLE") {
+        role::parse_roles(roles)?;
+    }
+    net::endpoint(target, ENDPOINT).map(drop)
 }
 
-/// Where and how roles are assumed.
-#[derive(Clone)]
-pub(crate) struct Sts {
-    /// The STS server.
-    pub url: Url,
-    /// The region requests are signed for.
-    pub region: String,
-    /// Sends the requests.
-    pub client: Client,
-    /// Clock and randomness.
-    pub env: Env,
+/// A region becomes part of a host name, so it may hold nothing else.
+pub(crate) fn is_region(region: &str) -> bool {
+    region.len() <= 64 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Refuses what the operator of this server does not allow.
+pub(crate) fn check_policy(target: &Target, cx: &OpenCx) -> Result<()> {
+    net::check_switches(&cx.policy)?;
+    let (options, kind) = (target.options(), target.spec().name);
+    if cx.policy.http_disabled && options.get(ENDPOINT).is_some() {
+        let message = format!("custom endpoints disallowed for {kind} due to --external-io-disable-http flag");
+        return Err(Error::forbidden(message));
+    }
+    if cx.policy.implicit_disabled && options.get("AUTH") == Some(IMPLICIT) {
+        return Err(Error::forbidden(format!(
+            "implicit credentials disallowed for {kind} due to --external-io-disable-implicit-credentials flag"
+        )));
+    }
+    Ok(())
+}
+
+/// The credentials of a target, after all roles.
+pub(crate) async fn credentials(
+    target: &Target,
+    cx: &OpenCx,
+    client: &Client,
+    endpoint: Option<&Url>,
+    region: &str,
+) -> Result<AwsCredentialProvider> {
+    let options = target.options();
+    let source = match (options.get("AUTH"), options.get("AWS_ACCESS_KEY_ID"), options.get("AWS_SECRET_ACCESS_KEY")) {
+        (Some(SPECIFIED), Some(key_id), Some(secret_key)) => {
+            // A plus sign that nobody escaped arrives as a space.
+            static_keys(key_id, &secret_key.replace(' ', "+"), options.get("AWS_SESSION_TOKEN"))
+        }
+        _ => implicit(&cx.env, region).await?,
+    };
+    let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
+    let amazon = || Url::parse(&format!("https://sts.{region}.amazonaws.com"));
+    let url = endpoint.cloned().map_or_else(amazon, Ok).map_err(|_| Error::invalid("invalid region"))?;
+    let sts = Sts { url, region: region.to_string(), client: client.clone(), env: cx.env.clone() };
+    Ok(role::assume_roles(source, role::parse_roles(roles)?, &sts))
 }
 
 /// Keys written in a URI.
-pub(crate) fn static_keys(key_id: &str, secret_key: &str, token: Option<&str>) -> AwsCredentialProvider {
+fn static_keys(key_id: &str, secret_key: &str, token: Option<&str>) -> AwsCredentialProvider {
     let credential = AwsCredential {
         key_id: key_id.to_string(),
         secret_key: secret_key.to_string(),
@@ -79,67 +157,37 @@ pub(crate) fn static_keys(key_id: &str, secret_key: &str, token: Option<&str>) -
 }
 
 /// The server's own credentials: environment, profile, workload identity, instance.
-pub(crate) async fn implicit(env: &Env, region: &str) -> Result<AwsCredentialProvider> {
+async fn implicit(env: &Env, region: &str) -> Result<AwsCredentialProvider> {
     // Without a region the loader would ask the metadata service for one, and wait.
     let region = aws_config::Region::new(region.to_string());
     let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region).load().await;
     let provider = config.credentials_provider();
     let provider = provider.ok_or_else(|| Error::denied("this server has no AWS credentials of its own"))?;
-    Ok(Arc::new(Renewed::new(Ambient(provider), env.clone())))
+    Ok(Arc::new(RenewedKeys::new(Ambient(provider), env.clone())))
 }
 
-/// The credentials at the end of a chain of roles.
-pub(crate) fn assume_roles(source: AwsCredentialProvider, roles: Vec<RoleStep>, sts: &Sts) -> AwsCredentialProvider {
-    roles.into_iter().fold(source, |source, role| {
-        Arc::new(Renewed::new(AssumedRole { source, role, sts: sts.clone() }, sts.env.clone()))
-    })
-}
+/// Keys that end, as the storage client asks for them.
+struct RenewedKeys<S: Source>(Renewed<S>);
 
-/// A credential and when it ends.
-struct Lease {
-    credential: Arc<AwsCredential>,
-    ends: Option<DateTime<Utc>>,
-}
-
-/// Where credentials that end come from.
-#[async_trait]
-trait Source: Send + Sync {
-    async fn obtain(&self) -> Result<Lease>;
-}
-
-/// Keeps a credential until shortly before it ends.
-struct Renewed<S> {
-    source: S,
-    env: Env,
-    lease: Mutex<Option<Lease>>,
-}
-
-impl<S> Renewed<S> {
-    fn new(source: S, env: Env) -> Self {
-        Self { source, env, lease: Mutex::new(None) }
-    }
-}
-
-impl<S> fmt::Debug for Renewed<S> {
+impl<S: Source> fmt::Debug for RenewedKeys<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Renewed")
+        self.0.fmt(f)
+    }
+}
+
+impl<S: Source> RenewedKeys<S> {
+    fn new(source: S, env: Env) -> Self {
+        Self(Renewed::new(source, env))
     }
 }
 
 #[async_trait]
-impl<S: Source> CredentialProvider for Renewed<S> {
+impl<S: Source<Credential = AwsCredential>> CredentialProvider for RenewedKeys<S> {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> StoreResult<Arc<AwsCredential>> {
-        let mut lease = self.lease.lock().await;
-        let fresh = |lease: &&Lease| lease.ends.is_none_or(|ends| ends - RENEWED_BEFORE > self.env.now());
-        if let Some(lease) = lease.as_ref().filter(fresh) {
-            return Ok(Arc::clone(&lease.credential));
-        }
-        let obtained = self.source.obtain().await;
-        let obtained =
-            obtained.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
-        Ok(Arc::clone(&lease.insert(obtained).credential))
+        let current = self.0.current().await;
+        current.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })
     }
 }
 
@@ -147,7 +195,9 @@ struct Ambient(SharedCredentialsProvider);
 
 #[async_trait]
 impl Source for Ambient {
-    async fn obtain(&self) -> Result<Lease> {
+    type Credential = AwsCredential;
+
+    async fn obtain(&self) -> Result<Lease<AwsCredential>> {
         let found = self.0.provide_credentials().await;
         let found = found.map_err(|_| {
             Error::denied("this server has no AWS credentials of its own").with_hint(
@@ -160,98 +210,5 @@ impl Source for Ambient {
             token: found.session_token().map(str::to_string),
         };
         Ok(Lease { credential: Arc::new(credential), ends: found.expiry().map(DateTime::from) })
-    }
-}
-
-struct AssumedRole {
-    source: AwsCredentialProvider,
-    role: RoleStep,
-    sts: Sts,
-}
-
-#[async_trait]
-impl Source for AssumedRole {
-    async fn obtain(&self) -> Result<Lease> {
-        let credential = self.source.get_credential().await?;
-        let request = self.request(&credential)?;
-        let doing = || format!("cannot assume role {}", self.role.arn);
-        let answer = self.sts.client.call(request).await;
-        let (head, body) = answer.map_err(|error| Error::from_source(&error).context(doing()))?.into_parts();
-        let pieces = body.bytes_stream().map_err(|error| Error::from_source(&error));
-        let body = body::read_whole(pieces, ANSWER_BYTES_MAX).await.map_err(|error| error.context(doing()))?;
-        let body = String::from_utf8_lossy(&body);
-        if !head.status.is_success() {
-            let cause = answer_of(&body).unwrap_or_else(|| format!("{} answers {}", self.sts.url, head.status));
-            return Err(Error::denied(cause).context(doing()));
-        }
-        lease_in(&body).ok_or_else(|| Error::io("unexpected answer").context(doing()))
-    }
-}
-
-impl AssumedRole {
-    fn request(&self, credential: &AwsCredential) -> Result<HttpRequest> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", "AssumeRole");
-        form.append_pair("Version", "2011-06-15");
-        form.append_pair("RoleArn", &self.role.arn);
-        form.append_pair("RoleSessionName", &format!("lakeport-{}", self.sts.env.random_hex(8)));
-        if let Some(id) = &self.role.external_id {
-            form.append_pair("ExternalId", id);
-        }
-        let body = HttpRequestBody::from(form.finish());
-        let request = http::Request::post(self.sts.url.as_str());
-        let request = request.header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        let mut request = request.map_err(|_| Error::invalid("invalid STS address"))?;
-        AwsAuthorizer::new(credential, "sts", &self.sts.region).authorize(&mut request, None);
-        Ok(request)
-    }
-}
-
-fn lease_in(body: &str) -> Option<Lease> {
-    let credential = AwsCredential {
-        key_id: element(body, "AccessKeyId")?.to_string(),
-        secret_key: element(body, "SecretAccessKey")?.to_string(),
-        token: Some(element(body, "SessionToken")?.to_string()),
-    };
-    let ends = DateTime::parse_from_rfc3339(element(body, "Expiration")?).ok()?;
-    Some(Lease { credential: Arc::new(credential), ends: Some(ends.to_utc()) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_of_roles() {
-        let roles = parse_roles("arn:aws:iam::1:role/A;external_id=x y,arn:aws:iam::2:role/B").unwrap();
-        assert_eq!(roles[0], RoleStep { arn: "arn:aws:iam::1:role/A".into(), external_id: Some("x y".into()) });
-        assert_eq!(roles[1], RoleStep { arn: "arn:aws:iam::2:role/B".into(), external_id: None });
-        for wrong in ["", "arn:a,,arn:b", "arn:a;id=1", "arn:a;external_id=", "arn:a b"] {
-            assert!(parse_roles(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    struct Counted(std::sync::atomic::AtomicI64, DateTime<Utc>);
-
-    #[async_trait]
-    impl Source for Counted {
-        async fn obtain(&self) -> Result<Lease> {
-            let nth = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            let credential = AwsCredential { key_id: nth.to_string(), secret_key: String::new(), token: None };
-            Ok(Lease { credential: Arc::new(credential), ends: Some(self.1 + TimeDelta::hours(nth + 1)) })
-        }
-    }
-
-    #[tokio::test]
-    async fn credentials_are_renewed_before_they_end() {
-        let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-        let minutes = Arc::new(std::sync::atomic::AtomicI64::new(0));
-        let clock = Arc::clone(&minutes);
-        let env = Env::with_clock(move || start + TimeDelta::minutes(clock.load(std::sync::atomic::Ordering::SeqCst)));
-        let renewed = Renewed::new(Counted(Default::default(), start), env);
-        for (minute, key) in [(0, "0"), (54, "0"), (55, "1"), (114, "1"), (116, "2")] {
-            minutes.store(minute, std::sync::atomic::Ordering::SeqCst);
-            assert_eq!(renewed.get_credential().await.unwrap().key_id, key, "minute {minute}");
-        }
     }
 }

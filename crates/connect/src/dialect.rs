@@ -5,7 +5,7 @@ use lakeport_base::name::quote_literal;
 use lakeport_base::nearest::nearest;
 
 use crate::error::{Error, Result};
-use crate::kind::{KINDS, Kind, KindSpec};
+use crate::kind::{Host, KINDS, Kind, KindSpec};
 use crate::option::{Dialect, OptionSpec, parse_bool};
 use crate::target::Target;
 
@@ -70,20 +70,30 @@ pub fn parse_materialize(text: &str) -> Result<Target> {
     from_options(Dialect::Materialize, connection_type, &pairs)
 }
 
-/// Makes a target of named options. It has no host: each use of the connection brings the bucket.
+/// The option of the other two dialects that names a key: what is the path of a URI.
+pub const KEY_OPTION: &str = "key";
+
+/// Makes a target of named options. It has no host: each use of the connection brings the bucket. A key is an option.
 ///
 /// # Errors
 /// A type or an option the dialect does not know, or a value the kind refuses.
 pub fn from_options(dialect: Dialect, type_name: &str, pairs: &[(String, String)]) -> Result<Target> {
     let kind = kind_in(dialect, type_name)?;
     let spec = kind.spec();
-    let params = pairs.iter().map(|(name, value)| to_param(spec, dialect, name, value)).collect::<Result<_>>()?;
+    let is_key = |(name, _): &&(String, String)| spec.host == Host::Nothing && name.eq_ignore_ascii_case(KEY_OPTION);
+    let key = match pairs.iter().filter(is_key).collect::<Vec<_>>()[..] {
+        [] => String::new(),
+        [(_, key)] => format!("/{}", key.trim_start_matches('/')),
+        _ => return Err(Error::invalid(format!("option {KEY_OPTION} is given more than once"))),
+    };
+    let params = pairs.iter().filter(|pair| !is_key(pair));
+    let params = params.map(|(name, value)| to_param(spec, dialect, name, value)).collect::<Result<_>>()?;
     Target::without_bucket(Uri {
         scheme: spec.schemes[0].to_string(),
         user: None,
         password: None,
         host: String::new(),
-        path: String::new(),
+        path: key,
         params,
     })
 }
@@ -112,6 +122,9 @@ fn type_in(spec: &KindSpec, dialect: Dialect) -> Result<&'static str> {
 fn pairs_in(target: &Target, dialect: Dialect) -> Result<Vec<(&'static str, String)>> {
     let spec = target.spec();
     let mut pairs = Vec::new();
+    if spec.host == Host::Nothing {
+        pairs.push((KEY_OPTION, target.uri().path.trim_start_matches('/').to_string()));
+    }
     for (key, value) in &target.uri().params {
         let row = spec.options.iter().find(|row| row.name == key);
         let name = row.and_then(|row| Some((row, row.name_in(dialect)?)));
@@ -123,7 +136,8 @@ fn pairs_in(target: &Target, dialect: Dialect) -> Result<Vec<(&'static str, Stri
 }
 
 fn to_param(spec: &KindSpec, dialect: Dialect, name: &str, value: &str) -> Result<(String, String)> {
-    let names = || spec.options.iter().filter_map(|row| row.name_in(dialect));
+    let key = (spec.host == Host::Nothing).then_some(KEY_OPTION);
+    let names = || spec.options.iter().filter_map(|row| row.name_in(dialect)).chain(key);
     let row =
         spec.options.iter().find(|row| row.name_in(dialect).is_some_and(|known| known.eq_ignore_ascii_case(name)));
     match row {

@@ -46,6 +46,9 @@ pub enum Error {
     /// The far side refused the credentials, or they may not do this.
     #[error("{0}")]
     Denied(Detail),
+    /// The key is switched off, or on its way to be destroyed.
+    #[error("{0}")]
+    Disabled(Detail),
     /// The operator of this server does not allow it.
     #[error("{0}")]
     Forbidden(Detail),
@@ -97,6 +100,8 @@ constructors! {
     conflict => Conflict;
     /// Refused credentials.
     denied => Denied;
+    /// A key that is switched off.
+    disabled => Disabled;
     /// Refused by the operator of this server.
     forbidden => Forbidden;
     /// Too many requests.
@@ -140,6 +145,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         let of_class = match self {
             Error::Denied(_) => Some("check the key, and that it may read, write and list there"),
+            Error::Disabled(_) => Some("enable the key again, or use another one"),
             Error::Unreachable(_) | Error::Timeout(_) => Some("check the endpoint, and that its server is up"),
             _ => None,
         };
@@ -151,7 +157,7 @@ impl Error {
         match self {
             Error::Invalid(_) => Sqlstate::INVALID_PARAMETER_VALUE,
             Error::NotFound(_) => Sqlstate::UNDEFINED_FILE,
-            Error::Conflict(_) => Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::Conflict(_) | Error::Disabled(_) => Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::Denied(_) => Sqlstate::INVALID_AUTHORIZATION,
             Error::Forbidden(_) => Sqlstate::INSUFFICIENT_PRIVILEGE,
             Error::Throttled(_) => Sqlstate::INSUFFICIENT_RESOURCES,
@@ -212,7 +218,7 @@ impl Error {
                 Some(d)
             }
             Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
-            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) | Error::Disabled(d) => Some(d),
             Error::Cancelled => None,
         }
     }
@@ -223,7 +229,7 @@ impl Error {
                 Some(d)
             }
             Error::Throttled(d) | Error::Unreachable(d) | Error::Timeout(d) | Error::Unsupported(d) => Some(d),
-            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) => Some(d),
+            Error::WrongRole(d) | Error::Limit(d) | Error::DiskFull(d) | Error::Io(d) | Error::Disabled(d) => Some(d),
             Error::Cancelled => None,
         }
     }

@@ -1,7 +1,8 @@
-//! Connections: the kinds, their option tables, and the storage they open.
+//! Connections: the kinds, their option tables, and the storage and keys they open.
 //!
-//! Everything storage is an [`object_store::ObjectStore`]; what this crate adds are wrappers of that trait. Reading
-//! order: [`option`], [`kind`], [`target`], [`cx`], then one file of `kind/`.
+//! Everything storage is an [`object_store::ObjectStore`]; what this crate adds are wrappers of that trait. A key of
+//! somebody's key management service is a [`Kms`]. Reading order: [`option`], [`kind`], [`target`], [`cx`], then one file
+//! of `kind/`.
 
 mod aws;
 mod body;
@@ -14,7 +15,9 @@ pub mod error;
 pub mod fuzzing;
 pub mod glob;
 pub mod kind;
+pub mod kms;
 pub mod layer;
+mod lease;
 pub mod local;
 mod net;
 pub mod option;
@@ -28,6 +31,7 @@ pub use dialect::{parse_databend, parse_materialize, render};
 pub use error::{Error, Result};
 pub use glob::expand;
 pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_named, kind_of_scheme};
+pub use kms::Kms;
 pub use local::LocalStore;
 pub use net::install_tls_provider;
 pub use option::{Dialect, OptionSpec, OptionType, Options};

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use lakeport_base::Secret;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::body;
 use crate::cx::{OpenCx, Timeouts};
 use crate::error::{Error, Result};
+use crate::kms::Kms;
 use crate::target::Target;
 
+/// What a key encrypts and must decrypt to the same.
+const SECRET_TEXT: &str = "a server has been configured to encrypt and decrypt with this key";
 /// The marker file; it stays behind.
 const MARKER: &str = "crdb_external_storage_location";
 /// What it holds.
@@ -56,6 +60,23 @@ pub(crate) async fn marker_file(store: &dyn ObjectStore, address: &str) -> Resul
         return Err(Error::conflict(format!("content mismatch, expected: {MARKER_TEXT} but found: {found}")));
     }
     Ok(())
+}
+
+/// Encrypts a text under a key and decrypts it again.
+pub(crate) async fn round_trip(key: &dyn Kms) -> Result<()> {
+    let failed = |step: &'static str| {
+        move |error: Error| {
+            error.context(format!("failed to {step} marker content when setting up External Connection"))
+        }
+    };
+    let plaintext = Secret::new(SECRET_TEXT.as_bytes().to_vec());
+    let ciphertext = key.encrypt(&plaintext).await.map_err(failed("encrypt"))?;
+    let found = key.decrypt(&ciphertext).await.map_err(failed("decrypt"))?;
+    if found == plaintext {
+        Ok(())
+    } else {
+        Err(Error::conflict("content mismatch, the key decrypts to something else"))
+    }
 }
 
 async fn find_marker(store: &dyn ObjectStore) -> Result<bool> {

@@ -8,7 +8,8 @@ use object_store::path::Path;
 
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
-use crate::kind::{Access, Host, Kind, KindSpec, Role, Rule, Unknown, kind_of_scheme};
+use crate::kind::{Access, Host, KINDS, Kind, KindSpec, Role, Rule, Unknown, kind_in_role, kind_of_scheme, wrong_role};
+use crate::kms::Kms;
 use crate::option::{Options, REDACTED};
 use crate::path::{self, Split};
 
@@ -42,9 +43,23 @@ impl Target {
         Ok(target)
     }
 
+    /// Parses and checks the URI of a key, where `gs://` means one of Google's key management service. Does no I/O.
+    ///
+    /// # Errors
+    /// As [`Target::parse`], or a scheme of no such service.
+    pub fn parse_kms(text: &str) -> Result<Target> {
+        let uri = Uri::parse(text)?;
+        let kind = kind_in_role(Role::Kms, &uri.scheme).ok_or_else(|| no_kms(&uri.scheme))?;
+        Self::of_kind(kind, uri)
+    }
+
     /// As [`Target::from_uri`], for a connection whose bucket comes with each use.
     pub(crate) fn without_bucket(uri: Uri) -> Result<Target> {
         let kind = kind_of_scheme(&uri.scheme).ok_or_else(|| unsupported_scheme(&uri.scheme))?;
+        Self::of_kind(kind, uri)
+    }
+
+    fn of_kind(kind: &'static dyn Kind, uri: Uri) -> Result<Target> {
         let spec = kind.spec();
         if !spec.takes_user {
             refuse_user(&uri)?;
@@ -106,9 +121,12 @@ impl Target {
         self.uri.to_text()
     }
 
-    /// The URI with its parameters sorted; secrets and unknown values replaced by `redacted`.
+    /// The URI with its parameters sorted; secrets, the path to a key and unknown values replaced by `redacted`.
     pub fn redacted(&self) -> String {
         let mut uri = self.uri.clone();
+        if self.role() == Role::Kms {
+            uri.path = format!("/{REDACTED}");
+        }
         // Without a password the user may be a token.
         match uri.password {
             Some(_) => uri.password = Some(REDACTED.to_string()),
@@ -164,11 +182,24 @@ impl Target {
     /// # Errors
     /// What the operator forbids, or what the far side answers.
     pub async fn open(&self, cx: &OpenCx) -> Result<Arc<dyn ObjectStore>> {
-        if self.role() != Role::Storage {
-            return Err(Error::wrong_role(format!("STORAGE cannot use object of type {}", self.role())));
-        }
+        self.require_role(Role::Storage)?;
         self.require_bucket()?;
         self.kind.open(self, cx).await
+    }
+
+    /// Opens the target as a key.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub async fn open_kms(&self, cx: &OpenCx) -> Result<Arc<dyn Kms>> {
+        self.require_role(Role::Kms)?;
+        self.kind.open_kms(self, cx).await
+    }
+
+    /// # Errors
+    /// A target of another role.
+    pub fn require_role(&self, role: Role) -> Result<()> {
+        if self.role() == role { Ok(()) } else { Err(wrong_role(role, self.spec())) }
     }
 
     fn lacks_bucket(&self) -> bool {
@@ -223,6 +254,13 @@ fn unsupported_scheme(scheme: &str) -> Error {
     Error::unsupported(format!(
         "unsupported storage scheme: {scheme:?} - refer to docs to find supported storage schemes"
     ))
+}
+
+fn no_kms(scheme: &str) -> Error {
+    let known = KINDS.iter().map(|kind| kind.spec()).filter(|spec| spec.role == Role::Kms);
+    let known: Vec<&str> = known.flat_map(|spec| spec.schemes.iter().chain(spec.schemes_in_role)).copied().collect();
+    Error::unsupported(format!("no factory method found for scheme {scheme}"))
+        .with_hint(format!("schemes of keys: {}, or external for a connection", known.join(", ")))
 }
 
 fn parse_options(spec: &'static KindSpec, uri: &Uri) -> Result<Options> {

@@ -1,4 +1,4 @@
-//! Everything outside: who may use which URI, and the storage behind it.
+//! Everything outside: who may use which URI, and the storage or key behind it.
 //!
 //! `external://name/sub` goes through the catalog each time its connection may have changed, so a job or a query follows
 //! an ALTER at its next request; requests under way keep the old options.
@@ -15,7 +15,7 @@ use lakeport_base::id::ConnectionId;
 use lakeport_catalog::model::Connection;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::target::LOCALITY_PARAM;
-use lakeport_connect::{Access, ExternalRef, OpenCx, OutboundPolicy, Role, Target, Timeouts};
+use lakeport_connect::{Access, ExternalRef, Kms, OpenCx, OutboundPolicy, Role, Target, Timeouts};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
@@ -75,11 +75,24 @@ impl Server {
     /// # Errors
     /// 42501, or whatever makes the text no URI.
     pub(crate) async fn authorise_uri(&self, subject: Subject<'_>, uri: &str) -> Result<()> {
-        let Some(reference) = ExternalRef::parse(uri)? else {
-            let target = Target::parse(uri)?;
-            let allowed = target.access() == Access::Explicit || subject.has_system("EXTERNALIOIMPLICITACCESS");
-            return if allowed { Ok(()) } else { Err(implicit_denied(&target)) };
-        };
+        match ExternalRef::parse(uri)? {
+            Some(reference) => self.authorise_reference(subject, &reference).await,
+            None => authorise_target(subject, &Target::parse(uri)?),
+        }
+    }
+
+    /// As [`Server::authorise_uri`], for the URI of a key.
+    ///
+    /// # Errors
+    /// 42501, or whatever makes the text no URI of a key.
+    pub(crate) async fn authorise_kms(&self, subject: Subject<'_>, uri: &str) -> Result<()> {
+        match ExternalRef::parse(uri)? {
+            Some(reference) => self.authorise_reference(subject, &reference).await,
+            None => authorise_target(subject, &Target::parse_kms(uri)?),
+        }
+    }
+
+    async fn authorise_reference(&self, subject: Subject<'_>, reference: &ExternalRef) -> Result<()> {
         if subject.is_admin() {
             return Ok(());
         }
@@ -99,13 +112,37 @@ impl Server {
         let Some(reference) = ExternalRef::parse(uri)? else {
             return Ok(Resolved { target: Target::parse(uri)?, connection: None, owner: None });
         };
-        check_params(&reference)?;
-        let mut tx = self.config.catalog.read().await?;
-        let connection = tx
-            .find_connection(&reference.name)
-            .await?
-            .ok_or_else(|| missing_connection(&reference.name).prefixed("failed to load external connection object"))?;
-        resolve_in(&connection, &reference)
+        let connection = self.referred(&reference).await?;
+        let target = Target::parse(connection.definition.expose())?;
+        target.require_role(Role::Storage)?;
+        Ok(Resolved {
+            target: target.join(&reference.path)?,
+            connection: Some((connection.id, connection.version)),
+            owner: Some(connection.owner),
+        })
+    }
+
+    /// The connection that a reference names.
+    async fn referred(&self, reference: &ExternalRef) -> Result<Connection> {
+        check_params(reference)?;
+        let found = self.config.catalog.read().await?.find_connection(&reference.name).await?;
+        found.ok_or_else(|| missing_connection(&reference.name).prefixed("failed to load external connection object"))
+    }
+
+    /// Opens the key of a URI, plain or `external://` with the path ignored, when the user may use it now. A job asks
+    /// for it again each time it runs, so that it follows an ALTER and notices that USAGE is gone.
+    ///
+    /// # Errors
+    /// As [`Server::authorise_kms`]; a missing connection or one that holds no key; whatever opening it fails with.
+    pub async fn open_kms(&self, user: &str, uri: &str) -> Result<Arc<dyn Kms>> {
+        let directory = self.directory().await?;
+        self.authorise_kms(Subject { directory: &directory, user }, uri).await?;
+        let Some(reference) = ExternalRef::parse(uri)? else {
+            return Ok(Target::parse_kms(uri)?.open_kms(&self.open_context(user)).await?);
+        };
+        let connection = self.referred(&reference).await?;
+        let target = Target::parse(connection.definition.expose())?;
+        Ok(target.open_kms(&self.open_context(&connection.owner)).await?)
     }
 
     /// Opens the storage of a URI for a user who has been found to be allowed. Through an `external://` URI the store
@@ -142,9 +179,6 @@ impl Server {
     }
 
     pub(crate) async fn open_target(&self, user: &str, target: &Target) -> Result<Arc<dyn ObjectStore>> {
-        if target.role() != Role::Storage {
-            return Err(wrong_role(Role::Storage, target.role()));
-        }
         Ok(target.open(&self.open_context(user)).await?)
     }
 
@@ -169,8 +203,9 @@ pub(crate) fn missing_connection(name: &str) -> Error {
     .with_hint("SHOW EXTERNAL CONNECTIONS lists the connections you may use")
 }
 
-fn wrong_role(wanted: Role, found: Role) -> Error {
-    Error::new(lakeport_base::Sqlstate::WRONG_OBJECT_TYPE, format!("{wanted} cannot use object of type {found}"))
+fn authorise_target(subject: Subject<'_>, target: &Target) -> Result<()> {
+    let allowed = target.access() == Access::Explicit || subject.has_system("EXTERNALIOIMPLICITACCESS");
+    if allowed { Ok(()) } else { Err(implicit_denied(target)) }
 }
 
 fn implicit_denied(target: &Target) -> Error {
@@ -191,18 +226,6 @@ fn check_params(reference: &ExternalRef) -> Result<()> {
         ))
         .with_hint("ALTER EXTERNAL CONNECTION changes a connection's parameters")),
     }
-}
-
-fn resolve_in(connection: &Connection, reference: &ExternalRef) -> Result<Resolved> {
-    let target = Target::parse(connection.definition.expose())?;
-    if target.role() != Role::Storage {
-        return Err(wrong_role(Role::Storage, target.role()));
-    }
-    Ok(Resolved {
-        target: target.join(&reference.path)?,
-        connection: Some((connection.id, connection.version)),
-        owner: Some(connection.owner.clone()),
-    })
 }
 
 /// The store of an `external://` URI as of a catalog generation.

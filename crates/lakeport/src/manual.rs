@@ -6,9 +6,10 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 use lakeport_base::Point;
+use lakeport_connect::dialect::KEY_OPTION;
 use lakeport_connect::kind::{self, Host, Unknown};
 use lakeport_connect::option::Need;
-use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType};
+use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType, Role};
 use lakeport_core::setting::SETTINGS;
 use lakeport_core::variable::{Rule, VARIABLES};
 
@@ -202,7 +203,9 @@ fn kind_page(spec: &KindSpec) -> String {
     let _ = write!(page, "```\n{}\n```\n\n| | |\n|---|---|\n", uri_form(spec));
     let schemes: Vec<String> = spec.schemes.iter().map(|scheme| format!("`{scheme}`")).collect();
     let mut fact = |name: &str, value: String| {
-        let _ = writeln!(page, "| {name} | {value} |");
+        if !value.is_empty() {
+            let _ = writeln!(page, "| {name} | {value} |");
+        }
     };
     fact("schemes", schemes.join(", "));
     fact("`connection_type`", format!("`{}`", spec.role));
@@ -233,6 +236,7 @@ fn uri_form(spec: &KindSpec) -> String {
         Host::Node => "<node id | self>",
         Host::Server => "<host>[:<port>]",
         Host::FileSet => "[<database>.<schema>.<set>]",
+        Host::Nothing => return format!("{}:///<key>[?<parameter>=<value>&...]", spec.schemes[0]),
     };
     let parameters = if spec.options.is_empty() { "" } else { "[?<parameter>=<value>&...]" };
     format!("{}://{host}[/<path>]{parameters}", spec.schemes[0])
@@ -250,6 +254,9 @@ fn operations(spec: &KindSpec) -> String {
 }
 
 fn capabilities(spec: &KindSpec) -> String {
+    if spec.role != Role::Storage {
+        return String::new();
+    }
     let can = &spec.capability;
     let words = [(true, "read"), (can.write, "written"), (can.list, "listed"), (can.delete, "deleted from")];
     words.iter().filter(|(able, _)| *able).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
@@ -293,6 +300,9 @@ fn spellings(spec: &KindSpec) -> String {
     let cell = |name: Option<&str>| name.map(|name| format!("`{name}`")).unwrap_or_default();
     text += "\n| parameter | Databend | Materialize |\n|---|---|---|\n";
     let _ = writeln!(text, "| type | {} | {} |", cell(spec.databend_type), cell(spec.materialize_type));
+    if spec.host == Host::Nothing {
+        let _ = writeln!(text, "| the key | {0} | {0} |", cell(Some(KEY_OPTION)));
+    }
     for option in spec.options.iter().filter(|option| option.databend.is_some() || option.materialize.is_some()) {
         let negated = if option.databend_negated { " (the opposite)" } else { "" };
         let (databend, materialize) = (cell(option.databend), cell(option.materialize));

@@ -80,8 +80,9 @@ fn kinds_have_a_page_and_a_story() {
     let mut offences = Vec::new();
     let list = std::fs::read_to_string(root().join("crates/connect/src/kind/mod.rs")).expect("the list of kinds");
     for kind in list.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
-        if !root().join(format!("docs/kinds/{kind}.md")).exists() {
-            offences.push(format!("docs/kinds/{kind}.md is missing"));
+        let page = format!("docs/kinds/{}.md", kind.replace('_', "-"));
+        if !root().join(&page).exists() {
+            offences.push(format!("{page} is missing"));
         }
         if !stories.iter().any(|path| path.contains(&format!("/kinds/{kind}"))) {
             offences.push(format!("tests/slt has no kinds/{kind}.slt"));

@@ -25,6 +25,31 @@ fn one_kind_in_three_dialects() {
     }
 }
 
+/// Each kind of key by hand in each dialect.
+const KEYS: &[(&str, &str, &str)] = &[(
+    "aws-kms:///alias/a%20b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&REGION=eu-west-1",
+    "STORAGE_TYPE = 'aws-kms' key = 'alias/a b' access_key_id = 'k' secret_access_key = 's' region = 'eu-west-1'",
+    "TO AWS KMS (key = 'alias/a b', ACCESS KEY ID = 'k', SECRET ACCESS KEY = 's', REGION = 'eu-west-1')",
+)];
+
+#[test]
+fn keys_in_three_dialects() {
+    for (uri, databend, materialize) in KEYS {
+        for target in [Target::parse(uri), parse_databend(databend), parse_materialize(materialize)] {
+            let target = target.unwrap();
+            assert_eq!(render(&target, Dialect::Cockroach).unwrap(), *uri);
+            assert_eq!(render(&target, Dialect::Databend).unwrap(), *databend);
+            assert_eq!(render(&target, Dialect::Materialize).unwrap(), *materialize);
+        }
+        let without = databend.replacen("key =", "ky =", 1);
+        assert_eq!(parse_databend(&without).unwrap_err().hint(), Some("did you mean key?"), "{without}");
+        let twice = format!("{databend} KEY = 'x'");
+        assert_eq!(parse_databend(&twice).unwrap_err().to_string(), "option key is given more than once");
+    }
+    let error = parse_databend("STORAGE_TYPE = 'aws-kms' access_key_id = 'k' secret_access_key = 's' region = 'r'");
+    assert!(error.unwrap_err().to_string().starts_with("path component of the KMS cannot be empty"));
+}
+
 #[test]
 fn a_connection_without_a_bucket_takes_it_from_the_path() {
     let connection = parse_databend(DATABEND).unwrap();

@@ -29,6 +29,7 @@ static SPEC: KindSpec = KindSpec {
     title: "Web server",
     role: Role::Storage,
     schemes: &["https", "http", "file-https", "file-http"],
+    schemes_in_role: &[],
     databend_type: Some("http"),
     materialize_type: None,
     host: Host::Server,

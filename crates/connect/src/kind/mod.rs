@@ -1,5 +1,6 @@
 //! The kinds of connections: one file each, one line in [`KINDS`].
 
+pub mod aws_kms;
 pub mod http;
 pub mod nodelocal;
 pub mod s3;
@@ -13,13 +14,14 @@ use futures::future::BoxFuture;
 use object_store::ObjectStore;
 
 use crate::cx::OpenCx;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kms::Kms;
 use crate::option::OptionSpec;
 use crate::probe;
 use crate::target::Target;
 
 /// Every kind this server knows.
-pub static KINDS: &[&dyn Kind] = &[&s3::S3, &nodelocal::Nodelocal, &userfile::Userfile, &http::Http];
+pub static KINDS: &[&dyn Kind] = &[&s3::S3, &nodelocal::Nodelocal, &userfile::Userfile, &http::Http, &aws_kms::AwsKms];
 
 /// What a connection may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +41,15 @@ impl Role {
             Role::Storage => "STORAGE",
             Role::Kms => "KMS",
             Role::ForeignData => "FOREIGNDATA",
+        }
+    }
+
+    /// What its connections hold, for hints.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Role::Storage => "holds files, for IMPORT, EXPORT, BACKUP and RESTORE",
+            Role::Kms => "holds a key, for the kms option of BACKUP and RESTORE",
+            Role::ForeignData => "holds tables of another database",
         }
     }
 }
@@ -69,6 +80,8 @@ pub enum Host {
     Server,
     /// The name of a set of files.
     FileSet,
+    /// Nothing: the path alone names a key.
+    Nothing,
 }
 
 /// Something a connection can be used in.
@@ -97,6 +110,11 @@ pub struct Capability {
     pub delete: bool,
     /// A write can be made to fail when the file exists.
     pub conditional_put: bool,
+}
+
+impl Capability {
+    /// That of kinds without files.
+    pub const NO_FILES: Capability = Capability { write: false, list: false, delete: false, conditional_put: false };
 }
 
 /// A rule over several options.
@@ -134,7 +152,7 @@ pub enum Unknown {
 /// All that is to be known about a kind; grammar, checks, redaction and manual derive from it.
 #[derive(Debug)]
 pub struct KindSpec {
-    /// Lower case, as error texts name it: `failed to create s3 external connection: ...`.
+    /// Lower case; connections of this kind are stored under it.
     pub name: &'static str,
     /// Name for the manual.
     pub title: &'static str,
@@ -142,6 +160,8 @@ pub struct KindSpec {
     pub role: Role,
     /// URI schemes.
     pub schemes: &'static [&'static str],
+    /// Schemes that mean this kind only where its role is asked for: as a connection they are another one.
+    pub schemes_in_role: &'static [&'static str],
     /// `STORAGE_TYPE` in Databend's dialect.
     pub databend_type: Option<&'static str>,
     /// `TO <TYPE>` in Materialize's dialect.
@@ -166,7 +186,14 @@ pub struct KindSpec {
     pub help: &'static str,
 }
 
-/// One kind of connection.
+impl KindSpec {
+    /// How error texts call it: `failed to create s3 external connection: ...`, `... AWS KMS external connection: ...`.
+    pub fn called(&self) -> &'static str {
+        if self.role == Role::Kms { self.title } else { self.name }
+    }
+}
+
+/// One kind of connection. It opens what its role promises and refuses the rest.
 pub trait Kind: Sync {
     /// The description everything else derives from.
     fn spec(&self) -> &'static KindSpec;
@@ -181,12 +208,34 @@ pub trait Kind: Sync {
     fn access(&self, target: &Target) -> Access;
 
     /// Opens the target as a store rooted at its path.
-    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>>;
+    fn open<'a>(&'a self, target: &'a Target, _: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+        async move { Err(wrong_role(Role::Storage, target.spec())) }.boxed()
+    }
+
+    /// Opens the target as a key.
+    fn open_kms<'a>(&'a self, target: &'a Target, _: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn Kms>>> {
+        async move { Err(wrong_role(Role::Kms, target.spec())) }.boxed()
+    }
 
     /// What a connection must pass when it is created or altered; kinds that cannot be written do less.
     fn probe<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<()>> {
-        async move { probe::marker_file(&*target.open(cx).await?, &target.address()).await }.boxed()
+        async move {
+            match self.spec().role {
+                Role::Kms => probe::round_trip(&*target.open_kms(cx).await?).await,
+                _ => probe::marker_file(&*target.open(cx).await?, &target.address()).await,
+            }
+        }
+        .boxed()
     }
+}
+
+/// The refusal of a kind that cannot be what is asked for.
+pub(crate) fn wrong_role(wanted: Role, found: &KindSpec) -> Error {
+    Error::wrong_role(format!("{wanted} cannot use object of type {}", found.role)).with_hint(format!(
+        "a connection of kind {} {}",
+        found.name,
+        found.role.purpose()
+    ))
 }
 
 impl fmt::Debug for dyn Kind {
@@ -198,6 +247,16 @@ impl fmt::Debug for dyn Kind {
 /// The kind of a URI scheme.
 pub fn kind_of_scheme(scheme: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.spec().schemes.contains(&scheme))
+}
+
+/// The kind that a scheme means where a URI is used in a role.
+pub(crate) fn kind_in_role(role: Role, scheme: &str) -> Option<&'static dyn Kind> {
+    let of_role = || KINDS.iter().copied().filter(|kind| kind.spec().role == role);
+    let means = |kind: &&'static dyn Kind| {
+        let spec = kind.spec();
+        spec.schemes.contains(&scheme) || spec.schemes_in_role.contains(&scheme)
+    };
+    of_role().find(means)
 }
 
 /// The kind of a name such as `s3`.

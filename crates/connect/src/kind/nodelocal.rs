@@ -22,6 +22,7 @@ static SPEC: KindSpec = KindSpec {
     title: "Files on a node",
     role: Role::Storage,
     schemes: &["nodelocal"],
+    schemes_in_role: &[],
     databend_type: Some("fs"),
     materialize_type: None,
     host: Host::Node,

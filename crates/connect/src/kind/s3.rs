@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpRequestBody, HttpService};
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
-use crate::aws::{self, Sts};
+use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
@@ -23,29 +23,14 @@ const ENDPOINT_REGION: &str = "default-region";
 /// Where a bucket is looked up, and the region of one whose region is not told.
 const HOME_REGION: &str = "us-east-1";
 
-const IMPLICIT: &str = "implicit";
-const SPECIFIED: &str = "specified";
 const AES256: &str = "AES256";
 const AWS_KMS: &str = "aws:kms";
 
 const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::new(
-        "AUTH",
-        OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
-        "specified: the keys of the URI; implicit: those of the server's environment.",
-    )
-    .public()
-    .default(SPECIFIED),
-    OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Text, "The access key.")
-        .public()
-        .databend("access_key_id")
-        .materialize("ACCESS KEY ID"),
-    OptionSpec::new("AWS_SECRET_ACCESS_KEY", OptionType::Text, "The secret key.")
-        .databend("secret_access_key")
-        .materialize("SECRET ACCESS KEY"),
-    OptionSpec::new("AWS_SESSION_TOKEN", OptionType::Text, "The token of temporary keys.")
-        .databend("session_token")
-        .materialize("SESSION TOKEN"),
+    aws::AUTH_OPTION,
+    aws::KEY_ID_OPTION,
+    aws::SECRET_KEY_OPTION,
+    aws::SESSION_TOKEN_OPTION,
     OptionSpec::new("AWS_REGION", OptionType::Text, "The bucket's region; looked up when left out.")
         .public()
         .databend("region")
@@ -63,14 +48,7 @@ const OPTIONS: &[OptionSpec] = &[
     .databend_not("enable_virtual_host_style"),
     OptionSpec::new("AWS_SKIP_CHECKSUM", OptionType::Bool, "Sends bodies without a checksum.").public(),
     OptionSpec::new("AWS_SKIP_TLS_VERIFY", OptionType::Bool, "Trusts any certificate; for test servers only.").public(),
-    OptionSpec::new(
-        "ASSUME_ROLE",
-        OptionType::Text,
-        "Roles to assume one after the other, separated by commas, each perhaps with ;external_id=<id>.",
-    )
-    .public_but_after(";external_id=")
-    .databend("role_arn")
-    .materialize("ASSUME ROLE ARN"),
+    aws::ROLE_OPTION,
     OptionSpec::new(
         "AWS_SERVER_ENC_MODE",
         OptionType::Choice(
@@ -89,6 +67,7 @@ static SPEC: KindSpec = KindSpec {
     title: "Amazon S3 and compatible servers",
     role: Role::Storage,
     schemes: &["s3"],
+    schemes_in_role: &[],
     databend_type: Some("s3"),
     materialize_type: Some("AWS"),
     host: Host::Bucket,
@@ -96,18 +75,8 @@ static SPEC: KindSpec = KindSpec {
     endpoint: Some("AWS_ENDPOINT"),
     options: OPTIONS,
     rules: &[
-        Rule::Needs {
-            option: "AUTH",
-            value: SPECIFIED,
-            needs: "AWS_ACCESS_KEY_ID",
-            refusal: "AUTH is set to 'specified', but AWS_ACCESS_KEY_ID is not set",
-        },
-        Rule::Needs {
-            option: "AUTH",
-            value: SPECIFIED,
-            needs: "AWS_SECRET_ACCESS_KEY",
-            refusal: "AUTH is set to 'specified', but AWS_SECRET_ACCESS_KEY is not set",
-        },
+        aws::NEEDS_KEY_ID,
+        aws::NEEDS_SECRET_KEY,
         Rule::Needs {
             option: "AWS_SERVER_ENC_MODE",
             value: AWS_KMS,
@@ -131,34 +100,25 @@ impl Kind for S3 {
     }
 
     fn check(&self, target: &Target) -> Result<()> {
-        let options = target.options();
         check_bucket(&target.uri().host)?;
-        if let Some(region) = options.get("AWS_REGION") {
-            check_region(region)?;
-        }
-        if let Some(roles) = options.get("ASSUME_ROLE") {
-            aws::parse_roles(roles)?;
-        }
-        endpoint(target).map(drop)
+        aws::check(target, "AWS_REGION")
     }
 
     fn access(&self, target: &Target) -> Access {
-        let options = target.options();
-        let explicit = options.get("AWS_ENDPOINT").is_none() && options.get("AUTH") != Some(IMPLICIT);
-        if explicit { Access::Explicit } else { Access::Implicit }
+        aws::access(target)
     }
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
         async move {
-            check_policy(target, cx)?;
+            aws::check_policy(target, cx)?;
             let options = target.options();
             let client = Client::new(cx, Redirects::Never, options.flag("AWS_SKIP_TLS_VERIFY"))?;
-            let endpoint = endpoint(target)?;
+            let endpoint = net::endpoint(target, aws::ENDPOINT)?;
             if let Some(endpoint) = &endpoint {
                 client.check(endpoint).await?;
             }
             let region = region(target, &client, endpoint.as_ref()).await?;
-            let credentials = credentials(target, cx, &client, endpoint.as_ref(), &region).await?;
+            let credentials = aws::credentials(target, cx, &client, endpoint.as_ref(), &region).await?;
             let store = builder(target, cx, endpoint.as_ref(), &region)
                 .with_credentials(credentials)
                 .with_http_connector(client)
@@ -170,44 +130,11 @@ impl Kind for S3 {
     }
 }
 
-fn check_policy(target: &Target, cx: &OpenCx) -> Result<()> {
-    net::check_switches(&cx.policy)?;
-    let options = target.options();
-    if cx.policy.http_disabled && options.get("AWS_ENDPOINT").is_some() {
-        return Err(Error::forbidden("custom endpoints disallowed for s3 due to --external-io-disable-http flag"));
-    }
-    if cx.policy.implicit_disabled && options.get("AUTH") == Some(IMPLICIT) {
-        return Err(Error::forbidden(
-            "implicit credentials disallowed for s3 due to --external-io-disable-implicit-credentials flag",
-        ));
-    }
-    Ok(())
-}
-
 /// A bucket becomes part of a host name, so it may hold nothing else. Empty for a connection without a bucket.
 fn check_bucket(bucket: &str) -> Result<()> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let valid = bucket.len() <= 255 && bucket.bytes().all(plain) && !bucket.starts_with('.') && !bucket.contains("..");
     if valid { Ok(()) } else { Err(Error::invalid(format!("invalid bucket name {bucket:?}"))) }
-}
-
-fn check_region(region: &str) -> Result<()> {
-    let valid = region.len() <= 64 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid AWS_REGION {region:?}"))) }
-}
-
-/// AWS_ENDPOINT as a URL; https when it names no scheme.
-fn endpoint(target: &Target) -> Result<Option<Url>> {
-    let Some(text) = target.options().get("AWS_ENDPOINT") else { return Ok(None) };
-    let text = if text.contains("://") { text.to_string() } else { format!("https://{text}") };
-    let refuse = || {
-        Error::invalid("AWS_ENDPOINT must be an http or https URL of a server")
-            .with_hint("as in https://minio.example:9000")
-    };
-    let url = Url::parse(&text).map_err(|_| refuse())?;
-    let plain =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(Some(url)) } else { Err(refuse()) }
 }
 
 async fn region(target: &Target, client: &Client, endpoint: Option<&Url>) -> Result<String> {
@@ -230,29 +157,7 @@ async fn bucket_region(client: &Client, bucket: &str) -> Result<String> {
         return Err(Error::not_found(format!("bucket {bucket:?} does not exist")));
     }
     let told = answer.headers().get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
-    Ok(told.filter(|region| check_region(region).is_ok()).unwrap_or(HOME_REGION).to_string())
-}
-
-async fn credentials(
-    target: &Target,
-    cx: &OpenCx,
-    client: &Client,
-    endpoint: Option<&Url>,
-    region: &str,
-) -> Result<AwsCredentialProvider> {
-    let options = target.options();
-    let source = match (options.get("AUTH"), options.get("AWS_ACCESS_KEY_ID"), options.get("AWS_SECRET_ACCESS_KEY")) {
-        (Some(SPECIFIED), Some(key_id), Some(secret_key)) => {
-            // A plus sign that nobody escaped arrives as a space.
-            aws::static_keys(key_id, &secret_key.replace(' ', "+"), options.get("AWS_SESSION_TOKEN"))
-        }
-        _ => aws::implicit(&cx.env, region).await?,
-    };
-    let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
-    let amazon = || Url::parse(&format!("https://sts.{region}.amazonaws.com"));
-    let url = endpoint.cloned().map_or_else(amazon, Ok).map_err(|_| Error::invalid("invalid AWS_REGION"))?;
-    let sts = Sts { url, region: region.to_string(), client: client.clone(), env: cx.env.clone() };
-    Ok(aws::assume_roles(source, aws::parse_roles(roles)?, &sts))
+    Ok(told.filter(|region| aws::is_region(region)).unwrap_or(HOME_REGION).to_string())
 }
 
 fn builder(target: &Target, cx: &OpenCx, endpoint: Option<&Url>, region: &str) -> AmazonS3Builder {

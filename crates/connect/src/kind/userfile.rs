@@ -22,6 +22,7 @@ static SPEC: KindSpec = KindSpec {
     title: "Files of a user",
     role: Role::Storage,
     schemes: &["userfile"],
+    schemes_in_role: &[],
     databend_type: None,
     materialize_type: None,
     host: Host::FileSet,

@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use crate::cx::{OpenCx, OutboundPolicy};
 use crate::error::{Error, Result, chain};
+use crate::target::Target;
 
 /// Redirects followed on one host before giving up.
 const REDIRECTS_MAX: usize = 5;
@@ -185,6 +186,20 @@ fn redirect_policy(redirects: Redirects) -> redirect::Policy {
 fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>> {
     reqwest::Certificate::from_pem_bundle(pem.as_bytes())
         .map_err(|_| Error::invalid("failed to parse certificate data"))
+}
+
+/// The address of a private server that an option holds; https when it names no scheme.
+pub(crate) fn endpoint(target: &Target, option: &str) -> Result<Option<Url>> {
+    let Some(text) = target.options().get(option) else { return Ok(None) };
+    let text = if text.contains("://") { text.to_string() } else { format!("https://{text}") };
+    let refuse = || {
+        Error::invalid(format!("{option} must be an http or https URL of a server"))
+            .with_hint("as in https://server.example:9000")
+    };
+    let url = Url::parse(&text).map_err(|_| refuse())?;
+    let plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(Some(url)) } else { Err(refuse()) }
 }
 
 /// The policy switches that forbid a kind as a whole.

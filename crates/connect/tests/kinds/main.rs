@@ -4,6 +4,7 @@
 //! `s3://bucket/path?...` URI with keys that may write to that scratch path.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod keys;
 mod peer;
 mod s3;
 mod scratch;

@@ -180,7 +180,7 @@ fn parse_definition(uri: &str) -> Result<Target> {
         .with_detail(format!("{}:// is not supported", parsed.scheme))
         .with_hint(format!("schemes of external connections: {}", schemes.join(", "))));
     };
-    let prefix = refusal_prefix(kind.spec().name);
+    let prefix = refusal_prefix(kind.spec().called());
     Target::parse(uri).map_err(|error| Error::from(error).prefixed(&prefix))
 }
 
@@ -194,7 +194,7 @@ async fn probe(cx: &Cx<'_>, target: &Target, validate: bool) -> Result<Option<Ch
     }
     let limit = setting::CHECK_TIMEOUT.duration(&cx.directory);
     let checked = cx.server.probe(&cx.session.user, target, limit).await;
-    checked.map_err(|error| error.prefixed(&refusal_prefix(target.spec().name)))?;
+    checked.map_err(|error| error.prefixed(&refusal_prefix(target.spec().called())))?;
     Ok(Some(Check { at: cx.server.config.env.now_micros(), error: None }))
 }
 

@@ -1,0 +1,88 @@
+//! What stands around every key: time limits, counters, and retries, which its service's clients are told not to do.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lakeport_base::{Retry, Secret};
+use tokio::time::Instant;
+
+use super::Meter;
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::kms::Kms;
+
+/// The pause before the second attempt; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Puts time limits, counters and retries around a key.
+pub(crate) fn watch_key(key: impl Kms + 'static, cx: &OpenCx) -> Arc<dyn Kms> {
+    let (request, retry) = (cx.timeouts.request, cx.timeouts.retry);
+    Arc::new(WatchedKey { inner: key, meter: cx.meter.clone(), request, retry })
+}
+
+struct WatchedKey<K> {
+    inner: K,
+    meter: Meter,
+    /// For one attempt.
+    request: Duration,
+    /// For all attempts.
+    retry: Duration,
+}
+
+impl<K: Kms> WatchedKey<K> {
+    async fn ask<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
+        let started = Instant::now();
+        let mut pause = PAUSE_MIN;
+        loop {
+            let outcome = self.attempt(request()).await;
+            match outcome {
+                Err(error) if error.retry() == Retry::Later && started.elapsed() + pause < self.retry => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let kind = self.inner.kind();
+        let expired = |_| Err(Error::timeout(format!("no answer from {kind} within {} s", self.request.as_secs_f64())));
+        let outcome = tokio::time::timeout(self.request, request).await.unwrap_or_else(expired);
+        self.meter.count(kind, |usage| {
+            usage.requests += 1;
+            usage.errors += u64::from(outcome.is_err());
+        });
+        outcome
+    }
+}
+
+impl<K: Kms> fmt::Debug for WatchedKey<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WatchedKey({})", self.inner.kind())
+    }
+}
+
+#[async_trait]
+impl<K: Kms> Kms for WatchedKey<K> {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn key_id(&self) -> &str {
+        self.inner.key_id()
+    }
+
+    async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        self.ask(|| self.inner.encrypt(plaintext)).await
+    }
+
+    async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
+        self.ask(|| self.inner.decrypt(ciphertext)).await
+    }
+}
