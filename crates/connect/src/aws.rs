@@ -16,9 +16,10 @@ use object_store::{Result as StoreResult, StaticCredentialProvider};
 use url::Url;
 
 use self::role::Sts;
+use crate::auth::SPECIFIED;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
-use crate::kind::{Access, Rule};
+use crate::kind::Rule;
 use crate::lease::{Lease, Renewed, Source};
 use crate::net::{self, Client};
 use crate::option::{OptionSpec, OptionType};
@@ -26,18 +27,6 @@ use crate::target::Target;
 
 /// The option that holds the address of a private server.
 pub(crate) const ENDPOINT: &str = "AWS_ENDPOINT";
-
-const IMPLICIT: &str = "implicit";
-const SPECIFIED: &str = "specified";
-
-/// Whose keys are used.
-pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(
-    "AUTH",
-    OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
-    "specified: the keys of the URI; implicit: those of the server's environment.",
-)
-.public()
-.default(SPECIFIED);
 
 /// The public half of the keys.
 pub(crate) const KEY_ID_OPTION: OptionSpec = OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Text, "The access key.")
@@ -83,13 +72,6 @@ pub(crate) const NEEDS_SECRET_KEY: Rule = Rule::Needs {
     refusal: "AUTH is set to 'specified', but AWS_SECRET_ACCESS_KEY is not set",
 };
 
-/// Whose credentials a target of Amazon's services uses: a server of somebody else is asked in this server's name.
-pub(crate) fn access(target: &Target) -> Access {
-    let options = target.options();
-    let explicit = options.get(ENDPOINT).is_none() && options.get("AUTH") != Some(IMPLICIT);
-    if explicit { Access::Explicit } else { Access::Implicit }
-}
-
 /// Checks what the options of a target say of region, endpoint and roles.
 pub(crate) fn check(target: &Target, region_option: &str) -> Result<()> {
     let options = target.options();
@@ -105,22 +87,6 @@ pub(crate) fn check(target: &Target, region_option: &str) -> Result<()> {
 /// A region becomes part of a host name, so it may hold nothing else.
 pub(crate) fn is_region(region: &str) -> bool {
     region.len() <= 64 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// Refuses what the operator of this server does not allow.
-pub(crate) fn check_policy(target: &Target, cx: &OpenCx) -> Result<()> {
-    net::check_switches(&cx.policy)?;
-    let (options, kind) = (target.options(), target.spec().name);
-    if cx.policy.http_disabled && options.get(ENDPOINT).is_some() {
-        let message = format!("custom endpoints disallowed for {kind} due to --external-io-disable-http flag");
-        return Err(Error::forbidden(message));
-    }
-    if cx.policy.implicit_disabled && options.get("AUTH") == Some(IMPLICIT) {
-        return Err(Error::forbidden(format!(
-            "implicit credentials disallowed for {kind} due to --external-io-disable-implicit-credentials flag"
-        )));
-    }
-    Ok(())
 }
 
 /// The credentials of a target, after all roles.

@@ -184,6 +184,9 @@ mod tests {
             "https://u:p@h.example:8443/a/b?token=x",
             "nodelocal://1/a/../b?COCKROACH_LOCALITY=x",
             "userfile://defaultdb.public.x/a%20b",
+            "aws-kms:///alias/k?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&REGION=r&ASSUME_ROLE=arn:a;external_id=x",
+            "gcp-kms:///projects/p/k?BEARER_TOKEN=t&ENDPOINT=https://h:1&CA_CERT=AAAA",
+            "azure-kms:///k/1?AZURE_VAULT_NAME=v&AZURE_TENANT_ID=t&AZURE_CLIENT_ID=c&AZURE_CLIENT_SECRET=s",
             "external://c/a/*.csv?k=v",
             "sftp://u:p@h/x?k=v",
             "s3://b/%zz",
@@ -198,6 +201,7 @@ mod tests {
         option_lists(
             "STORAGE_TYPE = 's3' access_key_id = 'k' secret_access_key = 'it''s' enable_virtual_host_style = t",
         );
+        option_lists("STORAGE_TYPE = 'gcp-kms' key = 'projects/p/k' bearer_token = 't' ca_cert = 'AAAA'");
         option_lists("TO AWS (ACCESS KEY ID = 'k', SECRET ACCESS KEY 's', ASSUME ROLE ARN = 'arn:a;external_id=x')");
     }
 }

@@ -43,9 +43,7 @@ pub(crate) fn key_id(target: &Target) -> Result<&str> {
     let uri = target.uri();
     let example = || format!("write three slashes and then the key, as in {}:///<key>", uri.scheme);
     if !uri.host.is_empty() {
-        return Err(
-            Error::invalid(format!("host component of a {} URI must be empty", uri.scheme)).with_hint(example())
-        );
+        return Err(Error::invalid("host component of the KMS must be empty").with_hint(example()));
     }
     let key = uri.path.trim_start_matches('/');
     if key.is_empty() {
@@ -53,6 +51,16 @@ pub(crate) fn key_id(target: &Target) -> Result<&str> {
             .with_hint(example()));
     }
     Ok(key)
+}
+
+/// The segments of a key's name that becomes part of a URL, where a step up would name something else.
+pub(crate) fn key_segments(target: &Target) -> Result<Vec<&str>> {
+    let key = key_id(target)?;
+    let segments: Vec<&str> = key.split('/').collect();
+    if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+        return Err(Error::invalid(format!("invalid key {key:?}")));
+    }
+    Ok(segments)
 }
 
 /// The service does not know the bytes as its own.

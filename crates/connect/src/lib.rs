@@ -4,6 +4,7 @@
 //! somebody's key management service is a [`Kms`]. Reading order: [`option`], [`kind`], [`target`], [`cx`], then one file
 //! of `kind/`.
 
+mod auth;
 mod aws;
 mod body;
 #[cfg(feature = "testing")]
@@ -14,6 +15,7 @@ pub mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod glob;
+mod google;
 pub mod kind;
 pub mod kms;
 pub mod layer;

@@ -1,4 +1,4 @@
-//! The S3 servers that tests share. Each is started when first asked for and ends with this process.
+//! The servers that tests share. Each is started when first asked for and ends with this process.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -17,9 +17,9 @@ struct Peer {
     facts: Facts,
 }
 
-/// The peers: an S3 server that checks keys and signatures, and a simulator of S3 and STS that checks policies and
-/// external ids.
-pub const NAMES: [&str; 2] = ["s3", "sts"];
+/// The peers: an S3 server that checks keys and signatures, a simulator of S3, STS and KMS that checks policies and
+/// external ids, and what stands in for the key management of Google and Azure.
+pub const NAMES: [&str; 3] = ["s3", "sts", "keys"];
 
 /// Ends all peers.
 pub fn stop() {
@@ -38,8 +38,9 @@ pub fn facts(name: &'static str) -> Option<Facts> {
 
 /// The script prints one line `NAME=VALUE ...` when the peer answers, and ends the peer when its input closes.
 fn start(name: &str) -> Option<Peer> {
-    let python = home::peer_program("aws", "python")?;
-    let script = home::repository().join("tests/peers/serve.py");
+    let (environment, script) = if name == "keys" { ("keys", "keys.py") } else { ("aws", "serve.py") };
+    let python = home::peer_program(environment, "python")?;
+    let script = home::repository().join("tests/peers").join(script);
     let mut command = Command::new(python);
     command.arg(script).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the peer to start");

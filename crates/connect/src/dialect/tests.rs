@@ -26,11 +26,25 @@ fn one_kind_in_three_dialects() {
 }
 
 /// Each kind of key by hand in each dialect.
-const KEYS: &[(&str, &str, &str)] = &[(
-    "aws-kms:///alias/a%20b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&REGION=eu-west-1",
-    "STORAGE_TYPE = 'aws-kms' key = 'alias/a b' access_key_id = 'k' secret_access_key = 's' region = 'eu-west-1'",
-    "TO AWS KMS (key = 'alias/a b', ACCESS KEY ID = 'k', SECRET ACCESS KEY = 's', REGION = 'eu-west-1')",
-)];
+const KEYS: &[(&str, &str, &str)] = &[
+    (
+        "aws-kms:///alias/a%20b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&REGION=eu-west-1",
+        "STORAGE_TYPE = 'aws-kms' key = 'alias/a b' access_key_id = 'k' secret_access_key = 's' region = 'eu-west-1'",
+        "TO AWS KMS (key = 'alias/a b', ACCESS KEY ID = 'k', SECRET ACCESS KEY = 's', REGION = 'eu-west-1')",
+    ),
+    (
+        "gcp-kms:///projects/p/locations/l/keyRings/r/cryptoKeys/k?BEARER_TOKEN=t&ASSUME_ROLE=a%40p.iam",
+        "STORAGE_TYPE = 'gcp-kms' key = 'projects/p/locations/l/keyRings/r/cryptoKeys/k' bearer_token = 't' \
+         role_arn = 'a@p.iam'",
+        "TO GCP KMS (key = 'projects/p/locations/l/keyRings/r/cryptoKeys/k', BEARER TOKEN = 't', \
+         ASSUME ROLE = 'a@p.iam')",
+    ),
+    (
+        "azure-kms:///k/1?AZURE_VAULT_NAME=v&AZURE_TENANT_ID=t&AZURE_CLIENT_ID=c&AZURE_CLIENT_SECRET=s",
+        "STORAGE_TYPE = 'azure-kms' key = 'k/1' vault_name = 'v' tenant_id = 't' client_id = 'c' client_secret = 's'",
+        "TO AZURE KMS (key = 'k/1', VAULT NAME = 'v', TENANT ID = 't', CLIENT ID = 'c', CLIENT SECRET = 's')",
+    ),
+];
 
 #[test]
 fn keys_in_three_dialects() {

@@ -19,6 +19,7 @@ use lakeport_base::Secret;
 
 use self::transport::{Keys, Transport};
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use crate::auth;
 use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, answer_of, scrub};
@@ -29,7 +30,7 @@ use crate::option::{OptionSpec, OptionType};
 use crate::target::Target;
 
 const OPTIONS: &[OptionSpec] = &[
-    aws::AUTH_OPTION,
+    auth::AUTH_OPTION,
     aws::KEY_ID_OPTION,
     aws::SECRET_KEY_OPTION,
     aws::SESSION_TOKEN_OPTION,
@@ -80,12 +81,12 @@ impl Kind for AwsKms {
     }
 
     fn access(&self, target: &Target) -> Access {
-        aws::access(target)
+        auth::access(target)
     }
 
     fn open_kms<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn Kms>>> {
         async move {
-            aws::check_policy(target, cx)?;
+            auth::check_policy(target, cx)?;
             let client = Client::new(cx, Redirects::Never, false)?;
             let endpoint = net::endpoint(target, aws::ENDPOINT)?;
             if let Some(endpoint) = &endpoint {

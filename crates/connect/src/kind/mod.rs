@@ -1,6 +1,8 @@
 //! The kinds of connections: one file each, one line in [`KINDS`].
 
 pub mod aws_kms;
+pub mod azure_kms;
+pub mod gcp_kms;
 pub mod http;
 pub mod nodelocal;
 pub mod s3;
@@ -21,7 +23,15 @@ use crate::probe;
 use crate::target::Target;
 
 /// Every kind this server knows.
-pub static KINDS: &[&dyn Kind] = &[&s3::S3, &nodelocal::Nodelocal, &userfile::Userfile, &http::Http, &aws_kms::AwsKms];
+pub static KINDS: &[&dyn Kind] = &[
+    &s3::S3,
+    &nodelocal::Nodelocal,
+    &userfile::Userfile,
+    &http::Http,
+    &aws_kms::AwsKms,
+    &gcp_kms::GcpKms,
+    &azure_kms::AzureKms,
+];
 
 /// What a connection may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
+use crate::auth;
 use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ const AES256: &str = "AES256";
 const AWS_KMS: &str = "aws:kms";
 
 const OPTIONS: &[OptionSpec] = &[
-    aws::AUTH_OPTION,
+    auth::AUTH_OPTION,
     aws::KEY_ID_OPTION,
     aws::SECRET_KEY_OPTION,
     aws::SESSION_TOKEN_OPTION,
@@ -105,12 +106,12 @@ impl Kind for S3 {
     }
 
     fn access(&self, target: &Target) -> Access {
-        aws::access(target)
+        auth::access(target)
     }
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
         async move {
-            aws::check_policy(target, cx)?;
+            auth::check_policy(target, cx)?;
             let options = target.options();
             let client = Client::new(cx, Redirects::Never, options.flag("AWS_SKIP_TLS_VERIFY"))?;
             let endpoint = net::endpoint(target, aws::ENDPOINT)?;

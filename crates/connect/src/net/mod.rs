@@ -1,12 +1,15 @@
 //! The one HTTP client behind every kind: it refuses addresses that a user's URI must not reach.
 
 mod address;
+mod json;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -15,8 +18,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
 
+pub(crate) use self::json::call_json;
 use crate::cx::{OpenCx, OutboundPolicy};
 use crate::error::{Error, Result, chain};
+use crate::option::{OptionSpec, OptionType};
 use crate::target::Target;
 
 /// Redirects followed on one host before giving up.
@@ -200,6 +205,27 @@ pub(crate) fn endpoint(target: &Target, option: &str) -> Result<Option<Url>> {
     let plain =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(Some(url)) } else { Err(refuse()) }
+}
+
+/// Certificates that a target trusts beside the server's, for private endpoints.
+pub(crate) const CA_CERT_OPTION: OptionSpec =
+    OptionSpec::new("CA_CERT", OptionType::Base64, "PEM certificates to trust beside the system's, in base64.");
+
+/// The surroundings in which the certificates of a target's CA_CERT are trusted too.
+///
+/// # Errors
+/// A value that holds no certificates.
+pub(crate) fn trusting(target: &Target, cx: &OpenCx) -> Result<OpenCx> {
+    let Some(pem) = target.options().get(CA_CERT_OPTION.name) else { return Ok(cx.clone()) };
+    let unfit = || Error::invalid("failed to parse certificate data in CA_CERT").with_hint("base64 of a PEM file");
+    let pem = STANDARD.decode(pem.replace(' ', "+")).map_err(|_| unfit())?;
+    let pem = String::from_utf8(pem).map_err(|_| unfit())?;
+    if certificates(&pem)?.is_empty() {
+        return Err(unfit());
+    }
+    let mut cx = cx.clone();
+    cx.policy.custom_ca = Some(cx.policy.custom_ca.unwrap_or_default() + &pem);
+    Ok(cx)
 }
 
 /// The policy switches that forbid a kind as a whole.

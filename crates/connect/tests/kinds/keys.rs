@@ -12,12 +12,34 @@ use crate::scratch::scratch;
 
 /// The check's time limit: long enough for one more attempt.
 const LIMIT: Duration = Duration::from_secs(2);
+/// That of checks that must pass.
+const SLOW_LIMIT: Duration = Duration::from_secs(20);
 
 /// A URI of a key of Amazon's.
 fn aws(key: &str, endpoint: &str, id: &str, secret: &str) -> Target {
     let secret = secret.replace('+', "%2B");
     let keys = format!("AWS_ACCESS_KEY_ID={id}&AWS_SECRET_ACCESS_KEY={secret}");
     Target::parse(&format!("aws-kms:///{key}?REGION=us-east-1&AWS_ENDPOINT={endpoint}&{keys}")).unwrap()
+}
+
+/// A URI of a key of Google's. The values of facts are escaped already.
+fn google(peer: &Peer, key: &str, credentials: &str) -> String {
+    let fact = |name: &str| peer.fact(name);
+    let (ring, endpoint, ca) = (fact("GCP_RING"), fact("KEYS_ENDPOINT"), fact("KEYS_CA"));
+    format!("gcp-kms:///{ring}/{key}?CREDENTIALS={}&ENDPOINT={endpoint}&CA_CERT={ca}", fact(credentials))
+}
+
+/// A URI of a key of Azure's.
+fn azure(peer: &Peer, key: &str, client: &str, secret: &str) -> String {
+    let fact = |name: &str| peer.fact(name);
+    let (tenant, endpoint, ca) = (fact("AZURE_TENANT"), fact("KEYS_ENDPOINT"), fact("KEYS_CA"));
+    let application = format!("AZURE_TENANT_ID={tenant}&AZURE_CLIENT_ID={}&AZURE_CLIENT_SECRET={secret}", fact(client));
+    let place = format!("AZURE_VAULT_NAME=lake&ENDPOINT={endpoint}&AZURE_AUTHORITY_HOST={endpoint}&CA_CERT={ca}");
+    format!("azure-kms:///{key}?{application}&{place}")
+}
+
+fn parse(uri: &str) -> Target {
+    Target::parse_kms(uri).unwrap()
 }
 
 /// What the check of a connection says; within its time, and without the secret.
@@ -60,7 +82,7 @@ async fn keys_of_amazon() {
     };
     let (_folder, cx) = scratch();
     for (key, user) in [("KMS_KEY", "STS"), ("KMS_ARN", "STS"), ("KMS_ALIAS", "STS"), ("KMS_KEY", "STS_NEXT")] {
-        probe(&uri(key, user), &cx, Duration::from_secs(20)).await.unwrap();
+        probe(&uri(key, user), &cx, SLOW_LIMIT).await.unwrap();
     }
     keys_are_apart(&uri("KMS_KEY", "STS"), &uri("KMS_OTHER_KEY", "STS")).await;
 
@@ -71,7 +93,7 @@ async fn keys_of_amazon() {
         uri.params.push(("ASSUME_ROLE".into(), roles.into()));
         Target::from_uri(uri).unwrap()
     };
-    probe(&with_roles(&roles), &cx, Duration::from_secs(20)).await.unwrap();
+    probe(&with_roles(&roles), &cx, SLOW_LIMIT).await.unwrap();
     let error = refusal(&with_roles(&format!("{};external_id=wrong", fact("STS_GUARDED_ROLE"))), "wrong").await;
     assert!(error.to_string().contains("cannot assume role"), "{error}");
 
@@ -85,6 +107,73 @@ async fn keys_of_amazon() {
     assert!(matches!(error, Error::NotFound(_)), "{error:?}");
     let head = "failed to encrypt marker content when setting up External Connection: ";
     assert!(error.to_string().starts_with(head), "{error}");
+}
+
+#[tokio::test]
+async fn keys_of_google() {
+    let Some(peer) = Peer::start("keys") else { return };
+    let (_folder, cx) = scratch();
+    let uri = |key: &str| google(&peer, key, "GCP_CREDENTIALS");
+    let storage_scheme = uri("backups").replace("gcp-kms", "gs");
+    for uri in [uri("backups"), google(&peer, "backups", "GCP_NEXT_CREDENTIALS"), storage_scheme] {
+        probe(&parse(&uri), &cx, SLOW_LIMIT).await.unwrap();
+    }
+    keys_are_apart(&parse(&uri("backups")), &parse(&uri("other"))).await;
+
+    let acting = |accounts: &str| parse(&format!("{}&ASSUME_ROLE={accounts}", uri("backups")));
+    let (relay, vault) = (peer.fact("GCP_RELAY"), peer.fact("GCP_VAULT"));
+    probe(&acting(&format!("{relay},{vault}")), &cx, SLOW_LIMIT).await.unwrap();
+    let error = refusal(&acting(vault), "PRIVATE").await;
+    assert!(matches!(error, Error::Denied(_)) && error.to_string().contains("cannot act as"), "{error:?}");
+    let error = refusal(&acting(relay), "PRIVATE").await;
+    assert!(matches!(error, Error::Denied(_)) && error.to_string().contains("PERMISSION_DENIED"), "{error:?}");
+
+    type Is = fn(&Error) -> bool;
+    let cases: [(String, Is); 7] = [
+        (google(&peer, "backups", "GCP_STRANGER_CREDENTIALS"), |e| matches!(e, Error::Denied(_))),
+        (uri("absent"), |e| matches!(e, Error::NotFound(_))),
+        (uri("disabled"), |e| matches!(e, Error::Disabled(_)) && e.to_string().contains("DISABLED")),
+        (uri("busy"), |e| matches!(e, Error::Throttled(_))),
+        (uri("damaged"), |e| matches!(e, Error::Io(_)) && e.to_string().contains("damaged on its way")),
+        (uri("backups").split("&CA_CERT").next().unwrap().to_string(), |e| matches!(e, Error::Unreachable(_))),
+        (uri("backups").replace("CREDENTIALS=", "BEARER_TOKEN="), |e| {
+            matches!(e, Error::Denied(_)) && e.to_string().contains("UNAUTHENTICATED")
+        }),
+    ];
+    for (uri, is) in cases {
+        let error = refusal(&parse(&uri), "wrongtoken").await;
+        assert!(is(&error), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_of_azure() {
+    let Some(peer) = Peer::start("keys") else { return };
+    let (_folder, cx) = scratch();
+    let fact = |name: &str| peer.fact(name);
+    let uri = |key: &str| azure(&peer, key, "AZURE_CLIENT", fact("AZURE_SECRET"));
+    let key = fact("AZURE_BACKUPS_KEY");
+    for uri in [uri(key), azure(&peer, key, "AZURE_CLIENT", fact("AZURE_NEXT_SECRET"))] {
+        probe(&parse(&uri), &cx, SLOW_LIMIT).await.unwrap();
+    }
+    keys_are_apart(&parse(&uri(key)), &parse(&uri(fact("AZURE_OTHER_KEY")))).await;
+
+    type Is = fn(&Error) -> bool;
+    let cases: [(String, Is); 5] = [
+        (azure(&peer, key, "AZURE_STRANGER", fact("AZURE_STRANGER_SECRET")), |e| {
+            matches!(e, Error::Denied(_)) && e.to_string().contains("Forbidden")
+        }),
+        (azure(&peer, key, "AZURE_CLIENT", "wrong-secret"), |e| {
+            matches!(e, Error::Denied(_)) && e.to_string().ends_with("Invalid client secret provided.")
+        }),
+        (uri("backups/0000"), |e| matches!(e, Error::NotFound(_))),
+        (uri(fact("AZURE_DISABLED_KEY")), |e| matches!(e, Error::Disabled(_))),
+        (uri(key).split("&CA_CERT").next().unwrap().to_string(), |e| matches!(e, Error::Unreachable(_))),
+    ];
+    for (uri, is) in cases {
+        let error = refusal(&parse(&uri), "wrong-secret").await;
+        assert!(is(&error), "{error:?}");
+    }
 }
 
 /// Answers every request with a status and a body; tells its address.

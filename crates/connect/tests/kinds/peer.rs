@@ -1,4 +1,4 @@
-//! The S3 and STS servers of the tests, started by `tests/peers/serve.py` and ended with the value that stands for them.
+//! The servers of the tests, started by the scripts of `tests/peers` and ended with the value that stands for them.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -12,17 +12,18 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `s3` or `sts`; `None` when `tests/install peers` has not been run.
+    /// Starts `s3`, `sts` or `keys`; `None` when `tests/install peers` has not been run.
     pub fn start(name: &str) -> Option<Peer> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let home = super::variable("PEERS_DIR").map_or_else(|| repository.join(".peers"), PathBuf::from);
-        let python = home.join("aws/bin/python");
+        let (environment, script) = if name == "keys" { ("keys", "keys.py") } else { ("aws", "serve.py") };
+        let python = home.join(environment).join("bin/python");
         if !python.exists() {
             eprintln!("skipped: {} is not installed", python.display());
             return None;
         }
         let mut command = Command::new(python);
-        command.arg(repository.join("tests/peers/serve.py")).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(repository.join("tests/peers").join(script)).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // One line NAME=VALUE ... once the server answers.
         let mut line = String::new();

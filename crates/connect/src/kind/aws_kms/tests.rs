@@ -9,7 +9,7 @@ fn documented_refusals() {
         (format!("aws-kms:///?{KEYS}&REGION=r"), empty),
         (format!("aws://?{KEYS}&REGION=r"), empty),
         (format!("aws:///key?{KEYS}"), "could not find the aws kms region"),
-        (format!("aws://key?{KEYS}&REGION=r"), "host component of a aws URI must be empty"),
+        (format!("aws://key?{KEYS}&REGION=r"), "host component of the KMS must be empty"),
         (format!("aws-kms:///key?{KEYS}&REGION=r&AWS_REGION=r"), "unknown KMS query parameters: AWS_REGION"),
         ("aws-kms:///key?REGION=r".into(), "AUTH is set to 'specified', but AWS_ACCESS_KEY_ID is not set"),
         (format!("aws-kms:///key?{KEYS}&REGION=a%2Fb"), "invalid REGION \"a/b\""),

@@ -1,0 +1,48 @@
+//! Whose credentials a target uses: those in its options, or the server's own.
+
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::kind::Access;
+use crate::net;
+use crate::option::{OptionSpec, OptionType};
+use crate::target::Target;
+
+/// The server's own credentials.
+pub(crate) const IMPLICIT: &str = "implicit";
+/// Those of the URI.
+pub(crate) const SPECIFIED: &str = "specified";
+
+/// Which of both.
+pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(
+    "AUTH",
+    OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
+    "specified: the keys of the URI; implicit: those of the server's environment.",
+)
+.public()
+.default(SPECIFIED);
+
+/// Whose credentials a target of a cloud service uses: a server of somebody else is asked in this server's name.
+pub(crate) fn access(target: &Target) -> Access {
+    let explicit = !has_endpoint(target) && target.options().get("AUTH") != Some(IMPLICIT);
+    if explicit { Access::Explicit } else { Access::Implicit }
+}
+
+/// Refuses what the operator of this server does not allow.
+pub(crate) fn check_policy(target: &Target, cx: &OpenCx) -> Result<()> {
+    net::check_switches(&cx.policy)?;
+    let kind = target.spec().name;
+    if cx.policy.http_disabled && has_endpoint(target) {
+        let message = format!("custom endpoints disallowed for {kind} due to --external-io-disable-http flag");
+        return Err(Error::forbidden(message));
+    }
+    if cx.policy.implicit_disabled && target.options().get("AUTH") == Some(IMPLICIT) {
+        return Err(Error::forbidden(format!(
+            "implicit credentials disallowed for {kind} due to --external-io-disable-implicit-credentials flag"
+        )));
+    }
+    Ok(())
+}
+
+fn has_endpoint(target: &Target) -> bool {
+    target.spec().endpoint.is_some_and(|option| target.options().get(option).is_some())
+}

@@ -1,0 +1,288 @@
+//! `azure-kms:///key/version`: keys of Azure Key Vault, through its REST interface.
+
+mod token;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use lakeport_base::Secret;
+use object_store::client::HttpRequestBody;
+use serde_json::{Value, json};
+use url::Url;
+
+use self::token::Identity;
+use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use crate::auth::{self, IMPLICIT};
+use crate::cx::OpenCx;
+use crate::error::{Error, Result, scrub};
+use crate::kms::{self, Kms};
+use crate::layer::watch_key;
+use crate::lease::Renewed;
+use crate::net::{self, Client, Redirects};
+use crate::option::{Need, OptionSpec, OptionType};
+use crate::target::Target;
+
+const ENDPOINT: &str = "ENDPOINT";
+const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+const CLIENT_ID: &str = "AZURE_CLIENT_ID";
+const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
+const ENVIRONMENT: &str = "AZURE_ENVIRONMENT";
+const TENANT_ID: &str = "AZURE_TENANT_ID";
+const VAULT_NAME: &str = "AZURE_VAULT_NAME";
+
+/// How keys encrypt: RSA with padding that every key size from 2048 bits on has room for.
+const ALGORITHM: &str = "RSA-OAEP-256";
+/// The version of the interface.
+const API_VERSION: &str = "7.4";
+
+/// One of Azure's clouds.
+struct Cloud {
+    name: &'static str,
+    /// The domain of vaults; tokens are for all of them.
+    vaults: &'static str,
+    /// Where tokens are asked for.
+    authority: &'static str,
+}
+
+const CLOUDS: &[Cloud] = &[
+    Cloud { name: "AZUREPUBLICCLOUD", vaults: "vault.azure.net", authority: "https://login.microsoftonline.com" },
+    Cloud {
+        name: "AZUREUSGOVERNMENTCLOUD",
+        vaults: "vault.usgovcloudapi.net",
+        authority: "https://login.microsoftonline.us",
+    },
+    Cloud { name: "AZURECHINACLOUD", vaults: "vault.azure.cn", authority: "https://login.chinacloudapi.cn" },
+    Cloud {
+        name: "AZUREGERMANCLOUD",
+        vaults: "vault.microsoftazure.de",
+        authority: "https://login.microsoftonline.de",
+    },
+];
+
+const OPTIONS: &[OptionSpec] = &[
+    auth::AUTH_OPTION,
+    OptionSpec {
+        need: Need::Required,
+        ..OptionSpec::new(VAULT_NAME, OptionType::Text, "The name of the vault.")
+            .public()
+            .databend("vault_name")
+            .materialize("VAULT NAME")
+    },
+    OptionSpec::new(CLIENT_ID, OptionType::Text, "The application, or with AUTH=implicit one of several identities.")
+        .public()
+        .databend("client_id")
+        .materialize("CLIENT ID"),
+    OptionSpec::new(CLIENT_SECRET, OptionType::Text, "A secret of the application.")
+        .databend("client_secret")
+        .materialize("CLIENT SECRET"),
+    OptionSpec::new(TENANT_ID, OptionType::Text, "The directory that the application is registered in.")
+        .public()
+        .databend("tenant_id")
+        .materialize("TENANT ID"),
+    OptionSpec::new(
+        ENVIRONMENT,
+        OptionType::Text,
+        "AZUREPUBLICCLOUD, AZUREUSGOVERNMENTCLOUD, AZURECHINACLOUD or AZUREGERMANCLOUD, in any case.",
+    )
+    .public()
+    .default(CLOUDS[0].name)
+    .databend("environment")
+    .materialize("ENVIRONMENT"),
+    OptionSpec::new(ENDPOINT, OptionType::Text, "The address of another server that speaks the protocol.")
+        .public()
+        .databend("endpoint_url")
+        .materialize("ENDPOINT"),
+    OptionSpec::new(AUTHORITY, OptionType::Text, "Where tokens are asked for; with ENDPOINT only.")
+        .public()
+        .databend("authority_host")
+        .materialize("AUTHORITY HOST"),
+    net::CA_CERT_OPTION.databend("ca_cert").materialize("CA CERT"),
+];
+
+static SPEC: KindSpec = KindSpec {
+    name: "azure-kms",
+    title: "Azure KMS",
+    role: Role::Kms,
+    schemes: &["azure-kms"],
+    schemes_in_role: &[],
+    databend_type: Some("azure-kms"),
+    materialize_type: Some("AZURE KMS"),
+    host: Host::Nothing,
+    takes_user: false,
+    endpoint: Some(ENDPOINT),
+    options: OPTIONS,
+    rules: &[],
+    unknown: Unknown::Refused { label: "KMS" },
+    capability: Capability::NO_FILES,
+    operations: &[Operation::Backup, Operation::Restore],
+    help: "A version of an RSA key in Azure Key Vault, as in <key>/<version>; it wraps with RSA-OAEP-256. \
+           AUTH=specified needs AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; AUTH=implicit uses the \
+           managed identity of the server's machine. Either needs the rights to wrap and unwrap keys.",
+};
+
+/// The kind.
+pub struct AzureKms;
+
+impl Kind for AzureKms {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    fn check(&self, target: &Target) -> Result<()> {
+        let options = target.options();
+        if kms::key_segments(target)?.len() != 2 {
+            return Err(Error::invalid("azure kms key must be of form 'id/version'")
+                .with_hint("write azure-kms:///<key>/<version>"));
+        }
+        let credentials = [TENANT_ID, CLIENT_ID, CLIENT_SECRET].map(|option| options.get(option).is_some());
+        if options.get("AUTH") != Some(IMPLICIT) && credentials != [true; 3] {
+            return Err(Error::invalid("azure kms requires explicit auth (RBAC) or implicit auth")
+                .with_hint("add AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or AUTH=implicit"));
+        }
+        cloud(target)?;
+        check_name(target, VAULT_NAME)?;
+        check_name(target, TENANT_ID)?;
+        net::endpoint(target, ENDPOINT)?;
+        if net::endpoint(target, AUTHORITY)?.is_some() && options.get(ENDPOINT).is_none() {
+            return Err(Error::invalid(format!("{AUTHORITY} is given without {ENDPOINT}")));
+        }
+        Ok(())
+    }
+
+    fn access(&self, target: &Target) -> Access {
+        auth::access(target)
+    }
+
+    fn open_kms<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn Kms>>> {
+        async move {
+            auth::check_policy(target, cx)?;
+            let cx = &net::trusting(target, cx)?;
+            let client = Client::new(cx, Redirects::Never, false)?;
+            for option in [ENDPOINT, AUTHORITY] {
+                if let Some(url) = net::endpoint(target, option)? {
+                    client.check(&url).await?;
+                }
+            }
+            let identity = Identity::of(target, cx, &client)?;
+            let tokens = Renewed::new(identity, cx.env.clone());
+            let key = Key { vault: vault(target)?, client, tokens, id: kms::key_id(target)?.to_string() };
+            Ok(watch_key(key, cx))
+        }
+        .boxed()
+    }
+}
+
+fn cloud(target: &Target) -> Result<&'static Cloud> {
+    let name = target.options().get(ENVIRONMENT).unwrap_or(CLOUDS[0].name);
+    CLOUDS.iter().find(|cloud| cloud.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let name = name.to_ascii_uppercase();
+        let known: Vec<&str> = CLOUDS.iter().map(|cloud| cloud.name).collect();
+        Error::invalid(format!(
+            "azure environment: autorest/azure: There is no cloud environment matching the name {name:?}"
+        ))
+        .with_hint(format!("use one of: {}", known.join(", ")))
+    })
+}
+
+/// What becomes part of a host name or path holds nothing else.
+fn check_name(target: &Target, option: &str) -> Result<()> {
+    let name = target.options().get(option).unwrap_or("none");
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || (b == b'.' && option == TENANT_ID);
+    let valid = name.len() <= 127 && name.bytes().all(plain) && !name.starts_with('.');
+    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid {option} {name:?}"))) }
+}
+
+fn vault(target: &Target) -> Result<Url> {
+    if let Some(endpoint) = net::endpoint(target, ENDPOINT)? {
+        return Ok(endpoint);
+    }
+    let name = target.options().get(VAULT_NAME).unwrap_or_default();
+    let url = Url::parse(&format!("https://{name}.{}", cloud(target)?.vaults));
+    url.map_err(|_| Error::invalid(format!("invalid {VAULT_NAME} {name:?}")))
+}
+
+struct Key {
+    vault: Url,
+    client: Client,
+    tokens: Renewed<Identity>,
+    id: String,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+#[async_trait]
+impl Kms for Key {
+    fn kind(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn key_id(&self) -> &str {
+        &self.id
+    }
+
+    async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        let refused = |status, error: &Value| refusal(status, error);
+        self.ask("wrapkey", plaintext.expose(), refused).await
+    }
+
+    async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
+        // The vault does not say what is wrong with a parameter; of these only the ciphertext can be.
+        let refused = |status, error: &Value| match error["code"].as_str() {
+            Some("BadParameter") => kms::foreign_ciphertext(&self.id),
+            _ => refusal(status, error),
+        };
+        self.ask("unwrapkey", ciphertext, refused).await.map(Secret::new)
+    }
+}
+
+impl Key {
+    async fn ask(&self, verb: &str, value: &[u8], refused: impl Fn(u16, &Value) -> Error) -> Result<Vec<u8>> {
+        let mut url = self.vault.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("keys").extend(self.id.split('/')).push(verb);
+        }
+        url.set_query(Some(&format!("api-version={API_VERSION}")));
+        let token = self.tokens.current().await?;
+        let body = json!({ "alg": ALGORITHM, "value": URL_SAFE_NO_PAD.encode(value) });
+        let request = http::Request::post(url.as_str())
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose()))
+            .body(HttpRequestBody::from(body.to_string()));
+        let request = request.map_err(|_| Error::io("unexpected answer of the token service"))?;
+        match net::call_json(&self.client, request).await? {
+            (200, answer) => self.taken(&answer).ok_or_else(kms::incomplete_answer),
+            (status, answer) => Err(refused(status, &answer["error"])),
+        }
+    }
+
+    /// The bytes of an answer of this version of this key.
+    fn taken(&self, answer: &Value) -> Option<Vec<u8>> {
+        let of_key = answer["kid"].as_str()?.strip_suffix(&self.id)?.ends_with("/keys/");
+        let bytes = URL_SAFE_NO_PAD.decode(answer["value"].as_str()?.trim_end_matches('=')).ok()?;
+        of_key.then_some(bytes)
+    }
+}
+
+/// Classifies an answer by the vault's names of the failure, or by its HTTP status.
+fn refusal(status: u16, error: &Value) -> Error {
+    let Some(code) = error["code"].as_str() else { return kms::refused(status, None) };
+    let inner = error["innererror"]["code"].as_str().unwrap_or_default();
+    let text = scrub(&format!("{code}: {}", error["message"].as_str().unwrap_or_default()));
+    // Keys outside the time that they are set to be used in answer like disabled ones.
+    if matches!(inner, "KeyDisabled" | "KeyNotYetValid" | "KeyExpired") || text.contains("disabled key") {
+        return Error::disabled(text);
+    }
+    kms::refused(status, Some(text))
+}
+
+#[cfg(test)]
+mod tests;
