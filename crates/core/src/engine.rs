@@ -145,6 +145,41 @@ pub struct StagedRows {
     pub bytes: u64,
 }
 
+/// A data file of a table, in the table's folder. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// Relative to the folder.
+    pub path: String,
+    pub bytes: u64,
+    pub rows: u64,
+    /// `stats` of the Delta protocol.
+    pub stats: Option<String>,
+}
+
+/// A table as of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableVersion {
+    /// Number in the table's log.
+    pub version: u64,
+    /// Its columns, as `schemaString` of the Delta protocol.
+    pub schema: String,
+    pub files: Vec<TableFile>,
+}
+
+/// What one commit made of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRevision {
+    /// Number in the table's log.
+    pub version: u64,
+    /// Microseconds since the epoch.
+    pub at: i64,
+    /// As [`TableVersion::schema`], when the commit changed it.
+    pub schema: Option<String>,
+    pub added: Vec<TableFile>,
+    /// Paths.
+    pub removed: Vec<String>,
+}
+
 /// What [`Engine::upkeep`] shall do.
 #[derive(Clone)]
 pub struct Upkeep {
@@ -193,6 +228,28 @@ pub trait Engine: Send + Sync {
     /// Keeps a table fast and small: merges small files, writes a checkpoint, deletes what is not needed any more.
     /// Readers and writers go on meanwhile, and rows, history and change data stay as they are.
     async fn upkeep(&self, table: &TableHandle, upkeep: &Upkeep) -> Result<UpkeepDone>;
+
+    /// The table as of a moment that has passed (microseconds since the epoch). Commits under way are waited for, so that
+    /// the answer stays what it is.
+    ///
+    /// # Errors
+    /// 42P01 when the table did not exist then, or its history does not reach back.
+    async fn table_at(&self, table: &TableHandle, moment: i64) -> Result<TableVersion>;
+    /// What the commits after a version (from the first one without it), up to another, made of the table, oldest first.
+    ///
+    /// # Errors
+    /// 42P01 when the log does not have them any more.
+    async fn revisions(&self, table: &TableHandle, after: Option<u64>, until: u64) -> Result<Vec<TableRevision>>;
+    /// The columns of a schema, as [`TableVersion::schema`] has it.
+    ///
+    /// # Errors
+    /// XX001 for a text that is none.
+    fn columns_of(&self, schema: &str) -> Result<Vec<model::Column>>;
+    /// Writes version 0 of a new table, with files that lie in its folder already.
+    ///
+    /// # Errors
+    /// As [`Engine::columns_of`].
+    async fn create_table_of(&self, table: &TableHandle, schema: &str, files: &[TableFile]) -> Result<()>;
 
     /// Types of a SELECT's parameters and columns. `declared` are the types the client gave, by position.
     async fn describe(&self, cx: &QueryContext, sql: &str, declared: &[Option<SqlType>]) -> Result<Description>;

@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use lakeport_base::env::Fault;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, Point, SqlType, Sqlstate};
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_catalog::{Catalog, MasterKey, SqliteCatalog};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::Cancel;
 use crate::engine::{
-    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
-    UpkeepDone, Write, Written,
+    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
+    TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
 use crate::job::Jobs;
@@ -135,6 +135,22 @@ impl Engine for StubEngine {
         self.deleted.lock().unwrap().push(table);
         Ok(())
     }
+    async fn table_at(&self, _: &TableHandle, _: i64) -> Result<TableVersion> {
+        Ok(TableVersion { version: 0, schema: String::new(), files: Vec::new() })
+    }
+
+    async fn revisions(&self, _: &TableHandle, _: Option<u64>, _: u64) -> Result<Vec<TableRevision>> {
+        Ok(Vec::new())
+    }
+
+    fn columns_of(&self, _: &str) -> Result<Vec<Column>> {
+        Ok(Vec::new())
+    }
+
+    async fn create_table_of(&self, _: &TableHandle, _: &str, _: &[TableFile]) -> Result<()> {
+        Ok(())
+    }
+
     fn due_for_upkeep(&self) -> Vec<TableId> {
         Vec::new()
     }

@@ -14,6 +14,7 @@
 mod admission;
 mod advisory;
 pub mod authz;
+pub mod backup;
 pub mod cancel;
 pub mod directory;
 pub mod engine;

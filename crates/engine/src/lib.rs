@@ -22,6 +22,7 @@ mod error;
 mod functions;
 mod group;
 mod held;
+mod history;
 mod insert;
 mod kept;
 mod key;
@@ -54,12 +55,12 @@ use arrow_array::ArrayRef;
 use async_trait::async_trait;
 use lakeport_base::id::TableId;
 use lakeport_base::{Env, SqlType};
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{
-    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableHandle, TransactionId, Upkeep,
-    UpkeepDone, Write, Written,
+    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
+    TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
@@ -69,6 +70,7 @@ pub use context::EngineOptions;
 use crate::clock::Clock;
 use crate::context::Sessions;
 use crate::delta::log::Log;
+use crate::delta::schema::delta_fields;
 use crate::error::conflict;
 use crate::kept::Kept;
 use crate::lookup::Pages;
@@ -134,7 +136,7 @@ impl DataFusionEngine {
 #[async_trait]
 impl Engine for DataFusionEngine {
     async fn create_table(&self, table: &TableHandle) -> Result<()> {
-        self.log(table).create(table).await
+        self.log(table).create(table, delta_fields(&table.row.columns)?, Vec::new()).await
     }
 
     async fn delete_table(&self, table: TableId, store: &Arc<dyn ObjectStore>) -> Result<()> {
@@ -151,6 +153,23 @@ impl Engine for DataFusionEngine {
 
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {
         self.remove_all_rows(table, cancel).await
+    }
+
+    async fn table_at(&self, table: &TableHandle, moment: i64) -> Result<TableVersion> {
+        self.version_at(table, moment).await
+    }
+
+    async fn revisions(&self, table: &TableHandle, after: Option<u64>, until: u64) -> Result<Vec<TableRevision>> {
+        self.revisions_between(table, after, until).await
+    }
+
+    fn columns_of(&self, schema: &str) -> Result<Vec<Column>> {
+        Ok(history::columns(&history::fields(schema)?))
+    }
+
+    async fn create_table_of(&self, table: &TableHandle, schema: &str, files: &[TableFile]) -> Result<()> {
+        let adds = files.iter().map(|file| history::add(file, self.clock.now() / 1000)).collect();
+        self.log(table).create(table, history::fields(schema)?, adds).await
     }
 
     fn due_for_upkeep(&self) -> Vec<TableId> {

@@ -87,6 +87,8 @@ fn what_is_not_supported_says_so() {
         ("CREATE TEMP TABLE t (a INT)", "this statement is not supported: CREATE TEMP"),
         ("COPY t FROM '/etc/passwd'", "COPY with a file of the server is not supported"),
         ("SELECT * INTO u FROM t", "SELECT INTO is not supported"),
+        ("SELECT a::geometry('Point') FROM t", "a type of this name with modifiers is not supported"),
+        ("SELECT a::geometry('Point')[] FROM t", "a type of this name with modifiers is not supported"),
         (
             "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
             "a statement that writes inside a query is not supported",

@@ -13,10 +13,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lakeport-sql", &["base"]),
     ("lakeport-catalog", &["base"]),
     ("lakeport-connect", &["base"]),
-    ("lakeport-core", &["base", "sql", "catalog", "connect"]),
+    ("lakeport-backup", &["base", "connect"]),
+    ("lakeport-core", &["base", "sql", "catalog", "connect", "backup"]),
     ("lakeport-engine", &["base", "sql", "catalog", "connect", "core"]),
     ("lakeport-wire", &["base", "sql", "core"]),
-    ("lakeport", &["base", "sql", "catalog", "connect", "core", "engine", "wire"]),
+    ("lakeport", &["base", "sql", "catalog", "connect", "backup", "core", "engine", "wire"]),
     ("lakeport-suite", &[]),
     ("lakeport-tidy", &[]),
 ];

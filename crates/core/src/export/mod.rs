@@ -18,3 +18,4 @@ mod tests;
 
 pub use options::{Compression, ExportOptions, Format};
 pub(crate) use run::{Exported, Place, start};
+pub(crate) use upload::io_error;

@@ -56,7 +56,7 @@ pub(super) async fn abort(writer: &mut BufWriter) {
 }
 
 /// The storage's own error inside an I/O error.
-pub(super) fn io_error(error: std::io::Error) -> Error {
+pub(crate) fn io_error(error: std::io::Error) -> Error {
     match error.downcast::<object_store::Error>() {
         Ok(error) => store_error(error),
         Err(error) => lakeport_connect::Error::io(error.to_string()).into(),

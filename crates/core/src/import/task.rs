@@ -44,7 +44,7 @@ impl Task for ImportTask {
         let earlier = match cx.checkpoint().await? {
             Some(Checkpoint::Done(done)) => return Ok(done),
             Some(Checkpoint::Import(staged)) => staged,
-            None => StagedImport::default(),
+            _ => StagedImport::default(),
         };
         let table = self.table(cx).await?;
         // After a kill between the append and its record.

@@ -1,38 +1,354 @@
-//! `BACKUP`, `RESTORE` and their kin.
+//! `BACKUP`, `RESTORE` and their kin: who may, what exactly, from where to where. The work is that of [`crate::backup`].
 
-use lakeport_sql::stmt::backup::Backup;
-use lakeport_sql::stmt::backup::alter::AlterBackup;
-use lakeport_sql::stmt::backup::restore::Restore;
-use lakeport_sql::stmt::backup::show::{ShowBackup, ShowBackupEncryption, ShowBackups};
+mod alter;
+mod restore;
+mod show;
 
-use super::Cx;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use lakeport_backup::layout::Subdir;
+use lakeport_backup::manifest::Targets as Listed;
+use lakeport_backup::{Chain, Collection};
+use lakeport_base::id::ConnectionId;
+use lakeport_base::name::{quote_ident, quote_literal};
+use lakeport_base::{QualifiedName, Secret, SqlType, Sqlstate};
+use lakeport_catalog::model::{Job, Object, Table};
+use lakeport_connect::{ExternalRef, redact};
+use lakeport_sql::stmt::Texts;
+use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
+
+use super::{Cx, query};
+use crate::backup::{BackupOrder, KeyTexts};
 use crate::error::{Error, Result};
+use crate::job::{Jobs, NewJob, Payload, payload};
 use crate::outcome::Outcome;
+use crate::row;
+use crate::rows::schema_of;
+use crate::show::rows::{Cell, batch_of};
 
-pub(crate) async fn backup(_cx: &Cx<'_>, _statement: &Backup) -> Result<Outcome> {
-    Err(unsupported("BACKUP"))
+pub(crate) use alter::alter;
+pub(crate) use restore::{columns as restore_columns, restore};
+pub(crate) use show::{
+    backup_columns as show_backup_columns, backups_columns as show_backups_columns, encryption_columns, show_backup,
+    show_backups, show_encryption,
+};
+
+/// The columns of a BACKUP or RESTORE.
+pub(crate) fn job_columns(is_detached: bool) -> SchemaRef {
+    if is_detached {
+        return schema_of(&[("job_id", SqlType::Int8)]);
+    }
+    schema_of(&[
+        ("job_id", SqlType::Int8),
+        ("status", SqlType::Text),
+        ("fraction_completed", SqlType::Float8),
+        ("rows", SqlType::Int8),
+        ("index_entries", SqlType::Int8),
+        ("bytes", SqlType::Int8),
+    ])
 }
 
-pub(crate) async fn show_backups(_cx: &Cx<'_>, _statement: &ShowBackups) -> Result<Outcome> {
-    Err(unsupported("SHOW BACKUPS"))
+pub(crate) fn columns(statement: &Backup) -> SchemaRef {
+    job_columns(statement.options.detached)
 }
 
-pub(crate) async fn show_backup(_cx: &Cx<'_>, _statement: &ShowBackup) -> Result<Outcome> {
-    Err(unsupported("SHOW BACKUP"))
+pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
+    if !statement.options.detached {
+        cx.refuse_in_block("BACKUP cannot be used inside a multi-statement transaction without DETACHED option")?;
+    }
+    let targets = targets(cx, &statement.targets)?;
+    let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
+    let end = match &statement.as_of {
+        Some(text) => query::as_of(cx, text)?,
+        None => cx.server.config.env.now_micros(),
+    };
+    let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
+    let (subdir, start) = layer(cx, statement, &collection, &place, &targets, end).await?;
+    let order = BackupOrder {
+        collection: Secret::new(place.uri.clone()),
+        keys: place.keys.clone(),
+        subdir,
+        start,
+        end,
+        revision_history: statement.options.revision_history,
+        targets,
+    };
+    let job = NewJob {
+        description: description(statement, &place, &order),
+        payload: Payload::Backup(order),
+        owner: cx.session.user.clone(),
+        connections: place.connections,
+    };
+    run(cx, job, "BACKUP", statement.options.detached).await
 }
 
-pub(crate) async fn show_encryption(_cx: &Cx<'_>, _statement: &ShowBackupEncryption) -> Result<Outcome> {
-    Err(unsupported("SHOW BACKUP ENCRYPTION"))
+/// Makes a job and, unless detached, waits for its end.
+async fn run(cx: &Cx<'_>, job: NewJob, tag: &'static str, is_detached: bool) -> Result<Outcome> {
+    let row = if is_detached {
+        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, job)).await?;
+        row![id.0]
+    } else {
+        finished_row(&Jobs::run_to_end(cx.server, cx.session, job, &cx.cancel).await?)?
+    };
+    Ok(Outcome::rows(tag, batch_of(job_columns(is_detached), &[row])?))
 }
 
-pub(crate) async fn restore(_cx: &Cx<'_>, _statement: &Restore) -> Result<Outcome> {
-    Err(unsupported("RESTORE"))
+fn finished_row(job: &Job) -> Result<Vec<Cell>> {
+    let done = job.result.as_deref().map(payload::decode_done).transpose()?;
+    let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+    let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
+    Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
 }
 
-pub(crate) async fn alter(_cx: &Cx<'_>, _statement: &AlterBackup) -> Result<Outcome> {
-    Err(unsupported("ALTER BACKUP"))
+/// A collection and the keys that a statement names, all of which the user may use.
+struct Place {
+    uri: String,
+    keys: KeyTexts,
+    connections: Vec<ConnectionId>,
 }
 
-fn unsupported(words: &str) -> Error {
-    Error::unsupported(format!("this statement is not supported: {words}"))
+impl Place {
+    async fn read(cx: &Cx<'_>, collection: &Texts, encryption: &Encryption) -> Result<Place> {
+        let uris = cx.strings(&collection.0)?;
+        let [uri] = uris.as_slice() else {
+            return Err(Error::unsupported("a collection in several places by locality is not supported")
+                .with_hint("this server has no localities: name one place"));
+        };
+        cx.server.authorise_uri(cx.subject(), uri).await?;
+        let mut connections: Vec<ConnectionId> =
+            cx.server.resolve(uri).await?.connection.map(|(id, _)| id).into_iter().collect();
+        let keys = key_texts(cx, encryption, &mut connections).await?;
+        connections.sort_unstable();
+        connections.dedup();
+        Ok(Place { uri: uri.clone(), keys, connections })
+    }
+}
+
+async fn key_texts(cx: &Cx<'_>, encryption: &Encryption, used: &mut Vec<ConnectionId>) -> Result<KeyTexts> {
+    Ok(match encryption {
+        Encryption::None => KeyTexts::None,
+        Encryption::Passphrase(text) => match cx.string(text)? {
+            empty if empty.is_empty() => return Err(Error::invalid("encryption_passphrase must not be empty")),
+            passphrase => KeyTexts::Passphrase(Secret::new(passphrase)),
+        },
+        Encryption::Kms(texts) => {
+            let uris = cx.strings(&texts.0)?;
+            for uri in &uris {
+                cx.server.authorise_kms(cx.subject(), uri).await?;
+                if let Some(reference) = ExternalRef::parse(uri)? {
+                    let found = cx.server.config.catalog.read().await?.find_connection(&reference.name).await?;
+                    used.extend(found.map(|connection| connection.id));
+                }
+            }
+            KeyTexts::Kms(Secret::new(uris))
+        }
+    })
+}
+
+/// The full backup that is made or added to, and the end of the layer below.
+async fn layer(
+    cx: &Cx<'_>,
+    statement: &Backup,
+    collection: &Collection,
+    place: &Place,
+    targets: &Listed,
+    end: i64,
+) -> Result<(Subdir, Option<i64>)> {
+    let Some(chain) = &statement.chain else {
+        let subdir = Subdir::of(end);
+        return match collection.has(&subdir).await? {
+            false => Ok((subdir, None)),
+            true => Err(full_exists(&place.uri, &subdir)),
+        };
+    };
+    let subdir = subdir(cx, chain, collection).await?;
+    if !collection.has(&subdir).await? {
+        return Err(no_full(&subdir));
+    }
+    let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
+    let protection = collection.protection(&subdir, &keys).await?;
+    let chain = collection.chain(&subdir, &protection).await?;
+    let last = &chain.last().manifest;
+    require_same_targets(&chain, targets)?;
+    if last.end >= end {
+        return Err(Error::invalid(format!(
+            "the backup would end at {}, which is not after the end of the chain, {}",
+            lakeport_backup::chain::shown(end),
+            lakeport_backup::chain::shown(last.end)
+        ))
+        .with_hint("back up a later moment, or begin a chain with BACKUP INTO"));
+    }
+    Ok((subdir, Some(last.end)))
+}
+
+/// The full backup that a statement names.
+async fn subdir(cx: &Cx<'_>, chain: &ast::Chain, collection: &Collection) -> Result<Subdir> {
+    match chain {
+        ast::Chain::Latest => Ok(collection.latest().await?),
+        ast::Chain::Subdir(text) => match cx.string(text)? {
+            latest if latest.eq_ignore_ascii_case("latest") => Ok(collection.latest().await?),
+            subdir => Ok(Subdir::parse(&subdir)?),
+        },
+    }
+}
+
+/// What the statement's targets are now, if the user may back them up.
+fn targets(cx: &Cx<'_>, targets: &Targets) -> Result<Listed> {
+    match targets {
+        Targets::Cluster => {
+            let user = cx.session.user.clone();
+            cx.subject().require_system("BACKUP", || {
+                format!(
+                    "only users with the admin role or the BACKUP system privilege are allowed to perform full cluster \
+                     backups: user {user} does not have BACKUP system privilege"
+                )
+            })?;
+            Ok(Listed::Cluster)
+        }
+        Targets::Databases(names) => {
+            for name in names {
+                let database = cx.directory.database(name)?;
+                cx.subject().require(Object::Database(database.id), &database.owner, &database.name, "BACKUP")?;
+            }
+            let mut names = names.clone();
+            names.sort_unstable();
+            names.dedup();
+            Ok(Listed::Databases(names))
+        }
+        Targets::Tables(patterns) => {
+            let mut tables: Vec<Arc<Table>> = Vec::new();
+            for pattern in patterns {
+                tables.extend(tables_of(cx, pattern)?);
+            }
+            require_backup(cx, &tables)?;
+            let mut ids: Vec<(i64, String)> =
+                tables.iter().map(|table| (table.id.0, cx.directory.full_name(table))).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(Listed::Tables(ids))
+        }
+    }
+}
+
+fn tables_of(cx: &Cx<'_>, pattern: &TablePattern) -> Result<Vec<Arc<Table>>> {
+    let prefix = match pattern {
+        TablePattern::Table(name) => return Ok(vec![cx.table(name)?]),
+        TablePattern::AllIn(prefix) => prefix,
+    };
+    let mut parts = prefix.parts.clone();
+    parts.push("*".to_string());
+    let name = QualifiedName { parts };
+    let schema = cx.directory.place(&name, &cx.session.variable("database"), &cx.session.search_path())?;
+    let found: Vec<Arc<Table>> =
+        cx.directory.tables.values().filter(|table| table.schema == schema.id).cloned().collect();
+    match found.is_empty() {
+        true => Err(Error::new(Sqlstate::UNDEFINED_TABLE, format!("no table matches {name}"))),
+        false => Ok(found),
+    }
+}
+
+/// BACKUP on each table, or SELECT, which was enough before there was BACKUP.
+fn require_backup(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
+    for table in tables {
+        if cx.subject().require_table(table, "BACKUP").is_ok() {
+            continue;
+        }
+        cx.subject().require_table(table, "SELECT").map_err(|error| {
+            let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+            error.with_hint(format!(
+                "to run BACKUP TABLE, a user needs the BACKUP privilege on tables: {}",
+                names.join(", ")
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+fn require_same_targets(chain: &Chain, targets: &Listed) -> Result<()> {
+    let ids = |targets: &Listed| match targets {
+        Listed::Tables(tables) => tables.iter().map(|(id, _)| *id).collect(),
+        _ => Vec::new(),
+    };
+    let below = &chain.last().manifest.targets;
+    let is_same = match (below, targets) {
+        (Listed::Tables(_), Listed::Tables(_)) => ids(below) == ids(targets),
+        (below, targets) => below == targets,
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("the chain is a backup of {}, not of {}", named(below), named(targets)))
+        .with_hint("add to a chain with the targets that it began with, or begin one with BACKUP INTO"))
+}
+
+fn named(targets: &Listed) -> String {
+    match targets {
+        Listed::Cluster => "the cluster".to_string(),
+        Listed::Databases(names) => format!("database {}", names.join(", ")),
+        Listed::Tables(tables) => {
+            format!("table {}", tables.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The statement in its canonical form, with the folder that was chosen and URIs without secrets.
+fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String {
+    let targets = match &order.targets {
+        Listed::Cluster => String::new(),
+        Listed::Databases(names) => {
+            format!("DATABASE {} ", names.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", "))
+        }
+        tables => format!("{} ", named(tables).replacen("table", "TABLE", 1)),
+    };
+    let as_of = statement.as_of.as_ref().map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
+    let mut options: Vec<String> = Vec::new();
+    if statement.options.detached {
+        options.push("detached".to_string());
+    }
+    if order.revision_history {
+        options.push("revision_history = true".to_string());
+    }
+    options.extend(shown_keys(&place.keys));
+    let options = if options.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", options.join(", ")) };
+    let (subdir, uri) = (quote_literal(&order.subdir.shown()), quote_literal(&redact(&place.uri)));
+    format!("BACKUP {targets}INTO {subdir} IN {uri}{as_of}{options}")
+}
+
+/// Keys as descriptions show them.
+fn shown_keys(keys: &KeyTexts) -> Option<String> {
+    match keys {
+        KeyTexts::None => None,
+        KeyTexts::Passphrase(_) => Some("encryption_passphrase = '*****'".to_string()),
+        KeyTexts::Kms(uris) => {
+            let uris: Vec<String> = uris.expose().iter().map(|uri| quote_literal(&redact(uri))).collect();
+            Some(match uris.as_slice() {
+                [uri] => format!("kms = {uri}"),
+                uris => format!("kms = ({})", uris.join(", ")),
+            })
+        }
+    }
+}
+
+/// The documented text.
+fn full_exists(uri: &str, subdir: &Subdir) -> Error {
+    let uri = redact(uri);
+    let message = format!(
+        "A full backup already exists in {uri}/{subdir}. Consider running an incremental backup to this full backup via \
+         `BACKUP INTO '{}' IN '{uri}'`",
+        subdir.shown()
+    );
+    Error::new(Sqlstate::DUPLICATE_OBJECT, message)
+}
+
+/// The documented text.
+fn no_full(subdir: &Subdir) -> Error {
+    Error::new(
+        Sqlstate::UNDEFINED_FILE,
+        format!(
+            "No full backup exists in {:?} to append an incremental backup to. To take a full backup, remove the \
+             subdirectory from the backup command (i.e. run 'BACKUP ... INTO <collectionURI>').",
+            subdir.shown()
+        ),
+    )
 }

@@ -83,20 +83,29 @@ fn no_rows(name: &str) -> Error {
 /// # Errors
 /// 22023 for what is no time, lies in the future, or further back than `gc.ttl`.
 pub(crate) fn as_of(cx: &Cx<'_>, text: &str) -> Result<i64> {
-    let moment = moment(cx, text.trim()).ok_or_else(|| {
-        Error::invalid(format!("AS OF SYSTEM TIME: value {text} is neither timestamp, decimal, nor interval"))
-            .with_hint("such as '-10s', '2026-01-31 12:00:00' or a number of nanoseconds since the epoch")
-    })?;
+    let moment = past(cx, text)?;
     let now = cx.server.config.env.now_micros();
-    if moment > now {
-        return Err(Error::invalid("AS OF SYSTEM TIME: cannot specify timestamp in the future"));
-    }
     let ttl = setting::GC_TTL.duration(&cx.directory);
     if i128::from(now) - i128::from(moment) > ttl.as_micros() as i128 {
         return Err(Error::invalid(format!("AS OF SYSTEM TIME: {text} is further back than gc.ttl"))
             .with_hint(format!("gc.ttl is {}", setting::GC_TTL.value(&cx.directory))));
     }
     Ok(moment)
+}
+
+/// The moment of `AS OF SYSTEM TIME`, however long ago.
+///
+/// # Errors
+/// 22023 for what is no time, or lies in the future.
+pub(crate) fn past(cx: &Cx<'_>, text: &str) -> Result<i64> {
+    let moment = moment(cx, text.trim()).ok_or_else(|| {
+        Error::invalid(format!("AS OF SYSTEM TIME: value {text} is neither timestamp, decimal, nor interval"))
+            .with_hint("such as '-10s', '2026-01-31 12:00:00' or a number of nanoseconds since the epoch")
+    })?;
+    match moment > cx.server.config.env.now_micros() {
+        true => Err(Error::invalid("AS OF SYSTEM TIME: cannot specify timestamp in the future")),
+        false => Ok(moment),
+    }
 }
 
 /// Staleness that `follower_read_timestamp()` stands for.

@@ -170,6 +170,24 @@ impl Entry {
         Some(changes)
     }
 
+    /// What it does to rows and columns, whatever else it does.
+    ///
+    /// # Errors
+    /// An action that is none of the protocol's.
+    pub fn rows_and_columns(self) -> Result<Changes> {
+        let mut changes = Changes::default();
+        for action in self.0 {
+            match serde_json::from_value(action).map_err(Error::internal)? {
+                Action::Add(add) => changes.adds.push(add),
+                Action::Remove(remove) => changes.removes.push(remove),
+                Action::Metadata(metadata) => changes.metadata = Some(metadata),
+                Action::CommitInfo(_) | Action::Cdc(_) | Action::Txn(_) => {}
+                Action::DomainMetadata(_) | Action::Protocol(_) => {}
+            }
+        }
+        Ok(changes)
+    }
+
     fn info(&self) -> Option<&Value> {
         self.0.iter().find_map(|action| action.get("commitInfo"))
     }

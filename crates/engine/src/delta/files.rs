@@ -9,7 +9,7 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use deltalake::kernel::{Add, Remove};
 use deltalake::table::state::DeltaTableState;
 use lakeport_core::{Error, Result};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Schemas whose statistics a file keeps: queries and writes ask for different ones.
 const TYPED_MAX: usize = 2;
@@ -44,6 +44,13 @@ impl DataFile {
             None => Ok(DataFile::new(add.path.as_str(), add.size.max(0) as u64, add.stats.as_deref())),
             Some(_) => Err(deletion_vectors()),
         }
+    }
+
+    /// What the log tells of the contents, as Delta's `stats`; `None` when it tells nothing.
+    pub fn stats(&self) -> Option<String> {
+        let FileStats { min, max, nulls, .. } = &*self.stats;
+        let stats = json!({ "numRecords": self.rows?, "minValues": min, "maxValues": max, "nullCount": nulls });
+        Some(stats.to_string())
     }
 
     fn new(path: &str, bytes: u64, stats: Option<&str>) -> DataFile {

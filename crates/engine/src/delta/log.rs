@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deltalake::kernel::Version;
 use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::{Action, Add, StructField, Version};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, broken_tip, entry_path};
-use super::schema::delta_fields;
 use super::snapshot::Snapshot;
 use super::staging::{Staging, Stagings};
 use crate::clock::Clock;
@@ -110,8 +109,8 @@ impl Log {
         *self.altered.lock().unwrap_or_else(PoisonError::into_inner) = Some(row);
     }
 
-    /// Writes version 0.
-    pub async fn create(&self, table: &TableHandle) -> Result<()> {
+    /// Writes version 0: a table of these fields and files.
+    pub async fn create(&self, table: &TableHandle, fields: Vec<StructField>, files: Vec<Add>) -> Result<()> {
         self.clock.fault(Point::LogCreate)?;
         let comment = table.row.comment.clone().unwrap_or_default();
         let properties = [("delta.enableChangeDataFeed", "true"), ("delta.checkpointInterval", CHECKPOINT_INTERVAL)];
@@ -121,7 +120,8 @@ impl Log {
             .with_save_mode(SaveMode::ErrorIfExists)
             .with_table_name(&table.row.name)
             .with_comment(comment)
-            .with_columns(delta_fields(&table.row.columns)?)
+            .with_columns(fields)
+            .with_actions(files.into_iter().map(Action::Add))
             .with_configuration(properties.map(|(key, value)| (key, Some(value))))
             .with_commit_properties(CommitProperties::default().with_metadata([timestamp]))
             .await

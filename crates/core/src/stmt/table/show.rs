@@ -3,7 +3,7 @@
 use arrow_schema::SchemaRef;
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
-use lakeport_catalog::model::Column;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{ShowColumns, ShowCreateTable, ShowTables};
 
 use crate::error::{Error, Result};
@@ -92,6 +92,12 @@ pub(crate) fn show_create(cx: &Cx<'_>, statement: &ShowCreateTable) -> Result<Ou
     let table = cx.table(&statement.table)?;
     cx.subject().require_sight(&table)?;
     let schema = cx.directory.schemas.get(&table.schema).map_or("", |schema| &schema.name);
+    let text = create_text(schema, &table);
+    Ok(Outcome::rows("SHOW", batch_of(show_create_columns(), &[row![&table.name, text]])?))
+}
+
+/// The statement that makes a table, and the one that gives it its comment.
+pub(crate) fn create_text(schema: &str, table: &Table) -> String {
     let mut lines: Vec<String> = table.columns.iter().map(column_text).collect();
     if !table.primary_key.is_empty() {
         let key: Vec<String> = table.primary_key.iter().map(|name| quote_ident(name)).collect();
@@ -103,7 +109,7 @@ pub(crate) fn show_create(cx: &Cx<'_>, statement: &ShowCreateTable) -> Result<Ou
     if let Some(comment) = &table.comment {
         text += &format!(";\nCOMMENT ON TABLE {name} IS {}", quote_literal(comment));
     }
-    Ok(Outcome::rows("SHOW", batch_of(show_create_columns(), &[row![&table.name, text]])?))
+    text
 }
 
 fn column_text(column: &Column) -> String {

@@ -61,6 +61,28 @@ impl Visitor for Writes {
     fn pre_visit_statement(&mut self, _: &ast::Statement) -> ControlFlow<Self::Break> {
         ControlFlow::Break("a statement that writes inside a query")
     }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            ast::Expr::Cast { data_type, .. } if is_modified(data_type) => {
+                ControlFlow::Break("a type of this name with modifiers")
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Whether a type that has no modifiers in PostgreSQL, or does not exist there, has some.
+fn is_modified(ty: &ast::DataType) -> bool {
+    match ty {
+        ast::DataType::Custom(_, modifiers) => !modifiers.is_empty(),
+        ast::DataType::Array(
+            ast::ArrayElemTypeDef::AngleBracket(inner)
+            | ast::ArrayElemTypeDef::SquareBracket(inner, _)
+            | ast::ArrayElemTypeDef::Parenthesis(inner),
+        ) => is_modified(inner),
+        _ => false,
+    }
 }
 
 struct Subqueries;

@@ -1,0 +1,180 @@
+//! A chain: a full backup and the layers on top of it, oldest first.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::layout::{LayerPath, Subdir};
+use crate::manifest::{File, Manifest, Previous, Table, TableHistory, hex};
+use crate::sealed::sha256;
+
+/// One layer as it was read.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub path: LayerPath,
+    pub manifest: Manifest,
+    /// What the next layer calls it.
+    pub link: Previous,
+    /// Bytes of the manifest's file.
+    pub manifest_bytes: u64,
+}
+
+impl Layer {
+    /// The layer whose manifest's file has these bytes.
+    pub(crate) fn new(path: LayerPath, manifest: Manifest, file: &[u8]) -> Layer {
+        let link = link_to(&manifest.id, file);
+        Layer { path, manifest, link, manifest_bytes: file.len() as u64 }
+    }
+}
+
+/// How the next layer names one with this id and this manifest file.
+pub fn link_to(id: &str, file: &[u8]) -> Previous {
+    Previous { id: id.to_string(), sha256: hex(&sha256(&[file])) }
+}
+
+/// A full backup and what is on top of it.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub subdir: Subdir,
+    /// Never empty; the first is the full backup.
+    pub layers: Vec<Layer>,
+}
+
+/// Where a table file's content is: which layer, which entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Index in the chain.
+    pub layer: usize,
+    pub file: &'a File,
+}
+
+/// A table as of a moment.
+#[derive(Debug)]
+pub struct TableState<'a> {
+    /// Number in the log that it was copied from.
+    pub version: u64,
+    /// Its Delta schema.
+    pub schema: &'a str,
+    /// By path.
+    pub files: BTreeMap<&'a str, Place<'a>>,
+}
+
+impl Chain {
+    /// Puts layers in order, each on top of the one that it names.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] naming a layer that does not belong to the full backup, or whose place is taken.
+    pub(crate) fn assemble(subdir: Subdir, full: Layer, mut above: Vec<Layer>) -> Result<Chain> {
+        if full.manifest.previous.is_some() {
+            return Err(Error::corrupt(full.path.manifest().as_ref(), "it is not the manifest of a full backup"));
+        }
+        above.sort_by_key(|layer| layer.manifest.end);
+        let mut layers = vec![full];
+        for layer in above {
+            let below = layers.last().expect("the full backup is there");
+            check_link(below, &layer)?;
+            layers.push(layer);
+        }
+        Ok(Chain { subdir, layers })
+    }
+
+    /// The newest layer.
+    pub fn last(&self) -> &Layer {
+        self.layers.last().expect("a chain has a full backup")
+    }
+
+    /// The layer to restore a moment from; without one, the newest.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] in the documented words for a moment that the chain cannot show.
+    pub fn layer_at(&self, moment: Option<i64>) -> Result<usize> {
+        let Some(moment) = moment else { return Ok(self.layers.len() - 1) };
+        let Some(index) = self.layers.iter().position(|layer| moment <= layer.manifest.end) else {
+            return Err(Error::invalid("invalid RESTORE timestamp: supplied backups do not cover requested time")
+                .with_hint(format!("the newest layer ends at {}", shown(self.last().manifest.end))));
+        };
+        let manifest = &self.layers[index].manifest;
+        if moment == manifest.end || manifest.revisions_since.is_some_and(|since| since <= moment) {
+            return Ok(index);
+        }
+        let nearest = match index.checked_sub(1) {
+            None => format!("nearest backup time is {}", shown(manifest.end)),
+            Some(below) => format!(
+                "nearest BACKUP times are {} or {}",
+                shown(self.layers[below].manifest.end),
+                shown(manifest.end)
+            ),
+        };
+        Err(Error::invalid(format!(
+            "invalid RESTORE timestamp: restoring to arbitrary time requires that BACKUP for requested time be created \
+             with 'revision_history' option. {nearest}"
+        )))
+    }
+
+    /// A table as the first `layers` of the chain show it at a moment; `None` before its first version.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the layers contradict each other.
+    pub fn table_at(&self, table: i64, layers: usize, moment: i64) -> Result<Option<TableState<'_>>> {
+        let mut state: Option<TableState<'_>> = None;
+        for (index, layer) in self.layers[..layers].iter().enumerate() {
+            let versions = layer.manifest.history_of(table).map_or(&[][..], |history| &history.versions);
+            for version in versions.iter().filter(|version| version.at <= moment) {
+                let broken = |what: String| Error::corrupt(layer.path.manifest().as_ref(), what);
+                let now = match (state.as_mut(), version.schema.as_deref()) {
+                    (None, None) => return Err(broken(format!("table {table} has no schema"))),
+                    (None, Some(schema)) => {
+                        state.insert(TableState { version: version.version, schema, files: BTreeMap::new() })
+                    }
+                    (Some(now), schema) => {
+                        now.schema = schema.unwrap_or(now.schema);
+                        now
+                    }
+                };
+                now.version = version.version;
+                for path in &version.removed {
+                    if now.files.remove(path.as_str()).is_none() {
+                        return Err(broken(format!("it removes {path:?}, which table {table} does not have")));
+                    }
+                }
+                for file in &version.added {
+                    if file.pack >= layer.manifest.packs.len() {
+                        return Err(broken(format!("{:?} is in a pack that is not listed", file.path)));
+                    }
+                    now.files.insert(&file.path, Place { layer: index, file });
+                }
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl Manifest {
+    /// What the layer says of a table.
+    pub fn history_of(&self, table: i64) -> Option<&TableHistory> {
+        self.tables.iter().find(|history| history.table == table)
+    }
+
+    /// A table's row.
+    pub fn table(&self, id: i64) -> Option<&Table> {
+        self.catalog.tables.iter().find(|table| table.id == id)
+    }
+}
+
+fn check_link(below: &Layer, layer: &Layer) -> Result<()> {
+    if layer.manifest.previous.as_ref() == Some(&below.link) && layer.manifest.start == Some(below.manifest.end) {
+        return Ok(());
+    }
+    let known = layer.manifest.previous.as_ref().is_some_and(|previous| previous.id == below.link.id);
+    let what = if known {
+        format!("the layer below it, {}, was exchanged", below.path)
+    } else {
+        format!("it is not on top of {}: a layer between them is missing, or it belongs to another chain", below.path)
+    };
+    Err(Error::corrupt(layer.path.manifest().as_ref(), what))
+}
+
+/// A moment as results show it.
+pub fn shown(moment: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(moment);
+    time.map_or_else(|| moment.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string())
+}

@@ -1,0 +1,234 @@
+//! A collection: the folder in which backups lie.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+
+use crate::chain::{Chain, Layer};
+use crate::error::{Error, Result};
+use crate::keys::{self, EncryptionInfo, Keys};
+use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
+use crate::manifest::Manifest;
+use crate::sealed::{self, Protection};
+
+/// Manifests read at a time.
+const READS_MAX: usize = 16;
+/// Most files of wrapped keys that a chain may have.
+const INFOS_MAX: usize = 1000;
+
+/// The folder in which backups lie.
+#[derive(Clone)]
+pub struct Collection {
+    store: Arc<dyn ObjectStore>,
+}
+
+/// What became of a file that may have been there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is as written.
+    Written,
+    /// Another was there, and stays.
+    Present,
+}
+
+impl Collection {
+    /// The collection at the root of a store.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Collection {
+        Collection { store }
+    }
+
+    /// Where its files are.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The full backups, oldest first.
+    pub async fn fulls(&self) -> Result<Vec<Subdir>> {
+        let listed = self.store.list(Some(&Path::from(LATEST_FOLDER)));
+        let ends = listed.try_filter_map(|file| std::future::ready(Ok(layout::end_of_mark(&file.location))));
+        let mut fulls: Vec<Subdir> = ends.map_ok(Subdir::of).try_collect().await?;
+        fulls.sort_unstable();
+        Ok(fulls)
+    }
+
+    /// The newest full backup.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] in the documented words when there is none.
+    pub async fn latest(&self) -> Result<Subdir> {
+        let newest = self.fulls().await?.pop();
+        newest.ok_or_else(|| Error::missing("path does not contain a completed latest backup"))
+    }
+
+    /// Whether a full backup is there.
+    pub async fn has(&self, subdir: &Subdir) -> Result<bool> {
+        Ok(self.read(&subdir.full().manifest()).await?.is_some())
+    }
+
+    /// The files of wrapped keys of a chain, in order, with their paths; none for a chain that is not encrypted.
+    pub async fn infos(&self, subdir: &Subdir) -> Result<Vec<(Path, EncryptionInfo)>> {
+        let mut infos = Vec::new();
+        for number in 1..=INFOS_MAX {
+            let path = subdir.encryption_info(number);
+            let Some(bytes) = self.read(&path).await? else { break };
+            let info = EncryptionInfo::decode(&path, &bytes)?;
+            infos.push((path, info));
+        }
+        Ok(infos)
+    }
+
+    /// How a chain is protected, opened with the keys of a statement.
+    ///
+    /// # Errors
+    /// [`Error::Key`] when the keys do not open it, and when they are given for a chain that has none.
+    pub async fn protection(&self, subdir: &Subdir, keys: &Keys) -> Result<Protection> {
+        let infos: Vec<EncryptionInfo> = self.infos(subdir).await?.into_iter().map(|(_, info)| info).collect();
+        match (infos.is_empty(), keys) {
+            (true, Keys::None) => Ok(Protection::Checksums),
+            (true, _) => Err(not_encrypted(subdir)),
+            (false, keys) => Ok(Protection::Encrypted(keys::unlock(&infos, keys).await?)),
+        }
+    }
+
+    /// A chain with the manifests of all its layers.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when there is no such full backup; what is wrong with its files, or with the keys.
+    pub async fn chain(&self, subdir: &Subdir, protection: &Protection) -> Result<Chain> {
+        let full = self.layer(subdir.full(), protection).await?.ok_or_else(|| no_backup(subdir))?;
+        let folders = self.incrementals(subdir).await?;
+        let reads: Vec<_> = folders.into_iter().map(|folder| self.layer(folder, protection)).collect();
+        let layers = stream::iter(reads).buffered(READS_MAX);
+        let above = layers.try_filter_map(|layer| std::future::ready(Ok(layer))).try_collect().await?;
+        Chain::assemble(subdir.clone(), full, above)
+    }
+
+    /// The folders of layers on top of a full backup, finished or not.
+    async fn incrementals(&self, subdir: &Subdir) -> Result<Vec<LayerPath>> {
+        let days = self.store.list_with_delimiter(Some(&subdir.incrementals())).await?.common_prefixes;
+        let listings: Vec<_> = days.iter().map(|day| self.store.list_with_delimiter(Some(day))).collect();
+        let listed = stream::iter(listings).buffered(READS_MAX);
+        let folders: Vec<_> = listed.try_collect().await?;
+        let folders = folders.into_iter().flat_map(|day| day.common_prefixes);
+        Ok(folders.filter_map(|folder| LayerPath::of_incremental(subdir, &folder)).collect())
+    }
+
+    /// One layer; `None` when it was never finished.
+    pub async fn layer(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
+        let file = path.manifest();
+        let Some(bytes) = self.read(&file).await? else { return Ok(None) };
+        if sealed::is_encrypted(file.as_ref(), &bytes)? != protection.is_encrypted() {
+            let what = "it is not protected as the chain's wrapped keys say";
+            return Err(Error::corrupt(file.as_ref(), what));
+        }
+        let manifest = Manifest::open(protection, file.as_ref(), bytes.to_vec())?;
+        Ok(Some(Layer::new(path, manifest, &bytes)))
+    }
+
+    /// A whole small file; `None` when it is not there.
+    pub async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
+        match self.store.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a file that must not be there. An answer that was lost is found out.
+    pub async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<Put> {
+        let bytes = Bytes::from(bytes);
+        let put = self.store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await;
+        match put {
+            Ok(_) => Ok(Put::Written),
+            Err(error) => match self.read(path).await {
+                Ok(Some(found)) if found == bytes => Ok(Put::Written),
+                Ok(Some(_)) => Ok(Put::Present),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Writes a file in place of the one that is there, all at once.
+    pub async fn replace(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        self.store.put(path, bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Marks a full backup as finished.
+    pub async fn mark_latest(&self, subdir: &Subdir, end: i64) -> Result<()> {
+        self.create(&layout::latest_mark(end), subdir.shown().into_bytes()).await.map(drop)
+    }
+
+    /// Takes the right to write a layer of a chain for a job. The job may take it again.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when another job has it.
+    pub async fn lock(&self, subdir: &Subdir, owner: &str) -> Result<()> {
+        let path = subdir.file(LOCK);
+        match self.create(&path, owner.as_bytes().to_vec()).await? {
+            Put::Written => Ok(()),
+            Put::Present => {
+                let found = self.read(&path).await?.unwrap_or_default();
+                let other: String = String::from_utf8_lossy(&found).chars().take(80).collect();
+                Err(Error::conflict(format!("{path} was written by {other}: another backup is writing there"))
+                    .with_hint("wait for it to end; if its server is gone for good, remove that file"))
+            }
+        }
+    }
+
+    /// Gives back the right of [`Collection::lock`], if this job has it.
+    pub async fn unlock(&self, subdir: &Subdir, owner: &str) -> Result<()> {
+        let path = subdir.file(LOCK);
+        match self.read(&path).await? {
+            Some(found) if found == owner.as_bytes() => self.delete(&path).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes a layer that was not finished, or was given up: what makes it a layer first. `end` is that of a full backup.
+    pub async fn discard(&self, layer: &LayerPath, end: Option<i64>) -> Result<()> {
+        self.delete(&layer.manifest()).await?;
+        if let Some(end) = end {
+            self.delete(&layout::latest_mark(end)).await?;
+        }
+        let lock = layer.file(LOCK);
+        let files = self.store.list(Some(&layer.folder())).map_ok(|file| file.location).boxed();
+        let doomed = files.try_filter(move |path| std::future::ready(*path != lock)).boxed();
+        let mut deleted = self.store.delete_stream(doomed);
+        while let Some(outcome) = deleted.next().await {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a file that may be gone already.
+    pub async fn delete(&self, path: &Path) -> Result<()> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Collection({})", self.store)
+    }
+}
+
+fn no_backup(subdir: &Subdir) -> Error {
+    Error::missing(format!("there is no backup in {:?}", subdir.shown()))
+        .with_hint("SHOW BACKUPS IN lists the backups of a collection")
+}
+
+fn not_encrypted(subdir: &Subdir) -> Error {
+    Error::key(format!("could not find or read encryption information: the backup in {:?} has none", subdir.shown()))
+        .with_hint("it is not encrypted: leave out encryption_passphrase and kms")
+}

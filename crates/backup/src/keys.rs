@@ -1,0 +1,347 @@
+//! Who opens a chain: its key, wrapped for each key service and passphrase that may.
+//!
+//! The wrapped keys of a chain are in one or more files ([`crate::layout::ENCRYPTION_INFO`]), JSON with a version; the
+//! entries of all files count alike, and any one gives the chain key. `check` are 32 bytes derived from that key, so that
+//! a key that is not the chain's is known at once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lakeport_base::{Env, Secret};
+use lakeport_connect::kms::Kms;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::manifest::{FORMAT, check_format, from_hex, hex};
+use crate::sealed::{ChainKey, KEY_BYTES, sha256};
+
+/// argon2id's memory in KiB, passes and lanes for new passphrases: the second choice of RFC 9106.
+const ARGON2: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+/// What a stranger's file may make a reader spend.
+const ARGON2_MAX: Cost = Cost { memory_kib: 256 << 10, passes: 16, lanes: 16 };
+const SALT_BYTES: usize = 16;
+const NONCE_BYTES: usize = 12;
+const CHECK_CONTEXT: &[u8] = b"lakeport backup 1\0key check";
+const WRAP_CONTEXT: &[u8] = b"lakeport backup 1\0passphrase";
+
+/// What a statement gives to open or lock a chain.
+#[derive(Clone, Default)]
+pub enum Keys {
+    /// Nothing.
+    #[default]
+    None,
+    /// A passphrase.
+    Passphrase(Secret<String>),
+    /// Keys of key services.
+    Kms(Vec<Arc<dyn Kms>>),
+}
+
+/// A file of wrapped keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptionInfo {
+    format: u64,
+    /// Hex.
+    check: String,
+    /// The key, wrapped in different ways.
+    pub keys: Vec<WrappedKey>,
+}
+
+/// The chain key under one other key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WrappedKey {
+    /// Encrypted by a key service.
+    Kms {
+        /// Kind of the service, such as `aws-kms`.
+        kind: String,
+        /// SHA-256 of the key's name in its service, hex.
+        key_sha256: String,
+        /// What the service made of the 32 bytes, base64.
+        wrapped: String,
+    },
+    /// Encrypted with AES-256-GCM under what argon2id makes of a passphrase.
+    Passphrase {
+        /// Base64.
+        salt: String,
+        /// Parameters of argon2id.
+        #[serde(flatten)]
+        cost: Cost,
+        /// Nonce, ciphertext and tag, base64.
+        wrapped: String,
+    },
+}
+
+/// Parameters of argon2id (RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+impl Cost {
+    fn is_within(self, most: Cost) -> bool {
+        self.memory_kib <= most.memory_kib && self.passes <= most.passes && self.lanes <= most.lanes
+    }
+}
+
+impl WrappedKey {
+    fn is_of(&self, kms: &dyn Kms) -> bool {
+        matches!(self, WrappedKey::Kms { key_sha256, .. } if *key_sha256 == fingerprint(kms.key_id()))
+    }
+}
+
+/// By what a backup knows a key of a key service.
+pub fn fingerprint(key_id: &str) -> String {
+    hex(&sha256(&[key_id.as_bytes()]))
+}
+
+impl EncryptionInfo {
+    /// The chain key, wrapped for each of the keys.
+    ///
+    /// # Errors
+    /// What a key service answers, with its kind in front.
+    pub async fn lock(chain: &ChainKey, keys: &Keys, env: &Env) -> Result<EncryptionInfo> {
+        let wrapped = match keys {
+            Keys::None => Vec::new(),
+            Keys::Passphrase(passphrase) => vec![wrap_by_passphrase(chain, passphrase, env).await?],
+            Keys::Kms(services) => {
+                let mut wrapped: Vec<WrappedKey> = Vec::with_capacity(services.len());
+                for kms in services {
+                    if !wrapped.iter().any(|known| known.is_of(&**kms)) {
+                        wrapped.push(wrap_by_kms(chain, &**kms).await?);
+                    }
+                }
+                wrapped
+            }
+        };
+        Ok(EncryptionInfo { format: FORMAT, check: hex(&check_of(chain)), keys: wrapped })
+    }
+
+    /// The file's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("texts and numbers are JSON")
+    }
+
+    /// The info in a file.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Newer`].
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<EncryptionInfo> {
+        check_format(path.as_ref(), bytes)?;
+        serde_json::from_slice(bytes).map_err(|error| Error::corrupt(path.as_ref(), error.to_string()))
+    }
+
+    fn is_of(&self, chain: &ChainKey) -> bool {
+        let check: Option<[u8; KEY_BYTES]> = from_hex(&self.check);
+        check.is_some_and(|check| constant_time::verify_slices_are_equal(&check, &check_of(chain)).is_ok())
+    }
+}
+
+fn check_of(chain: &ChainKey) -> [u8; KEY_BYTES] {
+    chain.derive(&[], &[CHECK_CONTEXT])[..KEY_BYTES].try_into().expect("half of 64 bytes")
+}
+
+/// The key of a chain whose infos are `infos`.
+///
+/// # Errors
+/// [`Error::Key`] when the keys do not open it, one of them is not the chain's, or none is given; what the last key
+/// service answered when none of them could be used.
+pub async fn unlock(infos: &[EncryptionInfo], keys: &Keys) -> Result<ChainKey> {
+    let opened = match keys {
+        Keys::None => return Err(encrypted()),
+        Keys::Passphrase(passphrase) => {
+            unwrap_by_passphrase_of(infos, passphrase).await?.ok_or_else(wrong_passphrase)?
+        }
+        Keys::Kms(services) => {
+            if let Some(stranger) = services.iter().find(|kms| !lists(infos, &***kms)) {
+                return Err(not_listed(&**stranger));
+            }
+            unwrap_by_any(services, infos).await?
+        }
+    };
+    match infos.iter().all(|info| info.is_of(&opened)) {
+        true => Ok(opened),
+        false => Err(Error::corrupt(crate::layout::ENCRYPTION_INFO, "its files hold keys of different chains")),
+    }
+}
+
+/// The chain key by the first of the keys that opens it; keys that are not the chain's are passed over.
+///
+/// # Errors
+/// [`Error::Key`] when none is the chain's; else what the last key service answered.
+pub async fn unwrap_by_any(services: &[Arc<dyn Kms>], infos: &[EncryptionInfo]) -> Result<ChainKey> {
+    let mut failure = None;
+    for kms in services {
+        for info in infos {
+            for key in &info.keys {
+                if !key.is_of(&**kms) {
+                    continue;
+                }
+                match unwrap_by_kms(key, &**kms).await {
+                    Ok(chain) if info.is_of(&chain) => return Ok(chain),
+                    Ok(_) => failure = Some(wrong_key(&**kms)),
+                    Err(error) => failure = Some(error),
+                }
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(no_match))
+}
+
+/// Whether one of the keys is the chain's.
+pub fn lists(infos: &[EncryptionInfo], kms: &dyn Kms) -> bool {
+    infos.iter().flat_map(|info| &info.keys).any(|key| key.is_of(kms))
+}
+
+/// The infos without these keys.
+///
+/// # Errors
+/// [`Error::Key`] for a key that is not the chain's, and when none would be left.
+pub fn without(infos: &[EncryptionInfo], services: &[Arc<dyn Kms>]) -> Result<Vec<EncryptionInfo>> {
+    if let Some(stranger) = services.iter().find(|kms| !lists(infos, &***kms)) {
+        return Err(not_listed(&**stranger));
+    }
+    let dropped: HashSet<String> = services.iter().map(|kms| fingerprint(kms.key_id())).collect();
+    let stays = |key: &WrappedKey| !matches!(key, WrappedKey::Kms { key_sha256, .. } if dropped.contains(key_sha256));
+    let left: Vec<EncryptionInfo> = infos
+        .iter()
+        .map(|info| EncryptionInfo {
+            keys: info.keys.iter().filter(|key| stays(key)).cloned().collect(),
+            ..info.clone()
+        })
+        .collect();
+    if left.iter().all(|info| info.keys.is_empty()) {
+        return Err(Error::key("the last key of a backup cannot be dropped: nobody could read it any more")
+            .with_hint("ADD NEW_KMS first"));
+    }
+    Ok(left)
+}
+
+async fn wrap_by_kms(chain: &ChainKey, kms: &dyn Kms) -> Result<WrappedKey> {
+    let clear = Secret::new(chain.expose().to_vec());
+    let wrapped = kms.encrypt(&clear).await.map_err(|error| {
+        Error::Kms(error.context(format!("failed to encrypt data key for KMS scheme {}", kms.kind())))
+    })?;
+    Ok(WrappedKey::Kms {
+        kind: kms.kind().to_string(),
+        key_sha256: fingerprint(kms.key_id()),
+        wrapped: BASE64.encode(wrapped),
+    })
+}
+
+async fn unwrap_by_kms(key: &WrappedKey, kms: &dyn Kms) -> Result<ChainKey> {
+    let WrappedKey::Kms { wrapped, .. } = key else { return Err(no_match()) };
+    let wrapped = BASE64.decode(wrapped).map_err(|_| wrong_key(kms))?;
+    let clear = kms.decrypt(&wrapped).await.map_err(|error| {
+        Error::Kms(error.context(format!("failed to decrypt data key with KMS scheme {}", kms.kind())))
+    })?;
+    ChainKey::from_bytes(clear.expose()).ok_or_else(|| wrong_key(kms))
+}
+
+async fn wrap_by_passphrase(chain: &ChainKey, passphrase: &Secret<String>, env: &Env) -> Result<WrappedKey> {
+    let (mut salt, mut nonce) = ([0; SALT_BYTES], [0; NONCE_BYTES]);
+    env.random(&mut salt);
+    env.random(&mut nonce);
+    let key = key_of_passphrase(passphrase, salt.to_vec(), ARGON2).await?;
+    let mut sealed = chain.expose().to_vec();
+    let tag = cipher(&key).seal_in_place_separate_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(WRAP_CONTEXT),
+        &mut sealed,
+    );
+    let tag = tag.expect("32 bytes are below the limit of AES-GCM");
+    let wrapped = BASE64.encode([nonce.as_slice(), &sealed, tag.as_ref()].concat());
+    Ok(WrappedKey::Passphrase { salt: BASE64.encode(salt), cost: ARGON2, wrapped })
+}
+
+/// `None` when no entry is that of the passphrase.
+async fn unwrap_by_passphrase_of(infos: &[EncryptionInfo], passphrase: &Secret<String>) -> Result<Option<ChainKey>> {
+    for info in infos {
+        for key in &info.keys {
+            let opened = unwrap_by_passphrase(key, passphrase).await?;
+            if let Some(chain) = opened.filter(|chain| info.is_of(chain)) {
+                return Ok(Some(chain));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// `None` when the entry is not a passphrase's, or another's.
+async fn unwrap_by_passphrase(key: &WrappedKey, passphrase: &Secret<String>) -> Result<Option<ChainKey>> {
+    let WrappedKey::Passphrase { salt, cost, wrapped } = key else { return Ok(None) };
+    let damaged = || Error::corrupt(crate::layout::ENCRYPTION_INFO, "the entry of its passphrase cannot be read");
+    if !cost.is_within(ARGON2_MAX) {
+        let what = format!("it asks for {} KiB of memory and {} passes", cost.memory_kib, cost.passes);
+        return Err(Error::corrupt(crate::layout::ENCRYPTION_INFO, what));
+    }
+    let salt = BASE64.decode(salt).map_err(|_| damaged())?;
+    let mut wrapped = BASE64.decode(wrapped).map_err(|_| damaged())?;
+    let (nonce, sealed) = wrapped.split_at_mut_checked(NONCE_BYTES).ok_or_else(damaged)?;
+    let nonce: [u8; NONCE_BYTES] = (&*nonce).try_into().map_err(|_| damaged())?;
+    let key = key_of_passphrase(passphrase, salt, *cost).await?;
+    let clear = cipher(&key).open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(WRAP_CONTEXT), sealed);
+    Ok(clear.ok().and_then(|clear| ChainKey::from_bytes(clear)))
+}
+
+/// Takes as long as an attacker shall need for one guess, so it runs beside the other work.
+async fn key_of_passphrase(passphrase: &Secret<String>, salt: Vec<u8>, cost: Cost) -> Result<Secret<[u8; KEY_BYTES]>> {
+    let passphrase = passphrase.clone();
+    let derived = tokio::task::spawn_blocking(move || {
+        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(KEY_BYTES)).ok()?;
+        let mut key = [0; KEY_BYTES];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon2.hash_password_into(passphrase.expose().as_bytes(), &salt, &mut key).ok()?;
+        Some(Secret::new(key))
+    });
+    let derived = derived.await.ok().flatten();
+    derived.ok_or_else(|| Error::corrupt(crate::layout::ENCRYPTION_INFO, "its argon2id parameters cannot be used"))
+}
+
+fn cipher(key: &Secret<[u8; KEY_BYTES]>) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.expose()).expect("a key has 32 bytes"))
+}
+
+/// The documented text.
+fn encrypted() -> Error {
+    Error::key("file appears encrypted -- try specifying one of \"encryption_passphrase\" or \"kms\"")
+}
+
+fn wrong_passphrase() -> Error {
+    Error::key("failed to decrypt the key of the backup: cipher: message authentication failed")
+        .with_hint("the passphrase is another, or the backup was encrypted with kms; SHOW BACKUP ENCRYPTION tells")
+}
+
+fn wrong_key(kms: &dyn Kms) -> Error {
+    Error::key(format!("key {:?} does not open the backup, although it is listed", kms.key_id()))
+}
+
+fn not_listed(kms: &dyn Kms) -> Error {
+    let message = "one of the provided URIs was not used when encrypting the base BACKUP";
+    Error::key(format!("{message}: {} key {:?}", kms.kind(), kms.key_id()))
+        .with_hint("SHOW BACKUP ENCRYPTION lists the keys that open the backup")
+}
+
+/// The documented text of ALTER BACKUP.
+fn no_match() -> Error {
+    Error::key("no key in OLD_KMS matches a key that was previously used to encrypt the backup")
+        .with_hint("SHOW BACKUP ENCRYPTION lists the keys that open the backup")
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Keys::None => "None",
+            Keys::Passphrase(_) => "Passphrase",
+            Keys::Kms(_) => "Kms",
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! What a layer lists: objects of the catalog, and for each table which files came and which went.
+//!
+//! A manifest is JSON, compressed with gzip, in a sealed file. Times are microseconds since the epoch. Whatever it says
+//! is taken for the claim of a stranger: sizes are capped, paths are checked by those who use them.
+
+use std::io::Read;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use lakeport_base::Env;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::sealed::{self, Protection};
+
+/// The version of the format that this crate writes, and the newest that it reads.
+pub const FORMAT: u64 = 1;
+/// Most bytes of a manifest, uncompressed.
+const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+
+/// One layer of a chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of its writer.
+    pub format: u64,
+    /// Tells the layer from all others; random.
+    pub id: String,
+    /// The layer below; none below a full backup.
+    pub previous: Option<Previous>,
+    /// What it covers begins after the end of the layer below.
+    pub start: Option<i64>,
+    /// The moment that it shows.
+    pub end: i64,
+    /// From which moment on every moment until `end` can be restored; none when only `end` can.
+    pub revisions_since: Option<i64>,
+    /// The job that wrote it.
+    pub job: i64,
+    /// Version of the server that wrote it.
+    pub server: String,
+    /// What was asked for.
+    pub targets: Targets,
+    /// What there was at the end.
+    pub catalog: Catalog,
+    /// Files with the contents of table files.
+    pub packs: Vec<Pack>,
+    /// The history of each table since the layer below.
+    pub tables: Vec<TableHistory>,
+}
+
+/// The layer below, as it was when this one was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its id.
+    pub id: String,
+    /// SHA-256 of its manifest file, hex.
+    pub sha256: String,
+}
+
+/// What a chain is a backup of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// Everything.
+    Cluster,
+    /// Databases by name, with whatever comes into them.
+    Databases(Vec<String>),
+    /// Tables by id, with their names of then.
+    Tables(Vec<(i64, String)>),
+}
+
+/// Objects of the catalog. Ids are those of the server that was backed up; they tie the lists together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Catalog {
+    pub databases: Vec<Database>,
+    pub schemas: Vec<Schema>,
+    pub tables: Vec<Table>,
+    /// Of cluster backups.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// Of cluster backups.
+    #[serde(default)]
+    pub memberships: Vec<Membership>,
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// Of cluster backups: cluster settings by name.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+    /// Of cluster backups.
+    #[serde(default)]
+    pub connections: Vec<Connection>,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    pub id: i64,
+    pub name: String,
+    pub owner: String,
+    pub comment: Option<String>,
+}
+
+/// A schema of a database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    pub id: i64,
+    pub database: i64,
+    pub name: String,
+    pub owner: String,
+}
+
+/// A table as the catalog has it. Its columns are in its [`TableHistory`]; here is what the catalog adds to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub id: i64,
+    pub schema: i64,
+    pub database: i64,
+    pub name: String,
+    pub owner: String,
+    /// Stored names of the key's columns, in key order.
+    pub primary_key: Vec<String>,
+    pub columns: Vec<Column>,
+    pub comment: Option<String>,
+}
+
+/// What the catalog adds to a column of the table's Delta schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// The column's name in the Delta schema.
+    pub stored_name: String,
+    /// Whether the catalog takes NULLs.
+    pub nullable: bool,
+    /// SQL expression.
+    pub default: Option<String>,
+    pub comment: Option<String>,
+}
+
+/// A role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    pub name: String,
+    pub login: bool,
+    /// SCRAM verifier; in encrypted backups only.
+    pub verifier: Option<String>,
+    pub valid_until: Option<i64>,
+    pub options: Vec<String>,
+    pub defaults: Vec<(String, String)>,
+}
+
+/// A membership of roles.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Membership {
+    pub role: String,
+    pub member: String,
+    pub admin_option: bool,
+}
+
+/// A privilege on an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    pub object: Object,
+    pub grantee: String,
+    pub privilege: String,
+    pub grant_option: bool,
+}
+
+/// What a grant is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Object {
+    System,
+    Connection(i64),
+    Database(i64),
+    Schema(i64),
+    Table(i64),
+}
+
+/// An external connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    pub id: i64,
+    pub name: String,
+    pub kind: String,
+    pub dialect: String,
+    /// With its secrets; in encrypted backups only.
+    pub definition: Option<String>,
+    pub redacted: String,
+    pub owner: String,
+}
+
+/// A file in the layer's `data` folder: contents of table files, one after the other, in a sealed file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pack {
+    /// Its name without `.pack`.
+    pub id: String,
+    /// Size of the sealed file.
+    pub bytes: u64,
+    /// The salt that it was sealed with, hex.
+    pub salt: String,
+}
+
+/// The versions of one table that a layer adds, oldest first. Without revisions it is at most one, the state at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableHistory {
+    /// Id of the table.
+    pub table: i64,
+    pub versions: Vec<Version>,
+}
+
+/// What a table became.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Number in the table's log.
+    pub version: u64,
+    /// When it was committed.
+    pub at: i64,
+    /// The table's Delta schema (`schemaString` of the Delta protocol) when it is not that of the version before.
+    pub schema: Option<String>,
+    pub added: Vec<File>,
+    /// Paths of files that are not part of the table any more.
+    pub removed: Vec<String>,
+}
+
+/// A Parquet file of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct File {
+    /// Path in the table's folder.
+    pub path: String,
+    pub bytes: u64,
+    pub rows: u64,
+    /// `stats` of the Delta protocol.
+    pub stats: Option<String>,
+    /// SHA-256 of its content, hex.
+    pub sha256: String,
+    /// Index in the layer's packs.
+    pub pack: usize,
+    /// Where in the content of the pack it begins.
+    pub offset: u64,
+}
+
+impl Manifest {
+    /// The manifest as the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is larger than a manifest may be.
+    pub fn seal(&self, protection: &Protection, path: &str, env: &Env) -> Result<Vec<u8>> {
+        let json = serde_json::to_vec(self).map_err(|error| Error::corrupt(path, error.to_string()))?;
+        if json.len() as u64 > MANIFEST_BYTES_MAX {
+            let message = format!("the backup's list of files takes {} bytes", json.len());
+            let hint = "back up fewer tables at a time, or let small files be merged first";
+            return Err(Error::invalid(message).with_hint(hint));
+        }
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        std::io::Write::write_all(&mut gzip, &json).expect("memory takes all bytes");
+        let packed = gzip.finish().expect("memory takes all bytes");
+        Ok(sealed::seal(protection, path, env, &packed))
+    }
+
+    /// The manifest in the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Newer`] or [`Error::Key`].
+    pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Manifest> {
+        let packed = sealed::open(protection, path, file)?;
+        let mut json = Vec::new();
+        let unpacked = GzDecoder::new(packed.as_slice()).take(MANIFEST_BYTES_MAX + 1).read_to_end(&mut json);
+        unpacked.map_err(|error| Error::corrupt(path, error.to_string()))?;
+        if json.len() as u64 > MANIFEST_BYTES_MAX {
+            return Err(Error::corrupt(path, "it is larger than a manifest may be"));
+        }
+        check_format(path, &json)?;
+        serde_json::from_slice(&json).map_err(|error| Error::corrupt(path, error.to_string()))
+    }
+}
+
+/// # Errors
+/// [`Error::Newer`] for a version that this crate does not read.
+pub(crate) fn check_format(path: &str, json: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let found: Format = serde_json::from_slice(json).map_err(|error| Error::corrupt(path, error.to_string()))?;
+    match found.format {
+        FORMAT => Ok(()),
+        version => Err(Error::Newer { file: path.to_string(), version }),
+    }
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of lower-case hex, if it is that, and of this length.
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    let mut bytes = [0; N];
+    if digits.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}

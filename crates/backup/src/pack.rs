@@ -1,0 +1,199 @@
+//! Packs: contents of table files, one after the other, in sealed files of a layer.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use lakeport_base::Env;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Error, Result};
+use crate::layout::LayerPath;
+use crate::manifest::{Pack, from_hex, hex};
+use crate::sealed::{HEADER_BYTES, Opener, Protection, SALT_BYTES, SEGMENT_BYTES, Sealer};
+
+/// Random bytes in the name of a pack.
+const ID_BYTES: usize = 16;
+/// Bytes of one part of an upload, and its memory.
+const PART_BYTES: usize = 8 << 20;
+/// Parts of one pack under way at a time.
+const PARTS_MAX: usize = 2;
+/// Content read by one request.
+const READ_BYTES: u64 = 64 * SEGMENT_BYTES as u64;
+/// Requests of one reader under way at a time.
+const READS_MAX: usize = 2;
+
+/// A pack being written.
+pub struct PackWriter {
+    id: String,
+    salt: [u8; SALT_BYTES],
+    sealer: Sealer,
+    /// Sealed and not yet handed to the upload.
+    out: Vec<u8>,
+    upload: BufWriter,
+    content_bytes: u64,
+    file_bytes: u64,
+}
+
+impl PackWriter {
+    /// Begins a pack of a layer, under a new name.
+    pub fn new(store: Arc<dyn ObjectStore>, layer: &LayerPath, protection: &Protection, env: &Env) -> PackWriter {
+        let id = env.random_hex(ID_BYTES);
+        let path = layer.pack(&id);
+        let mut salt = [0; SALT_BYTES];
+        env.random(&mut salt);
+        let mut out = Vec::with_capacity(PART_BYTES);
+        let sealer = Sealer::new(protection, path.as_ref(), &salt, &mut out);
+        let upload = BufWriter::with_capacity(store, path, PART_BYTES).with_max_concurrency(PARTS_MAX);
+        PackWriter { id, salt, sealer, out, upload, content_bytes: 0, file_bytes: 0 }
+    }
+
+    /// Where the next content will begin.
+    pub fn offset(&self) -> u64 {
+        self.content_bytes
+    }
+
+    /// Adds content.
+    pub async fn add(&mut self, content: &[u8]) -> Result<()> {
+        self.sealer.push(content, &mut self.out);
+        self.content_bytes += content.len() as u64;
+        if self.out.len() < PART_BYTES / 2 { Ok(()) } else { self.send().await }
+    }
+
+    /// Makes the file appear.
+    pub async fn finish(self) -> Result<Pack> {
+        let PackWriter { id, salt, sealer, mut out, mut upload, file_bytes, .. } = self;
+        sealer.finish(&mut out);
+        let bytes = file_bytes + out.len() as u64;
+        upload.put(Bytes::from(out)).await?;
+        upload.shutdown().await.map_err(storage_error)?;
+        Ok(Pack { id, bytes, salt: hex(&salt) })
+    }
+
+    /// Gives the upload up; what cannot be taken back is swept with the layer.
+    pub async fn abort(mut self) {
+        let _ = self.upload.abort().await;
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        let sealed = std::mem::replace(&mut self.out, Vec::with_capacity(PART_BYTES));
+        self.file_bytes += sealed.len() as u64;
+        Ok(self.upload.put(Bytes::from(sealed)).await?)
+    }
+}
+
+/// The storage's own error inside an I/O error.
+fn storage_error(error: std::io::Error) -> Error {
+    match error.downcast::<object_store::Error>() {
+        Ok(error) => error.into(),
+        Err(error) => Error::Kms(lakeport_connect::Error::io(error.to_string())),
+    }
+}
+
+/// Reads the content of a pack.
+pub struct PackReader {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    file_bytes: u64,
+    opener: Opener,
+}
+
+impl PackReader {
+    /// A reader of a pack that a layer lists.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the listing cannot be true.
+    pub fn new(
+        store: Arc<dyn ObjectStore>,
+        layer: &LayerPath,
+        protection: &Protection,
+        pack: &Pack,
+    ) -> Result<PackReader> {
+        let listed = || layer.manifest().to_string();
+        // A name of a stranger's choice could lead anywhere.
+        from_hex::<ID_BYTES>(&pack.id)
+            .ok_or_else(|| Error::corrupt(listed(), "it lists a pack without a proper id"))?;
+        let salt = from_hex(&pack.salt).ok_or_else(|| Error::corrupt(listed(), "it lists a pack without a salt"))?;
+        let path = layer.pack(&pack.id);
+        let opener = Opener::new(protection, path.as_ref(), &salt, pack.bytes)?;
+        Ok(PackReader { store, path, file_bytes: pack.bytes, opener })
+    }
+
+    /// Bytes of content.
+    pub fn content_bytes(&self) -> u64 {
+        self.opener.content_bytes()
+    }
+
+    /// A range of the content, in order, each piece verified.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] naming the pack, and the place of a segment that does not match.
+    pub fn read(self: &Arc<Self>, content: Range<u64>) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let reader = Arc::clone(self);
+        let starts = (content.start / READ_BYTES..content.end.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
+        let pieces = starts.map(move |start| start.max(content.start)..(start + READ_BYTES).min(content.end));
+        stream::iter(pieces)
+            .map(move |piece| {
+                let reader = Arc::clone(&reader);
+                async move { reader.piece(piece).await }
+            })
+            .buffered(READS_MAX)
+    }
+
+    /// Reads and verifies all of it, header included.
+    ///
+    /// # Errors
+    /// As [`PackReader::read`].
+    pub async fn verify(self: &Arc<Self>) -> Result<()> {
+        let header = self.get(0..HEADER_BYTES as u64).await?;
+        self.opener.check_header(&header)?;
+        self.check_size().await?;
+        self.read(0..self.content_bytes()).try_for_each(|_| std::future::ready(Ok(()))).await
+    }
+
+    /// Whether the file is there with its size.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is not.
+    pub async fn check_size(&self) -> Result<()> {
+        match self.store.head(&self.path).await {
+            Ok(found) if found.size == self.file_bytes => Ok(()),
+            Ok(found) => Err(self.wrong_size(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Err(Error::corrupt(self.path.as_ref(), "it is missing")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn piece(&self, content: Range<u64>) -> Result<Bytes> {
+        let (first, range) = self.opener.locate(&content)?;
+        let mut sealed = Vec::from(self.get(range).await?);
+        let mut opened = Vec::with_capacity(sealed.len());
+        self.opener.open(first, &mut sealed, |piece| opened.extend_from_slice(piece))?;
+        let before = usize::try_from(content.start - first * SEGMENT_BYTES as u64).unwrap_or(usize::MAX);
+        let length = usize::try_from(content.end - content.start).unwrap_or(usize::MAX);
+        let opened = Bytes::from(opened);
+        let end = before.saturating_add(length);
+        if end > opened.len() {
+            return Err(Error::corrupt(self.path.as_ref(), "it is shorter than listed"));
+        }
+        Ok(opened.slice(before..end))
+    }
+
+    async fn get(&self, range: Range<u64>) -> Result<Bytes> {
+        let wanted = range.end - range.start;
+        match self.store.get_range(&self.path, range).await {
+            Ok(found) if found.len() as u64 == wanted => Ok(found),
+            Ok(_) => Err(Error::corrupt(self.path.as_ref(), "it is shorter than listed")),
+            // A storage answers in its own way to a range that lies beyond the end.
+            Err(error) => Err(self.check_size().await.err().unwrap_or(error.into())),
+        }
+    }
+
+    fn wrong_size(&self, found: u64) -> Error {
+        Error::corrupt(self.path.as_ref(), format!("it has {found} bytes, not {}", self.file_bytes))
+    }
+}

@@ -1,0 +1,128 @@
+//! The format against itself: what is written comes back, what was touched does not.
+
+use lakeport_base::Env;
+
+use crate::layout::{Subdir, end_of_mark, latest_mark};
+use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
+use crate::{Error, manifest};
+
+const PATH: &str = "2022/09/19-134559.68/BACKUP_MANIFEST";
+
+fn protections() -> [Protection; 2] {
+    [Protection::Checksums, Protection::Encrypted(ChainKey::from_bytes(&[7; 32]).unwrap())]
+}
+
+fn content(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+#[test]
+fn what_is_sealed_opens() {
+    for protection in protections() {
+        for bytes in [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES] {
+            let file = sealed::seal(&protection, PATH, &Env::system(), &content(bytes));
+            let segments = bytes.div_ceil(SEGMENT_BYTES).max(1);
+            assert_eq!(file.len(), HEADER_BYTES + bytes + segments * TAG_BYTES);
+            assert_eq!(sealed::open(&protection, PATH, file).unwrap(), content(bytes));
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_is_found() {
+    for protection in protections() {
+        let file = sealed::seal(&protection, PATH, &Env::system(), &content(100));
+        for at in 0..file.len() {
+            let mut touched = file.clone();
+            touched[at] ^= 1;
+            assert!(sealed::open(&protection, PATH, touched).is_err(), "byte {at}");
+        }
+        for end in 0..file.len() {
+            assert!(sealed::open(&protection, PATH, file[..end].to_vec()).is_err(), "cut at {end}");
+        }
+        assert!(sealed::open(&protection, "another/path", file).is_err());
+    }
+}
+
+#[test]
+fn segments_keep_their_places() {
+    const STRIDE: usize = SEGMENT_BYTES + TAG_BYTES;
+    for protection in protections() {
+        let file = sealed::seal(&protection, PATH, &Env::system(), &content(3 * SEGMENT_BYTES));
+        let segment = |number: usize| HEADER_BYTES + number * STRIDE..HEADER_BYTES + (number + 1) * STRIDE;
+        let swapped = [&file[..HEADER_BYTES], &file[segment(1)], &file[segment(0)], &file[segment(2)]].concat();
+        let dropped = [&file[..HEADER_BYTES], &file[segment(0)], &file[segment(1)]].concat();
+        let repeated = [&file[..], &file[segment(2)]].concat();
+        for touched in [swapped, dropped, repeated] {
+            assert!(matches!(sealed::open(&protection, PATH, touched), Err(Error::Corrupt { .. })));
+        }
+    }
+}
+
+#[test]
+fn another_key_is_told_before_anything_is_opened() {
+    let [_, protection] = protections();
+    let file = sealed::seal(&protection, PATH, &Env::system(), b"rides");
+    let other = Protection::Encrypted(ChainKey::from_bytes(&[8; 32]).unwrap());
+    assert!(matches!(sealed::open(&other, PATH, file), Err(Error::Key { .. })));
+}
+
+#[test]
+fn parts_open_alone() {
+    for protection in protections() {
+        let content = content(5 * SEGMENT_BYTES + 17);
+        let salt = [3; 32];
+        let mut file = Vec::new();
+        let mut sealer = Sealer::new(&protection, PATH, &salt, &mut file);
+        content.chunks(1000).for_each(|chunk| sealer.push(chunk, &mut file));
+        sealer.finish(&mut file);
+        let opener = Opener::new(&protection, PATH, &salt, file.len() as u64).unwrap();
+        assert_eq!(opener.content_bytes(), content.len() as u64);
+        for range in [0..1, 65_535..65_537, 65_536..131_072, 327_680..327_697, 0..327_697, 327_697..327_697] {
+            let (first, place) = opener.locate(&range).unwrap();
+            let mut sealed = file[place.start as usize..place.end as usize].to_vec();
+            let mut opened = Vec::new();
+            opener.open(first, &mut sealed, |piece| opened.extend_from_slice(piece)).unwrap();
+            let start = range.start as usize - first as usize * SEGMENT_BYTES;
+            let found = &opened[start..start + (range.end - range.start) as usize];
+            assert_eq!(found, &content[range.start as usize..range.end as usize], "{range:?}");
+        }
+        assert!(opener.locate(&(0..327_698)).is_err());
+    }
+}
+
+/// The vector of `docs/format/backup.md`.
+#[test]
+fn the_published_vector_holds() {
+    let protection =
+        Protection::Encrypted(ChainKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap());
+    let mut file = Vec::new();
+    let mut sealer = Sealer::new(&protection, PATH, &std::array::from_fn(|at| 0x20 + at as u8), &mut file);
+    sealer.push(b"lakeport", &mut file);
+    sealer.finish(&mut file);
+    assert_eq!(manifest::hex(&file), VECTOR);
+}
+
+const VECTOR: &str = "4c4b504201010000202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f\
+                      f6d6ec4adbab43614c39f4e2dc11db8066d44f6869b64ebba6c7057ccdbf571e\
+                      9b25c8c71774ce86b1f55090ed43786949284211e807efa0";
+
+#[test]
+fn paths_tell_their_time() {
+    let end = 1_663_595_159_680_000;
+    let full = Subdir::of(end);
+    assert_eq!(full.shown(), "/2022/09/19-134559.68");
+    assert_eq!(Subdir::parse("2022/09/19-134559.68").unwrap(), full);
+    assert_eq!(Subdir::parse("/2022/09/19-134559.68/").unwrap(), full);
+    let layer = full.incremental(end, end + 45_543_350_000);
+    assert_eq!(layer.to_string(), "incrementals/2022/09/19-134559.68/20220920/022503.03-20220919-134559.68");
+    assert_eq!(end_of_mark(&latest_mark(end)), Some(end));
+    assert!(latest_mark(end + 1) < latest_mark(end));
+}
+
+#[test]
+fn no_path_leads_out() {
+    for text in ["", "..", "2022/09/../../etc-134559.68", "incrementals/2022/09/19-134559.68", "2022/09/19-134559.6x"] {
+        assert!(matches!(Subdir::parse(text), Err(Error::Invalid { .. })), "{text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Rows of the catalog as a manifest lists them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use lakeport_backup::manifest::{self, Catalog, Targets};
+use lakeport_base::id::{DatabaseId, TableId};
+use lakeport_catalog::model::{Column, Database, Schema, Table};
+
+use crate::directory::Directory;
+
+/// What the targets mean in a state of the catalog.
+pub(super) struct Contents<'a> {
+    pub databases: Vec<&'a Database>,
+    pub schemas: Vec<&'a Schema>,
+    pub tables: Vec<Arc<Table>>,
+}
+
+impl<'a> Contents<'a> {
+    /// The objects of the targets. What is gone since the targets were named is left out.
+    pub fn of(directory: &'a Directory, targets: &Targets) -> Contents<'a> {
+        let databases: Vec<&Database> = match targets {
+            Targets::Cluster => directory.databases.values().collect(),
+            Targets::Databases(names) => names.iter().filter_map(|name| directory.databases.get(name)).collect(),
+            Targets::Tables(ids) => {
+                let of_table = |(id, _): &(i64, String)| Some(directory.tables.get(&TableId(*id))?.database);
+                let used: HashSet<DatabaseId> = ids.iter().filter_map(of_table).collect();
+                directory.databases.values().filter(|database| used.contains(&database.id)).collect()
+            }
+        };
+        let inside: HashSet<DatabaseId> = databases.iter().map(|database| database.id).collect();
+        let is_named = |table: &&Arc<Table>| match targets {
+            Targets::Tables(ids) => ids.iter().any(|(id, _)| *id == table.id.0),
+            _ => inside.contains(&table.database),
+        };
+        let tables: Vec<Arc<Table>> = directory.tables.values().filter(is_named).cloned().collect();
+        let used: HashSet<_> = tables.iter().map(|table| table.schema).collect();
+        let is_inside = |schema: &&Schema| match targets {
+            Targets::Tables(_) => used.contains(&schema.id),
+            _ => inside.contains(&schema.database),
+        };
+        let mut schemas: Vec<&Schema> = directory.schemas.values().filter(is_inside).collect();
+        schemas.sort_by_key(|schema| schema.id);
+        Contents { databases, schemas, tables }
+    }
+
+    /// As a manifest lists them, with these tables only.
+    pub fn listed(&self, tables: &[Arc<Table>]) -> Catalog {
+        Catalog {
+            databases: self.databases.iter().map(|row| listed_database(row)).collect(),
+            schemas: self.schemas.iter().map(|row| listed_schema(row)).collect(),
+            tables: tables.iter().map(|row| listed_table(row)).collect(),
+            ..Catalog::default()
+        }
+    }
+}
+
+fn listed_database(row: &Database) -> manifest::Database {
+    manifest::Database { id: row.id.0, name: row.name.clone(), owner: row.owner.clone(), comment: row.comment.clone() }
+}
+
+fn listed_schema(row: &Schema) -> manifest::Schema {
+    manifest::Schema { id: row.id.0, database: row.database.0, name: row.name.clone(), owner: row.owner.clone() }
+}
+
+fn listed_table(row: &Table) -> manifest::Table {
+    let stored_name = |name: &String| {
+        let column = row.columns.iter().find(|column| column.name == *name);
+        column.map_or_else(|| name.clone(), |column| column.stored_name.clone())
+    };
+    manifest::Table {
+        id: row.id.0,
+        schema: row.schema.0,
+        database: row.database.0,
+        name: row.name.clone(),
+        owner: row.owner.clone(),
+        primary_key: row.primary_key.iter().map(stored_name).collect(),
+        columns: row.columns.iter().map(listed_column).collect(),
+        comment: row.comment.clone(),
+    }
+}
+
+fn listed_column(column: &Column) -> manifest::Column {
+    manifest::Column {
+        stored_name: column.stored_name.clone(),
+        nullable: column.nullable,
+        default: column.default.clone(),
+        comment: column.comment.clone(),
+    }
+}
+
+/// The columns of a restored table: those of its schema as of the moment restored, with what the catalog adds to them.
+pub(crate) fn restored_columns(mut columns: Vec<Column>, listed: &manifest::Table) -> Vec<Column> {
+    for column in &mut columns {
+        if let Some(known) = listed.columns.iter().find(|known| known.stored_name == column.stored_name) {
+            column.nullable = known.nullable;
+            column.default.clone_from(&known.default);
+            column.comment.clone_from(&known.comment);
+        }
+    }
+    columns
+}
+
+/// The names of a restored table's key; a key whose columns were not all there then is no key.
+pub(crate) fn restored_key(columns: &[Column], listed: &manifest::Table) -> Vec<String> {
+    let name = |stored: &String| columns.iter().find(|column| column.stored_name == *stored).map(|c| c.name.clone());
+    listed.primary_key.iter().map(name).collect::<Option<_>>().unwrap_or_default()
+}

@@ -1,0 +1,209 @@
+//! Files of tables into packs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakeport_backup::layout::LayerPath;
+use lakeport_backup::manifest::Pack;
+use lakeport_backup::pack::PackWriter;
+use lakeport_backup::sealed::ContentHash;
+use lakeport_backup::{Collection, Protection};
+use lakeport_base::limits::cores;
+use lakeport_base::{Env, Point};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::task::JoinSet;
+
+use crate::error::{Error, Result};
+use crate::external::store_error;
+
+/// Files go into one pack up to so many bytes; a larger one has a pack of its own.
+const PACK_BYTES: u64 = 64 << 20;
+/// Most files of one pack, so that a checkpoint is never far.
+const PACK_FILES_MAX: usize = 1000;
+/// Bytes of a file read by one request.
+const READ_BYTES: u64 = 4 << 20;
+/// Requests of one reader under way at a time.
+const READS_MAX: usize = 2;
+
+/// A file of a table to copy.
+pub(super) struct Source {
+    /// Id of the table.
+    pub table: i64,
+    pub store: Arc<dyn ObjectStore>,
+    pub path: String,
+    pub bytes: u64,
+}
+
+/// What was copied so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Copied {
+    pub packs: Vec<Pack>,
+    pub files: Vec<CopiedFile>,
+}
+
+/// A file of a table in a pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopiedFile {
+    /// Id of the table.
+    pub table: i64,
+    pub path: String,
+    /// Index in the packs.
+    pub pack: usize,
+    /// Where its content begins in that of the pack.
+    pub offset: u64,
+    /// Hex.
+    pub sha256: String,
+}
+
+impl Copied {
+    /// Where each file is, by table and path.
+    pub fn by_path(&self) -> HashMap<(i64, &str), &CopiedFile> {
+        self.files.iter().map(|file| ((file.table, file.path.as_str()), file)).collect()
+    }
+
+    fn add(&mut self, pack: Pack, files: Vec<CopiedFile>) {
+        let index = self.packs.len();
+        self.packs.push(pack);
+        self.files.extend(files.into_iter().map(|file| CopiedFile { pack: index, ..file }));
+    }
+}
+
+/// Where packs go.
+#[derive(Clone)]
+pub(super) struct Destination {
+    pub collection: Collection,
+    pub layer: LayerPath,
+    pub protection: Protection,
+    pub env: Env,
+}
+
+/// Packs that are being made.
+pub(super) struct Copying {
+    waiting: Vec<Vec<Source>>,
+    running: JoinSet<Result<(Pack, Vec<CopiedFile>)>>,
+    to: Destination,
+}
+
+impl Copying {
+    /// Copies what is not copied yet. Dropping it stops all work.
+    pub fn start(sources: Vec<Source>, copied: &Copied, to: Destination) -> Copying {
+        let known: HashSet<(i64, &str)> = copied.by_path().into_keys().collect();
+        let left = sources.into_iter().filter(|source| !known.contains(&(source.table, source.path.as_str())));
+        let mut waiting = grouped(left);
+        waiting.reverse();
+        let mut copying = Copying { waiting, running: JoinSet::new(), to };
+        for _ in 0..cores() {
+            copying.start_next();
+        }
+        copying
+    }
+
+    /// Waits for the next pack, adds it to `copied`, and answers the bytes of its files; `None` when all are done.
+    pub async fn next(&mut self, copied: &mut Copied) -> Result<Option<u64>> {
+        let Some(ended) = self.running.join_next().await else { return Ok(None) };
+        let (pack, files) = ended.map_err(Error::internal)??;
+        self.start_next();
+        let bytes = pack.bytes;
+        copied.add(pack, files);
+        Ok(Some(bytes))
+    }
+
+    fn start_next(&mut self) {
+        if let Some(sources) = self.waiting.pop() {
+            self.running.spawn(pack(sources, self.to.clone()));
+        }
+    }
+}
+
+/// Files in groups, each for one pack.
+fn grouped(sources: impl Iterator<Item = Source>) -> Vec<Vec<Source>> {
+    let mut groups: Vec<Vec<Source>> = Vec::new();
+    let mut bytes = 0;
+    for source in sources {
+        let fits = bytes + source.bytes <= PACK_BYTES;
+        match groups.last_mut() {
+            Some(group) if fits && group.len() < PACK_FILES_MAX => {
+                bytes += source.bytes;
+                group.push(source);
+            }
+            _ => {
+                bytes = source.bytes;
+                groups.push(vec![source]);
+            }
+        }
+    }
+    groups
+}
+
+/// Makes one pack.
+async fn pack(sources: Vec<Source>, to: Destination) -> Result<(Pack, Vec<CopiedFile>)> {
+    to.env.fault(Point::BackupPack)?;
+    let mut writer = PackWriter::new(to.collection.store().clone(), &to.layer, &to.protection, &to.env);
+    let mut files = Vec::with_capacity(sources.len());
+    for source in sources {
+        match add(&mut writer, &source).await {
+            Ok(file) => files.push(file),
+            Err(error) => {
+                writer.abort().await;
+                return Err(error);
+            }
+        }
+    }
+    Ok((writer.finish().await?, files))
+}
+
+async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
+    let offset = writer.offset();
+    let mut hash = ContentHash::default();
+    let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
+    let path = Path::parse(&source.path).map_err(Error::internal)?;
+    let pieces = stream::iter(starts).map(|start| {
+        let range = start..(start + READ_BYTES).min(source.bytes);
+        let (store, path) = (source.store.clone(), path.clone());
+        async move { store.get_range(&path, range).await }
+    });
+    let mut pieces = pieces.buffered(READS_MAX);
+    while let Some(piece) = pieces.try_next().await.map_err(|error| unreadable(source, error))? {
+        hash.update(&piece);
+        writer.add(&piece).await?;
+    }
+    let copied = writer.offset() - offset;
+    if copied != source.bytes {
+        let message = format!("{} of table {} has {copied} bytes, not {}", source.path, source.table, source.bytes);
+        return Err(Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message));
+    }
+    Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset, sha256: hash.finish() })
+}
+
+fn unreadable(source: &Source, error: object_store::Error) -> Error {
+    store_error(error).prefixed(&format!("cannot read {} of table {}", source.path, source.table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    fn sources(bytes: &[u64]) -> impl Iterator<Item = Source> {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let source = move |(index, bytes): (usize, u64)| Source {
+            table: 1,
+            store: store.clone(),
+            path: index.to_string(),
+            bytes,
+        };
+        bytes.to_vec().into_iter().enumerate().map(source)
+    }
+
+    #[test]
+    fn small_files_share_a_pack() {
+        let groups = |bytes: &[u64]| grouped(sources(bytes)).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(groups(&[]), [0; 0]);
+        assert_eq!(groups(&[1000; 10]), [10]);
+        assert_eq!(groups(&[PACK_BYTES * 2, 1000, 1000]), [1, 2]);
+        assert_eq!(groups(&[PACK_BYTES / 2; 5]), [2, 2, 1]);
+        assert_eq!(groups(&[1; PACK_FILES_MAX + 1]), [PACK_FILES_MAX, 1]);
+    }
+}

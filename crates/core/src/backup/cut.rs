@@ -1,0 +1,111 @@
+//! What tables were at one moment, and what a chain lacks of it.
+
+use std::collections::HashSet;
+
+use lakeport_backup::Chain;
+use lakeport_base::Sqlstate;
+use lakeport_catalog::model::Table;
+
+use crate::engine::{TableFile, TableHandle, TableRevision, TableVersion};
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+/// How long a table takes at most from its row to its first version, in microseconds.
+const MAKING_MICROS: i64 = 60_000_000;
+
+/// What a layer adds of one table.
+pub(super) struct TableCut {
+    pub table: TableHandle,
+    /// Oldest first.
+    pub versions: Vec<TableRevision>,
+}
+
+/// Which moments a layer covers.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    /// Every moment after this one is kept; without one only `end`.
+    pub revisions_since: Option<i64>,
+    pub end: i64,
+}
+
+/// What a layer adds of a table; `None` when it was made after the moment of the layer.
+pub(super) async fn cut(
+    server: &Server,
+    table: TableHandle,
+    chain: Option<&Chain>,
+    span: Span,
+) -> Result<Option<TableCut>> {
+    if table.row.created > span.end {
+        return Ok(None);
+    }
+    let engine = &server.config.engine;
+    let now = match engine.table_at(&table, span.end).await {
+        Ok(now) => now,
+        // It was being made: its row was there, its first version was not.
+        Err(error) if error.code() == Sqlstate::UNDEFINED_TABLE && span.end - table.row.created < MAKING_MICROS => {
+            return Ok(None);
+        }
+        Err(error) => return Err(in_backup(error, &table.row)),
+    };
+    let known = match chain {
+        Some(chain) => chain.table_at(table.row.id.0, chain.layers.len(), i64::MAX)?,
+        None => None,
+    };
+    let versions = match (span.revisions_since, known) {
+        (None, known) => {
+            let known = known.map(|state| Known::of(state.schema, state.files.keys().copied()));
+            difference(known.as_ref(), now, span.end).into_iter().collect()
+        }
+        (Some(_), Some(known)) => {
+            let revisions = engine.revisions(&table, Some(known.version), now.version);
+            revisions.await.map_err(|error| in_backup(error, &table.row))?
+        }
+        (Some(since), None) => history(server, &table, since, &now).await?,
+    };
+    Ok(Some(TableCut { table, versions }))
+}
+
+/// The state at a moment and all that came after it; all there is of a table that is younger.
+async fn history(server: &Server, table: &TableHandle, since: i64, now: &TableVersion) -> Result<Vec<TableRevision>> {
+    let engine = &server.config.engine;
+    let (mut versions, after) = if table.row.created >= since {
+        (Vec::new(), None)
+    } else {
+        let base = engine.table_at(table, since).await.map_err(|error| in_backup(error, &table.row))?;
+        let after = base.version;
+        (difference(None, base, since).into_iter().collect::<Vec<_>>(), Some(after))
+    };
+    let revisions = engine.revisions(table, after, now.version).await;
+    versions.extend(revisions.map_err(|error| in_backup(error, &table.row))?);
+    Ok(versions)
+}
+
+/// What a chain has of a table.
+struct Known<'a> {
+    schema: &'a str,
+    paths: HashSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    fn of(schema: &'a str, paths: impl Iterator<Item = &'a str>) -> Known<'a> {
+        Known { schema, paths: paths.collect() }
+    }
+}
+
+/// How to come from what is known to a version; `None` when they are the same.
+fn difference(known: Option<&Known<'_>>, now: TableVersion, at: i64) -> Option<TableRevision> {
+    let present: HashSet<String> = now.files.iter().map(|file| file.path.clone()).collect();
+    let is_new = |file: &TableFile| !known.is_some_and(|known| known.paths.contains(file.path.as_str()));
+    let added: Vec<TableFile> = now.files.into_iter().filter(is_new).collect();
+    let paths = known.iter().flat_map(|known| &known.paths);
+    let mut removed: Vec<String> =
+        paths.filter(|path| !present.contains(**path)).map(|path| path.to_string()).collect();
+    removed.sort_unstable();
+    let schema = Some(now.schema).filter(|schema| known.is_none_or(|known| known.schema != schema));
+    let is_same = added.is_empty() && removed.is_empty() && schema.is_none();
+    (!is_same).then_some(TableRevision { version: now.version, at, schema, added, removed })
+}
+
+fn in_backup(error: Error, table: &Table) -> Error {
+    error.prefixed(&format!("cannot back up table {:?}", table.name))
+}

@@ -1,0 +1,70 @@
+//! BACKUP and RESTORE: tables to files of a collection and back.
+//!
+//! The format itself is the crate `lakeport-backup`. Here `cut` finds out what tables were at one moment and what a chain
+//! lacks of it, `copy` puts files into packs and `write` is the job that makes a layer of them. `restore` is the job that
+//! makes tables of a chain, beside those that exist, and publishes them at once. `contents` turns rows of the catalog
+//! into what a manifest lists, and back.
+
+pub(crate) mod contents;
+mod copy;
+mod cut;
+mod error;
+pub(crate) mod restore;
+pub(crate) mod write;
+
+use std::sync::Arc;
+
+use lakeport_backup::Collection;
+use lakeport_backup::keys::Keys;
+use lakeport_base::Secret;
+use lakeport_connect::Operation;
+
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+pub use copy::{Copied, CopiedFile};
+pub use restore::{RestoreOrder, RestoreTask};
+pub use write::{BackupOrder, BackupTask};
+
+/// What opens or locks a chain, as the statement has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum KeyTexts {
+    #[default]
+    None,
+    Passphrase(Secret<String>),
+    /// URIs of keys.
+    Kms(Secret<Vec<String>>),
+}
+
+impl Server {
+    /// The collection of a URI, for a user who has been found to be allowed.
+    ///
+    /// # Errors
+    /// 0A000 when the URI's kind takes no backups; as [`Server::open_storage`].
+    pub(crate) async fn open_collection(self: &Arc<Self>, user: &str, uri: &str) -> Result<Collection> {
+        let target = self.resolve(uri).await?.target;
+        if !target.spec().operations.contains(&Operation::Backup) {
+            let message = format!("{} is not supported for backup and restore", target.uri().scheme);
+            return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or userfile"));
+        }
+        Ok(Collection::new(self.open_storage(user, uri).await?))
+    }
+
+    /// Opens the keys of a statement for a user.
+    ///
+    /// # Errors
+    /// Those of the first key that cannot be opened.
+    pub(crate) async fn open_keys(&self, user: &str, texts: &KeyTexts) -> Result<Keys> {
+        Ok(match texts {
+            KeyTexts::None => Keys::None,
+            KeyTexts::Passphrase(passphrase) => Keys::Passphrase(passphrase.clone()),
+            KeyTexts::Kms(uris) => {
+                let mut opened = Vec::with_capacity(uris.expose().len());
+                for uri in uris.expose() {
+                    opened.push(self.open_kms(user, uri).await?);
+                }
+                Keys::Kms(opened)
+            }
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! The job of a RESTORE.
+//!
+//! New tables are made beside those that exist, and the catalog learns of all of them at once. A run that ends before
+//! that leaves nothing: its folders are noted as left over. So a run that follows begins anew.
+
+mod publish;
+mod unpack;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lakeport_backup::chain::{Place, TableState};
+use lakeport_backup::layout::Subdir;
+use lakeport_backup::manifest::{self, Manifest};
+use lakeport_backup::{Chain, Protection};
+use lakeport_base::id::{DatabaseId, SchemaId, TableId};
+use lakeport_base::{Point, Secret, Sqlstate};
+use lakeport_catalog::model::{Column, Leftover, Table};
+
+use self::publish::Publication;
+pub(crate) use self::publish::missing_database;
+use self::unpack::{Unpacking, Wanted};
+use super::KeyTexts;
+use super::contents::{restored_columns, restored_key};
+use crate::engine::{TableFile, TableHandle};
+use crate::error::{Error, Result};
+use crate::job::{Checkpoint, Done, Task, TaskContext};
+
+/// What one RESTORE is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoreOrder {
+    /// URI of the collection.
+    pub collection: Secret<String>,
+    pub keys: KeyTexts,
+    pub subdir: Subdir,
+    /// End of the layer that is restored; later ones are not looked at.
+    pub layer_end: i64,
+    /// The moment that is restored.
+    pub moment: i64,
+    pub databases: Vec<RestoredDatabase>,
+    pub tables: Vec<RestoredTable>,
+    /// No rows.
+    pub schema_only: bool,
+    /// Read and check all rows, although none are restored.
+    pub verify: bool,
+    /// Grants to roles that exist here.
+    pub grants: bool,
+}
+
+/// A database that the restore makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoredDatabase {
+    /// Its id in the backup.
+    pub id: i64,
+    /// Its name here.
+    pub name: String,
+}
+
+/// A table that the restore makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoredTable {
+    /// Its id in the backup.
+    pub id: i64,
+    /// Name of the database that it comes into.
+    pub database: String,
+    /// Name of the schema that it comes into; made when it is not there.
+    pub schema: String,
+}
+
+/// A restore whose tables are all there and that may be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    pub tables: Vec<TableId>,
+    pub done: Done,
+}
+
+/// Makes tables of a chain.
+pub struct RestoreTask(pub RestoreOrder);
+
+#[async_trait]
+impl Task for RestoreTask {
+    async fn run(&self, cx: &TaskContext) -> Result<Done> {
+        match cx.checkpoint().await? {
+            Some(Checkpoint::Done(done)) => return Ok(done),
+            Some(Checkpoint::Restore(restored)) if is_published(cx, &restored).await? => {
+                return finish(cx, restored.done).await;
+            }
+            _ => {}
+        }
+        let mut made = Vec::new();
+        let restored = tokio::select! {
+            biased;
+            () = cx.cancel.cancelled() => Err(Error::canceled()),
+            restored = self.restore(cx, &mut made) => restored,
+        };
+        match restored {
+            Ok(done) => finish(cx, done).await,
+            Err(error) => {
+                delete(cx, &made).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn revert(&self, _: &TaskContext) -> Result<()> {
+        // A run undoes what it has done; what a killed one has left is noted, and goes at the next start.
+        Ok(())
+    }
+}
+
+/// A table of the chain on its way to being one here.
+struct NewTable<'a> {
+    listed: &'a manifest::Table,
+    state: TableState<'a>,
+    columns: Vec<Column>,
+    target: &'a RestoredTable,
+}
+
+impl RestoreTask {
+    async fn restore(&self, cx: &TaskContext, made: &mut Vec<TableHandle>) -> Result<Done> {
+        cx.fault(Point::RestoreStart)?;
+        cx.progress.set_status("reading the backup");
+        let order = &self.0;
+        let collection = cx.server.open_collection(&cx.owner, order.collection.expose()).await?;
+        let keys = cx.server.open_keys(&cx.owner, &order.keys).await?;
+        let protection = collection.protection(&order.subdir, &keys).await?;
+        let chain = collection.chain(&order.subdir, &protection).await?;
+        let layers = chain.layers.iter().position(|layer| layer.manifest.end == order.layer_end);
+        let layers = layers.ok_or_else(|| gone(&order.subdir))? + 1;
+        let manifest = &chain.layers[layers - 1].manifest;
+        let tables = self.new_tables(cx, &chain, manifest, layers)?;
+        let publication = Publication::reserve(cx, order, manifest, &tables, made).await?;
+        let done = self.copy(cx, &collection, &chain, &protection, &tables, made).await?;
+        for (table, handle) in tables.iter().zip(&*made) {
+            let files: Vec<TableFile> = if order.schema_only { Vec::new() } else { files_of(&table.state) };
+            cx.fault(Point::RestoreTable)?;
+            cx.server.config.engine.create_table_of(handle, table.state.schema, &files).await?;
+        }
+        let restored = Restored { tables: made.iter().map(|handle| handle.row.id).collect(), done };
+        cx.save(&Checkpoint::Restore(restored)).await?;
+        cx.fault(Point::RestorePublish)?;
+        cx.cancel.commit(publication.publish(cx, made)).await?;
+        Ok(done)
+    }
+
+    /// The tables as the chain has them.
+    fn new_tables<'a>(
+        &'a self,
+        cx: &TaskContext,
+        chain: &'a Chain,
+        manifest: &'a Manifest,
+        layers: usize,
+    ) -> Result<Vec<NewTable<'a>>> {
+        let mut tables = Vec::with_capacity(self.0.tables.len());
+        for target in &self.0.tables {
+            let missing = || gone(&self.0.subdir);
+            let listed = manifest.table(target.id).ok_or_else(missing)?;
+            // A table that is younger than the moment.
+            let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
+            let columns = restored_columns(cx.server.config.engine.columns_of(state.schema)?, listed);
+            tables.push(NewTable { listed, state, columns, target });
+        }
+        Ok(tables)
+    }
+
+    /// Copies the files of the tables, or only reads them.
+    async fn copy(
+        &self,
+        cx: &TaskContext,
+        collection: &lakeport_backup::Collection,
+        chain: &Chain,
+        protection: &Protection,
+        tables: &[NewTable<'_>],
+        made: &[TableHandle],
+    ) -> Result<Done> {
+        let order = &self.0;
+        let mut wanted: BTreeMap<(usize, usize), Vec<Wanted>> = BTreeMap::new();
+        let mut done = Done { rows: 0, bytes: 0 };
+        for (table, handle) in tables.iter().zip(made) {
+            for Place { layer, file } in table.state.files.values() {
+                let to = (!order.schema_only).then(|| handle.store.clone());
+                wanted.entry((*layer, file.pack)).or_default().push(Wanted::new(file, to)?);
+                if !order.schema_only {
+                    done = Done { rows: done.rows + file.rows, bytes: done.bytes + file.bytes };
+                }
+            }
+        }
+        if order.schema_only && !order.verify {
+            return Ok(done);
+        }
+        cx.progress.set_status(format!("reading {} packs for {} tables", wanted.len(), tables.len()));
+        let total = wanted.values().flatten().map(Wanted::bytes).sum::<u64>().max(1);
+        let mut unpacking = Unpacking::start(wanted, collection, chain, protection)?;
+        let mut bytes = 0;
+        while let Some(more) = unpacking.next().await? {
+            bytes += more;
+            cx.progress.set_fraction(bytes as f64 / total as f64);
+            cx.fault(Point::RestoreCopied)?;
+        }
+        Ok(done)
+    }
+}
+
+impl NewTable<'_> {
+    /// The table's row here.
+    fn row(&self, id: i64, schema: SchemaId, database: DatabaseId, owner: &str, now: i64) -> Table {
+        Table {
+            id: TableId(id),
+            schema,
+            database,
+            name: self.listed.name.clone(),
+            owner: owner.to_string(),
+            version: 1,
+            primary_key: restored_key(&self.columns, self.listed),
+            columns: self.columns.clone(),
+            comment: self.listed.comment.clone(),
+            created: now,
+        }
+    }
+}
+
+fn files_of(state: &TableState<'_>) -> Vec<TableFile> {
+    let file = |place: &Place<'_>| TableFile {
+        path: place.file.path.clone(),
+        bytes: place.file.bytes,
+        rows: place.file.rows,
+        stats: place.file.stats.clone(),
+    };
+    state.files.values().map(file).collect()
+}
+
+/// Whether an earlier run has published its tables.
+async fn is_published(cx: &TaskContext, restored: &Restored) -> Result<bool> {
+    let directory = cx.server.directory().await?;
+    Ok(restored.tables.iter().any(|id| directory.tables.contains_key(id)))
+}
+
+async fn finish(cx: &TaskContext, done: Done) -> Result<Done> {
+    cx.fault(Point::RestorePublished)?;
+    cx.save(&Checkpoint::Done(done)).await?;
+    Ok(done)
+}
+
+/// Deletes the folders of tables that are not published.
+async fn delete(cx: &TaskContext, made: &[TableHandle]) {
+    for TableHandle { row, store } in made {
+        if let Err(error) = cx.server.delete_leftover(row.id, Arc::clone(store)).await {
+            tracing::warn!(table = %row.id, %error, "files of an unfinished restore remain until the next start");
+        }
+    }
+}
+
+/// What the catalog notes of a new table's folder.
+fn leftover(table: TableId, database: DatabaseId, owner: &str, location: Option<String>) -> Leftover {
+    Leftover { id: table, database, owner: owner.to_string(), location }
+}
+
+/// The layer was there when the statement was planned.
+fn gone(subdir: &Subdir) -> Error {
+    Error::new(
+        Sqlstate::SERIALIZATION_FAILURE,
+        format!("the backup in {:?} has changed since the statement began", subdir.shown()),
+    )
+    .with_hint("run the statement again")
+}

@@ -1,0 +1,128 @@
+//! Table files out of packs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use lakeport_backup::manifest::File;
+use lakeport_backup::pack::PackReader;
+use lakeport_backup::sealed::ContentHash;
+use lakeport_backup::{Chain, Collection, Protection};
+use lakeport_base::limits::cores;
+use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
+
+use crate::error::{Error, Result};
+use crate::external::store_error;
+
+/// Bytes of one part of a large file, and its memory.
+const PART_BYTES: usize = 8 << 20;
+/// Folder of a table's log, where no data file lies.
+const LOG_FOLDER: &str = "_delta_log";
+
+/// A file to read and check, and where to put it.
+pub(super) struct Wanted {
+    file: File,
+    path: Path,
+    to: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Wanted {
+    /// # Errors
+    /// XX001 for a path that no data file has: the list is a stranger's claim.
+    pub fn new(file: &File, to: Option<Arc<dyn ObjectStore>>) -> Result<Wanted> {
+        let path = Path::parse(&file.path).ok();
+        let path = path.filter(|path| !path.as_ref().is_empty() && !path.prefix_matches(&Path::from(LOG_FOLDER)));
+        let path = path.ok_or_else(|| {
+            let message = format!("the backup lists a file that no table can have: {:?}", file.path);
+            Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message)
+        })?;
+        Ok(Wanted { file: file.clone(), path, to })
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+}
+
+/// Packs that are being read.
+pub(super) struct Unpacking {
+    waiting: Vec<(Arc<PackReader>, Vec<Wanted>)>,
+    running: JoinSet<Result<u64>>,
+}
+
+impl Unpacking {
+    /// Reads the wanted files of each pack, by index of layer and pack. Dropping it stops all work.
+    pub fn start(
+        wanted: BTreeMap<(usize, usize), Vec<Wanted>>,
+        collection: &Collection,
+        chain: &Chain,
+        protection: &Protection,
+    ) -> Result<Unpacking> {
+        let mut waiting = Vec::with_capacity(wanted.len());
+        for ((layer, pack), mut files) in wanted.into_iter().rev() {
+            let layer = &chain.layers[layer];
+            let pack = &layer.manifest.packs[pack];
+            let reader = PackReader::new(collection.store().clone(), &layer.path, protection, pack)?;
+            files.sort_by_key(|wanted| wanted.file.offset);
+            waiting.push((Arc::new(reader), files));
+        }
+        let mut unpacking = Unpacking { waiting, running: JoinSet::new() };
+        for _ in 0..cores() {
+            unpacking.start_next();
+        }
+        Ok(unpacking)
+    }
+
+    /// Waits for the next pack; answers the bytes of its files, or `None` when all are done.
+    pub async fn next(&mut self) -> Result<Option<u64>> {
+        let Some(ended) = self.running.join_next().await else { return Ok(None) };
+        let bytes = ended.map_err(Error::internal)??;
+        self.start_next();
+        Ok(Some(bytes))
+    }
+
+    fn start_next(&mut self) {
+        if let Some((reader, files)) = self.waiting.pop() {
+            self.running.spawn(unpack(reader, files));
+        }
+    }
+}
+
+async fn unpack(reader: Arc<PackReader>, files: Vec<Wanted>) -> Result<u64> {
+    let mut bytes = 0;
+    for wanted in files {
+        bytes += wanted.bytes();
+        copy(&reader, wanted).await?;
+    }
+    Ok(bytes)
+}
+
+async fn copy(reader: &Arc<PackReader>, Wanted { file, path, to }: Wanted) -> Result<()> {
+    let mut writer = to.map(|store| BufWriter::with_capacity(store, path, PART_BYTES));
+    let mut hash = ContentHash::default();
+    let end = file.offset.checked_add(file.bytes).ok_or_else(|| damaged(&file))?;
+    let mut pieces = std::pin::pin!(reader.read(file.offset..end));
+    while let Some(piece) = pieces.try_next().await? {
+        hash.update(&piece);
+        if let Some(writer) = &mut writer {
+            writer.put(piece).await.map_err(store_error)?;
+        }
+    }
+    if hash.finish() != file.sha256 {
+        return Err(damaged(&file));
+    }
+    match writer {
+        Some(mut writer) => writer.shutdown().await.map_err(crate::export::io_error),
+        None => Ok(()),
+    }
+}
+
+fn damaged(file: &File) -> Error {
+    let message = format!("the content of {:?} in the backup is not what it was when it was backed up", file.path);
+    Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message)
+        .with_hint("restore from another backup, or an earlier layer of this one")
+}

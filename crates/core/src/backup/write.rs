@@ -1,0 +1,309 @@
+//! The job of a BACKUP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lakeport_backup::chain::Layer;
+use lakeport_backup::collection::Put;
+use lakeport_backup::keys::{EncryptionInfo, Keys};
+use lakeport_backup::layout::{LayerPath, Subdir};
+use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, Targets};
+use lakeport_backup::sealed::ChainKey;
+use lakeport_backup::{Chain, Collection, Protection};
+use lakeport_base::{Point, Secret, Sqlstate};
+use lakeport_catalog::model::Table;
+use tokio::time::Instant;
+
+use super::KeyTexts;
+use super::contents::Contents;
+use super::copy::{Copied, CopiedFile, Copying, Destination, Source};
+use super::cut::{Span, TableCut, cut};
+use crate::engine::TableRevision;
+use crate::error::{Error, Result};
+use crate::job::{Checkpoint, Done, Task, TaskContext};
+use crate::setting;
+
+/// Random bytes in the id of a layer.
+const ID_BYTES: usize = 16;
+/// Least time between two checkpoints.
+const SAVE_PERIOD: Duration = Duration::from_secs(5);
+
+/// What one BACKUP is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupOrder {
+    /// URI of the collection.
+    pub collection: Secret<String>,
+    pub keys: KeyTexts,
+    /// The full backup that is made, or added to.
+    pub subdir: Subdir,
+    /// End of the layer below; none for a full backup.
+    pub start: Option<i64>,
+    /// The moment that is backed up.
+    pub end: i64,
+    pub revision_history: bool,
+    pub targets: Targets,
+}
+
+impl BackupOrder {
+    fn layer(&self) -> LayerPath {
+        self.start.map_or_else(|| self.subdir.full(), |start| self.subdir.incremental(start, self.end))
+    }
+}
+
+/// Makes a layer: packs first, their list last. Until the list is there, there is no layer.
+pub struct BackupTask(pub BackupOrder);
+
+#[async_trait]
+impl Task for BackupTask {
+    async fn run(&self, cx: &TaskContext) -> Result<Done> {
+        let copied = match cx.checkpoint().await? {
+            Some(Checkpoint::Done(done)) => return Ok(done),
+            Some(Checkpoint::Backup(copied)) => copied,
+            _ => Copied::default(),
+        };
+        let collection = cx.server.open_collection(&cx.owner, self.0.collection.expose()).await?;
+        if let Some(layer) = self.finished(cx, &collection).await? {
+            return self.finish(cx, &collection, &layer.manifest).await;
+        }
+        let manifest = tokio::select! {
+            biased;
+            () = cx.cancel.cancelled() => return Err(Error::canceled()),
+            manifest = self.write(cx, &collection, copied) => manifest?,
+        };
+        self.finish(cx, &collection, &manifest).await
+    }
+
+    async fn revert(&self, cx: &TaskContext) -> Result<()> {
+        let collection = cx.server.open_collection(&cx.owner, self.0.collection.expose()).await?;
+        match collection.lock(&self.0.subdir, &owner_text(cx)).await {
+            Ok(()) => {}
+            // Another backup writes here: this one was refused before it wrote anything.
+            Err(lakeport_backup::Error::Conflict { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        collection.discard(&self.0.layer(), self.0.start.is_none().then_some(self.0.end)).await?;
+        Ok(collection.unlock(&self.0.subdir, &owner_text(cx)).await?)
+    }
+}
+
+impl BackupTask {
+    /// The layer, when an earlier run has made it.
+    async fn finished(&self, cx: &TaskContext, collection: &Collection) -> Result<Option<Layer>> {
+        let path = self.0.layer();
+        if collection.read(&path.manifest()).await?.is_none() {
+            return Ok(None);
+        }
+        let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
+        let protection = collection.protection(&self.0.subdir, &keys).await?;
+        let layer = collection.layer(path, &protection).await?;
+        match layer {
+            Some(layer) if layer.manifest.job != cx.id.0 => Err(present(&layer.path)),
+            layer => Ok(layer),
+        }
+    }
+
+    /// Makes the layer.
+    async fn write(&self, cx: &TaskContext, collection: &Collection, mut copied: Copied) -> Result<Manifest> {
+        cx.fault(Point::BackupStart)?;
+        collection.lock(&self.0.subdir, &owner_text(cx)).await?;
+        let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
+        let protection = self.protection(cx, collection, &keys).await?;
+        let chain = self.chain(collection, &protection).await?;
+        cx.progress.set_status("looking for changes");
+        let span = self.span(cx, chain.as_ref()).await?;
+        let (contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
+        let layer = self.0.layer();
+        let to = Destination {
+            collection: collection.clone(),
+            layer: layer.clone(),
+            protection: protection.clone(),
+            env: cx.server.config.env.clone(),
+        };
+        copy_all(cx, &cuts, &mut copied, to).await?;
+        let previous = chain.as_ref().map(|chain| chain.last().link.clone());
+        let manifest = self.manifest(cx, previous, span, contents, cuts, copied)?;
+        let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;
+        cx.fault(Point::BackupManifest)?;
+        match collection.create(&layer.manifest(), file).await? {
+            Put::Written => Ok(manifest),
+            Put::Present => Err(present(&layer)),
+        }
+    }
+
+    /// How the chain is protected; a new one gets its key here.
+    async fn protection(&self, cx: &TaskContext, collection: &Collection, keys: &Keys) -> Result<Protection> {
+        let subdir = &self.0.subdir;
+        let is_new = self.0.start.is_none() && collection.infos(subdir).await?.is_empty();
+        if !is_new || matches!(keys, Keys::None) {
+            return Ok(collection.protection(subdir, keys).await?);
+        }
+        let env = &cx.server.config.env;
+        let key = ChainKey::generate(env);
+        let info = EncryptionInfo::lock(&key, keys, env).await?;
+        cx.fault(Point::BackupKey)?;
+        match collection.create(&subdir.encryption_info(1), info.encode()).await? {
+            Put::Written => Ok(Protection::Encrypted(key)),
+            Put::Present => Err(present(&subdir.full())),
+        }
+    }
+
+    /// What the layer is put on top of.
+    async fn chain(&self, collection: &Collection, protection: &Protection) -> Result<Option<Chain>> {
+        let Some(start) = self.0.start else { return Ok(None) };
+        let chain = collection.chain(&self.0.subdir, protection).await?;
+        match chain.last().manifest.end == start {
+            true => Ok(Some(chain)),
+            false => Err(Error::new(
+                Sqlstate::SERIALIZATION_FAILURE,
+                format!("another backup was added to {:?} meanwhile", self.0.subdir.shown()),
+            )
+            .with_hint("run the statement again")),
+        }
+    }
+
+    async fn span(&self, cx: &TaskContext, chain: Option<&Chain>) -> Result<Span> {
+        let end = self.0.end;
+        if !self.0.revision_history {
+            return Ok(Span { revisions_since: None, end });
+        }
+        let directory = cx.server.directory().await?;
+        let ttl_micros = i64::try_from(setting::GC_TTL.duration(&directory).as_micros()).unwrap_or(i64::MAX);
+        // A little of the oldest history may be deleted while the backup reads it.
+        let oldest = end.saturating_sub(ttl_micros - ttl_micros / 10);
+        Ok(Span { revisions_since: Some(chain.map_or(oldest, |chain| chain.last().manifest.end)), end })
+    }
+
+    /// What each table's part of the layer is.
+    async fn cuts(
+        &self,
+        cx: &TaskContext,
+        chain: Option<&Chain>,
+        span: Span,
+    ) -> Result<(manifest::Catalog, Vec<TableCut>)> {
+        let directory = cx.server.directory().await?;
+        let contents = Contents::of(&directory, &self.0.targets);
+        if let Targets::Tables(named) = &self.0.targets
+            && let Some((_, name)) = named.iter().find(|(id, _)| !contents.tables.iter().any(|row| row.id.0 == *id))
+        {
+            return Err(Error::new(
+                Sqlstate::UNDEFINED_TABLE,
+                format!("table {name} was dropped before it was backed up"),
+            ));
+        }
+        let mut cuts = Vec::with_capacity(contents.tables.len());
+        for row in &contents.tables {
+            let table = cx.server.table_handle(&directory, row).await?;
+            cuts.extend(cut(&cx.server, table, chain, span).await?);
+        }
+        let tables: Vec<Arc<Table>> = cuts.iter().map(|cut| cut.table.row.clone()).collect();
+        Ok((contents.listed(&tables), cuts))
+    }
+
+    fn manifest(
+        &self,
+        cx: &TaskContext,
+        previous: Option<Previous>,
+        span: Span,
+        catalog: manifest::Catalog,
+        cuts: Vec<TableCut>,
+        copied: Copied,
+    ) -> Result<Manifest> {
+        let places = copied.by_path();
+        let tables = cuts.into_iter().map(|cut| listed(cut, &places)).collect::<Result<_>>()?;
+        Ok(Manifest {
+            format: FORMAT,
+            id: cx.server.config.env.random_hex(ID_BYTES),
+            previous,
+            start: self.0.start,
+            end: self.0.end,
+            revisions_since: span.revisions_since,
+            job: cx.id.0,
+            server: env!("CARGO_PKG_VERSION").to_string(),
+            targets: self.0.targets.clone(),
+            catalog,
+            packs: copied.packs,
+            tables,
+        })
+    }
+
+    /// Makes a layer known that is there.
+    async fn finish(&self, cx: &TaskContext, collection: &Collection, manifest: &Manifest) -> Result<Done> {
+        cx.fault(Point::BackupWritten)?;
+        if self.0.start.is_none() {
+            collection.mark_latest(&self.0.subdir, self.0.end).await?;
+        }
+        collection.unlock(&self.0.subdir, &owner_text(cx)).await?;
+        cx.fault(Point::BackupMarked)?;
+        let added = manifest.tables.iter().flat_map(|table| &table.versions).flat_map(|version| &version.added);
+        let (rows, bytes) = added.fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        let done = Done { rows, bytes };
+        cx.save(&Checkpoint::Done(done)).await?;
+        Ok(done)
+    }
+}
+
+/// Copies the files of the cuts into packs, with a checkpoint now and then.
+async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: Destination) -> Result<()> {
+    let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
+    let total: u64 = sources.iter().map(|source| source.bytes).sum();
+    let mut bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
+    cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
+    let mut copying = Copying::start(sources, copied, to);
+    let mut saved = Instant::now();
+    while let Some(more) = copying.next(copied).await? {
+        bytes += more;
+        cx.progress.set_fraction(bytes as f64 / total.max(1) as f64);
+        cx.fault(Point::BackupPacked)?;
+        if saved.elapsed() >= SAVE_PERIOD {
+            cx.save(&Checkpoint::Backup(copied.clone())).await?;
+            saved = Instant::now();
+        }
+    }
+    cx.save(&Checkpoint::Backup(copied.clone())).await
+}
+
+/// The files that a cut adds.
+fn sources(cut: &TableCut) -> impl Iterator<Item = Source> {
+    let files = cut.versions.iter().flat_map(|version| &version.added);
+    files.map(|file| Source {
+        table: cut.table.row.id.0,
+        store: cut.table.store.clone(),
+        path: file.path.clone(),
+        bytes: file.bytes,
+    })
+}
+
+/// A cut as the manifest lists it.
+fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<TableHistory> {
+    let table = cut.table.row.id.0;
+    let file = |file: crate::engine::TableFile| {
+        let place = places.get(&(table, file.path.as_str())).ok_or_else(|| Error::internal("a file was not copied"))?;
+        Ok(manifest::File {
+            sha256: place.sha256.clone(),
+            pack: place.pack,
+            offset: place.offset,
+            path: file.path,
+            bytes: file.bytes,
+            rows: file.rows,
+            stats: file.stats,
+        })
+    };
+    let version = |revision: TableRevision| {
+        let added = revision.added.into_iter().map(file).collect::<Result<_>>()?;
+        let TableRevision { version, at, schema, removed, .. } = revision;
+        Ok(manifest::Version { version, at, schema, added, removed })
+    };
+    Ok(TableHistory { table, versions: cut.versions.into_iter().map(version).collect::<Result<_>>()? })
+}
+
+/// Who holds the lock of a chain.
+fn owner_text(cx: &TaskContext) -> String {
+    format!("job {}", cx.id)
+}
+
+fn present(layer: &LayerPath) -> Error {
+    Error::new(Sqlstate::DUPLICATE_OBJECT, format!("another backup exists in {layer} already"))
+        .with_hint("run the statement again: its time, and with it its folder, will be another")
+}

@@ -1,0 +1,146 @@
+//! `ALTER BACKUP`: who opens a chain. No data is touched.
+
+use std::sync::Arc;
+
+use lakeport_backup::Collection;
+use lakeport_backup::collection::Put;
+use lakeport_backup::keys::{self, EncryptionInfo, Keys};
+use lakeport_backup::layout::Subdir;
+use lakeport_base::{Point, Sqlstate};
+use lakeport_connect::Kms;
+use lakeport_sql::stmt::Texts;
+use lakeport_sql::stmt::backup::alter::{AlterBackup, KeyChange};
+
+use super::subdir;
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::stmt::Cx;
+
+/// The statement is made again when another has changed the keys meanwhile.
+const RUNS_MAX: usize = 5;
+const SUBDIR_HINT: &str = "name a full backup of the collection; SHOW BACKUPS IN lists them";
+
+pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterBackup) -> Result<Outcome> {
+    cx.subject().require_admin("run ALTER BACKUP")?;
+    let (uri, named) = collection_of(cx, statement)?;
+    cx.server.authorise_uri(cx.subject(), &uri).await?;
+    let collection = cx.server.open_collection(&cx.session.user, &uri).await?;
+    let subdir = match (&statement.chain, named) {
+        (Some(chain), _) => subdir(cx, chain, &collection).await?,
+        (None, Some(named)) => named,
+        (None, None) => return Err(Error::invalid("invalid base backup specified").with_hint(SUBDIR_HINT)),
+    };
+    if !collection.has(&subdir).await? {
+        return Err(Error::new(Sqlstate::UNDEFINED_FILE, "invalid base backup specified")
+            .with_detail(format!("there is no full backup in {:?}", subdir.shown()))
+            .with_hint(SUBDIR_HINT));
+    }
+    for change in &statement.changes {
+        match change {
+            KeyChange::Add { new, old } => add(cx, &collection, &subdir, new, old).await?,
+            KeyChange::Drop { keys, .. } => drop_keys(cx, &collection, &subdir, keys).await?,
+        }
+    }
+    cx.server.audit(&cx.session.user, "alter_backup", &subdir.shown(), &lakeport_connect::redact(&uri)).await;
+    Ok(Outcome::done("ALTER BACKUP"))
+}
+
+/// The collection's URI and, where the statement has one URI for both, the subdirectory at its end.
+fn collection_of(cx: &Cx<'_>, statement: &AlterBackup) -> Result<(String, Option<Subdir>)> {
+    let uris = cx.strings(&statement.collection.0)?;
+    let [uri] = uris.as_slice() else {
+        return Err(Error::unsupported("a collection in several places by locality is not supported"));
+    };
+    if statement.chain.is_some() {
+        return Ok((uri.clone(), None));
+    }
+    let (path, query) = uri.split_once('?').map_or((uri.as_str(), None), |(path, query)| (path, Some(query)));
+    let path = path.trim_end_matches('/');
+    let parts: Vec<&str> = path.rsplitn(4, '/').collect();
+    let [day, month, year, collection] = parts.as_slice() else { return Ok((uri.clone(), None)) };
+    let Ok(subdir) = Subdir::parse(&format!("{year}/{month}/{day}")) else { return Ok((uri.clone(), None)) };
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    Ok((format!("{collection}{query}"), Some(subdir)))
+}
+
+/// Wraps the chain's key for new keys too, in a file of their own. What is wrapped for all of them already stays as it is.
+async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts, old: &Texts) -> Result<()> {
+    let old = known(cx, old).await?;
+    let new = opened(cx, new).await?;
+    for _ in 0..RUNS_MAX {
+        let infos = infos(collection, subdir).await?;
+        let key = keys::unwrap_by_any(&old, &infos).await?;
+        let fresh: Vec<Arc<dyn Kms>> = new.iter().filter(|kms| !keys::lists(&infos, &***kms)).cloned().collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let info = EncryptionInfo::lock(&key, &Keys::Kms(fresh), &cx.server.config.env).await.map_err(adding)?;
+        cx.server.config.env.fault(Point::AlterBackup)?;
+        let path = subdir.encryption_info(infos.len() + 1);
+        let put = cx.cancel.commit(async { Ok(collection.create(&path, info.encode()).await?) }).await?;
+        if put == Put::Written {
+            return Ok(());
+        }
+    }
+    Err(busy(subdir))
+}
+
+/// Takes keys out of the files that have them.
+async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, dropped: &Texts) -> Result<()> {
+    let dropped = opened(cx, dropped).await?;
+    let found = collection.infos(subdir).await?;
+    let before: Vec<EncryptionInfo> = found.iter().map(|(_, info)| info.clone()).collect();
+    let after = keys::without(&before, &dropped)?;
+    cx.server.config.env.fault(Point::AlterBackup)?;
+    cx.cancel
+        .commit(async {
+            for ((path, before), after) in found.iter().zip(after) {
+                if *before != after {
+                    collection.replace(path, after.encode()).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// The keys, each of which must open.
+async fn opened(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
+    let mut opened = Vec::new();
+    for uri in cx.strings(&uris.0)? {
+        cx.server.authorise_kms(cx.subject(), &uri).await?;
+        opened.push(cx.server.open_kms(&cx.session.user, &uri).await?);
+    }
+    Ok(opened)
+}
+
+/// Those of the keys that open: one that is not the chain's, or no key at all, does not stand in the way of another.
+async fn known(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
+    let mut known = Vec::new();
+    for uri in cx.strings(&uris.0)? {
+        match cx.server.open_kms(&cx.session.user, &uri).await {
+            Ok(kms) => known.push(kms),
+            Err(error) if error.code() == Sqlstate::INSUFFICIENT_PRIVILEGE => return Err(error),
+            Err(error) => tracing::debug!(%error, "an OLD_KMS does not open"),
+        }
+    }
+    Ok(known)
+}
+
+async fn infos(collection: &Collection, subdir: &Subdir) -> Result<Vec<EncryptionInfo>> {
+    let infos: Vec<EncryptionInfo> = collection.infos(subdir).await?.into_iter().map(|(_, info)| info).collect();
+    if infos.is_empty() {
+        let message = format!("could not find or read encryption information: {:?} is not encrypted", subdir.shown());
+        return Err(Error::invalid(message));
+    }
+    Ok(infos)
+}
+
+fn adding(error: lakeport_backup::Error) -> Error {
+    Error::from(error).prefixed("failed to encrypt data key when adding new KMS")
+}
+
+fn busy(subdir: &Subdir) -> Error {
+    Error::new(Sqlstate::SERIALIZATION_FAILURE, format!("the keys of {:?} are being changed by others", subdir.shown()))
+        .with_hint("run the statement again")
+}

@@ -1,0 +1,349 @@
+//! `RESTORE`.
+
+use std::collections::HashSet;
+
+use arrow_schema::SchemaRef;
+use lakeport_backup::Chain;
+use lakeport_backup::layout::Subdir;
+use lakeport_backup::manifest::{self, Manifest};
+use lakeport_base::name::{quote_ident, quote_literal};
+use lakeport_base::{QualifiedName, Secret, Sqlstate};
+use lakeport_catalog::model::Object;
+use lakeport_connect::redact;
+use lakeport_sql::stmt::backup::restore::{Restore, RestoreOptions, Restored};
+use lakeport_sql::stmt::backup::{TablePattern, Targets};
+
+use super::{Place, job_columns, query, run, shown_keys, subdir};
+use crate::backup::RestoreOrder;
+use crate::backup::restore::{RestoredDatabase, RestoredTable, missing_database};
+use crate::directory::PUBLIC_SCHEMA;
+use crate::error::{Error, Result};
+use crate::job::{NewJob, Payload};
+use crate::outcome::Outcome;
+use crate::stmt::Cx;
+
+pub(crate) fn columns(statement: &Restore) -> SchemaRef {
+    job_columns(statement.options.detached)
+}
+
+pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome> {
+    let options = &statement.options;
+    if !options.detached {
+        cx.refuse_in_block("RESTORE cannot be used inside a multi-statement transaction without DETACHED option")?;
+    }
+    let targets = match &statement.what {
+        Restored::Objects(targets) => targets,
+        Restored::SystemUsers => {
+            require_cluster_restore(cx)?;
+            return Err(Error::unsupported("RESTORE SYSTEM USERS is not supported"));
+        }
+    };
+    check_options(cx, targets, options)?;
+    require_restore(cx, targets, options)?;
+    let place = Place::read(cx, &statement.collection, &options.encryption).await?;
+    let moment = statement.as_of.as_deref().map(|text| query::past(cx, text)).transpose()?;
+    let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
+    let subdir = subdir(cx, &statement.chain, &collection).await?;
+    let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
+    let protection = collection.protection(&subdir, &keys).await?;
+    let chain = collection.chain(&subdir, &protection).await?;
+    let plan = Plan::of(cx, &chain, moment, targets, options)?;
+    plan.check_names(cx)?;
+    let order = RestoreOrder {
+        collection: Secret::new(place.uri.clone()),
+        keys: place.keys.clone(),
+        subdir,
+        layer_end: plan.manifest.end,
+        moment: plan.moment,
+        databases: plan.databases,
+        tables: plan.tables,
+        schema_only: options.schema_only,
+        verify: options.verify_backup_table_data,
+        grants: options.grants,
+    };
+    let job = NewJob {
+        description: description(statement, targets, &place, &order.subdir),
+        payload: Payload::Restore(order),
+        owner: cx.session.user.clone(),
+        connections: place.connections,
+    };
+    run(cx, job, "RESTORE", options.detached).await
+}
+
+/// # Errors
+/// Options that do not go with the targets, in the documented words.
+fn check_options(cx: &Cx<'_>, targets: &Targets, options: &RestoreOptions) -> Result<()> {
+    let is_one_database = matches!(targets, Targets::Databases(names) if names.len() == 1);
+    if options.new_db_name.is_some() && !is_one_database {
+        let message = "new_db_name can only be used for RESTORE DATABASE with a single target database";
+        return Err(Error::invalid(message));
+    }
+    if options.into_db.is_some() && !matches!(targets, Targets::Tables(_)) {
+        return Err(Error::invalid("into_db can only be used for RESTORE TABLE")
+            .with_hint("WITH new_db_name renames a restored database"));
+    }
+    if options.verify_backup_table_data && !options.schema_only {
+        return Err(Error::invalid("to set the verify_backup_table_data option, the schema_only option must be set"));
+    }
+    for name in [&options.into_db, &options.new_db_name].into_iter().flatten() {
+        if cx.string(name)?.is_empty() {
+            return Err(Error::invalid("the name of a database must not be empty"));
+        }
+    }
+    Ok(())
+}
+
+fn require_cluster_restore(cx: &Cx<'_>) -> Result<()> {
+    let user = cx.session.user.clone();
+    cx.subject().require_system("RESTORE", || {
+        format!(
+            "only users with the admin role or the RESTORE system privilege are allowed to perform a cluster restore: \
+             user {user} does not have RESTORE system privilege"
+        )
+    })
+}
+
+/// # Errors
+/// 42501 in the documented words.
+fn require_restore(cx: &Cx<'_>, targets: &Targets, options: &RestoreOptions) -> Result<()> {
+    let user = &cx.session.user;
+    match targets {
+        Targets::Cluster => require_cluster_restore(cx),
+        Targets::Databases(_) => {
+            if cx.subject().has_system("RESTORE") || cx.subject().has_system("CREATEDB") {
+                return Ok(());
+            }
+            Err(Error::denied("only users with the CREATEDB privilege can restore databases")
+                .with_hint(format!("to run RESTORE DATABASE, user {user} needs the RESTORE system privilege")))
+        }
+        Targets::Tables(patterns) => {
+            for pattern in patterns {
+                let name = match &options.into_db {
+                    Some(name) => cx.string(name)?,
+                    None => parts(cx, pattern).0,
+                };
+                // One that does not exist is told later, as are tables that the backup does not have.
+                let Some(database) = cx.directory.databases.get(&name) else { continue };
+                let object = Object::Database(database.id);
+                if cx.subject().has(object, &database.owner, "RESTORE") {
+                    continue;
+                }
+                cx.subject().require(object, &database.owner, &database.name, "CREATE").map_err(|error| {
+                    error.with_hint(format!(
+                        "to run RESTORE TABLE, user {user} needs the RESTORE privilege on database {name}"
+                    ))
+                })?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What a restore makes, and from which layer.
+struct Plan<'a> {
+    manifest: &'a Manifest,
+    moment: i64,
+    databases: Vec<RestoredDatabase>,
+    tables: Vec<RestoredTable>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(
+        cx: &Cx<'_>,
+        chain: &'a Chain,
+        moment: Option<i64>,
+        targets: &Targets,
+        options: &RestoreOptions,
+    ) -> Result<Plan<'a>> {
+        let manifest = &chain.layers[chain.layer_at(moment)?].manifest;
+        let mut plan =
+            Plan { manifest, moment: moment.unwrap_or(manifest.end), databases: Vec::new(), tables: Vec::new() };
+        match targets {
+            Targets::Cluster => {
+                require_unused(cx)?;
+                plan.add_cluster(cx);
+            }
+            Targets::Databases(names) => {
+                for name in names {
+                    let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
+                    plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
+                }
+            }
+            Targets::Tables(patterns) => {
+                let into = options.into_db.as_ref().map(|text| cx.string(text)).transpose()?;
+                for pattern in patterns {
+                    plan.add_tables(cx, pattern, into.as_deref())?;
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn add_cluster(&mut self, cx: &Cx<'_>) {
+        for database in &self.manifest.catalog.databases {
+            if !cx.directory.databases.contains_key(&database.name) {
+                self.databases.push(RestoredDatabase { id: database.id, name: database.name.clone() });
+            }
+            self.add_tables_of(database.id, &database.name);
+        }
+    }
+
+    fn add_database(&mut self, name: &str, new_name: &str) -> Result<()> {
+        let database = self.manifest.catalog.databases.iter().find(|database| database.name == name);
+        let database = database.ok_or_else(|| unresolved(&format!("database {name:?} does not exist")))?;
+        self.databases.push(RestoredDatabase { id: database.id, name: new_name.to_string() });
+        self.add_tables_of(database.id, new_name);
+        Ok(())
+    }
+
+    fn add_tables_of(&mut self, database: i64, name: &str) {
+        for table in self.manifest.catalog.tables.iter().filter(|table| table.database == database) {
+            let schema = self.schema_name(table);
+            self.tables.push(RestoredTable { id: table.id, database: name.to_string(), schema });
+        }
+    }
+
+    fn add_tables(&mut self, cx: &Cx<'_>, pattern: &TablePattern, into: Option<&str>) -> Result<()> {
+        let (database, schema, name) = parts(cx, pattern);
+        let catalog = &self.manifest.catalog;
+        let listed = catalog.databases.iter().find(|listed| listed.name == database).map(|listed| listed.id);
+        let is_meant = |table: &&manifest::Table| {
+            Some(table.database) == listed
+                && name.as_ref().is_none_or(|name| *name == table.name)
+                && schema.as_ref().is_none_or(|schema| *schema == self.schema_name(table))
+        };
+        let found: Vec<&manifest::Table> = catalog.tables.iter().filter(is_meant).collect();
+        if found.is_empty() {
+            return Err(unresolved(&format!("table {:?} does not exist", written(pattern))));
+        }
+        for table in found {
+            let schema = self.schema_name(table);
+            let database = into.unwrap_or(&database).to_string();
+            self.tables.push(RestoredTable { id: table.id, database, schema });
+        }
+        Ok(())
+    }
+
+    fn schema_name(&self, table: &manifest::Table) -> String {
+        let schema = self.manifest.catalog.schemas.iter().find(|schema| schema.id == table.schema);
+        schema.map_or_else(|| PUBLIC_SCHEMA.to_string(), |schema| schema.name.clone())
+    }
+
+    /// # Errors
+    /// 42P04, 42P07 for a name that is taken, 3D000 for a database that should be there.
+    fn check_names(&self, cx: &Cx<'_>) -> Result<()> {
+        let mut new = HashSet::new();
+        for RestoredDatabase { name, .. } in &self.databases {
+            if cx.directory.databases.contains_key(name) || !new.insert(name.as_str()) {
+                let message = format!("database {name:?} already exists");
+                return Err(Error::new(Sqlstate::DUPLICATE_DATABASE, message)
+                    .with_hint("restore it under another name WITH new_db_name, or drop the one that exists"));
+            }
+        }
+        let mut taken = HashSet::new();
+        for table in &self.tables {
+            let name = self.manifest.table(table.id).map_or("", |listed| listed.name.as_str());
+            let home = cx.directory.databases.get(&table.database);
+            if home.is_none() && !new.contains(table.database.as_str()) {
+                return Err(missing_database(&table.database, name));
+            }
+            let schema = home.and_then(|database| cx.directory.schema(database.id, &table.schema));
+            let exists = schema.is_some_and(|schema| cx.directory.table(schema.id, name).is_some());
+            if exists || !taken.insert((&table.database, &table.schema, name)) {
+                let message = format!("relation {name:?} already exists");
+                return Err(Error::new(Sqlstate::DUPLICATE_TABLE, message)
+                    .with_hint("restore it into another database WITH into_db, or drop the one that exists"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// The documented text, for a server that has something already.
+fn require_unused(cx: &Cx<'_>) -> Result<()> {
+    const MADE_AT_START: &[&str] = &["defaultdb", "postgres", "system"];
+    let databases = cx.directory.databases.values().filter(|database| !MADE_AT_START.contains(&database.name.as_str()));
+    let mut found: Vec<String> = Vec::new();
+    for database in databases {
+        let schemas = cx.directory.schemas.values().filter(|schema| schema.database == database.id);
+        found.push(database.name.clone());
+        found.extend(schemas.map(|schema| schema.name.clone()));
+    }
+    found.extend(cx.directory.tables.values().map(|table| table.name.clone()));
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "full cluster restore can only be run on a cluster with no tables or databases but found {} descriptors: {}",
+        found.len(),
+        found.join(", ")
+    );
+    Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_hint("restore into a new server, or RESTORE DATABASE what is needed"))
+}
+
+/// Database, schema and table that a pattern names; a schema is only known of three parts, or of a schema of the current
+/// database.
+fn parts(cx: &Cx<'_>, pattern: &TablePattern) -> (String, Option<String>, Option<String>) {
+    let (qualifiers, name) = match pattern {
+        TablePattern::Table(name) => (name.qualifiers().to_vec(), Some(name.name().to_string())),
+        TablePattern::AllIn(prefix) => (prefix.parts.clone(), None),
+    };
+    let current = cx.session.variable("database");
+    match qualifiers.as_slice() {
+        [] => (current, Some(PUBLIC_SCHEMA.to_string()), name),
+        [first] => {
+            let database = cx.directory.databases.get(&current);
+            let is_schema = database.is_some_and(|database| cx.directory.schema(database.id, first).is_some());
+            match is_schema {
+                true => (current, Some(first.clone()), name),
+                false if name.is_none() => (first.clone(), None, None),
+                false => (first.clone(), Some(PUBLIC_SCHEMA.to_string()), name),
+            }
+        }
+        [database, schema, ..] => (database.clone(), Some(schema.clone()), name),
+    }
+}
+
+fn written(pattern: &TablePattern) -> String {
+    match pattern {
+        TablePattern::Table(name) => plain(name),
+        TablePattern::AllIn(prefix) => format!("{}.*", plain(prefix)),
+    }
+}
+
+fn plain(name: &QualifiedName) -> String {
+    name.parts.join(".")
+}
+
+/// The documented text.
+fn unresolved(what: &str) -> Error {
+    Error::new(
+        Sqlstate::UNDEFINED_OBJECT,
+        format!(
+            "failed to resolve targets in the BACKUP location specified by the RESTORE statement, use SHOW BACKUP to find \
+             correct targets: {what}"
+        ),
+    )
+}
+
+fn description(statement: &Restore, targets: &Targets, place: &Place, chain: &Subdir) -> String {
+    let options = &statement.options;
+    let as_of = statement.as_of.as_ref().map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
+    let flags = [
+        (options.detached, "detached"),
+        (options.schema_only, "schema_only"),
+        (options.verify_backup_table_data, "verify_backup_table_data"),
+        (options.grants, "grants"),
+    ];
+    let mut shown: Vec<String> =
+        flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_string()).collect();
+    for (name, value) in [("into_db", &options.into_db), ("new_db_name", &options.new_db_name)] {
+        shown.extend(value.as_ref().map(|value| format!("{} = {value}", quote_ident(name))));
+    }
+    shown.extend(shown_keys(&place.keys));
+    let shown = if shown.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", shown.join(", ")) };
+    let (subdir, uri) = (quote_literal(&chain.shown()), quote_literal(&redact(&place.uri)));
+    format!("RESTORE {targets}FROM {subdir} IN {uri}{as_of}{shown}")
+}
