@@ -55,10 +55,14 @@ impl Server {
         kept
     }
 
-    /// Deletes a table's files if its folder is noted as left over. A commit whose outcome nobody knows may have
+    /// Deletes a table's files if its folder is noted as left over; later, when a backup still reads them. A commit whose outcome nobody knows may have
     /// published the table: then it is not.
     pub(crate) async fn delete_leftover(&self, table: TableId, store: Arc<dyn ObjectStore>) -> Result<()> {
         if !self.leftovers().await?.iter().any(|leftover| leftover.id == table) {
+            return Ok(());
+        }
+        if self.is_protected(table).await? {
+            self.housekeeping.postpone(table, store);
             return Ok(());
         }
         self.config.engine.delete_table(table, &store).await?;

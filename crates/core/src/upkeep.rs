@@ -1,11 +1,12 @@
 //! When tables are looked after: those that are written soon after, all of them from time to time. What is left of tables
 //! that were never finished, or dropped, goes first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lakeport_base::id::TableId;
 use lakeport_catalog::model::{Leftover, Table};
+use object_store::ObjectStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ pub struct UpkeepCounts {
 #[derive(Default)]
 pub struct Housekeeping {
     counts: Mutex<UpkeepCounts>,
+    /// Folders of dropped tables that something still reads.
+    postponed: Mutex<Vec<(TableId, Arc<dyn ObjectStore>)>>,
 }
 
 impl Housekeeping {
@@ -68,6 +71,15 @@ impl Housekeeping {
         }
     }
 
+    /// Leaves a folder to be deleted later.
+    pub(crate) fn postpone(&self, table: TableId, store: Arc<dyn ObjectStore>) {
+        self.postponed().push((table, store));
+    }
+
+    fn postponed(&self) -> MutexGuard<'_, Vec<(TableId, Arc<dyn ObjectStore>)>> {
+        self.postponed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count(&self, outcome: Option<UpkeepDone>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.runs += 1;
@@ -91,8 +103,12 @@ fn sweep_wait(directory: &Directory) -> Duration {
     setting::GC_TTL.duration(directory).clamp(SWEEP_WAIT_MIN, SWEEP_PERIOD)
 }
 
-/// Looks after the tables that have been written a lot.
+/// Looks after the tables that have been written a lot, and tries again to delete what was postponed.
 async fn look(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<()> {
+    let postponed = std::mem::take(&mut *server.housekeeping.postponed());
+    for (table, store) in postponed {
+        server.delete_leftover(table, store).await?;
+    }
     let due = server.config.engine.due_for_upkeep();
     if due.is_empty() {
         return Ok(());
@@ -124,7 +140,12 @@ async fn look_after(
         return;
     }
     let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
-    let keep_since = server.config.env.now_micros().saturating_sub(ttl_micros);
+    let kept_since = server.config.env.now_micros().saturating_sub(ttl_micros);
+    let keep_since = match server.protected_since().await {
+        Ok(protected) => protected.map_or(kept_since, |since| since.min(kept_since)),
+        // Without an answer nothing is safe to delete.
+        Err(_) => i64::MIN,
+    };
     let upkeep = Upkeep { vacuum, keep_since, shutdown: shutdown.clone() };
     let outcome = match server.table_handle(directory, table).await {
         Ok(handle) => server.config.engine.upkeep(&handle, &upkeep).await,

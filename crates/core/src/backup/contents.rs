@@ -10,7 +10,7 @@ use lakeport_catalog::model::{Column, Database, Schema, Table};
 use crate::directory::Directory;
 
 /// What the targets mean in a state of the catalog.
-pub(super) struct Contents<'a> {
+pub(crate) struct Contents<'a> {
     pub databases: Vec<&'a Database>,
     pub schemas: Vec<&'a Schema>,
     pub tables: Vec<Arc<Table>>,

@@ -9,6 +9,7 @@ pub(crate) mod contents;
 mod copy;
 mod cut;
 mod error;
+mod protect;
 pub(crate) mod restore;
 pub(crate) mod write;
 

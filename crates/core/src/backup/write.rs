@@ -12,6 +12,7 @@ use lakeport_backup::layout::{LayerPath, Subdir};
 use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, Targets};
 use lakeport_backup::sealed::ChainKey;
 use lakeport_backup::{Chain, Collection, Protection};
+use lakeport_base::id::TableId;
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::Table;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use super::KeyTexts;
 use super::contents::Contents;
 use super::copy::{Copied, CopiedFile, Copying, Destination, Source};
 use super::cut::{Span, TableCut, cut};
+use crate::directory::Directory;
 use crate::engine::TableRevision;
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext};
@@ -44,9 +46,17 @@ pub struct BackupOrder {
     pub end: i64,
     pub revision_history: bool,
     pub targets: Targets,
+    /// The tables that the targets meant when the statement was planned. None of them is left out in silence, and their
+    /// files stay until the job has ended.
+    pub tables: Vec<TableId>,
 }
 
 impl BackupOrder {
+    /// The oldest moment whose files it needs.
+    pub(super) fn needs_since(&self, directory: &Directory) -> i64 {
+        if !self.revision_history { self.end } else { self.start.unwrap_or_else(|| oldest(directory, self.end)) }
+    }
+
     fn layer(&self) -> LayerPath {
         self.start.map_or_else(|| self.subdir.full(), |start| self.subdir.incremental(start, self.end))
     }
@@ -169,10 +179,8 @@ impl BackupTask {
             return Ok(Span { revisions_since: None, end });
         }
         let directory = cx.server.directory().await?;
-        let ttl_micros = i64::try_from(setting::GC_TTL.duration(&directory).as_micros()).unwrap_or(i64::MAX);
-        // A little of the oldest history may be deleted while the backup reads it.
-        let oldest = end.saturating_sub(ttl_micros - ttl_micros / 10);
-        Ok(Span { revisions_since: Some(chain.map_or(oldest, |chain| chain.last().manifest.end)), end })
+        let since = chain.map_or_else(|| oldest(&directory, end), |chain| chain.last().manifest.end);
+        Ok(Span { revisions_since: Some(since), end })
     }
 
     /// What each table's part of the layer is.
@@ -242,6 +250,12 @@ impl BackupTask {
         cx.save(&Checkpoint::Done(done)).await?;
         Ok(done)
     }
+}
+
+/// From which moment on a first backup keeps history: a little later than what may be deleted while it begins.
+fn oldest(directory: &Directory, end: i64) -> i64 {
+    let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
+    end.saturating_sub(ttl_micros - ttl_micros / 10)
 }
 
 /// Copies the files of the cuts into packs, with a checkpoint now and then.

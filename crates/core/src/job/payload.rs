@@ -48,6 +48,7 @@ enum StoredOrder {
         end: i64,
         revision_history: bool,
         targets: Targets,
+        tables: Vec<i64>,
     },
     Restore {
         subdir: String,
@@ -197,13 +198,14 @@ fn stored_import(order: &ImportOrder) -> (StoredOrder, StoredSecrets) {
 }
 
 fn stored_backup(order: &BackupOrder) -> (StoredOrder, StoredSecrets) {
-    let BackupOrder { collection, keys, subdir, start, end, revision_history, targets } = order;
+    let BackupOrder { collection, keys, subdir, start, end, revision_history, targets, tables } = order;
     let stored = StoredOrder::Backup {
         subdir: subdir.to_string(),
         start: *start,
         end: *end,
         revision_history: *revision_history,
         targets: targets.clone(),
+        tables: tables.iter().map(|table| table.0).collect(),
     };
     (stored, StoredSecrets::V2 { collection: collection.expose().clone(), keys: StoredKeys::of(keys) })
 }
@@ -227,9 +229,10 @@ fn stored_restore(order: &RestoreOrder) -> (StoredOrder, StoredSecrets) {
 fn chain_order(stored: StoredOrder, (collection, keys): (Secret<String>, KeyTexts)) -> Option<Payload> {
     Some(match stored {
         StoredOrder::Import { .. } => return None,
-        StoredOrder::Backup { subdir, start, end, revision_history, targets } => {
+        StoredOrder::Backup { subdir, start, end, revision_history, targets, tables } => {
+            let tables = tables.into_iter().map(TableId).collect();
             let subdir = Subdir::parse(&subdir).ok()?;
-            Payload::Backup(BackupOrder { collection, keys, subdir, start, end, revision_history, targets })
+            Payload::Backup(BackupOrder { collection, keys, subdir, start, end, revision_history, targets, tables })
         }
         StoredOrder::Restore { subdir, layer_end, moment, databases, tables, schema_only, verify, grants } => {
             let table = |(id, database, schema)| RestoredTable { id, database, schema };

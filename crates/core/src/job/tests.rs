@@ -294,21 +294,31 @@ fn frozen_payloads_are_read_for_ever() {
         lease: None,
         connections: Vec::new(),
     };
-    let frozen = job(
-        include_str!("../../tests/payloads/import_1.json"),
-        include_str!("../../tests/payloads/import_secrets_1.json"),
-    );
-    let payload = Payload::decode(&frozen).unwrap();
-    let (plain, secrets) = payload.encode().unwrap();
-    assert_eq!(plain, frozen.payload.trim());
-    assert_eq!(secrets.unwrap().expose(), frozen.secrets.as_ref().unwrap().expose().trim());
-    let Payload::Import(order) = payload;
-    assert_eq!(order.columns, ["id", "name"]);
+    let import_secrets = include_str!("../../tests/payloads/import_secrets_1.json");
+    let chain_secrets = include_str!("../../tests/payloads/chain_secrets_2.json");
+    for (frozen, ty) in [
+        (job(include_str!("../../tests/payloads/import_1.json"), import_secrets), "IMPORT"),
+        (job(include_str!("../../tests/payloads/backup_1.json"), chain_secrets), "BACKUP"),
+        (job(include_str!("../../tests/payloads/restore_1.json"), chain_secrets), "RESTORE"),
+    ] {
+        let payload = Payload::decode(&frozen).unwrap();
+        let (plain, secrets) = payload.encode().unwrap();
+        assert_eq!(plain, frozen.payload.trim());
+        assert_eq!(secrets.unwrap().expose(), frozen.secrets.as_ref().unwrap().expose().trim());
+        assert_eq!(payload.job_type(), ty);
+    }
     let done = include_str!("../../tests/payloads/done_1.json").trim();
     assert_eq!(encode_done(decode_done(done).unwrap()).unwrap(), done);
     assert_eq!(Checkpoint::decode(done).unwrap(), Checkpoint::Done(decode_done(done).unwrap()));
-    let checkpoint = include_str!("../../tests/payloads/checkpoint_2.json").trim();
-    assert_eq!(Checkpoint::decode(checkpoint).unwrap().encode().unwrap(), checkpoint);
+    for checkpoint in [
+        include_str!("../../tests/payloads/checkpoint_2.json"),
+        include_str!("../../tests/payloads/checkpoint_3.json"),
+        include_str!("../../tests/payloads/checkpoint_4.json"),
+    ] {
+        assert_eq!(Checkpoint::decode(checkpoint).unwrap().encode().unwrap(), checkpoint.trim());
+    }
+    let crossed = job(include_str!("../../tests/payloads/import_1.json"), chain_secrets);
+    assert_eq!(Payload::decode(&crossed).unwrap_err().code().code(), "XX001");
     let newer = job(r#"{"version":"2","x":1}"#, "{}");
     assert_eq!(Payload::decode(&newer).unwrap_err().code().code(), "XX001");
 }

@@ -19,6 +19,7 @@ use lakeport_sql::stmt::Texts;
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
 
 use super::{Cx, query};
+use crate::backup::contents::Contents;
 use crate::backup::{BackupOrder, KeyTexts};
 use crate::error::{Error, Result};
 use crate::job::{Jobs, NewJob, Payload, payload};
@@ -72,6 +73,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         start,
         end,
         revision_history: statement.options.revision_history,
+        tables: Contents::of(&cx.directory, &targets).tables.iter().map(|table| table.id).collect(),
         targets,
     };
     let job = NewJob {
