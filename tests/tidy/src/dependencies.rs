@@ -24,7 +24,11 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Foreign crates, by the beginning of their names, that are used in one place only, so that they can be exchanged there.
 const HOMES: &[(&str, &[&str])] = &[
-    ("aws-", &["lakeport-connect"]),
+    ("aws-config", &["lakeport-connect"]),
+    ("aws-credential", &["lakeport-connect"]),
+    ("aws-lc-rs", &["lakeport-backup"]),
+    ("aws-sdk", &["lakeport-connect"]),
+    ("aws-smithy", &["lakeport-connect"]),
     ("axum", &["lakeport"]),
     ("clap", &["lakeport"]),
     ("datafusion", &["lakeport-engine"]),
