@@ -194,7 +194,7 @@ mod tests {
             path: index.to_string(),
             bytes,
         };
-        bytes.to_vec().into_iter().enumerate().map(source)
+        bytes.iter().copied().enumerate().map(source)
     }
 
     #[test]
