@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import subprocess
 
 import psycopg
 import pyarrow
@@ -171,3 +172,23 @@ with psycopg.connect(autocommit=True) as connection:
         assert found["u"] == [(n,) for n in range(1, 10)], place
         for moment, expected in moments:
             assert collection.tables(moment)["t"] == expected, (place, moment)
+
+    # The same without a server.
+    def lakeport(*arguments, fails=False):
+        result = subprocess.run([os.environ["TEST_BINARY"], "backup", *arguments], capture_output=True, text=True, timeout=60)
+        assert (result.returncode != 0) == fails, (arguments, result.stdout, result.stderr)
+        return result.stderr if fails else result.stdout
+
+    sealed = str(extern / "sealed")
+    phrase = extern / "phrase"
+    phrase.write_text("a passphrase\n")
+    assert lakeport("list", sealed) == f"/{Collection(sealed).latest()[0]}\n"
+    assert "use --passphrase-file or --kms: file appears encrypted" in lakeport("show", sealed, fails=True)
+    shown = lakeport("show", sealed, "--passphrase-file", str(phrase))
+    assert "full backup of" in shown and "d.t: 50000 rows" in shown and "incremental backup of" in shown, shown
+    assert "2 layers" in lakeport("verify", sealed, "LATEST", "--passphrase-file", str(phrase))
+    pack = next(pathlib.Path(sealed).rglob("*.pack"))
+    flipped = bytearray(pack.read_bytes())
+    flipped[100_000] ^= 1
+    pack.write_bytes(flipped)
+    assert "1 of" in lakeport("verify", sealed, "--passphrase-file", str(phrase), fails=True)

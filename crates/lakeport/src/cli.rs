@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use lakeport_base::limits::WORKER_STACK_BYTES;
 
+use crate::backup::BackupArgs;
 use crate::config::{Config, StartArgs};
 use crate::demo::DemoArgs;
 use crate::userfile::UserfileArgs;
-use crate::{config_file, demo, node, userfile};
+use crate::{backup, config_file, demo, node, userfile};
 
 /// A SQL lakehouse server built around named external connections.
 #[derive(Parser)]
@@ -27,6 +28,8 @@ enum Command {
     Demo(DemoArgs),
     /// Puts files into your area of a server, lists, fetches and deletes them.
     Userfile(UserfileArgs),
+    /// Lists, shows and verifies backups without a server.
+    Backup(BackupArgs),
 }
 
 /// Runs the command of the process's arguments.
@@ -69,6 +72,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Start(args) => Config::check(*args).and_then(|config| runtime.block_on(node::run(config))),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Userfile(args) => runtime.block_on(userfile::run(args)),
+        Command::Backup(args) => runtime.block_on(backup::run(args)),
     };
     // A query that was given up may still be busy between two of its yields: do not wait for it.
     runtime.shutdown_background();

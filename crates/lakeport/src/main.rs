@@ -1,5 +1,6 @@
 //! The `lakeport` command.
 
+mod backup;
 mod cli;
 mod client;
 mod client_tls;

@@ -5,6 +5,7 @@
 //! makes tables of a chain, beside those that exist, and publishes them at once. `contents` turns rows of the catalog
 //! into what a manifest lists, and back.
 
+mod cluster;
 pub(crate) mod contents;
 mod copy;
 mod cut;

@@ -4,6 +4,7 @@
 //! that leaves nothing: its folders are noted as left over. So a run that follows begins anew.
 
 mod publish;
+mod system;
 mod unpack;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,17 @@ pub struct RestoreOrder {
     pub verify: bool,
     /// Grants to roles that exist here.
     pub grants: bool,
+    pub system: SystemPart,
+}
+
+/// What is restored beside tables, of a backup of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemPart {
+    Nothing,
+    /// Roles and their memberships.
+    Users,
+    /// These, grants, settings and connections.
+    All,
 }
 
 /// A database that the restore makes.

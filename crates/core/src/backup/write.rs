@@ -17,10 +17,10 @@ use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::Table;
 use tokio::time::Instant;
 
-use super::KeyTexts;
 use super::contents::Contents;
 use super::copy::{Copied, CopiedFile, Copying, Destination, Source};
 use super::cut::{Span, TableCut, cut};
+use super::{KeyTexts, cluster};
 use crate::directory::Directory;
 use crate::engine::TableRevision;
 use crate::error::{Error, Result};
@@ -123,7 +123,8 @@ impl BackupTask {
         let chain = self.chain(collection, &protection).await?;
         cx.progress.set_status("looking for changes");
         let span = self.span(cx, chain.as_ref()).await?;
-        let (contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
+        let (mut contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
+        self.add_rights(cx, &protection, &mut contents).await?;
         let layer = self.0.layer();
         let to = Destination {
             collection: collection.clone(),
@@ -207,6 +208,23 @@ impl BackupTask {
         }
         let tables: Vec<Arc<Table>> = cuts.iter().map(|cut| cut.table.row.clone()).collect();
         Ok((contents.listed(&tables), cuts))
+    }
+
+    /// Lists who may do what, and for a backup of the cluster who there is and what else it has.
+    async fn add_rights(
+        &self,
+        cx: &TaskContext,
+        protection: &Protection,
+        catalog: &mut manifest::Catalog,
+    ) -> Result<()> {
+        let directory = cx.server.directory().await?;
+        match self.0.targets {
+            Targets::Cluster => cluster::add(&cx.server, &directory, protection.is_encrypted(), catalog).await,
+            _ => {
+                cluster::add_grants(&directory, catalog);
+                Ok(())
+            }
+        }
     }
 
     fn manifest(

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::task::{Done, Task};
-use crate::backup::restore::{Restored, RestoredDatabase, RestoredTable};
+use crate::backup::restore::{Restored, RestoredDatabase, RestoredTable, SystemPart};
 use crate::backup::{BackupOrder, BackupTask, Copied, CopiedFile, KeyTexts, RestoreOrder, RestoreTask};
 use crate::engine::StagedRows;
 use crate::error::{Error, Result};
@@ -61,7 +61,16 @@ enum StoredOrder {
         schema_only: bool,
         verify: bool,
         grants: bool,
+        system: StoredSystem,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredSystem {
+    Nothing,
+    Users,
+    All,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -221,6 +230,11 @@ fn stored_restore(order: &RestoreOrder) -> (StoredOrder, StoredSecrets) {
         schema_only: order.schema_only,
         verify: order.verify,
         grants: order.grants,
+        system: match order.system {
+            SystemPart::Nothing => StoredSystem::Nothing,
+            SystemPart::Users => StoredSystem::Users,
+            SystemPart::All => StoredSystem::All,
+        },
     };
     (stored, StoredSecrets::V2 { collection: order.collection.expose().clone(), keys: StoredKeys::of(&order.keys) })
 }
@@ -234,7 +248,7 @@ fn chain_order(stored: StoredOrder, (collection, keys): (Secret<String>, KeyText
             let subdir = Subdir::parse(&subdir).ok()?;
             Payload::Backup(BackupOrder { collection, keys, subdir, start, end, revision_history, targets, tables })
         }
-        StoredOrder::Restore { subdir, layer_end, moment, databases, tables, schema_only, verify, grants } => {
+        StoredOrder::Restore { subdir, layer_end, moment, databases, tables, schema_only, verify, grants, system } => {
             let table = |(id, database, schema)| RestoredTable { id, database, schema };
             Payload::Restore(RestoreOrder {
                 collection,
@@ -247,6 +261,11 @@ fn chain_order(stored: StoredOrder, (collection, keys): (Secret<String>, KeyText
                 schema_only,
                 verify,
                 grants,
+                system: match system {
+                    StoredSystem::Nothing => SystemPart::Nothing,
+                    StoredSystem::Users => SystemPart::Users,
+                    StoredSystem::All => SystemPart::All,
+                },
             })
         }
     })

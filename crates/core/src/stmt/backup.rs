@@ -1,6 +1,7 @@
 //! `BACKUP`, `RESTORE` and their kin: who may, what exactly, from where to where. The work is that of [`crate::backup`].
 
 mod alter;
+mod locality;
 mod restore;
 mod show;
 
@@ -113,11 +114,10 @@ struct Place {
 impl Place {
     async fn read(cx: &Cx<'_>, collection: &Texts, encryption: &Encryption) -> Result<Place> {
         let uris = cx.strings(&collection.0)?;
-        let [uri] = uris.as_slice() else {
-            return Err(Error::unsupported("a collection in several places by locality is not supported")
-                .with_hint("this server has no localities: name one place"));
-        };
-        cx.server.authorise_uri(cx.subject(), uri).await?;
+        for uri in &uris {
+            cx.server.authorise_uri(cx.subject(), uri).await?;
+        }
+        let uri = locality::place(&uris)?;
         let mut connections: Vec<ConnectionId> =
             cx.server.resolve(uri).await?.connection.map(|(id, _)| id).into_iter().collect();
         let keys = key_texts(cx, encryption, &mut connections).await?;

@@ -10,7 +10,8 @@ use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Grant, Object, Schema};
 use object_store::ObjectStore;
 
-use super::{NewTable, RestoreOrder, leftover};
+use super::system::{self, System};
+use super::{NewTable, RestoreOrder, SystemPart, leftover};
 use crate::directory::{Directory, PUBLIC_SCHEMA};
 use crate::engine::TableHandle;
 use crate::error::{Error, Result};
@@ -22,6 +23,7 @@ pub(super) struct Publication {
     databases: Vec<Database>,
     schemas: Vec<Schema>,
     grants: Vec<Grant>,
+    system: System,
 }
 
 /// A database that tables come into.
@@ -49,9 +51,7 @@ impl Publication {
             let handle = reserving.new_table(table).await?;
             made.push(handle);
         }
-        if order.grants {
-            reserving.grants(tables, made);
-        }
+        reserving.system(order, tables, made).await?;
         reserving.tx.commit().await?;
         Ok(reserving.publication)
     }
@@ -72,6 +72,7 @@ impl Publication {
             tx.insert_table(row).await?;
             tx.delete_leftover(row.id).await?;
         }
+        self.system.publish(tx.as_mut()).await?;
         for grant in &self.grants {
             tx.put_grant(grant).await?;
         }
@@ -89,6 +90,9 @@ struct Reserving<'a> {
     /// By database and name; new ones and old.
     schemas: HashMap<(DatabaseId, String), SchemaId>,
     publication: Publication,
+    /// Ids of the backup and those here.
+    database_ids: HashMap<i64, DatabaseId>,
+    schema_ids: HashMap<i64, SchemaId>,
     now: i64,
 }
 
@@ -99,7 +103,14 @@ impl<'a> Reserving<'a> {
             schemas: directory.schemas.values().map(|row| ((row.database, row.name.clone()), row.id)).collect(),
             tx: cx.server.config.catalog.write().await?,
             homes: HashMap::new(),
-            publication: Publication { databases: Vec::new(), schemas: Vec::new(), grants: Vec::new() },
+            publication: Publication {
+                databases: Vec::new(),
+                schemas: Vec::new(),
+                grants: Vec::new(),
+                system: System::default(),
+            },
+            database_ids: HashMap::new(),
+            schema_ids: HashMap::new(),
             now: cx.server.config.env.now_micros(),
             cx,
             manifest,
@@ -117,17 +128,14 @@ impl<'a> Reserving<'a> {
         self.homes.insert(name.to_string(), Home { id, location: None, owner: owner.clone(), root });
         let row = Database { id, name: name.to_string(), owner, location, comment, created: self.now };
         self.publication.databases.push(row);
-        let inside = self.manifest.catalog.schemas.iter().filter(|schema| schema.database == listed);
-        let mut names: Vec<String> = inside.map(|schema| schema.name.clone()).collect();
-        if !names.iter().any(|name| name == PUBLIC_SCHEMA) {
-            names.push(PUBLIC_SCHEMA.to_string());
+        self.database_ids.insert(listed, id);
+        let manifest = self.manifest;
+        for row in manifest.catalog.schemas.iter().filter(|schema| schema.database == listed) {
+            let schema = self.schema(id, &row.name).await?;
+            self.schema_ids.insert(row.id, schema);
         }
-        for name in names {
-            let schema = self.schema(id, &name).await?;
-            if name == PUBLIC_SCHEMA {
-                self.publication.grants.extend(Grant::of_everybody(id, schema));
-            }
-        }
+        let public = self.schema(id, PUBLIC_SCHEMA).await?;
+        self.publication.grants.extend(Grant::of_everybody(id, public));
         Ok(())
     }
 
@@ -161,19 +169,26 @@ impl<'a> Reserving<'a> {
         Ok(TableHandle { row, store })
     }
 
-    /// The backup's grants on the new tables, to roles that exist here.
-    fn grants(&mut self, tables: &[NewTable<'_>], made: &[TableHandle]) {
-        for (table, handle) in tables.iter().zip(made) {
-            let listed = self.manifest.catalog.grants.iter();
-            let on_table = listed.filter(|grant| grant.object == manifest::Object::Table(table.listed.id));
-            let known = on_table.filter(|grant| self.directory.roles.contains_key(&grant.grantee));
-            self.publication.grants.extend(known.map(|grant| Grant {
-                object: Object::Table(handle.row.id),
-                grantee: grant.grantee.clone(),
-                privilege: grant.privilege.clone(),
-                grant_option: grant.grant_option,
-            }));
+    /// What comes beside tables, and the backup's grants where they are asked for.
+    async fn system(&mut self, order: &RestoreOrder, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<()> {
+        let directory = Arc::clone(&self.directory);
+        let system = System::reserve(order.system, self.manifest, &directory, self.tx.as_mut(), self.now).await?;
+        if order.grants || order.system == SystemPart::All {
+            let tables: HashMap<i64, TableId> =
+                tables.iter().zip(made).map(|(table, handle)| (table.listed.id, handle.row.id)).collect();
+            let connections = system.connection_ids(self.manifest);
+            let restored = |object| match object {
+                manifest::Object::System => (order.system == SystemPart::All).then_some(Object::System),
+                manifest::Object::Connection(id) => connections.get(&id).map(|id| Object::Connection(*id)),
+                manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
+                manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),
+                manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
+            };
+            let grants = system::grants(self.manifest, &system.known_roles(&directory), restored);
+            self.publication.grants.extend(grants);
         }
+        self.publication.system = system;
+        Ok(())
     }
 }
 

@@ -48,9 +48,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterBackup) -> Result<Outcom
 /// The collection's URI and, where the statement has one URI for both, the subdirectory at its end.
 fn collection_of(cx: &Cx<'_>, statement: &AlterBackup) -> Result<(String, Option<Subdir>)> {
     let uris = cx.strings(&statement.collection.0)?;
-    let [uri] = uris.as_slice() else {
-        return Err(Error::unsupported("a collection in several places by locality is not supported"));
-    };
+    let uri = super::locality::place(&uris)?;
     if statement.chain.is_some() {
         return Ok((uri.clone(), None));
     }

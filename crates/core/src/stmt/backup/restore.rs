@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use lakeport_backup::Chain;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{self, Manifest};
+use lakeport_backup::manifest::{self, Manifest, Targets as Listed};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
 use lakeport_catalog::model::Object;
@@ -15,7 +15,7 @@ use lakeport_sql::stmt::backup::{TablePattern, Targets};
 
 use super::{Place, job_columns, query, run, shown_keys, subdir};
 use crate::backup::RestoreOrder;
-use crate::backup::restore::{RestoredDatabase, RestoredTable, missing_database};
+use crate::backup::restore::{RestoredDatabase, RestoredTable, SystemPart, missing_database};
 use crate::directory::PUBLIC_SCHEMA;
 use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
@@ -31,12 +31,10 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     if !options.detached {
         cx.refuse_in_block("RESTORE cannot be used inside a multi-statement transaction without DETACHED option")?;
     }
-    let targets = match &statement.what {
-        Restored::Objects(targets) => targets,
-        Restored::SystemUsers => {
-            require_cluster_restore(cx)?;
-            return Err(Error::unsupported("RESTORE SYSTEM USERS is not supported"));
-        }
+    let (targets, system) = match &statement.what {
+        Restored::Objects(Targets::Cluster) => (&Targets::Cluster, SystemPart::All),
+        Restored::Objects(targets) => (targets, SystemPart::Nothing),
+        Restored::SystemUsers => (&Targets::Cluster, SystemPart::Users),
     };
     check_options(cx, targets, options)?;
     require_restore(cx, targets, options)?;
@@ -47,7 +45,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
     let protection = collection.protection(&subdir, &keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
-    let plan = Plan::of(cx, &chain, moment, targets, options)?;
+    let plan = Plan::of(cx, &chain, moment, targets, options, system)?;
     plan.check_names(cx)?;
     let order = RestoreOrder {
         collection: Secret::new(place.uri.clone()),
@@ -60,6 +58,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
         schema_only: options.schema_only,
         verify: options.verify_backup_table_data,
         grants: options.grants,
+        system,
     };
     let job = NewJob {
         description: description(statement, targets, &place, &order.subdir),
@@ -154,14 +153,18 @@ impl<'a> Plan<'a> {
         moment: Option<i64>,
         targets: &Targets,
         options: &RestoreOptions,
+        system: SystemPart,
     ) -> Result<Plan<'a>> {
         let manifest = &chain.layers[chain.layer_at(moment)?].manifest;
         let mut plan =
             Plan { manifest, moment: moment.unwrap_or(manifest.end), databases: Vec::new(), tables: Vec::new() };
         match targets {
             Targets::Cluster => {
-                require_unused(cx)?;
-                plan.add_cluster(cx);
+                require_whole(cx, manifest)?;
+                if system == SystemPart::All {
+                    require_unused(cx)?;
+                    plan.add_cluster(cx);
+                }
             }
             Targets::Databases(names) => {
                 for name in names {
@@ -260,6 +263,18 @@ impl<'a> Plan<'a> {
 }
 
 /// # Errors
+/// A backup of less than the cluster; a user who could make himself what the backup calls an admin.
+fn require_whole(cx: &Cx<'_>, manifest: &Manifest) -> Result<()> {
+    if manifest.targets != Listed::Cluster {
+        return Err(Error::invalid("full cluster RESTORE can only be used on full cluster BACKUP files")
+            .with_hint("RESTORE DATABASE or RESTORE TABLE what the backup has; SHOW BACKUP lists it"));
+    }
+    cx.subject().require_admin("restore roles and their rights").map_err(|error| {
+        error.with_hint("RESTORE DATABASE restores tables alone, which the RESTORE system privilege is enough for")
+    })
+}
+
+/// # Errors
 /// The documented text, for a server that has something already.
 fn require_unused(cx: &Cx<'_>) -> Result<()> {
     const MADE_AT_START: &[&str] = &["defaultdb", "postgres", "system"];
@@ -345,5 +360,9 @@ fn description(statement: &Restore, targets: &Targets, place: &Place, chain: &Su
     shown.extend(shown_keys(&place.keys));
     let shown = if shown.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", shown.join(", ")) };
     let (subdir, uri) = (quote_literal(&chain.shown()), quote_literal(&redact(&place.uri)));
-    format!("RESTORE {targets}FROM {subdir} IN {uri}{as_of}{shown}")
+    let what = match statement.what {
+        Restored::SystemUsers => "SYSTEM USERS ".to_string(),
+        Restored::Objects(_) => targets.to_string(),
+    };
+    format!("RESTORE {what}FROM {subdir} IN {uri}{as_of}{shown}")
 }

@@ -1,0 +1,103 @@
+//! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections.
+
+use lakeport_backup::manifest::{self, Catalog};
+use lakeport_base::Secret;
+use lakeport_catalog::model::{Connection, Dialect, Grant, Object, Role};
+
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::server::Server;
+
+/// The names of dialects in a manifest.
+const DIALECTS: &[(&str, Dialect)] =
+    &[("cockroach", Dialect::Cockroach), ("databend", Dialect::Databend), ("materialize", Dialect::Materialize)];
+
+/// Adds it to a list. Secrets come along only where nobody reads them without a key.
+pub(super) async fn add(
+    server: &Server,
+    directory: &Directory,
+    is_encrypted: bool,
+    catalog: &mut Catalog,
+) -> Result<()> {
+    let mut tx = server.config.catalog.read().await?;
+    catalog.roles = directory.roles.values().map(|role| listed_role(role, is_encrypted)).collect();
+    catalog.memberships = directory.memberships.iter().map(listed_membership).collect();
+    catalog.settings = directory.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    catalog.settings.sort_unstable();
+    catalog.connections =
+        tx.connections().await?.iter().map(|connection| listed_connection(connection, is_encrypted)).collect();
+    catalog.grants = tx.grants().await?.iter().map(listed_grant).collect();
+    Ok(())
+}
+
+/// The grants on the listed objects.
+pub(super) fn add_grants(directory: &Directory, catalog: &mut Catalog) {
+    let databases = catalog.databases.iter().map(|row| manifest::Object::Database(row.id));
+    let schemas = catalog.schemas.iter().map(|row| manifest::Object::Schema(row.id));
+    let tables = catalog.tables.iter().map(|row| manifest::Object::Table(row.id));
+    let objects: Vec<manifest::Object> = databases.chain(schemas).chain(tables).collect();
+    let grants = objects.into_iter().flat_map(|object| directory.grants_on(object_of(object)));
+    catalog.grants = grants.map(listed_grant).collect();
+}
+
+fn listed_role(role: &Role, is_encrypted: bool) -> manifest::Role {
+    let Role { name, login, verifier, valid_until, options, defaults } = role.clone();
+    let verifier = verifier.filter(|_| is_encrypted).map(|verifier| verifier.expose().clone());
+    manifest::Role { name, login, verifier, valid_until, options, defaults }
+}
+
+/// The role that is listed.
+pub(super) fn restored_role(listed: &manifest::Role) -> Role {
+    let manifest::Role { name, login, verifier, valid_until, options, defaults } = listed.clone();
+    Role { name, login, verifier: verifier.map(Secret::new), valid_until, options, defaults }
+}
+
+fn listed_membership(row: &lakeport_catalog::model::Membership) -> manifest::Membership {
+    manifest::Membership { role: row.role.clone(), member: row.member.clone(), admin_option: row.admin_option }
+}
+
+fn listed_grant(grant: &Grant) -> manifest::Grant {
+    manifest::Grant {
+        object: match grant.object {
+            Object::System => manifest::Object::System,
+            Object::Connection(id) => manifest::Object::Connection(id.0),
+            Object::Database(id) => manifest::Object::Database(id.0),
+            Object::Schema(id) => manifest::Object::Schema(id.0),
+            Object::Table(id) => manifest::Object::Table(id.0),
+        },
+        grantee: grant.grantee.clone(),
+        privilege: grant.privilege.clone(),
+        grant_option: grant.grant_option,
+    }
+}
+
+fn object_of(object: manifest::Object) -> Object {
+    use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
+    match object {
+        manifest::Object::System => Object::System,
+        manifest::Object::Connection(id) => Object::Connection(ConnectionId(id)),
+        manifest::Object::Database(id) => Object::Database(DatabaseId(id)),
+        manifest::Object::Schema(id) => Object::Schema(SchemaId(id)),
+        manifest::Object::Table(id) => Object::Table(TableId(id)),
+    }
+}
+
+fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::Connection {
+    let definition = connection.definition.expose();
+    let is_public = *definition == connection.redacted;
+    let dialect = DIALECTS.iter().find(|(_, dialect)| *dialect == connection.dialect);
+    manifest::Connection {
+        id: connection.id.0,
+        name: connection.name.clone(),
+        kind: connection.kind.clone(),
+        dialect: dialect.map_or("cockroach", |(name, _)| name).to_string(),
+        definition: (is_encrypted || is_public).then(|| definition.clone()),
+        redacted: connection.redacted.clone(),
+        owner: connection.owner.clone(),
+    }
+}
+
+/// The dialect of a name in a manifest.
+pub(super) fn dialect_named(name: &str) -> Option<Dialect> {
+    DIALECTS.iter().find(|(known, _)| *known == name).map(|(_, dialect)| *dialect)
+}

@@ -1,0 +1,137 @@
+//! What a restore of the cluster brings beside tables.
+//!
+//! What exists here stays as it is: a role, a connection, a setting of the same name is not overwritten.
+
+use std::collections::{HashMap, HashSet};
+
+use lakeport_backup::manifest::{self, Manifest};
+use lakeport_base::Secret;
+use lakeport_base::id::ConnectionId;
+use lakeport_catalog::Tx;
+use lakeport_catalog::model::{Connection, Grant, Membership, Object, Role};
+use lakeport_connect::Target;
+
+use super::SystemPart;
+use crate::backup::cluster::{dialect_named, restored_role};
+use crate::directory::{ADMIN, Directory, PUBLIC};
+use crate::error::Result;
+
+/// Roles, memberships, grants, settings and connections that become part of the catalog with the tables.
+#[derive(Default)]
+pub(super) struct System {
+    roles: Vec<Role>,
+    memberships: Vec<Membership>,
+    settings: Vec<(String, String)>,
+    connections: Vec<Connection>,
+}
+
+impl System {
+    /// What of a manifest is new here.
+    pub async fn reserve(
+        part: SystemPart,
+        manifest: &Manifest,
+        directory: &Directory,
+        tx: &mut dyn Tx,
+        now: i64,
+    ) -> Result<System> {
+        let mut system = System::default();
+        if part == SystemPart::Nothing {
+            return Ok(system);
+        }
+        let catalog = &manifest.catalog;
+        let new_roles = catalog.roles.iter().filter(|role| !directory.roles.contains_key(&role.name));
+        system.roles = new_roles.map(restored_role).collect();
+        let known: HashSet<&str> = system.known_roles(directory);
+        let is_whole = |row: &&manifest::Membership| known.contains(&*row.role) && known.contains(&*row.member);
+        let membership = |row: &manifest::Membership| Membership {
+            role: row.role.clone(),
+            member: row.member.clone(),
+            admin_option: row.admin_option,
+        };
+        let memberships: Vec<Membership> = catalog.memberships.iter().filter(is_whole).map(membership).collect();
+        system.memberships = memberships;
+        if part == SystemPart::Users {
+            return Ok(system);
+        }
+        let is_new = |(name, _): &&(String, String)| !directory.settings.contains_key(name);
+        system.settings = catalog.settings.iter().filter(is_new).cloned().collect();
+        for listed in &catalog.connections {
+            if tx.find_connection(&listed.name).await?.is_none()
+                && let Some(connection) = restored_connection(listed, tx, now).await?
+            {
+                system.connections.push(connection);
+            }
+        }
+        Ok(system)
+    }
+
+    /// The roles that there will be.
+    pub fn known_roles<'a>(&'a self, directory: &'a Directory) -> HashSet<&'a str> {
+        let here = directory.roles.keys().map(String::as_str);
+        here.chain(self.roles.iter().map(|role| role.name.as_str())).chain([ADMIN, PUBLIC]).collect()
+    }
+
+    /// What the restored connections are in the backup and here.
+    pub fn connection_ids(&self, manifest: &Manifest) -> HashMap<i64, ConnectionId> {
+        let id = |listed: &manifest::Connection| {
+            let restored = self.connections.iter().find(|connection| connection.name == listed.name)?;
+            Some((listed.id, restored.id))
+        };
+        manifest.catalog.connections.iter().filter_map(id).collect()
+    }
+
+    /// Writes all rows.
+    pub async fn publish(&self, tx: &mut dyn Tx) -> Result<()> {
+        for role in &self.roles {
+            tx.insert_role(role).await?;
+        }
+        for membership in &self.memberships {
+            tx.put_membership(membership).await?;
+        }
+        for (name, value) in &self.settings {
+            tx.put_setting(name, value).await?;
+        }
+        for connection in &self.connections {
+            tx.insert_connection(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The listed connection with an id of its own; `None` for one without its secrets, or that nobody here understands.
+async fn restored_connection(listed: &manifest::Connection, tx: &mut dyn Tx, now: i64) -> Result<Option<Connection>> {
+    let Some((definition, dialect)) = listed.definition.as_ref().zip(dialect_named(&listed.dialect)) else {
+        return Ok(None);
+    };
+    let Ok(target) = Target::parse(definition) else { return Ok(None) };
+    Ok(Some(Connection {
+        id: ConnectionId(tx.next_id().await?),
+        name: listed.name.clone(),
+        kind: target.spec().name.to_string(),
+        dialect,
+        redacted: target.redacted(),
+        definition: Secret::new(definition.clone()),
+        owner: listed.owner.clone(),
+        version: 1,
+        created: now,
+        updated: now,
+        last_check: None,
+    }))
+}
+
+/// The grants of a manifest to roles that there will be, on objects that are restored.
+pub(super) fn grants(
+    manifest: &Manifest,
+    known: &HashSet<&str>,
+    restored: impl Fn(manifest::Object) -> Option<Object>,
+) -> Vec<Grant> {
+    let grant = |listed: &manifest::Grant| {
+        Some(Grant {
+            object: restored(listed.object)?,
+            grantee: Some(listed.grantee.clone()).filter(|grantee| known.contains(grantee.as_str()))?,
+            privilege: listed.privilege.clone(),
+            grant_option: listed.grant_option,
+        })
+    };
+    manifest.catalog.grants.iter().filter_map(grant).collect()
+}

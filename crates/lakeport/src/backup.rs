@@ -1,0 +1,197 @@
+//! `lakeport backup`: a collection of backups without a server.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand};
+use futures::{StreamExt, TryStreamExt, stream};
+use lakeport_backup::chain::shown;
+use lakeport_backup::keys::Keys;
+use lakeport_backup::layout::Subdir;
+use lakeport_backup::pack::PackReader;
+use lakeport_backup::{Chain, Collection, Protection};
+use lakeport_base::{Env, Secret};
+use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts};
+use object_store::memory::InMemory;
+
+/// Packs read at a time.
+const READS_MAX: usize = 4;
+
+/// The flags of `lakeport backup`.
+#[derive(Args)]
+pub struct BackupArgs {
+    #[command(subcommand)]
+    command: BackupCommand,
+}
+
+#[derive(Subcommand)]
+enum BackupCommand {
+    /// Lists the full backups of a collection
+    List(Place),
+    /// Shows the layers of a chain and what each adds to its tables
+    Show(ChainArgs),
+    /// Reads every file of a chain and checks it
+    Verify(ChainArgs),
+}
+
+/// Where a collection lies.
+#[derive(Args)]
+struct Place {
+    /// Collection, such as 's3://bucket/path?AWS_ACCESS_KEY_ID=...' or a folder of this machine
+    #[arg(value_name = "URI", env = "LAKEPORT_COLLECTION", hide_env_values = true)]
+    collection: String,
+}
+
+/// A chain and what opens it.
+#[derive(Args)]
+struct ChainArgs {
+    #[command(flatten)]
+    place: Place,
+
+    /// Full backup that the chain begins with, as `list` prints it
+    #[arg(default_value = "LATEST")]
+    subdir: String,
+
+    /// File with the passphrase of an encrypted chain; a line break at its end does not count
+    #[arg(long, env = "LAKEPORT_PASSPHRASE_FILE", value_name = "FILE", conflicts_with = "kms")]
+    passphrase_file: Option<PathBuf>,
+
+    /// URI of a key that opens an encrypted chain, such as 'aws-kms:///key?REGION=...'
+    #[arg(long, env = "LAKEPORT_KMS", value_name = "URI", hide_env_values = true)]
+    kms: Option<String>,
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// What is wrong with the collection, or with the keys.
+pub async fn run(args: BackupArgs) -> Result<()> {
+    lakeport_connect::install_tls_provider();
+    match args.command {
+        BackupCommand::List(place) => {
+            for subdir in place.open().await?.fulls().await? {
+                println!("{}", subdir.shown());
+            }
+            Ok(())
+        }
+        BackupCommand::Show(args) => {
+            let (_, chain, _) = args.open().await?;
+            show(&chain);
+            Ok(())
+        }
+        BackupCommand::Verify(args) => {
+            let (collection, chain, protection) = args.open().await?;
+            verify(&collection, &chain, &protection).await
+        }
+    }
+}
+
+impl Place {
+    async fn open(&self) -> Result<Collection> {
+        let (uri, external_io_dir) = match self.collection.contains("://") {
+            true => (self.collection.clone(), None),
+            false => ("nodelocal://self/".to_string(), Some(PathBuf::from(&self.collection))),
+        };
+        if let Some(folder) = &external_io_dir {
+            ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+        }
+        let target = Target::parse(&uri).context("the collection's URI")?;
+        Ok(Collection::new(target.open(&surroundings(external_io_dir)).await?))
+    }
+}
+
+impl ChainArgs {
+    async fn open(&self) -> Result<(Collection, Chain, Protection)> {
+        let collection = self.place.open().await?;
+        let subdir = match self.subdir.eq_ignore_ascii_case("latest") {
+            true => collection.latest().await?,
+            false => Subdir::parse(&self.subdir)?,
+        };
+        let protection = collection.protection(&subdir, &self.keys().await?).await.map_err(with_flags)?;
+        let chain = collection.chain(&subdir, &protection).await?;
+        Ok((collection, chain, protection))
+    }
+
+    async fn keys(&self) -> Result<Keys> {
+        if let Some(file) = &self.passphrase_file {
+            let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            return Ok(Keys::Passphrase(Secret::new(text.trim_end_matches(['\r', '\n']).to_string())));
+        }
+        match &self.kms {
+            None => Ok(Keys::None),
+            Some(uri) => {
+                let target = Target::parse_kms(uri).context("--kms")?;
+                Ok(Keys::Kms(vec![target.open_kms(&surroundings(None)).await.context("--kms")?]))
+            }
+        }
+    }
+}
+
+/// The words of SQL in those of this command.
+fn with_flags(error: lakeport_backup::Error) -> anyhow::Error {
+    match &error {
+        lakeport_backup::Error::Key { .. } => anyhow::Error::new(error).context("use --passphrase-file or --kms"),
+        _ => error.into(),
+    }
+}
+
+/// Whoever runs the command may reach what he can reach.
+fn surroundings(external_io_dir: Option<PathBuf>) -> OpenCx {
+    OpenCx {
+        env: Env::system(),
+        node_id: 0,
+        external_io_dir,
+        userfiles: Arc::new(InMemory::new()),
+        user: String::new(),
+        policy: OutboundPolicy::default(),
+        timeouts: Timeouts::default(),
+        meter: lakeport_connect::layer::Meter::default(),
+    }
+}
+
+fn show(chain: &Chain) {
+    for layer in &chain.layers {
+        let manifest = &layer.manifest;
+        let kind = if manifest.previous.is_none() { "full" } else { "incremental" };
+        println!("{kind} backup of {}", shown(manifest.end));
+        if let Some(since) = manifest.revisions_since {
+            println!("    every moment from {} on can be restored", shown(since));
+        }
+        for table in &manifest.catalog.tables {
+            let database = manifest.catalog.databases.iter().find(|database| database.id == table.database);
+            let database = database.map_or("", |database| &database.name);
+            let versions = manifest.history_of(table.id).map_or(&[][..], |history| &history.versions);
+            let files = || versions.iter().flat_map(|version| &version.added);
+            let (rows, bytes) =
+                (files().map(|file| file.rows).sum::<u64>(), files().map(|file| file.bytes).sum::<u64>());
+            println!("    {database}.{}: {rows} rows, {} files, {bytes} bytes", table.name, files().count());
+        }
+    }
+}
+
+/// Reads every pack of the chain. All that is wrong is listed.
+async fn verify(collection: &Collection, chain: &Chain, protection: &Protection) -> Result<()> {
+    let mut readers = Vec::new();
+    for layer in &chain.layers {
+        for pack in &layer.manifest.packs {
+            readers.push(Arc::new(PackReader::new(collection.store().clone(), &layer.path, protection, pack)?));
+        }
+    }
+    let (packs, bytes) = (readers.len(), readers.iter().map(|reader| reader.content_bytes()).sum::<u64>());
+    let checks = stream::iter(readers).map(|reader| async move {
+        match reader.verify().await {
+            Ok(()) => Ok(None),
+            Err(lakeport_backup::Error::Storage(error)) => Err(error),
+            Err(damage) => Ok(Some(damage)),
+        }
+    });
+    let found: Vec<Option<lakeport_backup::Error>> = checks.buffered(READS_MAX).try_collect().await?;
+    let damaged: Vec<lakeport_backup::Error> = found.into_iter().flatten().collect();
+    for damage in &damaged {
+        println!("{damage}");
+    }
+    ensure!(damaged.is_empty(), "{} of {packs} packs are damaged", damaged.len());
+    println!("{} layers, {packs} packs, {bytes} bytes: all as written", chain.layers.len());
+    Ok(())
+}

@@ -1,0 +1,98 @@
+# flags: --insecure
+"""Backups that go to another server: everything of a cluster, users alone, and what a stranger's backup may not do."""
+
+import pathlib
+import tempfile
+
+import psycopg
+
+from faults.lakeport import Lakeport
+
+PASSPHRASE = "encryption_passphrase = 'a passphrase'"
+
+
+def refused(connection, statement, code, part):
+    try:
+        connection.execute(statement)
+    except psycopg.Error as error:
+        assert (error.sqlstate, part in str(error)) == (code, True), (error.sqlstate, str(error))
+        return
+    raise AssertionError(f"not refused: {statement}")
+
+
+def server(folder, name):
+    new = Lakeport(folder / name, flags=["--external-io-dir", str(folder / "shared")])
+    new.must_start()
+    return new
+
+
+def fill(run):
+    run("CREATE EXTERNAL CONNECTION plain AS 'nodelocal://1/files'")
+    run("CREATE ROLE readers")
+    run("CREATE USER ada WITH CREATEDB")
+    run("GRANT readers TO ada WITH ADMIN OPTION")
+    run("GRANT USAGE ON EXTERNAL CONNECTION plain TO readers")
+    run("SET CLUSTER SETTING gc.ttl = '26h'")
+    run("CREATE DATABASE movr")
+    run("CREATE SCHEMA movr.inner")
+    run("CREATE TABLE movr.inner.rides (id INT PRIMARY KEY, city STRING DEFAULT 'rome')")
+    run("INSERT INTO movr.inner.rides (id) SELECT n FROM generate_series(1, 1000) AS n")
+    run("CREATE TABLE notes (a INT)")
+    run("INSERT INTO notes VALUES (1), (2)")
+    run("GRANT USAGE ON SCHEMA movr.inner TO readers")
+    run("GRANT SELECT ON TABLE movr.inner.rides TO readers")
+    run("GRANT BACKUP ON DATABASE movr TO ada")
+
+
+with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    (folder / "shared").mkdir()
+    first = server(folder, "first")
+    others = []
+    try:
+        with first.connect() as connection:
+            fill(connection.execute)
+            connection.execute(f"BACKUP INTO 'nodelocal://1/all' WITH {PASSPHRASE}")
+            connection.execute("BACKUP INTO 'nodelocal://1/clear'")
+            connection.execute("BACKUP DATABASE movr INTO 'nodelocal://1/one'")
+            refused(connection, f"RESTORE FROM LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}", "55000",
+                    "full cluster restore can only be run on a cluster with no tables or databases but found")
+
+        others.append(server(folder, "second"))
+        with others[-1].connect() as connection:
+            run = lambda text: connection.execute(text).fetchall()
+            refused(connection, "RESTORE FROM LATEST IN 'nodelocal://1/one'", "22023", "full cluster")
+            run(f"RESTORE FROM LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}")
+            assert run("SELECT count(*), min(city) FROM movr.inner.rides") == [(1000, "rome")]
+            assert run("SELECT * FROM notes ORDER BY a") == [(1,), (2,)]
+            assert run("SHOW CLUSTER SETTING gc.ttl") == [("26h",)], run("SHOW CLUSTER SETTING gc.ttl")
+            names = {row[0] for row in run("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
+            assert "plain" in names, names
+            members = run("SELECT username, options FROM [SHOW USERS] WHERE username IN ('ada', 'readers') ORDER BY 1")
+            assert [member[0] for member in members] == ["ada", "readers"], members
+        with psycopg.connect(host="127.0.0.1", port=others[-1].port, user="ada", dbname="defaultdb", autocommit=True) as ada:
+            assert ada.execute("SELECT count(*) FROM movr.inner.rides").fetchone() == (1000,)
+            ada.execute("BACKUP DATABASE movr INTO 'external://plain/ada'")
+            refused(ada, "DELETE FROM movr.inner.rides", "42501", "DELETE")
+
+        # Users alone. Nothing else comes along, and what is not encrypted has no passwords.
+        others.append(server(folder, "third"))
+        with others[-1].connect() as connection:
+            connection.execute("RESTORE SYSTEM USERS FROM LATEST IN 'nodelocal://1/clear'")
+            users = {row[0] for row in connection.execute("SELECT username FROM [SHOW USERS]").fetchall()}
+            assert {"ada", "readers"} <= users, users
+            assert connection.execute("SHOW TABLES").fetchall() == []
+            # The RESTORE privilege alone does not make roles.
+            connection.execute("CREATE USER eve")
+            connection.execute("GRANT SYSTEM RESTORE, EXTERNALIOIMPLICITACCESS TO eve")
+        with psycopg.connect(host="127.0.0.1", port=others[-1].port, user="eve", dbname="defaultdb", autocommit=True) as eve:
+            refused(eve, "RESTORE FROM LATEST IN 'nodelocal://1/clear'", "42501", "admin")
+            eve.execute("RESTORE DATABASE movr FROM LATEST IN 'nodelocal://1/clear'")
+            assert eve.execute("SELECT count(*) FROM movr.inner.rides").fetchone() == (1000,)
+            owners = eve.execute("SELECT DISTINCT owner FROM [SHOW TABLES FROM movr]").fetchall()
+            assert owners == [("eve",)], owners
+        with psycopg.connect(host="127.0.0.1", port=others[-1].port, user="ada", dbname="defaultdb", autocommit=True) as ada:
+            refused(ada, "SELECT count(*) FROM movr.inner.rides", "42501", "USAGE privilege on schema inner")
+    finally:
+        for one in (first, *others):
+            one.kill()
