@@ -284,8 +284,16 @@ async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: 
     cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
     let mut copying = Copying::start(sources, copied, to);
     let mut saved = Instant::now();
-    while let Some(more) = copying.next(copied).await? {
-        bytes += more;
+    loop {
+        match copying.next(copied).await {
+            Ok(None) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
+            Ok(Some(more)) => bytes += more,
+            Err(error) => {
+                // The next run sends again no more than what was under way.
+                cx.save(&Checkpoint::Backup(copied.clone())).await?;
+                return Err(error);
+            }
+        }
         cx.progress.set_fraction(bytes as f64 / total.max(1) as f64);
         cx.fault(Point::BackupPacked)?;
         if saved.elapsed() >= SAVE_PERIOD {
@@ -293,7 +301,6 @@ async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: 
             saved = Instant::now();
         }
     }
-    cx.save(&Checkpoint::Backup(copied.clone())).await
 }
 
 /// The files that a cut adds.

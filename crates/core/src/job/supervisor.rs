@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lakeport_base::Sqlstate;
 use lakeport_base::id::JobId;
-use lakeport_base::limits::JOB_RETRIES_MAX;
+use lakeport_base::limits::{JOB_RETRIES_DENIED_MAX, JOB_RETRIES_MAX};
 use lakeport_catalog::model::{Job, JobState};
 use tokio::task::JoinHandle;
 
@@ -263,10 +263,10 @@ async fn stop_limit(cancel: Cancel) {
 /// Runs a task, and again after failures that may pass. What fails before it has got anywhere is not tried again: the
 /// storage has retried its requests by then, and a misspelt address shall be told soon.
 async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<Done> {
-    let mut wait = RETRY_WAIT;
-    for _ in 0..JOB_RETRIES_MAX {
+    let (mut runs, mut wait) = (0, RETRY_WAIT);
+    loop {
         match task.run(&cx).await {
-            Err(error) if is_temporary(&error) && has_begun(&cx.progress) && !cx.cancel.is_cancelled() => {
+            Err(error) if runs < retries_max(&error) && has_begun(&cx.progress) && !cx.cancel.is_cancelled() => {
                 tracing::info!(job = cx.id.0, %error, "job will be tried again");
                 cx.progress.set_status(format!("trying again in {} s after: {error}", wait.as_secs()));
             }
@@ -276,18 +276,24 @@ async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<D
             () = cx.cancel.cancelled() => return Err(Error::canceled()),
             () = tokio::time::sleep(wait) => wait *= 2,
         }
+        runs += 1;
     }
-    task.run(&cx).await
 }
 
 fn has_begun(progress: &Progress) -> bool {
     progress.snapshot().fraction > 0.0
 }
 
-/// Failures of the outside or of resources, which may pass by themselves.
-fn is_temporary(error: &Error) -> bool {
+/// How often a job that has begun is run again after such a failure: those of the outside or of resources may pass by
+/// themselves, and credentials that have expired on the way may be given new ones.
+fn retries_max(error: &Error) -> u32 {
+    const TEMPORARY: &[Sqlstate] = &[Sqlstate::IO_ERROR, Sqlstate::LOCK_NOT_AVAILABLE, Sqlstate::SERIALIZATION_FAILURE];
     let code = error.code();
-    let classes = ["08", "53"];
-    classes.iter().any(|class| code.code().starts_with(class))
-        || [Sqlstate::IO_ERROR, Sqlstate::LOCK_NOT_AVAILABLE, Sqlstate::SERIALIZATION_FAILURE].contains(&code)
+    match code {
+        Sqlstate::INVALID_AUTHORIZATION => JOB_RETRIES_DENIED_MAX,
+        code if TEMPORARY.contains(&code) || ["08", "53"].iter().any(|class| code.code().starts_with(class)) => {
+            JOB_RETRIES_MAX
+        }
+        _ => 0,
+    }
 }
