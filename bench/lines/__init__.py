@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from bench.lines import commit, connection, copy_out, export, import_csv, protocol, query, start
+from bench.lines import backup, commit, connection, copy_out, export, import_csv, protocol, query, start
 
 
 @dataclass
@@ -23,6 +23,7 @@ LINES = [
     Line("B1", "import", import_csv.measure),
     Line("B2", "export", export.measure),
     Line("B3", "query", query.measure),
+    Line("B5-B7", "backup", backup.measure),
     Line("B13", "commit", commit.measure),
     Line("B14", "connection", connection.measure),
     Line("B15", "protocol", protocol.measure),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use arrow_schema::SchemaRef;
 use lakeport_backup::Chain;
+use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::{self, Manifest, Targets as Listed};
 use lakeport_base::name::{quote_ident, quote_literal};
@@ -155,7 +156,9 @@ impl<'a> Plan<'a> {
         options: &RestoreOptions,
         system: SystemPart,
     ) -> Result<Plan<'a>> {
-        let manifest = &chain.layers[chain.layer_at(moment)?].manifest;
+        let index = chain.layer_at(moment)?;
+        let manifest = &chain.layers[index].manifest;
+        let below = index.checked_sub(1).filter(|_| moment.is_some_and(|moment| moment < manifest.end));
         let mut plan =
             Plan { manifest, moment: moment.unwrap_or(manifest.end), databases: Vec::new(), tables: Vec::new() };
         match targets {
@@ -168,6 +171,9 @@ impl<'a> Plan<'a> {
             }
             Targets::Databases(names) => {
                 for name in names {
+                    if let Some(below) = below {
+                        require_kept(&chain.layers[below].manifest, manifest, name)?;
+                    }
                     let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
                     plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
                 }
@@ -260,6 +266,21 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
+
+/// # Errors
+/// 22023 for a table of the database that was dropped between two layers: its last rows are in neither.
+fn require_kept(below: &Manifest, manifest: &Manifest, database: &str) -> Result<()> {
+    let home = below.catalog.databases.iter().find(|listed| listed.name == database).map(|listed| listed.id);
+    let is_dropped = |table: &&manifest::Table| Some(table.database) == home && manifest.table(table.id).is_none();
+    let Some(dropped) = below.catalog.tables.iter().find(is_dropped) else { return Ok(()) };
+    Err(Error::invalid(format!(
+        "table {:?} was dropped between {} and {}: the backup does not have all its rows of that time",
+        dropped.name,
+        shown(below.end),
+        shown(manifest.end)
+    ))
+    .with_hint("restore as of one of these two moments, or RESTORE TABLE the others"))
 }
 
 /// # Errors
