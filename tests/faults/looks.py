@@ -106,13 +106,18 @@ def failed_jobs(connection):
 
 # The store on disk.
 
-def tables(store):
-    """Folder of each table of the catalog by name, as the catalog's own file has it."""
+def rows(store):
+    """Id, database and name of each table, as the catalog's own file has them."""
     with sqlite3.connect(f"file:{store}/catalog.db?mode=ro", uri=True) as catalog:
-        rows = catalog.execute("SELECT id, database, name FROM tables").fetchall()
+        found = catalog.execute("SELECT CAST(id AS TEXT), CAST(database AS TEXT), name FROM tables").fetchall()
         (ok,) = catalog.execute("PRAGMA quick_check").fetchone()
     assert ok == "ok", ok
-    return {name: pathlib.Path(store) / "warehouse" / str(database) / str(identity) for identity, database, name in rows}
+    return found
+
+
+def tables(store):
+    """Folder of each table of the catalog by name; of one of them, when several have it."""
+    return {name: pathlib.Path(store) / "warehouse" / database / identity for identity, database, name in rows(store)}
 
 
 def named_files(folder):
@@ -168,8 +173,8 @@ def orphans(store):
 
 def unknown_folders(store):
     """Folders of tables that the catalog does not know."""
-    folders = set((pathlib.Path(store) / "warehouse").glob("[0-9]*/[0-9]*"))
-    return folders - set(tables(store).values())
+    warehouse = pathlib.Path(store) / "warehouse"
+    return set(warehouse.glob("[0-9]*/[0-9]*")) - {warehouse / database / identity for identity, database, _ in rows(store)}
 
 
 def unneeded(store):
