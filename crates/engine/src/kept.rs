@@ -25,7 +25,6 @@ use lakeport_core::value::Zone;
 
 use crate::constant::constants;
 use crate::delta::scan::FileScan;
-use crate::lookup::Lookup;
 use crate::params::Params;
 use crate::recent::Recent;
 use crate::sql::parse_query;
@@ -35,7 +34,6 @@ pub(crate) struct Text {
     pub statement: Statement,
     /// The one row of a query of constants.
     pub constants: Option<RecordBatch>,
-    pub lookup: Option<Lookup>,
 }
 
 /// What a plan was made from.
@@ -97,7 +95,7 @@ impl Kept {
             return Ok(known);
         }
         let statement = parse_query(sql)?;
-        let text = Arc::new(Text { constants: constants(&statement), lookup: Lookup::of(&statement), statement });
+        let text = Arc::new(Text { constants: constants(&statement), statement });
         if sql.len() <= PLAN_TEXT_BYTES_MAX {
             locked(&self.texts).keep(sql.to_string(), Arc::clone(&text), 1);
         }

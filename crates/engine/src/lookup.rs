@@ -2,8 +2,9 @@
 //! for in [pages](pages) of decoded values that stay in memory.
 
 mod pages;
+mod text;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -11,25 +12,17 @@ use arrow_cast::{CastOptions, cast, cast_with_options};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::common::ScalarValue;
-use datafusion::sql::parser::Statement;
-use lakeport_base::limits::LOOKUP_PAGES_MAX;
 use lakeport_base::{QualifiedName, SqlType};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
 use lakeport_core::rows::{RowStream, arrow_field, arrow_type};
-use lakeport_core::show::{definition, pg_catalog};
 use lakeport_core::value::ColumnBuilder;
-use sqlparser::ast::{
-    self, BinaryOperator, Expr, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableFactor, UnaryOperator,
-    Value, WildcardAdditionalOptions,
-};
 
 use crate::DataFusionEngine;
 use crate::delta::files::DataFile;
 use crate::delta::scan::stored_schema;
 use crate::error::{from_arrow, from_datafusion};
-use crate::sql::{folded, parse_query, shown_name};
 
 pub(crate) use self::pages::Pages;
 use self::pages::Reads;
@@ -67,50 +60,17 @@ struct Search<'a> {
     key: Vec<(&'a Column, ArrayRef)>,
 }
 
-/// What a lookup leaves of a query that has its form.
-static BARE: LazyLock<Option<Query>> = LazyLock::new(|| Some(taken_apart(&parse_query("SELECT a FROM t").ok()?)?.0));
-
-/// The parts of a query that differ between lookups, after the rest of it.
-fn taken_apart(statement: &Statement) -> Option<(Query, Vec<SelectItem>, ObjectName, Option<Expr>)> {
-    let Statement::Statement(statement) = statement else { return None };
-    let ast::Statement::Query(query) = statement.as_ref() else { return None };
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    if select.from.len() != 1 {
-        return None;
-    }
-    let mut rest = query.as_ref().clone();
-    let SetExpr::Select(select) = rest.body.as_mut() else { return None };
-    let TableFactor::Table { name, .. } = &mut select.from.first_mut()?.relation else { return None };
-    let name = std::mem::replace(name, ObjectName(Vec::new()));
-    let (list, filter) = (std::mem::take(&mut select.projection), select.selection.take());
-    Some((rest, list, name, filter))
-}
-
 impl Lookup {
-    /// The lookup that a query is, if it has the form of one.
-    pub fn of(statement: &Statement) -> Option<Lookup> {
-        let (rest, list, name, filter) = taken_apart(statement)?;
-        if BARE.as_ref() != Some(&rest) {
-            return None;
-        }
-        let table = QualifiedName { parts: name.0.iter().map(part).collect::<Option<_>>()? };
-        let schema = table.qualifiers().last().map_or(pg_catalog::SCHEMA, String::as_str);
-        if list.is_empty() || definition::find(schema, table.name()).is_some() {
-            return None;
-        }
-        let shown = match list.as_slice() {
-            [SelectItem::Wildcard(options)] if *options == WildcardAdditionalOptions::default() => Shown::All,
-            items => Shown::Columns(items.iter().map(|item| shown(item, &table)).collect::<Option<_>>()?),
-        };
-        let mut key = Vec::new();
-        add_conditions(&filter?, &table, &mut key)?;
-        Some(Lookup { table, shown, key })
+    /// Whether it is by the whole key of a table.
+    fn is_by_key(&self, table: &Table) -> bool {
+        let has = |name: &String| self.key.iter().any(|(column, _)| column == name);
+        self.key.len() == table.primary_key.len() && table.primary_key.iter().all(has)
     }
 
     /// The search in a table, if the lookup is by its whole key and the values are of the key's types.
     fn search<'a>(&self, table: &'a TableHandle, params: &[ArrayRef]) -> Option<Search<'a>> {
         let row = table.row.as_ref();
-        if row.primary_key.is_empty() || self.key.len() != row.primary_key.len() {
+        if !self.is_by_key(row) {
             return None;
         }
         let value = |name: &String| {
@@ -141,73 +101,7 @@ fn shown_field(column: &Column, name: &str) -> Field {
     arrow_field(name, &column.ty, true)
 }
 
-fn part(part: &ObjectNamePart) -> Option<String> {
-    match part {
-        ObjectNamePart::Identifier(ident) => Some(folded(ident)),
-        ObjectNamePart::Function(_) => None,
-    }
-}
-
-/// A column of the select list, with the name that the client sees.
-fn shown(item: &SelectItem, table: &QualifiedName) -> Option<(String, String)> {
-    match item {
-        SelectItem::UnnamedExpr(expr) => column_name(expr, table).map(|name| (name.clone(), name)),
-        SelectItem::ExprWithAlias { expr, alias } => {
-            Some((column_name(expr, table)?, shown_name(&alias.value).to_string()))
-        }
-        _ => None,
-    }
-}
-
-/// The column that an expression names.
-fn column_name(expr: &Expr, table: &QualifiedName) -> Option<String> {
-    match expr {
-        Expr::Identifier(ident) => Some(folded(ident)),
-        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-            [qualifier, column] if folded(qualifier) == table.name() => Some(folded(column)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Takes `a = 1 AND b = 'x'` apart; `None` when it is anything else.
-fn add_conditions(expr: &Expr, table: &QualifiedName, key: &mut Vec<(String, Sought)>) -> Option<()> {
-    match expr {
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            add_conditions(left, table, key)?;
-            add_conditions(right, table, key)
-        }
-        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
-            let column = column_name(left, table)?;
-            let is_new = key.iter().all(|(known, _)| *known != column);
-            key.push((column, Sought::of(right).filter(|_| is_new)?));
-            Some(())
-        }
-        _ => None,
-    }
-}
-
 impl Sought {
-    fn of(expr: &Expr) -> Option<Sought> {
-        match expr {
-            Expr::Value(value) => match &value.value {
-                Value::Number(digits, false) => Some(Sought::Number(digits.clone())),
-                Value::SingleQuotedString(text) => Some(Sought::Text(text.clone())),
-                Value::Placeholder(mark) => {
-                    let number: usize = mark.strip_prefix('$')?.parse().ok()?;
-                    Some(Sought::Param(number.checked_sub(1)?))
-                }
-                _ => None,
-            },
-            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match Sought::of(expr)? {
-                Sought::Number(digits) => Some(Sought::Number(format!("-{digits}"))),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// The value as a column of the type holds it; `None` when comparing it takes more than that.
     fn value(&self, ty: &SqlType, params: &[ArrayRef]) -> Option<ArrayRef> {
         match self {
@@ -247,7 +141,10 @@ fn read(text: &str, ty: &SqlType) -> Option<ArrayRef> {
 
 impl Search<'_> {
     /// The files that may hold the row.
-    fn files<'f>(&self, files: &'f [DataFile]) -> Result<Vec<&'f DataFile>> {
+    fn files<'f>(&self, files: Vec<&'f DataFile>) -> Result<Vec<&'f DataFile>> {
+        if files.is_empty() {
+            return Ok(files);
+        }
         let stored = stored_schema(&self.table.row);
         let mut bounds = Vec::with_capacity(self.key.len());
         for (column, value) in &self.key {
@@ -255,7 +152,7 @@ impl Search<'_> {
             bounds.push((field, ScalarValue::try_from_array(value, 0).map_err(from_datafusion)?));
         }
         let may_hold = |file: &&DataFile| bounds.iter().all(|(field, value)| file.may_hold(field, value, value));
-        Ok(files.iter().filter(may_hold).collect())
+        Ok(files.into_iter().filter(may_hold).collect())
     }
 
     /// The result: the row at a place, or none.
@@ -279,15 +176,11 @@ impl DataFusionEngine {
             return Ok(None);
         }
         let Some(Relation::Table(table)) = cx.relations.find(&lookup.table).await? else { return Ok(None) };
-        if lookup.search(&table, params).is_none() {
+        if !lookup.is_by_key(&table.row) {
             return Ok(None);
         }
         let (seen, files) = self.visible(cx, &table).await?;
         let Some(search) = lookup.search(&seen, params) else { return Ok(None) };
-        let files = search.files(&files)?;
-        if files.len() > LOOKUP_PAGES_MAX {
-            return Ok(None);
-        }
         let reads = Reads { pages: &self.pages, search: &search, footers: self.sessions.footers() };
         let Some(candidates) = reads.candidates(&files).await? else { return Ok(None) };
         for candidate in &candidates {
@@ -296,49 +189,5 @@ impl DataFusionEngine {
             }
         }
         Ok(Some(RowStream::of(search.result(None)?)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Lookup;
-    use crate::sql::parse_query;
-
-    fn is_lookup(sql: &str) -> bool {
-        Lookup::of(&parse_query(sql).expect("a query")).is_some()
-    }
-
-    #[test]
-    fn only_plain_equalities_on_one_table_are_lookups() {
-        for sql in [
-            "SELECT a, b AS c FROM t WHERE id = 1",
-            "SELECT t.a FROM s.t WHERE t.id = $1 AND k = 'x'",
-            "SELECT * FROM \"T\" WHERE id = -1",
-        ] {
-            assert!(is_lookup(sql), "{sql}");
-        }
-        for sql in [
-            "SELECT FROM t WHERE id = 1",
-            "SELECT oid FROM pg_type WHERE oid = 1",
-            "SELECT a FROM t",
-            "SELECT a + 1 FROM t WHERE id = 1",
-            "SELECT a FROM t WHERE id = 1 OR id = 2",
-            "SELECT a FROM t WHERE id = 1 AND id = 2",
-            "SELECT a FROM t WHERE id = b",
-            "SELECT a FROM t WHERE id > 1",
-            "SELECT a FROM t WHERE id = 1 LIMIT 0",
-            "SELECT a FROM t WHERE id = 1 FOR UPDATE",
-            "SELECT DISTINCT a FROM t WHERE id = 1",
-            "SELECT count(*) FROM t WHERE id = 1",
-            "SELECT a FROM t AS x WHERE id = 1",
-            "SELECT a FROM t, u WHERE id = 1",
-            "SELECT a FROM t JOIN u ON true WHERE id = 1",
-            "SELECT a FROM t WHERE id = 1 GROUP BY a",
-            "WITH t AS (SELECT 1 AS id) SELECT id FROM t WHERE id = 1",
-            "EXPLAIN SELECT a FROM t WHERE id = 1",
-            "SELECT a FROM generate_series(1, 2) WHERE id = 1",
-        ] {
-            assert!(!is_lookup(sql), "{sql}");
-        }
     }
 }

@@ -24,6 +24,7 @@ use crate::coerce::cast_to;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
 use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
+use crate::lookup::Lookup;
 use crate::params::Params;
 use crate::scope::Scope;
 use crate::sql::shown_name;
@@ -57,12 +58,12 @@ impl DataFusionEngine {
     }
 
     pub(crate) async fn run_query(&self, cx: &QueryContext, sql: &str, params: &[ArrayRef]) -> Result<RowStream> {
-        let text = self.kept.text(sql)?;
-        if let Some(lookup) = &text.lookup
-            && let Some(row) = self.look_up(cx, lookup, params).await?
+        if let Some(lookup) = Lookup::read(sql)
+            && let Some(row) = self.look_up(cx, &lookup, params).await?
         {
             return Ok(row);
         }
+        let text = self.kept.text(sql)?;
         let declared = given_types(params);
         let key = PlanKey::new(cx, sql, &declared);
         if let Some(kept) = self.kept.plan(&key)

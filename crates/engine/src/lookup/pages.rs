@@ -1,11 +1,14 @@
 //! Values of data files that lookups have read, a page of rows of one column each. Files never change, so neither do
 //! their pages.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Scalar, UInt64Array};
 use arrow_cast::cast;
+use arrow_schema::{ArrowError, SortOptions};
 use arrow_select::take::take;
+use datafusion::arrow::array::{DynComparator, make_comparator};
 use datafusion::arrow::compute::kernels::cmp::{eq, gt, lt};
 use datafusion::arrow::compute::{and, concat_batches, not, or};
 use datafusion::datasource::listing::PartitionedFile;
@@ -91,36 +94,39 @@ impl Default for Pages {
 
 impl Reads<'_> {
     /// The pages of some files that may hold the row; `None` when they are too many, or cannot be told.
-    pub(super) async fn candidates<'f>(&self, files: &[&'f DataFile]) -> Result<Option<Vec<Candidate<'f>>>> {
+    pub(super) async fn candidates<'f>(&self, files: &'f [DataFile]) -> Result<Option<Vec<Candidate<'f>>>> {
+        let (mut known, unknown) = self.known(files);
+        let unknown = self.search.files(unknown)?;
+        if unknown.len() > LOOKUP_PAGES_MAX {
+            return Ok(None);
+        }
+        for file in unknown {
+            let Some(pages) = self.load(file).await? else { return Ok(None) };
+            known.push((file, pages));
+        }
         let mut candidates = Vec::new();
-        for file in files {
-            let pages = self.file(file).await?;
-            let columns = || self.search.columns.iter().chain(self.search.key.iter().map(|(column, _)| column));
-            let Some(pages) = pages.filter(|pages| columns().all(|column| pages.can_hold(column))) else {
-                return Ok(None);
-            };
+        for (file, pages) in known {
             let may_hold = pages.may_hold(&self.search.key[0].1)?;
             let found = (0..pages.pages.len()).filter(|page| may_hold.is_null(*page) || may_hold.value(*page));
             candidates.extend(found.map(|page| Candidate { file, pages: Arc::clone(&pages), page }));
         }
-        Ok((candidates.len() <= LOOKUP_PAGES_MAX).then_some(candidates))
+        let columns = || self.search.columns.iter().chain(self.search.key.iter().map(|(column, _)| column));
+        let can_hold = |candidate: &Candidate| columns().all(|column| candidate.pages.can_hold(column));
+        Ok((candidates.len() <= LOOKUP_PAGES_MAX && candidates.iter().all(can_hold)).then_some(candidates))
     }
 
     /// The values of the row, if the page holds it.
     pub(super) async fn find(&self, candidate: &Candidate<'_>) -> Result<Option<Vec<ArrayRef>>> {
-        let key: Vec<&Column> = self.search.key.iter().map(|(column, _)| *column).collect();
+        let (key, sought): (Vec<&Column>, Vec<&ArrayRef>) =
+            self.search.key.iter().map(|(of, value)| (*of, value)).unzip();
         let columns = self.values(candidate, &key).await?;
-        let mut matching: Option<BooleanArray> = None;
-        for (values, (_, sought)) in columns.iter().zip(&self.search.key) {
-            let equal = eq(values, &Scalar::new(cast(sought, values.data_type()).map_err(from_arrow)?));
-            let equal = equal.map_err(from_arrow)?;
-            matching = Some(match matching {
-                Some(matching) => and(&matching, &equal).map_err(from_arrow)?,
-                None => equal,
-            });
-        }
-        let Some(matching) = matching else { return Ok(None) };
-        let Some(row) = matching.values().set_indices().find(|row| matching.is_valid(*row)) else { return Ok(None) };
+        let sought = sought.iter().zip(&columns).map(|(value, column)| cast(value, column.data_type()));
+        let sought = sought.collect::<Result<Vec<_>, _>>().map_err(from_arrow)?;
+        let row = match row_by_order(&columns, &sought) {
+            None => row_by_scan(&columns, &sought).map_err(from_arrow)?,
+            row => row,
+        };
+        let Some(row) = row else { return Ok(None) };
         let columns = self.values(candidate, &self.search.columns).await?;
         // Copied: a slice would keep the page in memory for as long as the client takes.
         let row = UInt64Array::from(vec![row as u64]);
@@ -135,17 +141,26 @@ impl Reads<'_> {
         Ok(readers.create_reader(0, part, None, &ExecutionPlanMetricsSet::new()).map_err(from_datafusion)?)
     }
 
-    async fn file(&self, file: &DataFile) -> Result<Option<Arc<FilePages>>> {
-        let key = (self.search.table.row.id, Arc::clone(&file.path));
-        let known = self.pages.files.lock().unwrap_or_else(PoisonError::into_inner).find(&key);
-        if known.is_some() {
-            return Ok(known);
+    /// The files whose pages are known, and the others.
+    fn known<'f>(&self, files: &'f [DataFile]) -> (Vec<(&'f DataFile, Arc<FilePages>)>, Vec<&'f DataFile>) {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        let mut pages = self.pages.files.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in files {
+            match pages.find(&(self.search.table.row.id, Arc::clone(&file.path))) {
+                Some(pages) => known.push((file, pages)),
+                None => unknown.push(file),
+            }
         }
+        (known, unknown)
+    }
+
+    async fn load(&self, file: &DataFile) -> Result<Option<Arc<FilePages>>> {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let mut reader = self.reader(file)?;
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await.map_err(from_parquet)?;
         let Some(pages) = FilePages::of(metadata, self.search.key[0].0)? else { return Ok(None) };
         let (weight, pages) = (pages.weight(), Arc::new(pages));
+        let key = (self.search.table.row.id, Arc::clone(&file.path));
         self.pages.files.lock().unwrap_or_else(PoisonError::into_inner).keep(key, Arc::clone(&pages), weight);
         Ok(Some(pages))
     }
@@ -177,6 +192,36 @@ impl Reads<'_> {
         }
         found.into_iter().collect::<Option<_>>().ok_or_else(|| Error::internal("a column was not read"))
     }
+}
+
+/// The row of a key if it is found by halving, as it is where the rows lie in the order of their keys.
+fn row_by_order(columns: &[ArrayRef], key: &[ArrayRef]) -> Option<usize> {
+    let compare = |(column, value): (&ArrayRef, &ArrayRef)| make_comparator(column, value, SortOptions::default()).ok();
+    let compare: Vec<DynComparator> = columns.iter().zip(key).map(compare).collect::<Option<_>>()?;
+    let order = |row: usize| compare.iter().map(|compare| compare(row, 0)).find(|order| order.is_ne());
+    let (mut start, mut end) = (0, columns.first()?.len());
+    while start < end {
+        let middle = start.midpoint(end);
+        match order(middle) {
+            None => return Some(middle),
+            Some(Ordering::Less) => start = middle + 1,
+            Some(_) => end = middle,
+        }
+    }
+    None
+}
+
+/// The row of a key, whatever the order of the rows.
+fn row_by_scan(columns: &[ArrayRef], key: &[ArrayRef]) -> Result<Option<usize>, ArrowError> {
+    let mut matching: Option<BooleanArray> = None;
+    for (values, sought) in columns.iter().zip(key) {
+        let equal = eq(values, &Scalar::new(sought))?;
+        matching = Some(match matching {
+            Some(matching) => and(&matching, &equal)?,
+            None => equal,
+        });
+    }
+    Ok(matching.and_then(|rows| rows.values().set_indices().find(|row| rows.is_valid(*row))))
 }
 
 fn from_parquet(error: ParquetError) -> Error {
@@ -263,5 +308,31 @@ impl Candidate<'_> {
         let schema = Arc::clone(stream.schema());
         let batches: Vec<_> = stream.try_collect().await.map_err(from_parquet)?;
         Ok(concat_batches(&schema, &batches).map_err(from_arrow)?.columns().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Int64Array, StringArray};
+
+    #[test]
+    fn a_row_is_found_in_whatever_order() {
+        let texts = |values: &[&str]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+        let numbers = |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+        let sorted = [texts(&["a", "a", "b", "b", "c"]), numbers(&[1, 3, 1, 2, 0])];
+        let shuffled = [texts(&["c", "b", "a", "b", "a"]), numbers(&[0, 2, 1, 1, 3])];
+        for (row, key) in [("a", 1), ("a", 3), ("b", 1), ("b", 2), ("c", 0)].into_iter().enumerate() {
+            let key = [texts(&[key.0]), numbers(&[key.1])];
+            assert_eq!(row_by_order(&sorted, &key), Some(row));
+            assert_eq!(row_by_scan(&sorted, &key).expect("comparable"), Some(row));
+            let found = row_by_scan(&shuffled, &key).expect("comparable").expect("a row");
+            assert!(row_by_order(&shuffled, &key).is_none_or(|row| row == found));
+        }
+        for absent in [("a", 2), ("0", 1), ("d", 1)] {
+            let key = [texts(&[absent.0]), numbers(&[absent.1])];
+            assert_eq!(row_by_order(&sorted, &key), None);
+            assert_eq!(row_by_scan(&sorted, &key).expect("comparable"), None);
+        }
     }
 }
