@@ -12,6 +12,8 @@ const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 const EPOCH_DAYS: i64 = 719_468;
 /// Days of 400 years.
 const ERA_DAYS: i64 = 146_097;
+/// Times 400 years before year 0 in which no day lies that is printed.
+const PAST_ERAS: i64 = 60_000;
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Days since the epoch of a date.
@@ -309,9 +311,9 @@ fn write_day(year: i64, month: i64, day: i64, out: &mut impl Write) -> fmt::Resu
     write_ascii(&[a, b, c, d, b'-', e, f, b'-', g, h], out)
 }
 
-/// The last `N` decimal digits of a number.
-fn digits<const N: usize>(mut number: i64) -> [u8; N] {
-    let mut text = [b'0'; N];
+/// The last `N` decimal digits of a number, which is small and not negative.
+fn digits<const N: usize>(number: i64) -> [u8; N] {
+    let (mut number, mut text) = (number as u32, [b'0'; N]);
     for digit in text.iter_mut().rev() {
         *digit += (number % 10) as u8;
         number /= 10;
@@ -345,15 +347,35 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * ERA_DAYS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH_DAYS
 }
 
-/// The year (0 is 1 BC), month and day of so many days since the epoch.
+/// The year (0 is 1 BC), month and day of so many days since the epoch, of which there are less than 2^33. The year is
+/// counted from March again; divisions are multiplications by the inverse, whose error is less than a day (Neri and
+/// Schneider, "Euclidean affine functions and their application to calendar algorithms").
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH_DAYS;
-    let era = days.div_euclid(ERA_DAYS);
-    let day_of_era = days.rem_euclid(ERA_DAYS);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    const YEAR_INVERSE: u64 = 2_939_745;
+    const MONTH_INVERSE: u32 = 2141;
+    let quarters = 4 * (days + EPOCH_DAYS + PAST_ERAS * ERA_DAYS) as u64 + 3;
+    let (century, day_of_century) = (quarters / ERA_DAYS as u64, quarters % ERA_DAYS as u64 / 4);
+    let years = YEAR_INVERSE * (4 * day_of_century + 3);
+    let (year_of_century, day_of_year) = (years >> 32, years as u32 / YEAR_INVERSE as u32 / 4);
+    let months = MONTH_INVERSE * day_of_year + 197_913;
+    let (month, day) = (i64::from(months >> 16), i64::from(months as u16 / MONTH_INVERSE as u16) + 1);
+    let year = (100 * century + year_of_century) as i64 - 400 * PAST_ERAS;
+    // January and February are months 13 and 14 of the year before.
+    if month > 12 { (year + 1, month - 12, day) } else { (year, month, day) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{civil_from_days, days_from_civil, days_of_month};
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for year in (-5000..12_000).chain([-5_870_000, 5_870_000]) {
+            for month in 1..=12 {
+                for day in 1..=days_of_month(year, month) {
+                    assert_eq!(civil_from_days(days_from_civil(year, month, day)), (year, month, day));
+                }
+            }
+        }
+    }
 }

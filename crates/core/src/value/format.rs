@@ -11,6 +11,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray,
     PrimitiveArray, StringArray, StringViewArray, StructArray,
 };
+use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
@@ -22,7 +23,8 @@ const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// One column ready to be printed row by row.
 pub struct TextColumn {
-    array: ArrayRef,
+    /// `None` where no value is NULL.
+    nulls: Option<NullBuffer>,
     values: Values,
 }
 
@@ -62,7 +64,7 @@ enum Values {
     },
     Struct(Vec<(String, TextColumn)>),
     /// Printed by arrow.
-    Other,
+    Other(ArrayRef),
 }
 
 impl TextColumn {
@@ -74,13 +76,12 @@ impl TextColumn {
     /// As [`new`](TextColumn::new), with TIMESTAMPTZ as a zone's clocks show it.
     pub fn in_zone(array: &ArrayRef, ty: &SqlType, zone: Zone) -> TextColumn {
         let array = simplified(array);
-        let values = Values::of(&array, ty, zone);
-        TextColumn { array, values }
+        TextColumn { nulls: array.logical_nulls(), values: Values::of(&array, ty, zone) }
     }
 
     /// Whether the row's value is NULL.
     pub fn is_null(&self, row: usize) -> bool {
-        self.array.is_null(row) || matches!(self.values, Values::Null)
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// The text of a value that is not NULL, if it is held as text.
@@ -125,7 +126,7 @@ impl TextColumn {
             Values::Interval(values) => datetime::write_interval(Span::of(values.value(row)), out),
             Values::List { lists, elements } => write_list(lists, elements, row, out),
             Values::Struct(fields) => write_struct(fields, row, out),
-            Values::Other => write_other(&self.array, row, out),
+            Values::Other(array) => write_other(array, row, out),
         }
     }
 
@@ -235,7 +236,7 @@ impl Values {
             DataType::Interval(IntervalUnit::MonthDayNano) => Values::Interval(array.as_primitive().clone()),
             DataType::List(_) => Values::of_list(array.as_list(), ty, zone),
             DataType::Struct(_) => Values::of_struct(array.as_struct(), zone),
-            _ => Values::Other,
+            _ => Values::Other(array.clone()),
         }
     }
 
@@ -262,10 +263,39 @@ fn write_integer(value: impl itoa::Integer, out: &mut impl Write) -> fmt::Result
 
 /// Shortest text that reads back as the same number; an exponent where PostgreSQL shows one.
 fn write_float8(value: f64, out: &mut impl Write) -> fmt::Result {
+    if let Some(hundredths) = hundredths(value) {
+        return write_hundredths(hundredths, out);
+    }
     match value.abs() {
         magnitude if magnitude == 0.0 || (1e-4..1e15).contains(&magnitude) => write_digits(value, out),
         _ => write_extreme(value, format_args!("{value:e}"), out),
     }
+}
+
+/// The hundredths that make up a number, as of most prices and measures, unless they are too many. A text of at most 15
+/// digits is that of no other number, so none shorter reads back as this one.
+fn hundredths(value: f64) -> Option<i64> {
+    let count = (value * 100.0 + 0.5_f64.copysign(value)) as i64;
+    // Zero has a sign, which a whole number would lose.
+    let is_short = count != 0 && count.unsigned_abs() < 1_000_000_000_000_000;
+    (is_short && count as f64 / 100.0 == value).then_some(count)
+}
+
+/// Writes hundredths as a number, without zeros at its end.
+fn write_hundredths(count: i64, out: &mut impl Write) -> fmt::Result {
+    if count < 0 {
+        out.write_char('-')?;
+    }
+    let count = count.unsigned_abs();
+    write_integer(count / 100, out)?;
+    let (tenths, rest) = ((count / 10 % 10) as u8, (count % 10) as u8);
+    let fraction = [b'.', b'0' + tenths, b'0' + rest];
+    let length = match (tenths, rest) {
+        (0, 0) => return Ok(()),
+        (_, 0) => 2,
+        _ => 3,
+    };
+    out.write_str(str::from_utf8(&fraction[..length]).expect("a point and digits"))
 }
 
 /// As [`write_float8`], with the digits of single precision.

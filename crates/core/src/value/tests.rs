@@ -3,8 +3,8 @@ use std::sync::Arc;
 use arrow_array::builder::StringDictionaryBuilder;
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    Array, ArrayRef, Decimal256Array, DurationSecondArray, Int64Array, IntervalMonthDayNanoArray, LargeStringArray,
-    StringViewArray, StructArray, TimestampNanosecondArray, UInt64Array,
+    Array, ArrayRef, Decimal256Array, DurationSecondArray, Float64Array, Int64Array, IntervalMonthDayNanoArray,
+    LargeStringArray, StringViewArray, StructArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field};
 use lakeport_base::SqlType;
@@ -65,6 +65,21 @@ fn integers() {
 }
 
 #[test]
+fn hundredths_are_printed_as_ryu_prints_them() {
+    let numbers = (-30_000..30_000).map(|count| f64::from(count) / 100.0);
+    let close = numbers.clone().flat_map(|number| [number.next_up(), number.next_down()]);
+    let large = (0..2000).map(|step| 1e13 - f64::from(step) * 0.01);
+    for number in numbers.chain(close).chain(large) {
+        let array: ArrayRef = Arc::new(Float64Array::from(vec![number]));
+        let mut buffer = ryu::Buffer::new();
+        let expected = buffer.format(number);
+        if !expected.contains('e') {
+            assert_eq!(shown(&array, &SqlType::Float8), expected.strip_suffix(".0").unwrap_or(expected));
+        }
+    }
+}
+
+#[test]
 fn floats() {
     reads(
         "float8",
@@ -75,6 +90,19 @@ fn floats() {
         &[("0.00001", "1e-05"), ("1e300", "1e+300"), ("nan", "NaN"), ("-inf", "-Infinity"), ("0.1", "0.1")],
     );
     reads("float4", &[("0.1", "0.1"), ("1234567", "1.234567e+06"), ("123456", "123456"), ("Infinity", "Infinity")]);
+    reads(
+        "float8",
+        &[
+            ("-0", "-0"),
+            ("0", "0"),
+            ("17", "17"),
+            ("-0.07", "-0.07"),
+            ("0.1", "0.1"),
+            ("99.90", "99.9"),
+            ("1.005", "1.005"),
+        ],
+    );
+    reads("float8", &[("9999999999999.99", "9999999999999.99"), ("90071992547409.93", "90071992547409.94")]);
     refuses("float8", "22003", &["1e400"]);
     refuses("float4", "22003", &["1e40"]);
     refuses("float8", "22P02", &["", "1,5", "e5"]);
