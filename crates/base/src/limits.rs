@@ -97,6 +97,9 @@ pub const KEY_FILTERS_BYTES_MAX: usize = 64 << 20;
 pub const LOOKUP_PAGES_BYTES_MAX: usize = 64 << 20;
 /// Pages of files that such a SELECT looks into; a query that has to search more is planned.
 pub const LOOKUP_PAGES_MAX: usize = 16;
+/// Dictionary of a column of numbers in a Parquet file, in bytes: one of more numbers takes longer to make, and to read
+/// for one row, than it saves.
+pub const NUMBER_DICTIONARY_BYTES_MAX: usize = 64 << 10;
 /// Savepoints of one transaction block.
 pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_cast::cast;
 use arrow_schema::{Field, Schema, SchemaRef};
+use lakeport_base::limits::NUMBER_DICTIONARY_BYTES_MAX;
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -20,8 +21,6 @@ use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::rows::{arrow_field, sql_type};
 
-/// A dictionary of more numbers than this takes longer to make than it saves.
-const DICTIONARY_BYTES: usize = 64 << 10;
 /// Rows encoded between two looks at what else there is to do.
 const STEP_ROWS: usize = 1024;
 
@@ -46,7 +45,7 @@ impl ParquetFile {
         let mut properties = WriterProperties::builder().set_compression(compression);
         for field in schema.fields().iter().filter(|field| field.data_type().is_primitive()) {
             let column = ColumnPath::new(vec![field.name().clone()]);
-            properties = properties.set_column_dictionary_page_size_limit(column, DICTIONARY_BYTES);
+            properties = properties.set_column_dictionary_page_size_limit(column, NUMBER_DICTIONARY_BYTES_MAX);
         }
         let output = upload::writer(store, path);
         let writer = AsyncArrowWriter::try_new(output, schema, Some(properties.build())).map_err(write_error)?;

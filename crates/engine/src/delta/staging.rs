@@ -16,6 +16,7 @@ use deltalake::kernel::Add;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use lakeport_base::Point;
+use lakeport_base::limits::NUMBER_DICTIONARY_BYTES_MAX;
 use lakeport_catalog::model;
 use lakeport_core::rows::{arrow_type, sql_type};
 use lakeport_core::{Error, Result};
@@ -41,8 +42,6 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 20;
 /// A look at one row reads a page of each column.
 const PAGE_ROWS: usize = 8 << 10;
-/// It reads the dictionary too, so that one of many numbers costs more than it saves.
-const DICTIONARY_BYTES: usize = 64 << 10;
 /// Folder of change data files, as Delta's protocol names it.
 const CHANGE_FOLDER: &str = "_change_data";
 
@@ -207,7 +206,7 @@ fn properties(schema: &Schema, key: Option<&str>) -> WriterProperties {
     let is_short = |field: &&Arc<Field>| !is_text(field.data_type()) || Some(field.name().as_str()) == key;
     for field in schema.fields().iter().filter(is_short) {
         let column = ColumnPath::new(vec![field.name().clone()]);
-        properties = properties.set_column_dictionary_page_size_limit(column, DICTIONARY_BYTES);
+        properties = properties.set_column_dictionary_page_size_limit(column, NUMBER_DICTIONARY_BYTES_MAX);
     }
     properties.build()
 }
