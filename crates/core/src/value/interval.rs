@@ -157,6 +157,29 @@ impl Unit {
         let known = UNITS.iter().find(|(_, names)| names.iter().any(|known| known.eq_ignore_ascii_case(name.trim())));
         known.map(|(unit, _)| *unit)
     }
+
+    /// One of the unit; `None` for what is no length of time.
+    pub fn span(self) -> Option<Span> {
+        let months = |months| Span { months, ..Span::ZERO };
+        let days = |days| Span { days, ..Span::ZERO };
+        let micros = |micros| Span { micros, ..Span::ZERO };
+        Some(match self {
+            Unit::Microsecond => micros(1),
+            Unit::Millisecond => micros(1000),
+            Unit::Second => micros(SECOND_MICROS),
+            Unit::Minute => micros(60 * SECOND_MICROS),
+            Unit::Hour => micros(HOUR_MICROS),
+            Unit::Day => days(1),
+            Unit::Week => days(7),
+            Unit::Month => months(1),
+            Unit::Quarter => months(3),
+            Unit::Year => months(12),
+            Unit::Decade => months(120),
+            Unit::Century => months(1200),
+            Unit::Millennium => months(12_000),
+            _ => return None,
+        })
+    }
 }
 
 /// Numbers with units, and clocks, in any order. `None` is a text of another form.
@@ -177,7 +200,7 @@ fn words(text: &str) -> Option<Result<Span, ValueError>> {
             let named = words.next_if(|unit| unit.starts_with(|first: char| first.is_ascii_alphabetic()));
             // A number alone counts seconds, and only at the end.
             let unit = named.or_else(|| words.peek().is_none().then_some("second"))?;
-            match of_unit(Unit::parse(unit)?)?.times(number) {
+            match Unit::parse(unit)?.span()?.times(number) {
                 Ok(span) => span,
                 Err(error) => return Some(Err(error)),
             }
@@ -214,29 +237,6 @@ fn clock(text: &str) -> Option<Span> {
     Some(Span { micros: if negative { -micros } else { micros }, ..Span::ZERO })
 }
 
-/// One of a unit; `None` for what is no length of time.
-fn of_unit(unit: Unit) -> Option<Span> {
-    let months = |months| Span { months, ..Span::ZERO };
-    let days = |days| Span { days, ..Span::ZERO };
-    let micros = |micros| Span { micros, ..Span::ZERO };
-    Some(match unit {
-        Unit::Microsecond => micros(1),
-        Unit::Millisecond => micros(1000),
-        Unit::Second => micros(SECOND_MICROS),
-        Unit::Minute => micros(60 * SECOND_MICROS),
-        Unit::Hour => micros(HOUR_MICROS),
-        Unit::Day => days(1),
-        Unit::Week => days(7),
-        Unit::Month => months(1),
-        Unit::Quarter => months(3),
-        Unit::Year => months(12),
-        Unit::Decade => months(120),
-        Unit::Century => months(1200),
-        Unit::Millennium => months(12_000),
-        _ => return None,
-    })
-}
-
 /// What follows `P`: numbers with the letters `YMWD`, and after `T` with `HMS`.
 fn iso_8601(text: &str) -> Option<Result<Span, ValueError>> {
     let (date, time) = text.split_once(['T', 't']).unwrap_or((text, ""));
@@ -250,7 +250,7 @@ fn iso_8601(text: &str) -> Option<Result<Span, ValueError>> {
             let end = rest.find(|letter: char| letter.is_ascii_alphabetic())?;
             let (number, letter) = (rest[..end].parse::<f64>().ok()?, rest[end..].chars().next()?);
             let (_, unit) = units.iter().find(|(known, _)| letter.eq_ignore_ascii_case(known))?;
-            match of_unit(*unit)?.times(number) {
+            match unit.span()?.times(number) {
                 Ok(span) => sum = sum.plus(span)?,
                 Err(error) => return Some(Err(error)),
             }

@@ -13,7 +13,7 @@ use lakeport_core::rows::arrow_type;
 use lakeport_core::value::{Span, Unit, Zone};
 use lakeport_core::{Error, Result as CoreResult};
 
-use super::calendar::{HOUR_MICROS, SECOND_MICROS, Times, fields, micros, out_of_range, unit_named};
+use super::calendar::{SECOND_MICROS, Times, fields, micros, out_of_range, unit_named};
 use super::scalar::{Call, Scalar, failed};
 use super::timezone::zone_named;
 
@@ -75,14 +75,7 @@ fn no_unit_to_cut_at(unit: Unit) -> Error {
 
 /// Microseconds of the units that have always the same.
 fn fixed_micros(unit: Unit) -> Option<i64> {
-    match unit {
-        Unit::Microsecond => Some(1),
-        Unit::Millisecond => Some(1000),
-        Unit::Second => Some(SECOND_MICROS),
-        Unit::Minute => Some(60 * SECOND_MICROS),
-        Unit::Hour => Some(HOUR_MICROS),
-        _ => None,
-    }
+    unit.span().map(|span| span.micros).filter(|micros| *micros > 0)
 }
 
 fn cut(unit: Unit, clock: i64) -> CoreResult<i64> {
@@ -116,18 +109,12 @@ fn cut_moment(unit: Unit, moment: i64, zone: Zone) -> CoreResult<i64> {
 }
 
 fn cut_span(unit: Unit, span: Span) -> CoreResult<Span> {
-    let months = |size: i64| Span { months: span.months - span.months % size, days: 0, micros: 0 };
-    Ok(match unit {
-        Unit::Day => Span { micros: 0, ..span },
-        Unit::Month => months(1),
-        Unit::Quarter => months(3),
-        Unit::Year => months(12),
-        Unit::Decade => months(120),
-        Unit::Century => months(1200),
-        Unit::Millennium => months(12_000),
-        unit => {
-            let size = fixed_micros(unit).ok_or_else(|| no_unit_to_cut_at(unit))?;
-            Span { micros: span.micros - span.micros % size, ..span }
+    match unit.span() {
+        Some(Span { micros: size @ 1.., .. }) => Ok(Span { micros: span.micros - span.micros % size, ..span }),
+        Some(Span { days: 1, .. }) => Ok(Span { micros: 0, ..span }),
+        Some(Span { months: size @ 1.., .. }) => {
+            Ok(Span { months: span.months - span.months % size, days: 0, micros: 0 })
         }
-    })
+        _ => Err(no_unit_to_cut_at(unit)),
+    }
 }
