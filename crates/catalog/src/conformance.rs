@@ -14,7 +14,7 @@ use lakeport_base::Secret;
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
 
 use crate::error::{Error, Result};
-use crate::model::{Connection, Database, Dialect, Job, JobState, Role, Schema, Table};
+use crate::model::{Connection, Database, Dialect, Job, Role, Schema, Table};
 use crate::{Catalog, Tx};
 
 /// Name of the connection that [`run`] leaves for [`reopened`].
@@ -132,25 +132,10 @@ fn role(name: &str) -> Role {
 
 fn job(id: i64) -> Job {
     Job {
-        id: JobId(id),
-        ty: "IMPORT".into(),
-        state: JobState::Pending,
         owner: "root".into(),
         description: "IMPORT INTO rides".into(),
         payload: "{}".into(),
-        secrets: None,
-        checkpoint: None,
-        fraction: 0.0,
-        running_status: None,
-        error: None,
-        error_code: None,
-        result: None,
-        created: 5,
-        started: None,
-        finished: None,
-        modified: 5,
-        lease: None,
-        connections: Vec::new(),
+        ..Job::pending(JobId(id), "IMPORT", 5)
     }
 }
 

@@ -260,6 +260,33 @@ pub struct Job {
     pub connections: Vec<ConnectionId>,
 }
 
+impl Job {
+    /// A job that has not begun, nobody's and without a payload.
+    pub fn pending(id: JobId, ty: &str, now: i64) -> Job {
+        Job {
+            id,
+            ty: ty.to_string(),
+            state: JobState::Pending,
+            owner: String::new(),
+            description: String::new(),
+            payload: String::new(),
+            secrets: None,
+            checkpoint: None,
+            fraction: 0.0,
+            running_status: None,
+            error: None,
+            error_code: None,
+            result: None,
+            created: now,
+            started: None,
+            finished: None,
+            modified: now,
+            lease: None,
+            connections: Vec::new(),
+        }
+    }
+}
+
 /// Which node runs a job, until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {

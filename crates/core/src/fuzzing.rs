@@ -2,7 +2,7 @@
 
 use lakeport_base::Secret;
 use lakeport_base::id::JobId;
-use lakeport_catalog::model::{Job, JobState};
+use lakeport_catalog::model::Job;
 
 use crate::job::payload::{decode_done, encode_done};
 use crate::job::{Checkpoint, Payload};
@@ -30,27 +30,8 @@ pub fn jobs(text: &str) {
 }
 
 fn job(payload: &str, secrets: Option<&str>) -> Job {
-    Job {
-        id: JobId(1),
-        ty: String::new(),
-        state: JobState::Pending,
-        owner: String::new(),
-        description: String::new(),
-        payload: payload.to_string(),
-        secrets: secrets.map(|secrets| Secret::new(secrets.to_string())),
-        checkpoint: None,
-        fraction: 0.0,
-        running_status: None,
-        error: None,
-        error_code: None,
-        result: None,
-        created: 0,
-        started: None,
-        finished: None,
-        modified: 0,
-        lease: None,
-        connections: Vec::new(),
-    }
+    let secrets = secrets.map(|secrets| Secret::new(secrets.to_string()));
+    Job { payload: payload.to_string(), secrets, ..Job::pending(JobId(1), "", 0) }
 }
 
 #[cfg(test)]

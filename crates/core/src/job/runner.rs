@@ -84,25 +84,12 @@ impl Jobs {
         let now = server.config.env.now_micros();
         let (payload, secrets) = new.payload.encode()?;
         let job = Job {
-            id: self.next_id(now),
-            ty: new.payload.job_type().to_string(),
-            state: JobState::Pending,
             owner: new.owner,
             description: new.description,
             payload,
             secrets,
-            checkpoint: None,
-            fraction: 0.0,
-            running_status: None,
-            error: None,
-            error_code: None,
-            result: None,
-            created: now,
-            started: None,
-            finished: None,
-            modified: now,
-            lease: None,
             connections: new.connections,
+            ..Job::pending(self.next_id(now), new.payload.job_type(), now)
         };
         let mut tx = server.config.catalog.write().await?;
         tx.insert_job(&job).await?;

@@ -274,25 +274,9 @@ async fn old_jobs_are_forgotten() {
 #[test]
 fn frozen_payloads_are_read_for_ever() {
     let job = |payload: &str, secrets: &str| Job {
-        id: lakeport_base::id::JobId(1),
-        ty: "IMPORT".into(),
-        state: JobState::Running,
-        owner: "root".into(),
-        description: String::new(),
         payload: payload.into(),
         secrets: Some(lakeport_base::Secret::new(secrets.into())),
-        checkpoint: None,
-        fraction: 0.0,
-        running_status: None,
-        error: None,
-        error_code: None,
-        result: None,
-        created: 0,
-        started: None,
-        finished: None,
-        modified: 0,
-        lease: None,
-        connections: Vec::new(),
+        ..Job::pending(lakeport_base::id::JobId(1), "", 0)
     };
     let import_secrets = include_str!("../../tests/payloads/import_secrets_1.json");
     let chain_secrets = include_str!("../../tests/payloads/chain_secrets_2.json");
