@@ -22,10 +22,9 @@ use crate::delta::log::{Log, WriteLock};
 use crate::delta::schema::{by_stored_names, delta_field, is_ours, mark_dropped, mark_kept};
 use crate::delta::snapshot::Snapshot;
 use crate::error::{conflict, from_datafusion, from_delta};
-use crate::key::{first_row, quoted, register};
-use crate::query::run;
+use crate::query::{first_row, run};
 use crate::relations::table_provider;
-use crate::sql::parse_query;
+use crate::sql::{parse_query, quoted};
 use crate::stage::Rewrite;
 use crate::writing::Writing;
 
@@ -63,7 +62,7 @@ impl DataFusionEngine {
         for column in &difference.required {
             let session = self.sessions.open_internal()?;
             let files = Arc::clone(&writing.files);
-            register(&session, RELATION, table_provider(&nullable(&writing.table), files, false)?);
+            session.register_bare(RELATION, table_provider(&nullable(&writing.table), files, false)?);
             let name = quoted(&column.stored_name);
             let sql = format!("SELECT {name} FROM {RELATION} WHERE {name} IS NULL LIMIT 1");
             if first_row(&session, &sql).await?.is_some() {
@@ -81,7 +80,7 @@ impl DataFusionEngine {
         let session = self.sessions.open_internal()?;
         // Old files lack the columns: they read as NULL, whatever they are to be.
         let old = nullable(&writing.table);
-        register(&session, RELATION, table_provider(&old, Arc::clone(&writing.files), true)?);
+        session.register_bare(RELATION, table_provider(&old, Arc::clone(&writing.files), true)?);
         let value = |own: &Column| match difference.default_of(own) {
             Some(default) => format!("({default})"),
             None => format!("{RELATION}.{}", quoted(&own.name)),

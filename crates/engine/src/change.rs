@@ -16,11 +16,10 @@ use crate::DataFusionEngine;
 use crate::delta::files::DataFile;
 use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
 use crate::error::from_datafusion;
-use crate::key::{quoted, register};
 use crate::query::{Planned, given_types, run};
 use crate::relations::table_provider;
 use crate::returning::Returning;
-use crate::sql::parse_query;
+use crate::sql::{parse_query, quoted};
 use crate::stage::{Rewrite, Rewritten};
 use crate::upsert::{assigned_text, check_assigned};
 
@@ -88,7 +87,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        register(&session, TARGET, table_provider(change.table, files, true)?);
+        session.register_bare(TARGET, table_provider(change.table, files, true)?);
         let statement: Statement = parse_query(&change.query)?;
         self.plan_statement(cx, session, statement, declared, &change.expected).await
     }

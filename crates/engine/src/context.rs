@@ -159,6 +159,11 @@ impl Session {
     pub fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>) {
         self.scope.register(name, table);
     }
+
+    /// Puts a table under a bare name.
+    pub fn register_bare(&self, name: &str, table: Arc<dyn TableProvider>) {
+        self.register(&TableReference::bare(name), table);
+    }
 }
 
 /// DataFusion's, after what has to be done before types are settled.

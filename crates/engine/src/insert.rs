@@ -23,12 +23,11 @@ use crate::DataFusionEngine;
 use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
-use crate::key::{quoted, register};
 use crate::literal::{parsed, typed_literal};
 use crate::params::placeholder;
 use crate::query::{given_types, run};
 use crate::returning::Returning;
-use crate::sql::parse_query;
+use crate::sql::{parse_query, quoted};
 use crate::upsert::check_conflict_columns;
 
 /// For each column of a table, which column of the source gives its values.
@@ -207,7 +206,7 @@ async fn default_values(session: &Session, defaults: &[&str], rows: usize) -> Re
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers]).map_err(from_arrow)?;
     let relation = format!("{DEFAULTS_RELATION}{}", rows);
     let memory = MemTable::try_new(schema, vec![vec![batch]]).map_err(from_datafusion)?;
-    register(session, &relation, Arc::new(memory));
+    session.register_bare(&relation, Arc::new(memory));
     let list: Vec<String> = defaults.iter().enumerate().map(|(index, text)| format!("({text}) AS d{index}")).collect();
     let statement = parse_query(&format!("SELECT {} FROM {}", list.join(", "), quoted(&relation)))?;
     let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Field;
-use datafusion::catalog::{MemTable, TableProvider};
-use datafusion::common::{ScalarValue, TableReference};
+use datafusion::catalog::MemTable;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::{Accumulator, LogicalPlanBuilder, ident};
@@ -29,16 +29,11 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
 use crate::error::{from_arrow, from_datafusion};
 use crate::key::filters::{FILTERED_ROWS_MAX, Filter, KeyCode, Keys};
-use crate::query::run;
+use crate::query::{first_row, run};
 use crate::relations::table_provider;
-use crate::sql::parse_query;
+use crate::sql::quoted;
 
 pub(crate) use self::filters::Filters;
-
-/// An identifier, always quoted.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// `left.a = right.a AND ...` over the key's columns.
 pub(crate) fn keys_equal(table: &Table, left: &str, right: &str) -> String {
@@ -203,14 +198,14 @@ impl KeyCheck<'_> {
         let mut parts = Vec::new();
         if !rows.files.is_empty() {
             let part = format!("{name}_files");
-            register(session, &part, table_provider(self.table, rows.files.clone().into(), false)?);
+            session.register_bare(&part, table_provider(self.table, rows.files.clone().into(), false)?);
             parts.push(part);
         }
         if !rows.batches.is_empty() {
             let part = format!("{name}_rows");
             let batches = vec![rows.batches.clone()];
             let memory = MemTable::try_new(table_schema(&self.table.row), batches).map_err(from_datafusion)?;
-            register(session, &part, Arc::new(memory));
+            session.register_bare(&part, Arc::new(memory));
             parts.push(part);
         }
         let select = |part: &String| format!("SELECT {} FROM {part}", key_list(&self.table.row, part));
@@ -253,24 +248,6 @@ impl KeyRows {
         };
         bounds().map_err(from_datafusion)
     }
-}
-
-/// Puts a table under a bare name.
-pub(crate) fn register(session: &Session, name: &str, provider: Arc<dyn TableProvider>) {
-    session.register(&TableReference::bare(name), provider);
-}
-
-/// The first row of a query over registered tables.
-pub(crate) async fn first_row(session: &Session, sql: &str) -> Result<Option<RecordBatch>> {
-    let plan = session.scope.statement_to_plan(parse_query(sql)?).map_err(from_datafusion)?;
-    let mut batches = run(session, &plan).await?;
-    while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(from_datafusion)?;
-        if batch.num_rows() > 0 {
-            return Ok(Some(batch.slice(0, 1)));
-        }
-    }
-    Ok(None)
 }
 
 /// 23505, as PostgreSQL words it.

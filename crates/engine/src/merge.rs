@@ -29,11 +29,10 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::{FILE_COLUMN, ROW_COLUMN};
 use crate::error::{from_arrow, from_datafusion};
 use crate::insert::Targets;
-use crate::key::{quoted, register};
 use crate::query::{Planned, given_types, run};
 use crate::relations::table_provider;
 use crate::returning::Returning;
-use crate::sql::parse_query;
+use crate::sql::{parse_query, quoted};
 use crate::stage::{Rewrite, Rewritten};
 use crate::upsert::{assigned_text, check_assigned};
 
@@ -157,7 +156,7 @@ impl DataFusionEngine {
         declared: &[Option<SqlType>],
     ) -> Result<Planned> {
         let session = self.sessions.open(cx)?;
-        register(&session, TARGET, table_provider(merging.table, files, true)?);
+        session.register_bare(TARGET, table_provider(merging.table, files, true)?);
         let statement = parse_query(&merging.query()?)?;
         self.plan_statement(cx, session, statement, declared, &merging.expected).await
     }

@@ -27,7 +27,7 @@ use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
 use crate::lookup::Lookup;
 use crate::params::Params;
 use crate::scope::Scope;
-use crate::sql::shown_name;
+use crate::sql::{parse_query, shown_name};
 use crate::workers::run_on;
 use crate::zoned::{exactly, intervals, printed};
 
@@ -176,6 +176,19 @@ pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<Sendabl
     let plan = plan.clone();
     let physical = session.plan(|scope| async move { scope.create_physical_plan(&plan).await }).await?;
     Ok(run_on(&session.workers, physical, session.scope.task_ctx()))
+}
+
+/// The first row of a query over registered tables.
+pub(crate) async fn first_row(session: &Session, sql: &str) -> Result<Option<RecordBatch>> {
+    let plan = session.scope.statement_to_plan(parse_query(sql)?).map_err(from_datafusion)?;
+    let mut batches = run(session, &plan).await?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(from_datafusion)?;
+        if batch.num_rows() > 0 {
+            return Ok(Some(batch.slice(0, 1)));
+        }
+    }
+    Ok(None)
 }
 
 /// The columns that the client sees: names without our marks, one of our types each.

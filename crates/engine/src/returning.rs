@@ -17,9 +17,8 @@ use crate::DataFusionEngine;
 use crate::delta::scan::table_schema;
 use crate::error::{from_arrow, from_datafusion};
 use crate::held::HeldRows;
-use crate::key::quoted;
 use crate::query::{Planned, given_types, output_schema, run, shown};
-use crate::sql::parse_query;
+use crate::sql::{parse_query, quoted};
 
 /// A RETURNING, and where its select list finds its columns.
 pub(crate) struct Returning {

@@ -22,10 +22,10 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::table_schema;
 use crate::error::from_datafusion;
 use crate::insert::{Source, Targets, complete, returning, undefined_column};
-use crate::key::{first_row, key_list, keys_equal, quoted, register};
-use crate::query::{given_types, run};
+use crate::key::{key_list, keys_equal};
+use crate::query::{first_row, given_types, run};
 use crate::relations::table_provider;
-use crate::sql::{parse_query, part};
+use crate::sql::{parse_query, part, quoted};
 use crate::stage::{Rewrite, Rewritten};
 
 /// The relation of the new rows in ON CONFLICT's expressions.
@@ -143,9 +143,9 @@ impl Conflict<'_> {
     fn session(&self) -> Result<Session> {
         let Upsert { cx, table, new, .. } = *self.statement;
         let session = self.engine.sessions.open(cx)?;
-        register(&session, &table.row.name, table_provider(table, Arc::clone(self.files), true)?);
+        session.register_bare(&table.row.name, table_provider(table, Arc::clone(self.files), true)?);
         let new = MemTable::try_new(table_schema(&table.row), vec![new.to_vec()]).map_err(from_datafusion)?;
-        register(&session, NEW, Arc::new(new));
+        session.register_bare(NEW, Arc::new(new));
         Ok(session)
     }
 

@@ -32,7 +32,7 @@ use parquet::schema::types::ColumnPath;
 use super::entry::Changes;
 use crate::clock::Clock;
 use crate::error::{from_arrow, from_delta, is_conflict};
-use crate::key::quoted;
+use crate::sql::quoted;
 use crate::zoned::is_text;
 
 /// Files are closed at about this size.

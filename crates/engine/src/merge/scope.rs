@@ -13,8 +13,7 @@ use sqlparser::ast::{
     AccessExpr, Expr, Ident, Query, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, VisitMut, VisitorMut,
 };
 
-use crate::key::quoted;
-use crate::sql::{column_name, part};
+use crate::sql::{column_name, part, quoted};
 
 /// The relation of the pairs.
 pub(super) const PAIR: &str = "__lakeport_pair";
