@@ -1,5 +1,6 @@
 //! A collection: the folder in which backups lie.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::chain::{Chain, Layer};
 use crate::error::{Error, Result};
 use crate::keys::{self, EncryptionInfo, Keys};
 use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Pack};
 use crate::sealed::{self, Protection};
 
 /// Manifests read at a time.
@@ -196,8 +197,18 @@ impl Collection {
             self.delete(&layout::latest_mark(end)).await?;
         }
         let lock = layer.file(LOCK);
-        let files = self.store.list(Some(&layer.folder())).map_ok(|file| file.location).boxed();
-        let doomed = files.try_filter(move |path| std::future::ready(*path != lock)).boxed();
+        self.delete_all(&layer.folder(), move |path| *path != lock).await
+    }
+
+    /// Deletes the packs of a layer that a run has left which did not get as far as to note them.
+    pub async fn sweep(&self, layer: &LayerPath, noted: &[Pack]) -> Result<()> {
+        let noted: HashSet<Path> = noted.iter().map(|pack| layer.pack(&pack.id)).collect();
+        self.delete_all(&layer.data(), move |path| !noted.contains(path)).await
+    }
+
+    async fn delete_all(&self, folder: &Path, is_doomed: impl Fn(&Path) -> bool + Send + 'static) -> Result<()> {
+        let files = self.store.list(Some(folder)).map_ok(|file| file.location);
+        let doomed = files.try_filter(move |path| std::future::ready(is_doomed(path))).boxed();
         let mut deleted = self.store.delete_stream(doomed);
         while let Some(outcome) = deleted.next().await {
             match outcome {

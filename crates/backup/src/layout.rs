@@ -124,6 +124,11 @@ impl LayerPath {
         self.file(MANIFEST)
     }
 
+    /// The folder of the packs.
+    pub fn data(&self) -> Path {
+        self.file(DATA)
+    }
+
     /// The layer's folder.
     pub fn folder(&self) -> Path {
         Path::from(self.0.as_str())

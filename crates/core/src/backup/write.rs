@@ -126,6 +126,7 @@ impl BackupTask {
         let (mut contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
         self.add_rights(cx, &protection, &mut contents).await?;
         let layer = self.0.layer();
+        collection.sweep(&layer, &copied.packs).await?;
         let to = Destination {
             collection: collection.clone(),
             layer: layer.clone(),

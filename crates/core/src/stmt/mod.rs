@@ -326,7 +326,7 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::Export(_) => export::columns(),
         S::Backup(statement) => backup::columns(statement),
         S::Restore(statement) => backup::restore_columns(statement),
-        S::ShowBackups(_) => backup::show_backups_columns(),
+        S::ShowBackups(statement) => backup::show_backups_columns(statement),
         S::ShowBackup(statement) => backup::show_backup_columns(statement),
         S::ShowBackupEncryption(_) => backup::encryption_columns(),
         S::ShowDatabases => database::show_columns(),

@@ -33,24 +33,45 @@ const LOOKS_MAX: usize = 16;
 /// Missing files that an error names.
 const NAMED_MAX: usize = 10;
 
-pub(crate) fn backups_columns() -> SchemaRef {
-    schema_of(&[("path", SqlType::Text)])
+pub(crate) fn backups_columns(statement: &ShowBackups) -> SchemaRef {
+    let path = ("path", SqlType::Text);
+    if !statement.revision_start_time {
+        return schema_of(&[path]);
+    }
+    schema_of(&[path, ("backup_time", SqlType::TimestampTz), ("revision_start_time", SqlType::TimestampTz)])
 }
 
 pub(crate) async fn show_backups(cx: &Cx<'_>, statement: &ShowBackups) -> Result<Outcome> {
-    if statement.revision_start_time {
-        return Err(Error::unsupported("WITH REVISION START TIME is not supported")
-            .with_hint("SHOW BACKUP ... WITH AS_JSON has it as revisions_since"));
-    }
     let time = |text: &Option<String>| text.as_deref().map(|text| query::past(cx, text)).transpose();
     let (newer, older) = (time(&statement.newer_than)?, time(&statement.older_than)?);
     let (_, collection) = open(cx, &statement.collection, &Encryption::None).await?;
     let is_shown = |subdir: &Subdir| {
         newer.is_none_or(|newer| *subdir > Subdir::of(newer)) && older.is_none_or(|older| *subdir < Subdir::of(older))
     };
-    let fulls = collection.fulls().await?;
-    let rows: Vec<_> = fulls.iter().filter(|subdir| is_shown(subdir)).map(|subdir| row![subdir.shown()]).collect();
-    Ok(Outcome::rows("SHOW BACKUPS", batch_of(backups_columns(), &rows)?))
+    let mut fulls = collection.fulls().await?;
+    fulls.retain(is_shown);
+    let rows = match statement.revision_start_time {
+        false => fulls.iter().map(|subdir| row![subdir.shown()]).collect(),
+        true => layer_rows(&collection, &fulls).await?,
+    };
+    Ok(Outcome::rows("SHOW BACKUPS", batch_of(backups_columns(statement), &rows)?))
+}
+
+/// Every layer with the moments that it restores: its end, and all from its revision start on. Those of encrypted chains
+/// are known with their keys only, and are NULL.
+async fn layer_rows(collection: &Collection, fulls: &[Subdir]) -> Result<Vec<Vec<Cell>>> {
+    let mut rows = Vec::new();
+    for subdir in fulls {
+        if !collection.infos(subdir).await?.is_empty() {
+            rows.push(row![subdir.shown(), Cell::Null, Cell::Null]);
+            continue;
+        }
+        for layer in collection.chain(subdir, &Protection::Checksums).await?.layers {
+            let since = layer.manifest.revisions_since.map_or(Cell::Null, Cell::Time);
+            rows.push(row![subdir.shown(), Cell::Time(layer.manifest.end), since]);
+        }
+    }
+    Ok(rows)
 }
 
 pub(crate) fn encryption_columns() -> SchemaRef {
