@@ -7,7 +7,8 @@ import subprocess
 result = subprocess.run([os.environ["TEST_BINARY"], "demo", "--once"],
                         capture_output=True, text=True, timeout=120)
 assert result.returncode == 0, (result.returncode, result.stdout, result.stderr)
-for word in ("CREATE EXTERNAL CONNECTION", "SHOW EXTERNAL CONNECTIONS", "movr", "rides", "EXPORT INTO", "IMPORT INTO", "AS OF SYSTEM TIME"):
+for word in ("CREATE EXTERNAL CONNECTION", "SHOW EXTERNAL CONNECTIONS", "movr", "rides", "EXPORT INTO", "IMPORT INTO", "AS OF SYSTEM TIME", "BACKUP DATABASE",
+             "RESTORE DATABASE"):
     assert word in result.stdout, f"{word} is not in the tour:\n{result.stdout}"
 assert "ERROR" not in result.stdout + result.stderr, result.stdout + result.stderr
 

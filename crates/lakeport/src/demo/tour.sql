@@ -40,5 +40,14 @@ ALTER EXTERNAL CONNECTION lake AS 'nodelocal://1/lake-2027';
 SHOW CREATE EXTERNAL CONNECTION lake;
 EXPORT INTO CSV 'external://lake/users' FROM TABLE users;
 
--- 7. Long work is a job, with an owner, a state and a history.
+-- 7. A database into an encrypted backup, what has changed since into a layer on top of it, and all of it back at once.
+BACKUP DATABASE movr INTO 'external://lake/backups' WITH revision_history, encryption_passphrase = 'correct horse battery staple';
+UPDATE vehicles SET status = 'lost' WHERE city = 'rome';
+BACKUP DATABASE movr INTO LATEST IN 'external://lake/backups' WITH revision_history, encryption_passphrase = 'correct horse battery staple';
+SELECT object_name, backup_type, rows, size_bytes
+    FROM [SHOW BACKUP LATEST IN 'external://lake/backups' WITH encryption_passphrase = 'correct horse battery staple'] WHERE object_type = 'table';
+RESTORE DATABASE movr FROM LATEST IN 'external://lake/backups' WITH new_db_name = 'movr_again', encryption_passphrase = 'correct horse battery staple';
+SELECT (SELECT count(*) FROM rides) AS rides, (SELECT count(*) FROM movr_again.rides) AS rides_again;
+
+-- 8. Long work is a job, with an owner, a state and a history.
 SELECT job_type, description, status, fraction_completed FROM [SHOW JOBS];
