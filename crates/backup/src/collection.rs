@@ -109,7 +109,7 @@ impl Collection {
     }
 
     /// The folders of layers on top of a full backup, finished or not.
-    async fn incrementals(&self, subdir: &Subdir) -> Result<Vec<LayerPath>> {
+    pub(crate) async fn incrementals(&self, subdir: &Subdir) -> Result<Vec<LayerPath>> {
         let days = self.store.list_with_delimiter(Some(&subdir.incrementals())).await?.common_prefixes;
         let listings: Vec<_> = days.iter().map(|day| self.store.list_with_delimiter(Some(day))).collect();
         let listed = stream::iter(listings).buffered(READS_MAX);
@@ -206,7 +206,11 @@ impl Collection {
         self.delete_all(&layer.data(), move |path| !noted.contains(path)).await
     }
 
-    async fn delete_all(&self, folder: &Path, is_doomed: impl Fn(&Path) -> bool + Send + 'static) -> Result<()> {
+    pub(crate) async fn delete_all(
+        &self,
+        folder: &Path,
+        is_doomed: impl Fn(&Path) -> bool + Send + 'static,
+    ) -> Result<()> {
         let files = self.store.list(Some(folder)).map_ok(|file| file.location);
         let doomed = files.try_filter(move |path| std::future::ready(is_doomed(path))).boxed();
         let mut deleted = self.store.delete_stream(doomed);

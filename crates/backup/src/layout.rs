@@ -56,6 +56,11 @@ impl Subdir {
         })
     }
 
+    /// The last moment that may have given the folder its name.
+    pub fn latest_end(&self) -> i64 {
+        end_of_hundredth(&self.0, "%Y/%m/%d-%H%M%S")
+    }
+
     /// The text with a leading slash, as results show it.
     pub fn shown(&self) -> String {
         format!("/{}", self.0)
@@ -109,9 +114,12 @@ impl LayerPath {
         has_shape(inside, "00000000/000000.00-00000000-000000.00").then(|| LayerPath(folder.to_string()))
     }
 
-    /// A layer as a job remembers it.
-    pub fn from_stored(text: &str) -> LayerPath {
-        LayerPath(text.to_string())
+    /// The last moment at which a layer on top of a full backup may end, by its name.
+    pub fn latest_end(&self) -> i64 {
+        let mut parts = self.0.rsplit('/');
+        let (clock, day) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let clock = clock.split('-').next().unwrap_or_default();
+        end_of_hundredth(&format!("{day}-{clock}"), "%Y%m%d-%H%M%S")
     }
 
     /// A file of the layer.
@@ -167,6 +175,16 @@ fn has_shape(text: &str, shape: &str) -> bool {
 fn clock(at: i64) -> String {
     let time = time(at);
     format!("{}.{:02}", time.format("%H%M%S"), time.timestamp_subsec_micros() / 10_000)
+}
+
+/// The last microsecond of a hundredth of a second such as `20220920-010203.04`; the end of time for what is none, so that
+/// nothing is taken for old by mistake.
+fn end_of_hundredth(text: &str, format: &str) -> i64 {
+    let parsed = text.rsplit_once('.').and_then(|(seconds, hundredths)| {
+        let seconds = NaiveDateTime::parse_from_str(seconds, format).ok()?.and_utc().timestamp_micros();
+        Some(seconds + hundredths.parse::<i64>().ok()? * 10_000 + 9_999)
+    });
+    parsed.unwrap_or(i64::MAX)
 }
 
 fn time(at: i64) -> DateTime<Utc> {

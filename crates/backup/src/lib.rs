@@ -2,7 +2,7 @@
 //!
 //! It knows neither catalog nor tables, so a collection can be listed, shown and verified without a server. The format is
 //! described for other readers in `docs/format/backup.md`. Reading order: [`layout`], [`sealed`], [`keys`], [`manifest`],
-//! [`collection`], [`chain`], [`pack`].
+//! [`collection`], [`chain`], [`pack`], [`retention`].
 
 pub mod chain;
 pub mod collection;
@@ -11,6 +11,7 @@ pub mod keys;
 pub mod layout;
 pub mod manifest;
 pub mod pack;
+pub mod retention;
 pub mod sealed;
 
 #[cfg(test)]
