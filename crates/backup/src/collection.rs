@@ -21,6 +21,9 @@ const READS_MAX: usize = 16;
 /// Most files of wrapped keys that a chain may have.
 const INFOS_MAX: usize = 1000;
 
+/// Attempts to take a lock that comes and goes.
+const LOCKS_MAX: usize = 10;
+
 /// The folder in which backups lie.
 #[derive(Clone)]
 pub struct Collection {
@@ -170,15 +173,19 @@ impl Collection {
     /// [`Error::Conflict`] when another job has it.
     pub async fn lock(&self, subdir: &Subdir, owner: &str) -> Result<()> {
         let path = subdir.file(LOCK);
-        match self.create(&path, owner.as_bytes().to_vec()).await? {
-            Put::Written => Ok(()),
-            Put::Present => {
-                let found = self.read(&path).await?.unwrap_or_default();
-                let other: String = String::from_utf8_lossy(&found).chars().take(80).collect();
-                Err(Error::conflict(format!("{path} was written by {other}: another backup is writing there"))
-                    .with_hint("wait for it to end; if its server is gone for good, remove that file"))
+        // Who had it may give it back between the two requests.
+        for _ in 0..LOCKS_MAX {
+            match self.create(&path, owner.as_bytes().to_vec()).await {
+                Ok(Put::Written) => return Ok(()),
+                Ok(Put::Present) => break,
+                Err(Error::Storage(object_store::Error::AlreadyExists { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
+        let found = self.read(&path).await?.unwrap_or_default();
+        let other: String = String::from_utf8_lossy(&found).chars().take(80).collect();
+        Err(Error::conflict(format!("{path} was written by {other}: another backup is writing there"))
+            .with_hint("wait for it to end; if its server is gone for good, remove that file"))
     }
 
     /// Gives back the right of [`Collection::lock`], if this job has it.
@@ -190,12 +197,8 @@ impl Collection {
         }
     }
 
-    /// Deletes a layer that was not finished, or was given up: what makes it a layer first. `end` is that of a full backup.
-    pub async fn discard(&self, layer: &LayerPath, end: Option<i64>) -> Result<()> {
-        self.delete(&layer.manifest()).await?;
-        if let Some(end) = end {
-            self.delete(&layout::latest_mark(end)).await?;
-        }
+    /// Deletes what there is of a layer that was not finished.
+    pub async fn discard(&self, layer: &LayerPath) -> Result<()> {
         let lock = layer.file(LOCK);
         self.delete_all(&layer.folder(), move |path| *path != lock).await
     }

@@ -93,7 +93,11 @@ impl Task for BackupTask {
             Err(lakeport_backup::Error::Conflict { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        collection.discard(&self.0.layer(), self.0.start.is_none().then_some(self.0.end)).await?;
+        // A layer that is finished stays: it may be another job's, or another may have been put on top of it.
+        let layer = self.0.layer();
+        if collection.read(&layer.manifest()).await?.is_none() {
+            collection.discard(&layer).await?;
+        }
         Ok(collection.unlock(&self.0.subdir, &owner_text(cx)).await?)
     }
 }
