@@ -1,5 +1,7 @@
 //! Whose credentials a target uses: those in its options, or the server's own.
 
+use url::Url;
+
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::kind::Access;
@@ -25,6 +27,19 @@ pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(
 pub(crate) fn access(target: &Target) -> Access {
     let explicit = !has_endpoint(target) && target.options().get("AUTH") != Some(IMPLICIT);
     if explicit { Access::Explicit } else { Access::Implicit }
+}
+
+/// Refuses to hand the server's own token to servers outside a domain: who gets it could use it elsewhere. Signatures of
+/// Amazon's keys need no such rule.
+pub(crate) fn keep_own_token(target: &Target, endpoint: Option<&Url>, domain: &str) -> Result<()> {
+    let Some(endpoint) = endpoint.filter(|_| target.options().get("AUTH") == Some(IMPLICIT)) else { return Ok(()) };
+    let host = endpoint.host_str().unwrap_or_default();
+    let is_inside = host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'));
+    if is_inside && endpoint.scheme() == "https" {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("AUTH=implicit is only for https endpoints below {domain}"))
+        .with_hint("the server's own token goes nowhere else; write the credentials for that endpoint"))
 }
 
 /// Refuses what the operator of this server does not allow.

@@ -3,16 +3,14 @@
 
 mod role;
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::DateTime;
 use lakeport_base::Env;
+use object_store::StaticCredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
-use object_store::client::CredentialProvider;
-use object_store::{Result as StoreResult, StaticCredentialProvider};
 use url::Url;
 
 use self::role::Sts;
@@ -129,32 +127,7 @@ async fn implicit(env: &Env, region: &str) -> Result<AwsCredentialProvider> {
     let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region).load().await;
     let provider = config.credentials_provider();
     let provider = provider.ok_or_else(|| Error::denied("this server has no AWS credentials of its own"))?;
-    Ok(Arc::new(RenewedKeys::new(Ambient(provider), env.clone())))
-}
-
-/// Keys that end, as the storage client asks for them.
-struct RenewedKeys<S: Source>(Renewed<S>);
-
-impl<S: Source> fmt::Debug for RenewedKeys<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl<S: Source> RenewedKeys<S> {
-    fn new(source: S, env: Env) -> Self {
-        Self(Renewed::new(source, env))
-    }
-}
-
-#[async_trait]
-impl<S: Source<Credential = AwsCredential>> CredentialProvider for RenewedKeys<S> {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> StoreResult<Arc<AwsCredential>> {
-        let current = self.0.current().await;
-        current.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })
-    }
+    Ok(Arc::new(Renewed::new(Ambient(provider), env.clone())))
 }
 
 struct Ambient(SharedCredentialsProvider);

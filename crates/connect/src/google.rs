@@ -9,12 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use object_store::StaticCredentialProvider;
-use object_store::client::HttpRequestBody;
 use object_store::gcp::{GcpCredential, GcpCredentialProvider, GoogleCloudStorageBuilder};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::auth::{IMPLICIT, SPECIFIED};
+use crate::auth::SPECIFIED;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::lease::{Lease, Renewed, Source};
@@ -82,79 +81,68 @@ fn parse_accounts(text: &str) -> Result<(Vec<&str>, &str)> {
     }
 }
 
-/// Hands out access tokens.
-pub(crate) enum Tokens {
-    /// Of the URI or the server.
-    Own(GcpCredentialProvider),
-    /// Of a service account that these may act as.
-    Assumed(Renewed<AssumedAccount>),
-}
-
-impl Tokens {
-    /// The token to use now.
-    pub(crate) async fn current(&self) -> Result<Arc<GcpCredential>> {
-        match self {
-            Tokens::Own(provider) => own(provider).await,
-            Tokens::Assumed(renewed) => renewed.current().await,
-        }
-    }
-}
-
-async fn own(provider: &GcpCredentialProvider) -> Result<Arc<GcpCredential>> {
+/// The token to use now.
+pub(crate) async fn token(provider: &GcpCredentialProvider) -> Result<Arc<GcpCredential>> {
     let doing = "cannot get a Google access token";
     provider.get_credential().await.map_err(|error| Error::from(error).context(doing))
 }
 
-/// The tokens of a target. Those of other accounts are asked of the endpoint too, when there is one.
-pub(crate) fn tokens(target: &Target, cx: &OpenCx, client: &Client, endpoint: Option<&Url>) -> Result<Tokens> {
+/// Hands out the tokens of a target. Those of other accounts are asked of the endpoint too, when there is one.
+pub(crate) fn tokens(
+    target: &Target,
+    cx: &OpenCx,
+    client: &Client,
+    endpoint: Option<&Url>,
+) -> Result<GcpCredentialProvider> {
     let source = provider(target, cx, client)?;
-    let Some(accounts) = target.options().get(ASSUME_ROLE) else { return Ok(Tokens::Own(source)) };
+    let Some(accounts) = target.options().get(ASSUME_ROLE) else { return Ok(source) };
     let (delegates, account) = parse_accounts(accounts)?;
-    let url = endpoint.map_or(IAM, Url::as_str).trim_end_matches('/');
+    let base = endpoint.map_or(IAM, Url::as_str).trim_end_matches('/');
     let resource = |account: &&str| format!("projects/-/serviceAccounts/{account}");
     let assumed = AssumedAccount {
         source,
         account: account.to_string(),
         delegates: delegates.iter().map(resource).collect(),
-        url: format!("{url}/v1/{}:generateAccessToken", resource(&account)),
+        url: Url::parse(&format!("{base}/v1/{}:generateAccessToken", resource(&account)))
+            .map_err(|_| Error::invalid(format!("invalid {ASSUME_ROLE}")))?,
         client: client.clone(),
     };
-    Ok(Tokens::Assumed(Renewed::new(assumed, cx.env.clone())))
+    Ok(Arc::new(Renewed::new(assumed, cx.env.clone())))
 }
 
 fn provider(target: &Target, cx: &OpenCx, client: &Client) -> Result<GcpCredentialProvider> {
     let options = target.options();
-    if let Some(token) = options.get(BEARER_TOKEN) {
-        return Ok(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: token.to_string() })));
-    }
-    let builder = match options.get(CREDENTIALS) {
-        Some(key) => GoogleCloudStorageBuilder::new()
-            .with_service_account_key(key_file(key)?)
-            .with_http_connector(client.clone()),
-        None => {
+    let (builder, whose) = match (options.get("AUTH"), options.get(BEARER_TOKEN), options.get(CREDENTIALS)) {
+        (Some(SPECIFIED), Some(token), _) => {
+            return Ok(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: token.to_string() })));
+        }
+        (Some(SPECIFIED), None, Some(key)) => {
+            let builder = GoogleCloudStorageBuilder::new().with_service_account_key(key_file(key)?);
+            (builder.with_http_connector(client.clone()), "the URI's")
+        }
+        _ => {
             // The server's own credentials may come from a metadata address, which no user's URI reaches.
             let mut cx = cx.clone();
             cx.policy.allow_metadata_addresses = true;
             let client = Client::new(&cx, net::Redirects::Never, false)?;
-            GoogleCloudStorageBuilder::from_env().with_http_connector(client)
+            (GoogleCloudStorageBuilder::from_env().with_http_connector(client), "this server's")
         }
     };
-    // Only the credentials are used of it: nothing is stored in a bucket.
     let unfit = |_| {
-        let whose = if options.get("AUTH") == Some(IMPLICIT) { "this server's" } else { "the URI's" };
         Error::denied(format!("{whose} Google credentials are not understood"))
             .with_hint("give the JSON key file of a service account")
     };
+    // Only the credentials are used of it: nothing is stored in a bucket.
     let store = builder.with_bucket_name("none").build().map_err(unfit)?;
     Ok(Arc::clone(store.credentials()))
 }
 
 /// A service account that the source may act as.
-pub(crate) struct AssumedAccount {
+struct AssumedAccount {
     source: GcpCredentialProvider,
     account: String,
     delegates: Vec<String>,
-    url: String,
+    url: Url,
     client: Client,
 }
 
@@ -164,14 +152,10 @@ impl Source for AssumedAccount {
 
     async fn obtain(&self) -> Result<Lease<GcpCredential>> {
         let doing = || format!("cannot act as service account {}", self.account);
-        let token = own(&self.source).await?;
+        let token = self.source.get_credential().await?;
         let body = json!({ "delegates": self.delegates, "scope": [SCOPE], "lifetime": "3600s" });
-        let request = http::Request::post(&self.url)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.bearer))
-            .body(HttpRequestBody::from(body.to_string()));
-        let request = request.map_err(|_| Error::invalid("the access token is no header value").context(doing()))?;
-        let (status, answer) = net::call_json(&self.client, request).await.map_err(|error| error.context(doing()))?;
+        let answer = net::post_json(&self.client, &self.url, &token.bearer, &body).await;
+        let (status, answer) = answer.map_err(|error| error.context(doing()))?;
         match status {
             200 => lease_in(&answer).ok_or_else(|| Error::io("unexpected answer").context(doing())),
             429 | 500.. => Err(Error::throttled(format!("the answer is {status}")).context(doing())),

@@ -37,6 +37,16 @@ pub trait Kms: fmt::Debug + Send + Sync {
     async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>>;
 }
 
+/// What a service does with one of its keys. [`crate::layer::watch_key`] makes a [`Kms`] of it.
+#[async_trait]
+pub(crate) trait Cipher: Send + Sync {
+    /// As [`Kms::encrypt`], once.
+    async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>>;
+
+    /// As [`Kms::decrypt`], once.
+    async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>>;
+}
+
 /// The key that a target names: its path without the leading slash.
 pub(crate) fn key_id(target: &Target) -> Result<&str> {
     debug_assert_eq!(target.spec().host, Host::Nothing);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use lakeport_base::Env;
+use object_store::client::CredentialProvider;
 use tokio::sync::Mutex;
 
 use crate::error::Result;
@@ -58,6 +59,20 @@ impl<S: Source> Renewed<S> {
 impl<S: Source> fmt::Debug for Renewed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Renewed")
+    }
+}
+
+/// Hands out the credentials to the storage client.
+#[async_trait]
+impl<S: Source + 'static> CredentialProvider for Renewed<S>
+where
+    S::Credential: fmt::Debug + 'static,
+{
+    type Credential = S::Credential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<S::Credential>> {
+        let failed = |error| object_store::Error::Generic { store: "credentials", source: Box::new(error) };
+        self.current().await.map_err(failed)
     }
 }
 

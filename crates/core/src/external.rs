@@ -365,3 +365,6 @@ impl ObjectStore for Following {
         self.0.now().await?.rename_opts(from, to, options).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,9 @@ use object_store::aws::{AwsAuthorizer, AwsCredential, AwsCredentialProvider};
 use object_store::client::{HttpRequest, HttpRequestBody, HttpService};
 use url::{Url, form_urlencoded};
 
-use super::RenewedKeys;
 use crate::body;
 use crate::error::{Error, Result, answer_of, element};
-use crate::lease::{Lease, Source};
+use crate::lease::{Lease, Renewed, Source};
 use crate::net::Client;
 
 /// Most that is read of an answer of STS, in bytes.
@@ -67,7 +66,7 @@ pub(crate) struct Sts {
 /// The credentials at the end of a chain of roles.
 pub(crate) fn assume_roles(source: AwsCredentialProvider, roles: Vec<RoleStep>, sts: &Sts) -> AwsCredentialProvider {
     roles.into_iter().fold(source, |source, role| {
-        Arc::new(RenewedKeys::new(AssumedRole { source, role, sts: sts.clone() }, sts.env.clone()))
+        Arc::new(Renewed::new(AssumedRole { source, role, sts: sts.clone() }, sts.env.clone()))
     })
 }
 

@@ -2,7 +2,6 @@
 
 mod transport;
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,7 +22,7 @@ use crate::auth;
 use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, answer_of, scrub};
-use crate::kms::{self, Kms};
+use crate::kms::{self, Cipher, Kms};
 use crate::layer::watch_key;
 use crate::net::{self, Client, Redirects};
 use crate::option::{OptionSpec, OptionType};
@@ -107,7 +106,7 @@ impl Kind for AwsKms {
                 None => config,
             };
             let key = Key { service: Service::from_conf(config.build()), id: kms::key_id(target)?.to_string() };
-            Ok(watch_key(key, cx))
+            watch_key(target, cx, key)
         }
         .boxed()
     }
@@ -125,22 +124,8 @@ struct Key {
     id: String,
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key")
-    }
-}
-
 #[async_trait]
-impl Kms for Key {
-    fn kind(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn key_id(&self) -> &str {
-        &self.id
-    }
-
+impl Cipher for Key {
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
         let request = self.service.encrypt().key_id(&self.id).plaintext(Blob::new(plaintext.expose().clone()));
         let answer = request.send().await.map_err(|error| self.failure(&error))?;

@@ -2,7 +2,6 @@
 
 mod token;
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +10,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lakeport_base::Secret;
-use object_store::client::HttpRequestBody;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,14 +18,13 @@ use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
 use crate::auth::{self, IMPLICIT};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
-use crate::kms::{self, Kms};
+use crate::kms::{self, Cipher, Kms};
 use crate::layer::watch_key;
 use crate::lease::Renewed;
-use crate::net::{self, Client, Redirects};
+use crate::net::{self, Client, ENDPOINT, Redirects};
 use crate::option::{Need, OptionSpec, OptionType};
 use crate::target::Target;
 
-const ENDPOINT: &str = "ENDPOINT";
 const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 const CLIENT_ID: &str = "AZURE_CLIENT_ID";
 const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
@@ -93,15 +90,12 @@ const OPTIONS: &[OptionSpec] = &[
     .default(CLOUDS[0].name)
     .databend("environment")
     .materialize("ENVIRONMENT"),
-    OptionSpec::new(ENDPOINT, OptionType::Text, "The address of another server that speaks the protocol.")
-        .public()
-        .databend("endpoint_url")
-        .materialize("ENDPOINT"),
+    net::ENDPOINT_OPTION,
     OptionSpec::new(AUTHORITY, OptionType::Text, "Where tokens are asked for; with ENDPOINT only.")
         .public()
         .databend("authority_host")
         .materialize("AUTHORITY HOST"),
-    net::CA_CERT_OPTION.databend("ca_cert").materialize("CA CERT"),
+    net::CA_CERT_OPTION,
 ];
 
 static SPEC: KindSpec = KindSpec {
@@ -144,10 +138,9 @@ impl Kind for AzureKms {
             return Err(Error::invalid("azure kms requires explicit auth (RBAC) or implicit auth")
                 .with_hint("add AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or AUTH=implicit"));
         }
-        cloud(target)?;
         check_name(target, VAULT_NAME)?;
         check_name(target, TENANT_ID)?;
-        net::endpoint(target, ENDPOINT)?;
+        auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), cloud(target)?.vaults)?;
         if net::endpoint(target, AUTHORITY)?.is_some() && options.get(ENDPOINT).is_none() {
             return Err(Error::invalid(format!("{AUTHORITY} is given without {ENDPOINT}")));
         }
@@ -171,7 +164,7 @@ impl Kind for AzureKms {
             let identity = Identity::of(target, cx, &client)?;
             let tokens = Renewed::new(identity, cx.env.clone());
             let key = Key { vault: vault(target)?, client, tokens, id: kms::key_id(target)?.to_string() };
-            Ok(watch_key(key, cx))
+            watch_key(target, cx, key)
         }
         .boxed()
     }
@@ -213,22 +206,8 @@ struct Key {
     id: String,
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key")
-    }
-}
-
 #[async_trait]
-impl Kms for Key {
-    fn kind(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn key_id(&self) -> &str {
-        &self.id
-    }
-
+impl Cipher for Key {
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
         let refused = |status, error: &Value| refusal(status, error);
         self.ask("wrapkey", plaintext.expose(), refused).await
@@ -253,12 +232,7 @@ impl Key {
         url.set_query(Some(&format!("api-version={API_VERSION}")));
         let token = self.tokens.current().await?;
         let body = json!({ "alg": ALGORITHM, "value": URL_SAFE_NO_PAD.encode(value) });
-        let request = http::Request::post(url.as_str())
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose()))
-            .body(HttpRequestBody::from(body.to_string()));
-        let request = request.map_err(|_| Error::io("unexpected answer of the token service"))?;
-        match net::call_json(&self.client, request).await? {
+        match net::post_json(&self.client, &url, token.expose(), &body).await? {
             (200, answer) => self.taken(&answer).ok_or_else(kms::incomplete_answer),
             (status, answer) => Err(refused(status, &answer["error"])),
         }

@@ -1,6 +1,5 @@
 //! `gcp-kms:///projects/.../cryptoKeys/key`: keys of Google's key management service, through its REST interface.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +9,7 @@ use crc::{CRC_32_ISCSI, Crc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lakeport_base::Secret;
-use object_store::client::HttpRequestBody;
+use object_store::gcp::GcpCredentialProvider;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -18,14 +17,15 @@ use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unk
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
-use crate::google::{self, Tokens};
-use crate::kms::{self, Kms};
+use crate::google;
+use crate::kms::{self, Cipher, Kms};
 use crate::layer::watch_key;
-use crate::net::{self, Client, Redirects};
+use crate::net::{self, Client, ENDPOINT, Redirects};
 use crate::option::{OptionSpec, OptionType};
 use crate::target::Target;
 
-const ENDPOINT: &str = "ENDPOINT";
+/// Where Google's servers are.
+const DOMAIN: &str = "googleapis.com";
 /// Where keys are asked for without an endpoint.
 const GOOGLE: &str = "https://cloudkms.googleapis.com";
 
@@ -45,11 +45,8 @@ const OPTIONS: &[OptionSpec] = &[
     .public()
     .databend("role_arn")
     .materialize("ASSUME ROLE"),
-    OptionSpec::new(ENDPOINT, OptionType::Text, "The address of another server that speaks the protocol.")
-        .public()
-        .databend("endpoint_url")
-        .materialize("ENDPOINT"),
-    net::CA_CERT_OPTION.databend("ca_cert").materialize("CA CERT"),
+    net::ENDPOINT_OPTION,
+    net::CA_CERT_OPTION,
 ];
 
 static SPEC: KindSpec = KindSpec {
@@ -86,7 +83,7 @@ impl Kind for GcpKms {
     fn check(&self, target: &Target) -> Result<()> {
         kms::key_segments(target)?;
         google::check(target)?;
-        net::endpoint(target, ENDPOINT).map(drop)
+        auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), DOMAIN)
     }
 
     fn access(&self, target: &Target) -> Access {
@@ -106,7 +103,7 @@ impl Kind for GcpKms {
             let base = base.map_err(|_| Error::invalid("invalid ENDPOINT"))?;
             let tokens = google::tokens(target, cx, &client, endpoint.as_ref())?;
             let key = Key { client, base, tokens, id: kms::key_id(target)?.to_string() };
-            Ok(watch_key(key, cx))
+            watch_key(target, cx, key)
         }
         .boxed()
     }
@@ -115,26 +112,12 @@ impl Kind for GcpKms {
 struct Key {
     client: Client,
     base: Url,
-    tokens: Tokens,
+    tokens: GcpCredentialProvider,
     id: String,
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key")
-    }
-}
-
 #[async_trait]
-impl Kms for Key {
-    fn kind(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn key_id(&self) -> &str {
-        &self.id
-    }
-
+impl Cipher for Key {
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
         let answer = self.ask("encrypt", summed("plaintext", plaintext.expose())).await?;
         let of_key = answer["name"].as_str().and_then(|version| version.strip_prefix(&self.id));
@@ -156,13 +139,8 @@ impl Key {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(format!("{}:{verb}", self.id).split('/'));
         }
-        let token = self.tokens.current().await?;
-        let request = http::Request::post(url.as_str())
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.bearer))
-            .body(HttpRequestBody::from(body.to_string()));
-        let request = request.map_err(|_| Error::invalid("the access token is no header value"))?;
-        match net::call_json(&self.client, request).await? {
+        let token = google::token(&self.tokens).await?;
+        match net::post_json(&self.client, &url, &token.bearer, &body).await? {
             (200, answer) => Ok(answer),
             (status, answer) => Err(self.failure(status, &answer["error"])),
         }

@@ -12,21 +12,30 @@ use tokio::time::Instant;
 use super::Meter;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
-use crate::kms::Kms;
+use crate::kms::{self, Cipher, Kms};
+use crate::target::Target;
 
 /// The pause before the second attempt; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Puts time limits, counters and retries around a key.
-pub(crate) fn watch_key(key: impl Kms + 'static, cx: &OpenCx) -> Arc<dyn Kms> {
-    let (request, retry) = (cx.timeouts.request, cx.timeouts.retry);
-    Arc::new(WatchedKey { inner: key, meter: cx.meter.clone(), request, retry })
+/// Puts time limits, counters and retries around the key of a target.
+pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static) -> Result<Arc<dyn Kms>> {
+    Ok(Arc::new(WatchedKey {
+        kind: target.spec().name,
+        id: kms::key_id(target)?.to_string(),
+        key,
+        meter: cx.meter.clone(),
+        request: cx.timeouts.request,
+        retry: cx.timeouts.retry,
+    }))
 }
 
 struct WatchedKey<K> {
-    inner: K,
+    kind: &'static str,
+    id: String,
+    key: K,
     meter: Meter,
     /// For one attempt.
     request: Duration,
@@ -34,7 +43,7 @@ struct WatchedKey<K> {
     retry: Duration,
 }
 
-impl<K: Kms> WatchedKey<K> {
+impl<K: Cipher> WatchedKey<K> {
     async fn ask<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
         let started = Instant::now();
         let mut pause = PAUSE_MIN;
@@ -51,7 +60,7 @@ impl<K: Kms> WatchedKey<K> {
     }
 
     async fn attempt<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let kind = self.inner.kind();
+        let kind = self.kind;
         let expired = |_| Err(Error::timeout(format!("no answer from {kind} within {} s", self.request.as_secs_f64())));
         let outcome = tokio::time::timeout(self.request, request).await.unwrap_or_else(expired);
         self.meter.count(kind, |usage| {
@@ -62,27 +71,27 @@ impl<K: Kms> WatchedKey<K> {
     }
 }
 
-impl<K: Kms> fmt::Debug for WatchedKey<K> {
+impl<K> fmt::Debug for WatchedKey<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WatchedKey({})", self.inner.kind())
+        write!(f, "WatchedKey({})", self.kind)
     }
 }
 
 #[async_trait]
-impl<K: Kms> Kms for WatchedKey<K> {
+impl<K: Cipher> Kms for WatchedKey<K> {
     fn kind(&self) -> &'static str {
-        self.inner.kind()
+        self.kind
     }
 
     fn key_id(&self) -> &str {
-        self.inner.key_id()
+        &self.id
     }
 
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
-        self.ask(|| self.inner.encrypt(plaintext)).await
+        self.ask(|| self.key.encrypt(plaintext)).await
     }
 
     async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
-        self.ask(|| self.inner.decrypt(ciphertext)).await
+        self.ask(|| self.key.decrypt(ciphertext)).await
     }
 }

@@ -1,8 +1,10 @@
 //! Requests with answers in JSON, for services without a client library here.
 
 use futures::TryStreamExt;
-use object_store::client::{HttpRequest, HttpService};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use object_store::client::{HttpRequest, HttpRequestBody, HttpService};
 use serde_json::Value;
+use url::Url;
 
 use super::Client;
 use crate::body;
@@ -23,4 +25,16 @@ pub(crate) async fn call_json(client: &Client, request: HttpRequest) -> Result<(
     let pieces = body.bytes_stream().map_err(|error| Error::from_source(&error));
     let body = body::read_whole(pieces, ANSWER_BYTES_MAX).await.map_err(failed)?;
     Ok((head.status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// Sends JSON with an access token; the answer as that of [`call_json`].
+///
+/// # Errors
+/// A token that no header can hold; no answer, or one that is too long.
+pub(crate) async fn post_json(client: &Client, url: &Url, token: &str, body: &Value) -> Result<(u16, Value)> {
+    let request = http::Request::post(url.as_str())
+        .header(CONTENT_TYPE, "application/json")
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .body(HttpRequestBody::from(body.to_string()));
+    call_json(client, request.map_err(|_| Error::invalid("the access token is no header value"))?).await
 }

@@ -18,7 +18,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
 
-pub(crate) use self::json::call_json;
+pub(crate) use self::json::{call_json, post_json};
 use crate::cx::{OpenCx, OutboundPolicy};
 use crate::error::{Error, Result, chain};
 use crate::option::{OptionSpec, OptionType};
@@ -207,9 +207,21 @@ pub(crate) fn endpoint(target: &Target, option: &str) -> Result<Option<Url>> {
     if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(Some(url)) } else { Err(refuse()) }
 }
 
+/// The option that holds the address of a private server, where the kind has no older name for it.
+pub(crate) const ENDPOINT: &str = "ENDPOINT";
+
+/// That address.
+pub(crate) const ENDPOINT_OPTION: OptionSpec =
+    OptionSpec::new(ENDPOINT, OptionType::Text, "The address of another server that speaks the protocol.")
+        .public()
+        .databend("endpoint_url")
+        .materialize("ENDPOINT");
+
 /// Certificates that a target trusts beside the server's, for private endpoints.
 pub(crate) const CA_CERT_OPTION: OptionSpec =
-    OptionSpec::new("CA_CERT", OptionType::Base64, "PEM certificates to trust beside the system's, in base64.");
+    OptionSpec::new("CA_CERT", OptionType::Base64, "PEM certificates to trust beside the system's, in base64.")
+        .databend("ca_cert")
+        .materialize("CA CERT");
 
 /// The surroundings in which the certificates of a target's CA_CERT are trusted too.
 ///

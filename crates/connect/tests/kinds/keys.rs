@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::peer::Peer;
+use crate::s3::implicit_credentials_come_from_the_environment;
 use crate::scratch::scratch;
 
 /// The check's time limit: long enough for one more attempt.
@@ -43,7 +44,7 @@ fn parse(uri: &str) -> Target {
 }
 
 /// What the check of a connection says; within its time, and without the secret.
-pub async fn refusal(target: &Target, secret: &str) -> Error {
+async fn refusal(target: &Target, secret: &str) -> Error {
     let (_folder, cx) = scratch();
     let started = Instant::now();
     let error = probe(target, &cx, LIMIT).await.unwrap_err();
@@ -53,7 +54,7 @@ pub async fn refusal(target: &Target, secret: &str) -> Error {
 }
 
 /// Opens two keys and sees what each makes of the other's ciphertext; which is damaged next.
-pub async fn keys_are_apart(target: &Target, other: &Target) {
+async fn keys_are_apart(target: &Target, other: &Target) {
     let (_folder, cx) = scratch();
     let (key, other) = (target.open_kms(&cx).await.unwrap(), other.open_kms(&cx).await.unwrap());
     let plaintext = Secret::new((0..=255).cycle().take(190).collect::<Vec<u8>>());
@@ -85,6 +86,7 @@ async fn keys_of_amazon() {
         probe(&uri(key, user), &cx, SLOW_LIMIT).await.unwrap();
     }
     keys_are_apart(&uri("KMS_KEY", "STS"), &uri("KMS_OTHER_KEY", "STS")).await;
+    implicit_credentials_come_from_the_environment(&uri("KMS_KEY", "STS").to_text());
 
     let roles =
         format!("{},{};external_id={}", fact("STS_RELAY_ROLE"), fact("STS_GUARDED_ROLE"), fact("STS_EXTERNAL_ID"));
@@ -176,12 +178,15 @@ async fn keys_of_azure() {
     }
 }
 
-/// Answers every request with a status and a body; tells its address.
-pub async fn answering(status: &'static str, body: &'static str) -> String {
+/// Gives statuses and bodies as answers in turn, and the last one to all further requests; tells its address.
+async fn answering(answers: Vec<(&'static str, &'static str)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let last = *answers.last().unwrap();
+    let mut answers = answers.into_iter();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let (status, body) = answers.next().unwrap_or(last);
             let _ = stream.read(&mut [0; 64 << 10]).await;
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
@@ -212,14 +217,30 @@ async fn failures_are_told_apart() {
             matches!(e, Error::Invalid(_))
         }),
         ("500 Internal Server Error", r#"{"__type":"KMSInternalException"}"#, |e| matches!(e, Error::Io(_))),
-        ("503 Service Unavailable", "busy", |e| matches!(e, Error::Throttled(_) | Error::Io(_))),
+        ("503 Service Unavailable", "busy", |e| matches!(e, Error::Throttled(_))),
         ("200 OK", "{}", |e| matches!(e, Error::Io(_)) && e.to_string().contains("incomplete")),
     ];
     for (status, body, is) in cases {
-        let endpoint = answering(status, body).await;
+        let endpoint = answering(vec![(status, body)]).await;
         let error = refusal(&aws("k", &endpoint, "id", "topsecret"), "topsecret").await;
         assert!(is(&error), "{body}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let (busy, done) = ("503 Service Unavailable", r#"{"CiphertextBlob":"AAEC","KeyId":"k"}"#);
+    let endpoint = answering(vec![(busy, "busy"), ("429 Too Many Requests", "busy"), ("200 OK", done)]).await;
+    let (_folder, cx) = scratch();
+    let key = aws("k", &endpoint, "id", "s").open_kms(&cx).await.unwrap();
+    assert_eq!(key.encrypt(&Secret::new(vec![1])).await.unwrap(), [0, 1, 2]);
+    let usage = cx.meter.snapshot()["aws-kms"];
+    assert_eq!((usage.requests, usage.errors), (3, 2));
+
+    let denied = r#"{"__type":"AccessDeniedException","message":"no"}"#;
+    let endpoint = answering(vec![("400 Bad Request", denied), ("200 OK", done)]).await;
+    let key = aws("k", &endpoint, "id", "s").open_kms(&cx).await.unwrap();
+    assert!(matches!(key.encrypt(&Secret::new(vec![1])).await, Err(Error::Denied(_))), "not tried again");
 }
 
 #[tokio::test]

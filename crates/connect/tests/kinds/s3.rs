@@ -82,10 +82,11 @@ async fn child_with_credentials_of_its_own() {
     probe(&Target::parse(&uri).unwrap(), &cx, LIMIT).await.unwrap();
 }
 
-fn implicit_credentials_come_from_the_environment(uri: &str) {
+/// What a URI with keys opens is opened without them by a process that has them in its environment.
+pub fn implicit_credentials_come_from_the_environment(uri: &str) {
     let target = Target::parse(uri).unwrap();
     let mut implicit = with(uri, "AUTH", "implicit").uri().clone();
-    implicit.params.retain(|(key, _)| key == "AUTH" || key == "AWS_ENDPOINT");
+    implicit.params.retain(|(key, _)| ["AUTH", "AWS_ENDPOINT", "REGION"].contains(&key.as_str()));
     let key = |name| target.options().get(name).unwrap().replace(' ', "+");
     for (secret, passes) in [(key("AWS_SECRET_ACCESS_KEY"), true), ("wrong".to_string(), false)] {
         let child = std::process::Command::new(std::env::current_exe().unwrap())

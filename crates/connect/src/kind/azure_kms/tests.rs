@@ -19,6 +19,10 @@ fn documented_refusals() {
             format!("azure-kms:///k/1?{whole}&AZURE_ENVIRONMENT=random-env"),
             "azure environment: autorest/azure: There is no cloud environment matching the name \"RANDOM-ENV\"",
         ),
+        (
+            "azure-kms:///k/1?AZURE_VAULT_NAME=v&AUTH=implicit&ENDPOINT=https://vault.azure.net.example".into(),
+            "AUTH=implicit is only for https endpoints below vault.azure.net",
+        ),
         (format!("azure-kms:///k/1?AZURE_VAULT_NAME=v.x%2F&{APPLICATION}"), "invalid AZURE_VAULT_NAME \"v.x/\""),
         (
             format!("azure-kms:///k/1?{whole}&AZURE_AUTHORITY_HOST=http://h"),
@@ -37,7 +41,7 @@ fn vaults_lie_in_their_cloud() {
     };
     assert_eq!(vault(""), "https://v.vault.azure.net/");
     assert_eq!(vault("&AZURE_ENVIRONMENT=azureusgovernmentcloud"), "https://v.vault.usgovcloudapi.net/");
-    assert_eq!(vault("&ENDPOINT=https://h:1"), "https://h:1/");
+    assert_eq!(vault("&ENDPOINT=https://v.private.vault.azure.net:1"), "https://v.private.vault.azure.net:1/");
 }
 
 #[test]

@@ -22,6 +22,10 @@ fn documented_refusals() {
             format!("{KEY}?CREDENTIALS=e30%3D&BEARER_TOKEN=x"),
             "only one of the parameters CREDENTIALS, BEARER_TOKEN may be given",
         ),
+        (
+            format!("{KEY}?AUTH=implicit&ENDPOINT=http://x.googleapis.com"),
+            "AUTH=implicit is only for https endpoints below googleapis.com",
+        ),
         ("gcp-kms:///a/../b?BEARER_TOKEN=x".to_string(), "invalid key \"a/../b\""),
     ] {
         assert_eq!(refusal(&uri), text, "{uri}");
