@@ -32,7 +32,8 @@ class Victim:
         if passphrase:
             self.collection.cheapen(self.collection.latest()[0])
         for _ in range(1, LAYERS):
-            connection.execute("INSERT INTO d.t SELECT (SELECT max(a) FROM d.t) + n, 'row ' || random() FROM generate_series(1, 100) AS n")
+            connection.execute("INSERT INTO d.t SELECT (SELECT max(a) FROM d.t) + n, 'row ' || random()"
+                               " FROM generate_series(1, 100) AS n")
             connection.execute(f"BACKUP DATABASE d INTO LATEST IN {self.place}{keys}")
         self.rows = sorted(connection.execute("SELECT * FROM d.t").fetchall())
         self.whole = {name: self.bytes_of(name) for name in sorted(self.collection.files())}
@@ -112,7 +113,7 @@ def flip(victim, name):
     content = victim.whole[name]
     place, bit = dice.choice(places(victim, name)), dice.randrange(8)
     if name in victim.infos and is_spelling(content, place, bit):
-        return
+        return flip(victim, name)
     victim.write(name, flipped(content, place, bit))
     if name in victim.packs:
         victim.refused("flipped bits in packs", [name], victim.verify())
