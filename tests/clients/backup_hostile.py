@@ -17,7 +17,7 @@ REFUSALS = ("XX001", "22023", "58P01", "0A000", "42704", "42P07", "3D000", "22P0
 store = pathlib.Path(os.environ["TEST_STORE"])
 PATHS = ["../../x", "../x", "/etc/x", "/", "", ".", "..", "a/../../x", "a//b", "a/./b", "x\0y", "_delta_log/0.json",
          f"_delta_log/{0:020}.json", "_delta_log/_last_checkpoint", "_delta_log", "%2e%2e/%2e%2e/x", "..%2f..%2fx", "a/..%2f..%2fx",
-         "C:\\x", "\\\\host\\x", "file:///tmp/x", "x" * 300, "x/" * 30 + "x", "\u202e.parquet", "a b#?&.parquet"]
+         "C:\\x", "\\\\host\\x", "file:///tmp/x", "x" * 300, "x/" * 30 + "x", "x/" * 3000 + "x", "\u202e.parquet", "a b#?&.parquet"]
 NUMBERS = [-1, 1.5, "1", None, 2**62, 2**63, MOST, 2**64, 10**30]
 PACK_IDS = ["", "x", "../" * 10 + "etc/passwd", "a/b", "0" * 31, "0" * 33, "A" * 32, "0" * 32, "..", None, 7]
 NAMES = ["", "a/b", "..", "a\0b", "x" * 100_000, "t; DROP TABLE d.t", '"', None]
@@ -81,6 +81,13 @@ def changes():
         copy.deepcopy(manifest["catalog"]["databases"][0]))
     yield "a version twice", lambda manifest: manifest["tables"][0]["versions"].append(copy.deepcopy(version(manifest)))
     yield "no files", put(version, "added", [])
+
+    def immense(manifest, field):
+        for number in range(3):
+            version(manifest)["added"].append(dict(file(manifest), path=f"more-{number}.parquet", **{field: 2**63}))
+
+    yield "rows beyond all numbers", lambda manifest: immense(manifest, "rows")
+    yield "bytes beyond all numbers", lambda manifest: immense(manifest, "bytes")
     yield "a schema of no database", put(lambda manifest: manifest["catalog"]["schemas"][0], "database", 77)
     yield "an unknown field of 10 MB", put(lambda manifest: manifest, "x", ["y" * 1000] * 10_000)
 

@@ -144,6 +144,26 @@ def during(folder, point, change):
     server.kill()
 
 
+def of_one_moment(folder):
+    """A backup that is held up until another one has made the same layer is refused, and leaves that one alone."""
+    server = Lakeport(folder / "moment")
+    server.must_start("backup.start:delay:2")
+    with server.connect() as connection:
+        run = connection.execute
+        run("CREATE DATABASE d")
+        run("CREATE TABLE d.t AS SELECT 1 AS a")
+        moment = run("SELECT clock_timestamp()::STRING").fetchone()[0]
+        for _ in range(2):
+            run(f"BACKUP DATABASE d INTO 'nodelocal://1/place' AS OF SYSTEM TIME '{moment}' WITH detached")
+        until("the backups have ended", lambda: not looks.unfinished_jobs(connection))
+        states = run("SELECT status FROM [SHOW JOBS] ORDER BY 1").fetchall()
+        assert states == [("failed",), ("succeeded",)], states
+        assert not Collection(server.extern / "place").strays()
+        run("RESTORE DATABASE d FROM LATEST IN 'nodelocal://1/place' WITH new_db_name = 'e'")
+        assert run("SELECT * FROM e.t").fetchall() == [(1,)]
+    server.kill()
+
+
 # Points that are reached when packs are written.
 WITH_PACKS = ("backup.packed", "backup.manifest")
 CHANGES = {
@@ -162,6 +182,7 @@ with psycopg.connect(autocommit=True) as connection:
 
 changes, wrong = 0, []
 with tempfile.TemporaryDirectory(prefix="lakeport-backup-") as name:
+    of_one_moment(pathlib.Path(name))
     for point in ("backup.start", "backup.pack", *WITH_PACKS):
         for what, change in CHANGES.items():
             # A table that is dropped before its files are listed is left out.

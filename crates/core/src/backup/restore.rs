@@ -194,7 +194,8 @@ impl RestoreTask {
                 let to = (!order.schema_only).then(|| handle.store.clone());
                 wanted.entry((*layer, file.pack)).or_default().push(Wanted::new(file, to)?);
                 if !order.schema_only {
-                    done = Done { rows: done.rows + file.rows, bytes: done.bytes + file.bytes };
+                    done.rows = done.rows.saturating_add(file.rows);
+                    done.bytes = done.bytes.saturating_add(file.bytes);
                 }
             }
         }
@@ -202,7 +203,7 @@ impl RestoreTask {
             return Ok(done);
         }
         cx.progress.set_status(format!("reading {} packs for {} tables", wanted.len(), tables.len()));
-        let total = wanted.values().flatten().map(Wanted::bytes).sum::<u64>().max(1);
+        let total = wanted.values().flatten().map(Wanted::bytes).fold(0, u64::saturating_add).max(1);
         let mut unpacking = Unpacking::start(wanted, collection, chain, protection)?;
         let mut bytes = 0;
         while let Some(more) = unpacking.next().await? {

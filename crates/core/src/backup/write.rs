@@ -122,6 +122,11 @@ impl BackupTask {
     async fn write(&self, cx: &TaskContext, collection: &Collection, mut copied: Copied) -> Result<Manifest> {
         cx.fault(Point::BackupStart)?;
         collection.lock(&self.0.subdir, &owner_text(cx)).await?;
+        let layer = self.0.layer();
+        // Another job may have made this very layer before it gave the lock back.
+        if collection.read(&layer.manifest()).await?.is_some() {
+            return Err(present(&layer));
+        }
         let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
         let protection = self.protection(cx, collection, &keys).await?;
         let chain = self.chain(collection, &protection).await?;
@@ -129,7 +134,6 @@ impl BackupTask {
         let span = self.span(cx, chain.as_ref()).await?;
         let (mut contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
         self.add_rights(cx, &protection, &mut contents).await?;
-        let layer = self.0.layer();
         collection.sweep(&layer, &copied.packs).await?;
         let to = Destination {
             collection: collection.clone(),

@@ -20,6 +20,8 @@ use crate::external::store_error;
 
 /// Bytes of one part of a large file, and its memory.
 const PART_BYTES: usize = 8 << 20;
+/// Most folders in the path of a file, each of which costs a sync to make.
+const DEPTH_MAX: usize = 64;
 /// Folder of a table's log, where no data file lies.
 const LOG_FOLDER: &str = "_delta_log";
 
@@ -35,7 +37,8 @@ impl Wanted {
     /// XX001 for a path that no data file has: the list is a stranger's claim.
     pub fn new(file: &File, to: Option<Arc<dyn ObjectStore>>) -> Result<Wanted> {
         let path = Path::parse(&file.path).ok();
-        let path = path.filter(|path| !path.as_ref().is_empty() && !path.prefix_matches(&Path::from(LOG_FOLDER)));
+        let is_sane = |path: &Path| !path.as_ref().is_empty() && path.parts().count() <= DEPTH_MAX;
+        let path = path.filter(|path| is_sane(path) && !path.prefix_matches(&Path::from(LOG_FOLDER)));
         let path = path.ok_or_else(|| {
             let message = format!("the backup lists a file that no table can have: {:?}", file.path);
             Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message)

@@ -341,5 +341,8 @@ impl<'a> Listing<'a> {
 fn added(manifest: &Manifest, table: i64) -> (u64, u64) {
     let versions = manifest.history_of(table).map_or(&[][..], |history| &history.versions);
     let files = versions.iter().flat_map(|version| &version.added);
-    files.fold((0, 0), |(bytes, rows), file| (bytes + file.bytes, rows + file.rows))
+    let add = |(bytes, rows): (u64, u64), file: &manifest::File| {
+        (bytes.saturating_add(file.bytes), rows.saturating_add(file.rows))
+    };
+    files.fold((0, 0), add)
 }
