@@ -149,9 +149,10 @@ impl PackReader {
     /// # Errors
     /// As [`PackReader::read`].
     pub async fn verify(self: &Arc<Self>) -> Result<()> {
-        let header = self.get(0..HEADER_BYTES as u64).await?;
-        self.opener.check_header(&header)?;
         self.check_size().await?;
+        if self.content_bytes() == 0 {
+            self.piece(0..0).await?;
+        }
         self.read(0..self.content_bytes()).try_for_each(|_| std::future::ready(Ok(()))).await
     }
 
@@ -170,9 +171,14 @@ impl PackReader {
 
     async fn piece(&self, content: Range<u64>) -> Result<Bytes> {
         let (first, range) = self.opener.locate(&content)?;
-        let mut sealed = Vec::from(self.get(range).await?);
+        // The header comes along with the first segment.
+        let header = if first == 0 { HEADER_BYTES } else { 0 };
+        let mut sealed = Vec::from(self.get(range.start - header as u64..range.end).await?);
+        if first == 0 {
+            self.opener.check_header(&sealed[..header])?;
+        }
         let mut opened = Vec::with_capacity(sealed.len());
-        self.opener.open(first, &mut sealed, |piece| opened.extend_from_slice(piece))?;
+        self.opener.open(first, &mut sealed[header..], |piece| opened.extend_from_slice(piece))?;
         let before = usize::try_from(content.start - first * SEGMENT_BYTES as u64).unwrap_or(usize::MAX);
         let length = usize::try_from(content.end - content.start).unwrap_or(usize::MAX);
         let opened = Bytes::from(opened);

@@ -83,9 +83,10 @@ pub(crate) fn add(file: &TableFile, now_ms: i64) -> Add {
 /// # Errors
 /// XX001
 pub(crate) fn fields(schema: &str) -> Result<Vec<StructField>> {
-    let parsed: StructType = serde_json::from_str(schema)
-        .map_err(|error| Error::new(Sqlstate::DATA_CORRUPTED, "a table's schema cannot be read").with_source(error))?;
-    Ok(parsed.fields().cloned().collect())
+    let unreadable = || Error::new(Sqlstate::DATA_CORRUPTED, "a table's schema cannot be read");
+    let parsed: StructType = serde_json::from_str(schema).map_err(|error| unreadable().with_source(error))?;
+    let fields: Vec<StructField> = parsed.fields().cloned().collect();
+    if columns(&fields).is_empty() { Err(unreadable().with_detail("it has no columns")) } else { Ok(fields) }
 }
 
 /// The columns of a schema's fields.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::{self, Manifest};
-use lakeport_backup::{Chain, Protection};
+use lakeport_backup::Chain;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::{Column, Leftover, Table};
@@ -101,15 +101,19 @@ impl Task for RestoreTask {
             _ => {}
         }
         let mut made = Vec::new();
+        let mut unpacking = Unpacking::default();
         let restored = tokio::select! {
             biased;
             () = cx.cancel.cancelled() => Err(Error::canceled()),
-            restored = self.restore(cx, &mut made) => restored,
+            restored = self.restore(cx, &mut made, &mut unpacking) => restored,
         };
         match restored {
             Ok(done) => finish(cx, done).await,
             Err(error) => {
-                delete(cx, &made).await;
+                // A write that goes on would leave a file in a folder that nobody knows any more.
+                if unpacking.stop().await {
+                    delete(cx, &made).await;
+                }
                 Err(error)
             }
         }
@@ -130,7 +134,7 @@ struct NewTable<'a> {
 }
 
 impl RestoreTask {
-    async fn restore(&self, cx: &TaskContext, made: &mut Vec<TableHandle>) -> Result<Done> {
+    async fn restore(&self, cx: &TaskContext, made: &mut Vec<TableHandle>, unpacking: &mut Unpacking) -> Result<Done> {
         cx.fault(Point::RestoreStart)?;
         cx.progress.set_status("reading the backup");
         let order = &self.0;
@@ -143,7 +147,12 @@ impl RestoreTask {
         let manifest = &chain.layers[layers - 1].manifest;
         let tables = self.new_tables(cx, &chain, manifest, layers)?;
         let publication = Publication::reserve(cx, order, manifest, &tables, made).await?;
-        let done = self.copy(cx, &collection, &chain, &protection, &tables, made).await?;
+        let wanted = self.wanted(&tables, made)?;
+        let done = self.done(&tables);
+        if !order.schema_only || order.verify {
+            unpacking.start(wanted, &collection, &chain, &protection)?;
+            copy(cx, unpacking, &tables).await?;
+        }
         for (table, handle) in tables.iter().zip(&*made) {
             let files: Vec<TableFile> = if order.schema_only { Vec::new() } else { files_of(&table.state) };
             cx.fault(Point::RestoreTable)?;
@@ -176,43 +185,40 @@ impl RestoreTask {
         Ok(tables)
     }
 
-    /// Copies the files of the tables, or only reads them.
-    async fn copy(
-        &self,
-        cx: &TaskContext,
-        collection: &lakeport_backup::Collection,
-        chain: &Chain,
-        protection: &Protection,
-        tables: &[NewTable<'_>],
-        made: &[TableHandle],
-    ) -> Result<Done> {
-        let order = &self.0;
+    /// The files of the tables by index of layer and pack, and where each goes, if anywhere.
+    fn wanted(&self, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<BTreeMap<(usize, usize), Vec<Wanted>>> {
         let mut wanted: BTreeMap<(usize, usize), Vec<Wanted>> = BTreeMap::new();
-        let mut done = Done { rows: 0, bytes: 0 };
         for (table, handle) in tables.iter().zip(made) {
             for Place { layer, file } in table.state.files.values() {
-                let to = (!order.schema_only).then(|| handle.store.clone());
+                let to = (!self.0.schema_only).then(|| handle.store.clone());
                 wanted.entry((*layer, file.pack)).or_default().push(Wanted::new(file, to)?);
-                if !order.schema_only {
-                    done.rows = done.rows.saturating_add(file.rows);
-                    done.bytes = done.bytes.saturating_add(file.bytes);
-                }
             }
         }
-        if order.schema_only && !order.verify {
-            return Ok(done);
-        }
-        cx.progress.set_status(format!("reading {} packs for {} tables", wanted.len(), tables.len()));
-        let total = wanted.values().flatten().map(Wanted::bytes).fold(0, u64::saturating_add).max(1);
-        let mut unpacking = Unpacking::start(wanted, collection, chain, protection)?;
-        let mut bytes = 0;
-        while let Some(more) = unpacking.next().await? {
-            bytes += more;
-            cx.progress.set_fraction(bytes as f64 / total as f64);
-            cx.fault(Point::RestoreCopied)?;
-        }
-        Ok(done)
+        Ok(wanted)
     }
+
+    /// What will have been restored.
+    fn done(&self, tables: &[NewTable<'_>]) -> Done {
+        let places = tables.iter().filter(|_| !self.0.schema_only).flat_map(|table| table.state.files.values());
+        places.fold(Done { rows: 0, bytes: 0 }, |done, Place { file, .. }| Done {
+            rows: done.rows.saturating_add(file.rows),
+            bytes: done.bytes.saturating_add(file.bytes),
+        })
+    }
+}
+
+/// Waits until all files are copied, or read.
+async fn copy(cx: &TaskContext, unpacking: &mut Unpacking, tables: &[NewTable<'_>]) -> Result<()> {
+    let places = tables.iter().flat_map(|table| table.state.files.values());
+    let total = places.fold(0_u64, |total, place| total.saturating_add(place.file.bytes)).max(1);
+    cx.progress.set_status(format!("reading the files of {} tables", tables.len()));
+    let mut bytes = 0_u64;
+    while let Some(more) = unpacking.next().await? {
+        bytes = bytes.saturating_add(more);
+        cx.progress.set_fraction(bytes as f64 / total as f64);
+        cx.fault(Point::RestoreCopied)?;
+    }
+    Ok(())
 }
 
 impl NewTable<'_> {

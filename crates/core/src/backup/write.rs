@@ -202,13 +202,12 @@ impl BackupTask {
     ) -> Result<(manifest::Catalog, Vec<TableCut>)> {
         let directory = cx.server.directory().await?;
         let contents = Contents::of(&directory, &self.0.targets);
-        if let Targets::Tables(named) = &self.0.targets
-            && let Some((_, name)) = named.iter().find(|(id, _)| !contents.tables.iter().any(|row| row.id.0 == *id))
-        {
+        if let Some(id) = self.0.tables.iter().find(|id| !directory.tables.contains_key(id)) {
             return Err(Error::new(
                 Sqlstate::UNDEFINED_TABLE,
-                format!("table {name} was dropped before it was backed up"),
-            ));
+                format!("table {id} was dropped before it was backed up"),
+            )
+            .with_hint("run the statement again"));
         }
         let mut cuts = Vec::with_capacity(contents.tables.len());
         for row in &contents.tables {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use lakeport_backup::manifest::File;
@@ -14,6 +15,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::external::store_error;
@@ -51,33 +53,45 @@ impl Wanted {
     }
 }
 
+/// How long work under way may take to stop.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
 /// Packs that are being read.
+#[derive(Default)]
 pub(super) struct Unpacking {
     waiting: Vec<(Arc<PackReader>, Vec<Wanted>)>,
     running: JoinSet<Result<u64>>,
+    stop: CancellationToken,
 }
 
 impl Unpacking {
-    /// Reads the wanted files of each pack, by index of layer and pack. Dropping it stops all work.
+    /// Reads the wanted files of each pack, by index of layer and pack.
     pub fn start(
+        &mut self,
         wanted: BTreeMap<(usize, usize), Vec<Wanted>>,
         collection: &Collection,
         chain: &Chain,
         protection: &Protection,
-    ) -> Result<Unpacking> {
-        let mut waiting = Vec::with_capacity(wanted.len());
+    ) -> Result<()> {
         for ((layer, pack), mut files) in wanted.into_iter().rev() {
             let layer = &chain.layers[layer];
             let pack = &layer.manifest.packs[pack];
             let reader = PackReader::new(collection.store().clone(), &layer.path, protection, pack)?;
             files.sort_by_key(|wanted| wanted.file.offset);
-            waiting.push((Arc::new(reader), files));
+            self.waiting.push((Arc::new(reader), files));
         }
-        let mut unpacking = Unpacking { waiting, running: JoinSet::new() };
         for _ in 0..cores() {
-            unpacking.start_next();
+            self.start_next();
         }
-        Ok(unpacking)
+        Ok(())
+    }
+
+    /// Stops all work; answers whether no write is under way any more.
+    pub async fn stop(&mut self) -> bool {
+        self.waiting.clear();
+        self.stop.cancel();
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        tokio::time::timeout(STOP_WAIT, ended).await.is_ok()
     }
 
     /// Waits for the next pack; answers the bytes of its files, or `None` when all are done.
@@ -90,27 +104,31 @@ impl Unpacking {
 
     fn start_next(&mut self) {
         if let Some((reader, files)) = self.waiting.pop() {
-            self.running.spawn(unpack(reader, files));
+            self.running.spawn(unpack(reader, files, self.stop.clone()));
         }
     }
 }
 
-async fn unpack(reader: Arc<PackReader>, files: Vec<Wanted>) -> Result<u64> {
+async fn unpack(reader: Arc<PackReader>, files: Vec<Wanted>, stop: CancellationToken) -> Result<u64> {
     let mut bytes = 0;
     for wanted in files {
         bytes += wanted.bytes();
-        copy(&reader, wanted).await?;
+        copy(&reader, wanted, &stop).await?;
     }
     Ok(bytes)
 }
 
-async fn copy(reader: &Arc<PackReader>, Wanted { file, path, to }: Wanted) -> Result<()> {
+/// Between two pieces it heeds `stop`; a piece that is being written is written.
+async fn copy(reader: &Arc<PackReader>, Wanted { file, path, to }: Wanted, stop: &CancellationToken) -> Result<()> {
     let mut writer = to.map(|store| BufWriter::with_capacity(store, path, PART_BYTES));
     let mut hash = ContentHash::default();
     let end = file.offset.checked_add(file.bytes).ok_or_else(|| damaged(&file))?;
     let mut pieces = std::pin::pin!(reader.read(file.offset..end));
     while let Some(piece) = pieces.try_next().await? {
         hash.update(&piece);
+        if stop.is_cancelled() {
+            return Err(Error::canceled());
+        }
         if let Some(writer) = &mut writer {
             writer.put(piece).await.map_err(store_error)?;
         }
