@@ -37,3 +37,7 @@ id!(
     /// A job. Unique over the life of a catalog and increasing with time.
     JobId
 );
+id!(
+    /// A schedule. From the sequence of jobs.
+    ScheduleId
+);

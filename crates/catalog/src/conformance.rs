@@ -6,6 +6,7 @@
 mod lease;
 mod object;
 mod role;
+mod schedule;
 mod transaction;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub async fn run(catalog: Arc<dyn Catalog>) -> Result<()> {
     role::events(&*catalog).await?;
     lease::jobs(&*catalog).await?;
     lease::leases(&*catalog).await?;
+    schedule::schedules(&*catalog).await?;
     transaction::dropped_is_undone(&*catalog).await?;
     transaction::reads_see_one_state(&*catalog).await?;
     transaction::reads_cannot_write(&*catalog).await?;

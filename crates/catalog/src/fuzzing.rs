@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use lakeport_base::scram::Verifier;
 use lakeport_base::{Env, Secret, SqlType};
 
+use crate::model::{SchedulePlan, ScheduleRun};
 use crate::seal::{DataKey, KEY_BYTES, MasterKey, Place};
 use crate::stored::{JobConnections, RoleProfile, Shape, TableShape};
 
@@ -18,6 +19,8 @@ pub fn shapes(text: &str) {
     shape::<TableShape>(text);
     shape::<RoleProfile>(text);
     shape::<JobConnections>(text);
+    shape::<SchedulePlan>(text);
+    shape::<ScheduleRun>(text);
     Verifier::parse(text);
     if let Some(ty) = SqlType::parse(text) {
         assert_eq!(SqlType::parse(&ty.to_string()), Some(ty));
@@ -60,6 +63,8 @@ mod tests {
             include_str!("samples/table_1.json"),
             include_str!("samples/role_1.json"),
             include_str!("samples/job_connections_1.json"),
+            include_str!("samples/schedule_plan_1.json"),
+            include_str!("samples/schedule_run_1.json"),
             "decimal(10,2)[]",
             "SCRAM-SHA-256$4096:c2FsdA==$AAAA:AAAA",
             "{\"version\":",

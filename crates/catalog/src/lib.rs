@@ -16,7 +16,7 @@ pub mod sqlite;
 mod stored;
 
 use async_trait::async_trait;
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
 
 pub use error::{Error, Result};
 use model::*;
@@ -33,8 +33,8 @@ pub trait Catalog: Send + Sync {
     /// [`Tx::commit`] returns.
     async fn write(&self) -> Result<Box<dyn Tx>>;
 
-    /// A number that grows with every committed change of anything but jobs, audit events, leftovers and the sequence of
-    /// ids, so that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
+    /// A number that grows with every committed change of anything but jobs, schedules, audit events, leftovers and the
+    /// sequence of ids, so that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
     fn generation(&self) -> u64;
 }
 
@@ -126,6 +126,15 @@ pub trait Tx: Send {
     async fn release_job(&mut self, id: JobId, node: i64) -> Result<()>;
     /// Forgets the jobs that finished before `until` (microseconds); answers how many.
     async fn delete_finished_jobs(&mut self, until: i64) -> Result<u64>;
+
+    /// Schedules, oldest first.
+    async fn schedules(&mut self) -> Result<Vec<Schedule>>;
+    /// Schedules that are busy or whose time has come at `now` (microseconds), the longest due first.
+    async fn due_schedules(&mut self, now: i64) -> Result<Vec<Schedule>>;
+    async fn schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>>;
+    async fn insert_schedule(&mut self, schedule: &Schedule) -> Result<()>;
+    async fn update_schedule(&mut self, schedule: &Schedule) -> Result<()>;
+    async fn delete_schedule(&mut self, id: ScheduleId) -> Result<()>;
 
     async fn insert_event(&mut self, event: &AuditEvent) -> Result<()>;
     /// The newest events, newest first.

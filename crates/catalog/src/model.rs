@@ -1,7 +1,7 @@
 //! The rows of the catalog as plain structs. Times are microseconds since the Unix epoch, UTC.
 //! How they are stored, and the version of each stored shape, is the store's affair.
 
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
 use lakeport_base::{Secret, SqlType};
 
 /// A database: a namespace of schemas, and a folder of the warehouse.
@@ -292,6 +292,112 @@ impl Job {
 pub struct Lease {
     pub node: i64,
     pub until: i64,
+}
+
+/// A statement that is run from time to time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    pub id: ScheduleId,
+    /// Not unique.
+    pub label: String,
+    pub owner: String,
+    pub created: i64,
+    /// When it runs next; `None` while it is paused.
+    pub next_run: Option<i64>,
+    pub plan: SchedulePlan,
+    pub run: ScheduleRun,
+}
+
+/// What a schedule does, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulePlan {
+    /// A cron expression in UTC, as written.
+    pub recurrence: String,
+    /// Holds no secrets.
+    pub statement: String,
+    /// Session variables that the statement's names are looked up with.
+    pub variables: Vec<(String, String)>,
+    pub on_failure: OnFailure,
+    pub on_running: OnRunning,
+    /// The schedule made by the same statement: that of the incremental backups, or of the full ones.
+    pub partner: Option<ScheduleId>,
+}
+
+/// Where a schedule stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScheduleRun {
+    /// A run has begun, and what came of it is not written yet.
+    pub starting: bool,
+    /// Jobs of its runs that had not ended when it was last looked at.
+    pub jobs: Vec<JobId>,
+    /// Why it is as it is, for people.
+    pub state: String,
+    /// Resume the partner after the first run that succeeds.
+    pub resumes_partner: bool,
+}
+
+impl ScheduleRun {
+    /// Whether somebody must see to it though its time has not come.
+    pub fn is_busy(&self) -> bool {
+        self.starting || !self.jobs.is_empty()
+    }
+}
+
+/// What follows a run that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Another try soon.
+    Retry,
+    /// The next time of the recurrence.
+    Reschedule,
+    Pause,
+}
+
+impl OnFailure {
+    const ALL: [OnFailure; 3] = [OnFailure::Retry, OnFailure::Reschedule, OnFailure::Pause];
+
+    /// The word of the option `on_execution_failure`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnFailure::Retry => "retry",
+            OnFailure::Reschedule => "reschedule",
+            OnFailure::Pause => "pause",
+        }
+    }
+
+    /// What a word in any case stands for.
+    pub fn parse(word: &str) -> Option<OnFailure> {
+        OnFailure::ALL.into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(word))
+    }
+}
+
+/// What a schedule does whose time has come before its last run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRunning {
+    /// Run beside it.
+    Start,
+    /// Leave this time out.
+    Skip,
+    /// Run once it has ended.
+    Wait,
+}
+
+impl OnRunning {
+    const ALL: [OnRunning; 3] = [OnRunning::Start, OnRunning::Skip, OnRunning::Wait];
+
+    /// The word of the option `on_previous_running`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnRunning::Start => "start",
+            OnRunning::Skip => "skip",
+            OnRunning::Wait => "wait",
+        }
+    }
+
+    /// What a word in any case stands for.
+    pub fn parse(word: &str) -> Option<OnRunning> {
+        OnRunning::ALL.into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(word))
+    }
 }
 
 /// Who did what to which object.

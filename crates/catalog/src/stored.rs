@@ -2,12 +2,12 @@
 //! sample in `samples/`; old versions stay readable for ever.
 
 use lakeport_base::SqlType;
-use lakeport_base::id::ConnectionId;
+use lakeport_base::id::{ConnectionId, JobId, ScheduleId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::Column;
+use crate::model::{Column, OnFailure, OnRunning, SchedulePlan, ScheduleRun};
 
 /// A value of the model that is stored as JSON in one column.
 pub(crate) trait Shape: Sized {
@@ -144,6 +144,72 @@ impl Shape for JobConnections {
 
     fn from_stored(StoredJobConnections::V1 { ids }: StoredJobConnections) -> std::result::Result<Self, String> {
         Ok(JobConnections(ids.into_iter().map(ConnectionId).collect()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredPlan {
+    #[serde(rename = "1")]
+    V1 {
+        recurrence: String,
+        statement: String,
+        variables: Vec<(String, String)>,
+        on_failure: String,
+        on_running: String,
+        partner: Option<i64>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredRun {
+    #[serde(rename = "1")]
+    V1 { starting: bool, jobs: Vec<i64>, state: String, resumes_partner: bool },
+}
+
+impl Shape for SchedulePlan {
+    const WHAT: &'static str = "schedule";
+    type Stored = StoredPlan;
+
+    fn to_stored(&self) -> StoredPlan {
+        let SchedulePlan { recurrence, statement, variables, on_failure, on_running, partner } = self.clone();
+        StoredPlan::V1 {
+            recurrence,
+            statement,
+            variables,
+            on_failure: on_failure.as_str().to_string(),
+            on_running: on_running.as_str().to_string(),
+            partner: partner.map(|id| id.0),
+        }
+    }
+
+    fn from_stored(stored: StoredPlan) -> std::result::Result<Self, String> {
+        let StoredPlan::V1 { recurrence, statement, variables, on_failure, on_running, partner } = stored;
+        let unknown = |word: &str| format!("a schedule does not know the choice {word:?}");
+        Ok(SchedulePlan {
+            recurrence,
+            statement,
+            variables,
+            on_failure: OnFailure::parse(&on_failure).ok_or_else(|| unknown(&on_failure))?,
+            on_running: OnRunning::parse(&on_running).ok_or_else(|| unknown(&on_running))?,
+            partner: partner.map(ScheduleId),
+        })
+    }
+}
+
+impl Shape for ScheduleRun {
+    const WHAT: &'static str = "schedule";
+    type Stored = StoredRun;
+
+    fn to_stored(&self) -> StoredRun {
+        let ScheduleRun { starting, jobs, state, resumes_partner } = self.clone();
+        StoredRun::V1 { starting, jobs: jobs.into_iter().map(|id| id.0).collect(), state, resumes_partner }
+    }
+
+    fn from_stored(stored: StoredRun) -> std::result::Result<Self, String> {
+        let StoredRun::V1 { starting, jobs, state, resumes_partner } = stored;
+        Ok(ScheduleRun { starting, jobs: jobs.into_iter().map(JobId).collect(), state, resumes_partner })
     }
 }
 

@@ -32,6 +32,7 @@ pub mod outcome;
 pub mod relations;
 pub mod rows;
 mod running;
+pub mod schedule;
 pub mod server;
 pub mod session;
 pub mod setting;

@@ -14,6 +14,7 @@ use lakeport_catalog::sqlite::SqliteCatalog;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
 use lakeport_core::job::Jobs;
+use lakeport_core::schedule::Scheduler;
 use lakeport_core::upkeep::Housekeeping;
 use lakeport_core::{Server, ServerConfig};
 use lakeport_engine::{DataFusionEngine, EngineOptions};
@@ -90,6 +91,7 @@ pub struct Node {
     shutdown_grace: Duration,
     sessions: Part,
     jobs: Part,
+    schedules: Part,
     housekeeping: Part,
     pages: Part,
 }
@@ -152,6 +154,7 @@ impl Node {
             ready,
             shutdown_grace: config.shutdown_grace,
             jobs: Part::start(|stop| Jobs::run(server.clone(), stop)),
+            schedules: Part::start(|stop| Scheduler::run(server.clone(), stop)),
             housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), leftovers, stop)),
             sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
             pages: Part::start(|stop| http::serve(http, pages, stop)),
@@ -177,6 +180,7 @@ impl Node {
     pub async fn stop(self) {
         self.ready.store(false, Ordering::Release);
         self.sessions.end("sessions", self.shutdown_grace + PART_END_TIME).await;
+        self.schedules.end("schedules", PART_END_TIME).await;
         self.jobs.end("jobs", PART_END_TIME).await;
         self.housekeeping.end("housekeeping", PART_END_TIME).await;
         self.pages.end("pages", PART_END_TIME).await;

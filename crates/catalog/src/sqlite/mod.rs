@@ -12,6 +12,7 @@ mod leftover;
 mod open;
 mod role;
 mod row;
+mod schedule;
 mod setting;
 mod table;
 mod tx;

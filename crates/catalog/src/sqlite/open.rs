@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "table_version", include_str!("migrations/0003_table_version.sql")),
     (4, "public_grants", include_str!("migrations/0004_public_grants.sql")),
     (5, "leftovers", include_str!("migrations/0005_leftovers.sql")),
+    (6, "schedules", include_str!("migrations/0006_schedules.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.

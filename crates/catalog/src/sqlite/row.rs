@@ -1,6 +1,6 @@
 //! From rows to structs, and the outcome of statements that change rows.
 
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{Decode, Row, SqliteConnection, Type};
 
@@ -42,7 +42,7 @@ macro_rules! id_fields {
 }
 
 plain_fields!(bool, i64, f64, String, Vec<u8>, Option<i64>, Option<String>, Option<Vec<u8>>);
-id_fields!(ConnectionId, DatabaseId, JobId, SchemaId, TableId);
+id_fields!(ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId);
 
 impl Field for Dialect {
     type Stored = String;

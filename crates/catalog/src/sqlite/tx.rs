@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use lakeport_base::Point;
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
 use sqlx::sqlite::Sqlite;
 use sqlx::{Row, SqliteConnection, Transaction};
 
-use super::{Shared, connection, database, event, grant, job, leftover, role, setting, table};
+use super::{Shared, connection, database, event, grant, job, leftover, role, schedule, setting, table};
 use crate::Tx;
 use crate::error::{Error, Result};
 use crate::model::{
-    AuditEvent, Check, Connection, Database, Grant, Job, Leftover, Membership, Object, Role, Schema, Table,
+    AuditEvent, Check, Connection, Database, Grant, Job, Leftover, Membership, Object, Role, Schedule, Schema, Table,
 };
 
 /// An open transaction; rolled back when dropped.
@@ -271,6 +271,30 @@ impl Tx for SqliteTx {
 
     async fn delete_finished_jobs(&mut self, until: i64) -> Result<u64> {
         job::delete_finished(self.db(), until).await
+    }
+
+    async fn schedules(&mut self) -> Result<Vec<Schedule>> {
+        schedule::list(self.db()).await
+    }
+
+    async fn due_schedules(&mut self, now: i64) -> Result<Vec<Schedule>> {
+        schedule::due(self.db(), now).await
+    }
+
+    async fn schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>> {
+        schedule::get(self.db(), id).await
+    }
+
+    async fn insert_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        schedule::insert(self.db(), schedule).await
+    }
+
+    async fn update_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        schedule::update(self.db(), schedule).await
+    }
+
+    async fn delete_schedule(&mut self, id: ScheduleId) -> Result<()> {
+        schedule::delete(self.db(), id).await
     }
 
     async fn insert_event(&mut self, event: &AuditEvent) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Frozen samples: what earlier versions stored must decode for ever. Add samples, never change one.
 
 use lakeport_base::SqlType;
-use lakeport_base::id::ConnectionId;
+use lakeport_base::id::{ConnectionId, JobId, ScheduleId};
 
 use super::*;
 
@@ -55,6 +55,47 @@ fn role_1() {
 fn job_connections_1() {
     let connections = JobConnections(vec![ConnectionId(101), ConnectionId(7)]);
     assert_frozen(connections, include_str!("../samples/job_connections_1.json"));
+}
+
+#[test]
+fn schedule_plan_1() {
+    let plan = SchedulePlan {
+        recurrence: "5 4 * * SUN".into(),
+        statement: "BACKUP INTO LATEST IN 'external://b' WITH detached".into(),
+        variables: vec![("database".into(), "movr".into())],
+        on_failure: OnFailure::Reschedule,
+        on_running: OnRunning::Wait,
+        partner: Some(ScheduleId(12)),
+    };
+    assert_frozen(plan, include_str!("../samples/schedule_plan_1.json"));
+}
+
+#[test]
+fn schedule_run_1() {
+    let run = ScheduleRun {
+        starting: true,
+        jobs: vec![JobId(31), JobId(32)],
+        state: "waiting for \"job 31\"".into(),
+        resumes_partner: true,
+    };
+    assert_frozen(run, include_str!("../samples/schedule_run_1.json"));
+}
+
+#[test]
+fn schedules_do_what_is_stored() {
+    for on_failure in [OnFailure::Retry, OnFailure::Reschedule, OnFailure::Pause] {
+        for on_running in [OnRunning::Start, OnRunning::Skip, OnRunning::Wait] {
+            let plan = SchedulePlan {
+                recurrence: "@daily".into(),
+                statement: String::new(),
+                variables: Vec::new(),
+                on_failure,
+                on_running,
+                partner: None,
+            };
+            assert_eq!(SchedulePlan::decode(&plan.encode().unwrap()).unwrap(), plan);
+        }
+    }
 }
 
 #[test]

@@ -98,8 +98,8 @@ impl Jobs {
         Ok(job.id)
     }
 
-    /// Ids grow with time (10 microseconds apart) and never repeat on this node; the node fills the low bits.
-    fn next_id(&self, now: i64) -> JobId {
+    /// The next id of a job or a schedule. Ids grow with time (10 microseconds apart) and never repeat on this node; the node fills the low bits.
+    pub(crate) fn next_id(&self, now: i64) -> JobId {
         let step = 1 << ID_SPARE_BITS;
         let fresh = (now / 10).saturating_mul(step) | (self.node & (step - 1));
         let advance = |last: i64| Some(fresh.max(last.saturating_add(step)));

@@ -86,6 +86,14 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     run(cx, job, "BACKUP", statement.options.detached).await
 }
 
+/// Checks what a schedule is to back up: targets, keys and a collection that the user may use now. Answers the collection.
+pub(super) async fn check(cx: &Cx<'_>, statement: &Backup) -> Result<Collection> {
+    targets(cx, &statement.targets)?;
+    let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
+    cx.server.open_keys(&cx.session.user, &place.keys).await?;
+    cx.server.open_collection(&cx.session.user, &place.uri).await
+}
+
 /// Makes a job and, unless detached, waits for its end.
 async fn run(cx: &Cx<'_>, job: NewJob, tag: &'static str, is_detached: bool) -> Result<Outcome> {
     let row = if is_detached {

@@ -24,6 +24,7 @@ use crate::job::Jobs;
 use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
+use crate::schedule;
 use crate::setting;
 use crate::show::rows::{Cell, batch_of};
 
@@ -210,13 +211,18 @@ fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {
     }
 }
 
-/// 2BP01 while unfinished jobs use the connection or databases lie in it.
+/// 2BP01 while unfinished jobs or schedules use the connection or databases lie in it.
 async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
     let mut dependents: Vec<String> = Vec::new();
     for database in tx.databases().await? {
         let used = database.location.as_deref().map(ExternalRef::parse).transpose()?.flatten();
         if used.is_some_and(|reference| reference.name == connection.name) {
             dependents.push(format!("database {}", database.name));
+        }
+    }
+    for schedule in tx.schedules().await? {
+        if schedule::uses(&schedule, &connection.name)? {
+            dependents.push(format!("schedule {}", schedule.id));
         }
     }
     if !cascade {
@@ -232,7 +238,7 @@ async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bo
         format!("cannot drop external connection {:?} because other objects depend on it", connection.name),
     )
     .with_detail(dependents.join(", "))
-    .with_hint("DROP ... CASCADE cancels the jobs; databases must be dropped first"))
+    .with_hint("DROP ... CASCADE cancels the jobs; databases and schedules must be dropped first"))
 }
 
 async fn audit(cx: &Cx<'_>, tx: &mut dyn Tx, event: &str, connection: &Connection) -> Result<()> {

@@ -3,6 +3,7 @@
 use lakeport_base::Sqlstate;
 use lakeport_sql::Statement;
 use lakeport_sql::stmt::copy::Direction;
+use lakeport_sql::stmt::schedule::Control;
 
 use super::Cx;
 use crate::error::{Error, Result};
@@ -64,12 +65,20 @@ impl Effect {
             S::CreateTable(_) => ChangesCatalog("CREATE TABLE"),
             S::DropTable(_) => ChangesCatalog("DROP TABLE"),
             S::AlterTable(_) => ChangesCatalog("ALTER TABLE"),
+            S::CreateSchedule(_) => ChangesCatalog("CREATE SCHEDULE"),
+            S::AlterSchedule(_) => ChangesCatalog("ALTER BACKUP SCHEDULE"),
+            S::ControlSchedules(statement) => ChangesCatalog(match statement.control {
+                Control::Pause => "PAUSE SCHEDULES",
+                Control::Resume => "RESUME SCHEDULES",
+                Control::Drop => "DROP SCHEDULES",
+            }),
             S::Comment(_) => ChangesCatalog("COMMENT"),
             S::SetClusterSetting(_) => ChangesCatalog("SET CLUSTER SETTING"),
             S::ShowConnections(_) | S::ShowCreateConnection(_) | S::CheckConnection(_) => Nothing,
             S::ShowGrants(_) | S::ShowSystemGrants(_) | S::ShowRoles(_) => Nothing,
             S::ShowJobs(_) | S::ShowJob(_) | S::ControlJob(_) => Nothing,
             S::ShowBackups(_) | S::ShowBackup(_) | S::ShowBackupEncryption(_) => Nothing,
+            S::ShowSchedules(_) | S::ShowCreateSchedules(_) => Nothing,
             S::ShowDatabases | S::ShowSchemas(_) => Nothing,
             S::ShowTables(_) | S::ShowColumns(_) | S::ShowCreateTable(_) => Nothing,
             S::CopyUserfile(_) | S::ShowUserfiles(_) => Nothing,

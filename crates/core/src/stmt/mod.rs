@@ -14,6 +14,7 @@ pub mod options;
 pub mod prepared;
 pub mod query;
 pub mod role;
+pub mod schedule;
 pub mod session;
 pub mod table;
 pub mod transaction;
@@ -236,6 +237,11 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::ShowBackupEncryption(statement) => backup::show_encryption(cx, statement).await,
         S::Restore(statement) => backup::restore(cx, statement).await,
         S::AlterBackup(statement) => backup::alter(cx, statement).await,
+        S::CreateSchedule(statement) => schedule::create(cx, statement).await,
+        S::AlterSchedule(statement) => schedule::alter(cx, statement).await,
+        S::ControlSchedules(statement) => schedule::control(cx, statement).await,
+        S::ShowSchedules(statement) => schedule::show::show(cx, statement).await,
+        S::ShowCreateSchedules(statement) => schedule::show::show_create(cx, statement).await,
         S::CreateDatabase(statement) => database::create(cx, statement).await,
         S::DropDatabase(statement) => database::drop(cx, statement).await,
         S::RenameDatabase(statement) => database::rename(cx, statement).await,
@@ -329,6 +335,9 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::ShowBackups(statement) => backup::show_backups_columns(statement),
         S::ShowBackup(statement) => backup::show_backup_columns(statement),
         S::ShowBackupEncryption(_) => backup::encryption_columns(),
+        S::CreateSchedule(_) => schedule::columns(),
+        S::ShowSchedules(_) => schedule::show::columns(),
+        S::ShowCreateSchedules(_) => schedule::show::create_columns(),
         S::ShowDatabases => database::show_columns(),
         S::ShowSchemas(_) => database::show_schemas_columns(),
         S::ShowTables(_) => table::show::show_tables_columns(),

@@ -141,7 +141,8 @@ fn clock_interval(text: &str) -> Option<std::time::Duration> {
     Some(std::time::Duration::from_secs(seconds))
 }
 
-fn timestamp(literal: &str) -> Option<i64> {
+/// A point in time as a literal of type TIMESTAMPTZ has it.
+pub(super) fn timestamp(literal: &str) -> Option<i64> {
     use crate::value::ColumnBuilder;
     let mut builder = ColumnBuilder::new(&SqlType::TimestampTz, 1);
     builder.append_text(literal).ok()?;

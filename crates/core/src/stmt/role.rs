@@ -146,6 +146,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
                 .filter(|row| row.owner == *name)
                 .map(|row| format!("owner of external connection {}", row.name)),
         );
+        let schedules = tx.schedules().await?;
+        let owned = schedules.iter().filter(|row| row.owner == *name);
+        dependents.extend(owned.map(|row| format!("owner of schedule {}", row.id)));
         let grants = tx.grants().await?;
         dependents.extend(grants.iter().filter(|row| row.grantee == *name).map(|row| {
             let (_, sort) = crate::authz::privileges_of(row.object);

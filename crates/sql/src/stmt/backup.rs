@@ -1,7 +1,7 @@
 //! `BACKUP`, and what it shares with its kin: which objects, which backup of a collection, which keys.
 
 pub mod alter;
-mod option;
+pub(super) mod option;
 pub mod restore;
 pub mod show;
 
@@ -9,7 +9,7 @@ use std::fmt;
 
 use lakeport_base::QualifiedName;
 
-use self::option::Given;
+use self::option::{Given, Options};
 use super::{Statement, Text, Texts, grant, query};
 use crate::cursor::{Cursor, Result};
 use crate::print;
@@ -89,8 +89,15 @@ pub(super) fn backup(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Backup(Backup { targets, chain, collection, as_of, options }))
 }
 
+/// `[targets] INTO collection [WITH options]`: a backup that is made again and again.
+pub(super) fn repeated(c: &mut Cursor) -> Result<Backup> {
+    let targets = targets("INTO", c)?;
+    c.expect("INTO")?;
+    Ok(Backup { targets, chain: None, collection: c.texts()?, as_of: None, options: backup_options(c)? })
+}
+
 /// Objects up to the word that follows them; none at all are the cluster.
-pub(super) fn targets(end: &str, c: &mut Cursor) -> Result<Targets> {
+fn targets(end: &str, c: &mut Cursor) -> Result<Targets> {
     if c.is_next(end) || c.is_next("TO") {
         return Ok(Targets::Cluster);
     }
@@ -126,8 +133,8 @@ fn as_of(c: &mut Cursor) -> Result<Option<String>> {
     if c.keywords("AS OF SYSTEM TIME") { query::time(c).map(Some) } else { Ok(None) }
 }
 
-/// `[WITH options]` of a BACKUP.
-pub(super) fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
+/// `[WITH options]`
+fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
     const NAMES: &[&str] = &["REVISION_HISTORY", "DETACHED", "ENCRYPTION_PASSPHRASE", "KMS"];
     const REFUSED: &[&str] = &[
         "EXECUTION LOCALITY",
@@ -136,7 +143,7 @@ pub(super) fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
         "UPDATES_CLUSTER_MONITORING_METRICS",
     ];
     let mut options = BackupOptions::default();
-    option::list(NAMES, REFUSED, c, |Given { name, position }, c| {
+    Options { names: NAMES, refused: REFUSED }.with(c, |Given { name, position }, c| {
         match name {
             "REVISION_HISTORY" => options.revision_history = option::flag(c)?,
             "DETACHED" => options.detached = option::flag(c)?,

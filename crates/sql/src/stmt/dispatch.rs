@@ -1,8 +1,8 @@
 //! Leading words to grammar.
 
 use super::{
-    Statement, backup, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, session,
-    table, transaction, userfile,
+    Statement, backup, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, schedule,
+    session, table, transaction, userfile,
 };
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -13,6 +13,7 @@ type Grammar = fn(&mut Cursor) -> Result<Statement>;
 /// Every statement of ours; the first row whose words come next wins, so longer ones stand first.
 const STATEMENTS: &[(&str, Grammar)] = &[
     ("ABORT", transaction::rollback),
+    ("ALTER BACKUP SCHEDULE", schedule::alter),
     ("ALTER BACKUP", backup::alter::alter),
     ("ALTER DATABASE", database::rename_database),
     ("ALTER EXTERNAL CONNECTION", connection::alter),
@@ -35,6 +36,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("CREATE EXTERNAL CONNECTION", connection::create),
     ("CREATE INDEX", |c| session::nothing("CREATE INDEX", c)),
     ("CREATE ROLE", |c| role::create(false, c)),
+    ("CREATE SCHEDULE", schedule::create),
     ("CREATE SCHEMA", database::create_schema),
     ("CREATE TABLE", table::create),
     ("CREATE USER", |c| role::create(true, c)),
@@ -45,6 +47,8 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("DROP EXTERNAL CONNECTION", connection::drop),
     ("DROP INDEX", |c| session::nothing("DROP INDEX", c)),
     ("DROP ROLE", role::drop),
+    ("DROP SCHEDULES", |c| schedule::control(schedule::Control::Drop, c)),
+    ("DROP SCHEDULE", |c| schedule::control(schedule::Control::Drop, c)),
     ("DROP SCHEMA", database::drop_schema),
     ("DROP TABLE", table::drop),
     ("DROP USERFILE", userfile::drop_userfile),
@@ -59,11 +63,15 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("LISTEN", |c| session::nothing("LISTEN", c)),
     ("MOVE", |c| fetch::fetch(fetch::Answer::Count, c)),
     ("NOTIFY", |c| session::nothing("NOTIFY", c)),
+    ("PAUSE SCHEDULES", |c| schedule::control(schedule::Control::Pause, c)),
+    ("PAUSE SCHEDULE", |c| schedule::control(schedule::Control::Pause, c)),
     ("PAUSE", |c| job::control(job::Control::Pause, c)),
     ("PREPARE", prepared::prepare),
     ("RELEASE", transaction::release),
     ("RESET CLUSTER SETTING", session::reset_cluster_setting),
     ("RESET", session::reset),
+    ("RESUME SCHEDULES", |c| schedule::control(schedule::Control::Resume, c)),
+    ("RESUME SCHEDULE", |c| schedule::control(schedule::Control::Resume, c)),
     ("RESUME", |c| job::control(job::Control::Resume, c)),
     ("RESTORE", backup::restore::restore),
     ("REVOKE", grant::revoke),
@@ -82,7 +90,9 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SHOW CLUSTER SETTING", session::show_cluster_setting),
     ("SHOW COLUMNS", table::show_columns),
     ("SHOW CREATE ALL EXTERNAL CONNECTIONS", |_| Ok(ALL_CREATE_CONNECTIONS)),
+    ("SHOW CREATE ALL SCHEDULES", |_| Ok(ALL_CREATE_SCHEDULES)),
     ("SHOW CREATE EXTERNAL CONNECTION", connection::show_create),
+    ("SHOW CREATE SCHEDULE", schedule::show_create),
     ("SHOW CREATE", table::show_create),
     ("SHOW DATABASES", |_| Ok(Statement::ShowDatabases)),
     ("SHOW EXTERNAL CONNECTIONS", |_| Ok(ALL_CONNECTIONS)),
@@ -90,8 +100,12 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SHOW GRANTS", grant::show_grants),
     ("SHOW JOBS", job::show_jobs),
     ("SHOW JOB", job::show_job),
+    ("SHOW PAUSED SCHEDULES", |c| schedule::show(schedule::Shown::Paused, c)),
     ("SHOW PUBLIC CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
     ("SHOW ROLES", |_| Ok(Statement::ShowRoles(role::ShowRoles))),
+    ("SHOW RUNNING SCHEDULES", |c| schedule::show(schedule::Shown::Running, c)),
+    ("SHOW SCHEDULES", |c| schedule::show(schedule::Shown::All, c)),
+    ("SHOW SCHEDULE", schedule::show_one),
     ("SHOW SCHEMAS", database::show_schemas),
     ("SHOW SYSTEM GRANTS", grant::show_system_grants),
     ("SHOW TABLES", table::show_tables),
@@ -108,11 +122,11 @@ const STATEMENTS: &[(&str, Grammar)] = &[
 const ALL_CONNECTIONS: Statement = Statement::ShowConnections(connection::ShowConnections { name: None });
 const ALL_CREATE_CONNECTIONS: Statement =
     Statement::ShowCreateConnection(connection::ShowCreateConnection { name: None });
+const ALL_CREATE_SCHEDULES: Statement = Statement::ShowCreateSchedules(schedule::ShowCreateSchedules { id: None });
 const ALL_CLUSTER_SETTINGS: Statement = Statement::ShowClusterSetting(session::ShowClusterSetting { name: None });
 
 /// Leading words of statements that other servers of the family have and this one does not.
 const UNSUPPORTED: &[&str] = &[
-    "ALTER BACKUP SCHEDULE",
     "ALTER CHANGEFEED",
     "ALTER DEFAULT PRIVILEGES",
     "ALTER FUNCTION",
@@ -133,7 +147,6 @@ const UNSUPPORTED: &[&str] = &[
     "CREATE MATERIALIZED VIEW",
     "CREATE OR REPLACE",
     "CREATE PROCEDURE",
-    "CREATE SCHEDULE",
     "CREATE SEQUENCE",
     "CREATE STATISTICS",
     "CREATE TEMP",
@@ -159,7 +172,6 @@ const UNSUPPORTED: &[&str] = &[
     "REINDEX",
     "SHOW CHANGEFEED",
     "SHOW INDEXES",
-    "SHOW SCHEDULES",
     "SHOW VIRTUAL CLUSTER",
 ];
 

@@ -13,6 +13,7 @@ pub mod job;
 pub mod prepared;
 pub mod query;
 pub mod role;
+pub mod schedule;
 pub mod session;
 pub mod table;
 pub mod transaction;
@@ -56,6 +57,11 @@ pub enum Statement {
     ShowBackupEncryption(backup::show::ShowBackupEncryption),
     Restore(backup::restore::Restore),
     AlterBackup(backup::alter::AlterBackup),
+    CreateSchedule(schedule::CreateSchedule),
+    AlterSchedule(schedule::AlterSchedule),
+    ControlSchedules(schedule::ControlSchedules),
+    ShowSchedules(schedule::ShowSchedules),
+    ShowCreateSchedules(schedule::ShowCreateSchedules),
     CreateDatabase(database::CreateDatabase),
     DropDatabase(database::DropDatabase),
     RenameDatabase(database::RenameDatabase),
@@ -117,6 +123,8 @@ impl Statement {
             S::Export(_) => "export",
             S::Backup(_) | S::ShowBackups(_) | S::ShowBackup(_) | S::ShowBackupEncryption(_) => "backup",
             S::Restore(_) | S::AlterBackup(_) => "backup",
+            S::CreateSchedule(_) | S::AlterSchedule(_) | S::ControlSchedules(_) => "schedule",
+            S::ShowSchedules(_) | S::ShowCreateSchedules(_) => "schedule",
             S::CreateDatabase(_) | S::DropDatabase(_) | S::RenameDatabase(_) | S::ShowDatabases => "database",
             S::CreateSchema(_) | S::DropSchema(_) | S::ShowSchemas(_) => "database",
             S::CreateTable(_) | S::DropTable(_) | S::AlterTable(_) | S::Truncate(_) | S::Comment(_) => "table",

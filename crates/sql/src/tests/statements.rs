@@ -126,6 +126,35 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
         "ALTER BACKUP 'nodelocal://1/b/2022/03/23-213101.37' DROP KMS = ('k', 'm') WITH OLD_KMS = 'l'",
     ),
     (
+        "CREATE SCHEDULE nightly FOR BACKUP DATABASE movr INTO 'external://b' WITH revision_history RECURRING '@hourly' \
+         FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = 'now', on_execution_failure = pause, ignore_existing_backups",
+        "CREATE SCHEDULE 'nightly' FOR BACKUP DATABASE movr INTO 'external://b' WITH revision_history \
+         RECURRING '@hourly' FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = 'now', \
+         on_execution_failure = 'pause', ignore_existing_backups",
+    ),
+    (
+        "CREATE SCHEDULE IF NOT EXISTS $1 FOR BACKUP INTO ($2, 'b') RECURRING $3 FULL BACKUP ALWAYS",
+        "CREATE SCHEDULE IF NOT EXISTS $1 FOR BACKUP INTO ($2, 'b') RECURRING $3 FULL BACKUP ALWAYS",
+    ),
+    (
+        "CREATE SCHEDULE FOR BACKUP t INTO 'b' RECURRING '5 4 * * *'",
+        "CREATE SCHEDULE FOR BACKUP TABLE t INTO 'b' RECURRING '5 4 * * *'",
+    ),
+    (
+        "ALTER BACKUP SCHEDULE 12 SET SCHEDULE OPTION on_previous_running = 'skip', SET LABEL x, SET RECURRING '@daily'",
+        "ALTER BACKUP SCHEDULE '12' SET SCHEDULE OPTION on_previous_running = 'skip', SET LABEL 'x', SET RECURRING '@daily'",
+    ),
+    ("ALTER BACKUP SCHEDULE $1 EXECUTE IMMEDIATELY", "ALTER BACKUP SCHEDULE $1 EXECUTE IMMEDIATELY"),
+    ("PAUSE SCHEDULE 12", "PAUSE SCHEDULES '12'"),
+    ("RESUME SCHEDULES 12, $1", "RESUME SCHEDULES '12', $1"),
+    ("DROP SCHEDULE 12", "DROP SCHEDULES '12'"),
+    ("SHOW SCHEDULES FOR BACKUP", "SHOW SCHEDULES"),
+    ("SHOW RUNNING SCHEDULES", "SHOW RUNNING SCHEDULES"),
+    ("SHOW PAUSED SCHEDULES FOR BACKUP", "SHOW PAUSED SCHEDULES"),
+    ("SHOW SCHEDULE 12", "SHOW SCHEDULE '12'"),
+    ("SHOW CREATE SCHEDULE 12", "SHOW CREATE SCHEDULE '12'"),
+    ("SHOW CREATE ALL SCHEDULES", "SHOW CREATE ALL SCHEDULES"),
+    (
         "CREATE DATABASE IF NOT EXISTS d WITH LOCATION = 'external://lake/d'",
         "CREATE DATABASE IF NOT EXISTS d WITH LOCATION = 'external://lake/d'",
     ),

@@ -9,31 +9,47 @@ use crate::print;
 use crate::stmt::Text;
 
 /// An option's name as it was written.
-pub(super) struct Given {
+pub(in crate::stmt) struct Given {
     pub name: &'static str,
     pub position: usize,
 }
 
-/// Reads `[WITH option, ... | WITH OPTIONS (option, ...)]`, each option once. Those `refused` are for servers of many
-/// nodes; they may be set to false.
-pub(super) fn list(
-    names: &[&'static str],
-    refused: &[&'static str],
-    c: &mut Cursor,
-    mut read: impl FnMut(Given, &mut Cursor) -> Result<()>,
-) -> Result<()> {
-    let mut seen = Vec::new();
-    c.with_list(|c| {
+/// The options of one list. Those `refused` are for servers of many nodes; they may be set to false.
+pub(in crate::stmt) struct Options<'a> {
+    pub names: &'a [&'static str],
+    pub refused: &'a [&'static str],
+}
+
+impl Options<'_> {
+    /// Reads `[WITH option, ... | WITH OPTIONS (option, ...)]`.
+    pub fn with(&self, c: &mut Cursor, mut read: impl FnMut(Given, &mut Cursor) -> Result<()>) -> Result<()> {
+        let mut seen = Vec::new();
+        c.with_list(|c| self.one(&mut seen, c, &mut read)).map(drop)
+    }
+
+    /// Reads `option, ...`
+    pub fn list(&self, c: &mut Cursor, mut read: impl FnMut(Given, &mut Cursor) -> Result<()>) -> Result<()> {
+        let mut seen = Vec::new();
+        c.comma_list(|c| self.one(&mut seen, c, &mut read)).map(drop)
+    }
+
+    /// Reads one option, which has not been `seen` before.
+    pub fn one(
+        &self,
+        seen: &mut Vec<&'static str>,
+        c: &mut Cursor,
+        read: &mut impl FnMut(Given, &mut Cursor) -> Result<()>,
+    ) -> Result<()> {
         let position = c.position();
-        let Some(name) = c.one_of(names).or_else(|| c.one_of(refused)) else { return Err(unknown(names, c)) };
+        let known = c.one_of(self.names).or_else(|| c.one_of(self.refused));
+        let Some(name) = known else { return Err(unknown(self.names, c)) };
         if seen.contains(&name) {
             let message = format!("option {} is given more than once", name.to_ascii_lowercase());
             return Err(SyntaxError::syntax(message, position));
         }
         seen.push(name);
-        if refused.contains(&name) { refuse(name, position, c) } else { read(Given { name, position }, c) }
-    })?;
-    Ok(())
+        if self.refused.contains(&name) { refuse(name, position, c) } else { read(Given { name, position }, c) }
+    }
 }
 
 fn unknown(names: &[&'static str], c: &mut Cursor) -> SyntaxError {
@@ -54,7 +70,7 @@ fn refuse(name: &str, position: usize, c: &mut Cursor) -> Result<()> {
 }
 
 /// `[= true | = false]`; without a value it is true.
-pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
+pub(in crate::stmt) fn flag(c: &mut Cursor) -> Result<bool> {
     if !c.symbol(&Token::Eq) {
         return Ok(true);
     }
@@ -62,7 +78,7 @@ pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
 }
 
 /// `= text`
-pub(super) fn text(c: &mut Cursor) -> Result<Text> {
+pub(in crate::stmt) fn text(c: &mut Cursor) -> Result<Text> {
     c.expect_symbol(&Token::Eq)?;
     c.text_value()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::option::{self, Given};
+use super::option::{self, Given, Options};
 use super::{Chain, Encryption, Targets, as_of, chain_in, targets};
 use crate::cursor::{Cursor, Result};
 use crate::print;
@@ -81,7 +81,7 @@ fn options(c: &mut Cursor) -> Result<RestoreOptions> {
     ];
     let names: Vec<_> = NAMES.iter().chain(IDLE).copied().collect();
     let mut options = RestoreOptions::default();
-    option::list(&names, REFUSED, c, |Given { name, position }, c| {
+    Options { names: &names, refused: REFUSED }.with(c, |Given { name, position }, c| {
         match name {
             "INTO_DB" => options.into_db = Some(option::text(c)?),
             "NEW_DB_NAME" => options.new_db_name = Some(option::text(c)?),

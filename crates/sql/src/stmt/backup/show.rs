@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::option::{self, Given};
+use super::option::{self, Given, Options};
 use super::{Chain, Encryption, chain_in};
 use crate::cursor::{Cursor, Result};
 use crate::print;
@@ -73,7 +73,7 @@ fn options(c: &mut Cursor) -> Result<ShowBackupOptions> {
     const NAMES: &[&str] =
         &["AS_JSON", "CHECK_FILES", "SKIP SIZE", "DEBUG_IDS", "PRIVILEGES", "ENCRYPTION_PASSPHRASE", "KMS"];
     let mut options = ShowBackupOptions::default();
-    option::list(NAMES, &[], c, |Given { name, position }, c| {
+    Options { names: NAMES, refused: &[] }.with(c, |Given { name, position }, c| {
         match name {
             "AS_JSON" => options.as_json = option::flag(c)?,
             "CHECK_FILES" => options.check_files = option::flag(c)?,

@@ -1,0 +1,201 @@
+//! Runs the schedules of one server.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use futures::TryStreamExt;
+use lakeport_base::id::{JobId, ScheduleId};
+use lakeport_catalog::Tx;
+use lakeport_catalog::model::{Job, JobState, Schedule};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::life::{self, End};
+use super::{Recurrence, backup_of};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::server::Server;
+use crate::session::{Session, Startup};
+
+/// How often the rows are looked at.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// Statements that may start their jobs at once; others wait for the next look.
+const STARTING_MAX: usize = 8;
+
+/// The schedules of one server, at work.
+pub struct Scheduler {
+    server: Arc<Server>,
+    starting: JoinSet<()>,
+    /// What is starting now, by task.
+    ids: HashMap<tokio::task::Id, ScheduleId>,
+}
+
+/// How the jobs of a schedule ended that were running when it was last looked at.
+type Ends = Vec<(JobId, End)>;
+
+impl Scheduler {
+    fn new(server: Arc<Server>) -> Scheduler {
+        Scheduler { server, starting: JoinSet::new(), ids: HashMap::new() }
+    }
+
+    /// Runs schedules until `shutdown` fires, and returns when the last statement has started its job.
+    pub async fn run(server: Arc<Server>, shutdown: CancellationToken) {
+        let mut scheduler = Scheduler::new(server);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(LOOK_PERIOD) => {}
+            }
+            if let Err(error) = scheduler.look().await {
+                tracing::warn!(%error, "schedules not looked at");
+            }
+        }
+        while scheduler.starting.join_next().await.is_some() {}
+    }
+
+    /// Sees to every schedule that is due or has jobs.
+    async fn look(&mut self) -> Result<()> {
+        while let Some(ended) = self.starting.try_join_next_with_id() {
+            let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+            self.ids.remove(&task);
+        }
+        let now = self.server.config.env.now_micros();
+        let due = self.server.config.catalog.read().await?.due_schedules(now).await?;
+        for schedule in due {
+            if self.starting.len() >= STARTING_MAX {
+                return Ok(());
+            }
+            if self.ids.values().any(|id| *id == schedule.id) {
+                continue;
+            }
+            if let Err(error) = self.see_to(&schedule, now).await {
+                tracing::warn!(schedule = schedule.id.0, %error, "schedule not seen to");
+            }
+        }
+        Ok(())
+    }
+
+    async fn see_to(&mut self, found: &Schedule, now: i64) -> Result<()> {
+        let ends = self.ends(found).await?;
+        let mut foreseen = found.clone();
+        let would_begin = advance(&mut foreseen, &ends, now)?;
+        if foreseen == *found && !would_begin {
+            return Ok(());
+        }
+        let mut tx = self.server.config.catalog.write().await?;
+        let Some(mut schedule) = tx.schedule(found.id).await? else { return Ok(()) };
+        let begins = advance(&mut schedule, &ends, now)?;
+        if ends.iter().any(|(_, end)| matches!(end, End::Succeeded)) {
+            resume_partner(tx.as_mut(), &mut schedule, now).await?;
+        }
+        tx.update_schedule(&schedule).await?;
+        tx.commit().await?;
+        if begins {
+            let id = schedule.id;
+            let task = self.starting.spawn(start(self.server.clone(), schedule));
+            self.ids.insert(task.id(), id);
+        }
+        Ok(())
+    }
+
+    /// The jobs of a schedule that have ended.
+    async fn ends(&self, schedule: &Schedule) -> Result<Ends> {
+        let mut ends = Vec::new();
+        if schedule.run.jobs.is_empty() {
+            return Ok(ends);
+        }
+        let mut tx = self.server.config.catalog.read().await?;
+        for id in &schedule.run.jobs {
+            match tx.job(*id).await? {
+                Some(job) if !job.state.is_final() => {}
+                Some(job) => ends.push((*id, end_of(job))),
+                None => ends.push((*id, End::Failed(format!("job {id} ended, and is forgotten")))),
+            }
+        }
+        Ok(ends)
+    }
+}
+
+fn end_of(job: Job) -> End {
+    match job.state {
+        JobState::Succeeded => End::Succeeded,
+        _ => End::Failed(job.error.unwrap_or_else(|| format!("job {} was canceled", job.id))),
+    }
+}
+
+/// Notes the ends of jobs, then begins a run if it is time; answers whether it did.
+fn advance(schedule: &mut Schedule, ends: &Ends, now: i64) -> Result<bool> {
+    for (job, end) in ends {
+        if schedule.run.jobs.contains(job) {
+            life::settle(schedule, *job, end.clone(), now);
+        }
+    }
+    life::begin(schedule, now)
+}
+
+/// Lets incremental backups begin after the first full one.
+async fn resume_partner(tx: &mut dyn Tx, schedule: &mut Schedule, now: i64) -> Result<()> {
+    if !std::mem::take(&mut schedule.run.resumes_partner) {
+        return Ok(());
+    }
+    let Some(id) = schedule.plan.partner else { return Ok(()) };
+    if let Some(mut partner) = tx.schedule(id).await?.filter(|partner| partner.next_run.is_none()) {
+        partner.next_run = Some(Recurrence::parse(&partner.plan.recurrence)?.after(now)?);
+        partner.run.state.clear();
+        tx.update_schedule(&partner).await?;
+    }
+    Ok(())
+}
+
+/// Executes the statement of a schedule and notes its job, or why there is none.
+async fn start(server: Arc<Server>, schedule: Schedule) {
+    let outcome = execute(&server, &schedule).await;
+    if let Err(error) = &outcome {
+        tracing::info!(schedule = schedule.id.0, %error, source = ?std::error::Error::source(error), "scheduled run failed");
+    }
+    let outcome = outcome.map_err(|error| error.message().to_string());
+    let noted = async {
+        let mut tx = server.config.catalog.write().await?;
+        // It may have been dropped meanwhile.
+        let Some(mut schedule) = tx.schedule(schedule.id).await? else { return Ok(()) };
+        life::started(&mut schedule, outcome, server.config.env.now_micros());
+        tx.update_schedule(&schedule).await?;
+        tx.commit().await
+    };
+    if let Err(error) = noted.await {
+        tracing::error!(schedule = schedule.id.0, %error, "scheduled run not noted: it will be made again");
+    }
+}
+
+/// Runs the statement in a session of its owner.
+async fn execute(server: &Arc<Server>, schedule: &Schedule) -> Result<JobId> {
+    backup_of(schedule)?;
+    let startup = Startup {
+        user: schedule.owner.clone(),
+        database: None,
+        parameters: schedule.plan.variables.clone(),
+        client_addr: ([127, 0, 0, 1], 0).into(),
+        secure: true,
+    };
+    let (session, _events) = server.open_session(startup).await?;
+    let job = job_of(&session, &schedule.plan.statement).await;
+    session.close().await;
+    job
+}
+
+/// The job that a detached statement answers.
+async fn job_of(session: &Session, statement: &str) -> Result<JobId> {
+    let none = || Error::internal("a scheduled statement gave no job");
+    let parsed = session.parse(statement).await?.pop().ok_or_else(none)?;
+    let Outcome::Rows { rows, .. } = session.execute(&parsed, &[]).await? else { return Err(none()) };
+    let batches: Vec<_> = rows.batches.try_collect().await?;
+    let batch = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(none)?;
+    let ids = batch.column(0).as_primitive_opt::<Int64Type>().ok_or_else(none)?;
+    Ok(JobId(ids.value(0)))
+}
+
+#[cfg(test)]
+mod tests;
