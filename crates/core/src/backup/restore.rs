@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use lakeport_backup::Chain;
 use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::{self, Manifest};
-use lakeport_backup::Chain;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::{Column, Leftover, Table};

@@ -45,6 +45,8 @@ pub struct BackupOrder {
     /// The moment that is backed up.
     pub end: i64,
     pub revision_history: bool,
+    /// How old (in microseconds, at the end of this backup) the last layer of a chain may be that stays.
+    pub retain_micros: Option<i64>,
     pub targets: Targets,
     /// The tables that the targets meant when the statement was planned. None of them is left out in silence, and their
     /// files stay until the job has ended.
@@ -262,6 +264,15 @@ impl BackupTask {
         })
     }
 
+    /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one tries again.
+    async fn expire(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) {
+        match collection.expire(self.0.end.saturating_sub(retain_micros)).await {
+            Ok(expired) if expired.is_empty() => {}
+            Ok(expired) => tracing::info!(job = cx.id.0, count = expired.len(), "old backups deleted"),
+            Err(error) => tracing::warn!(job = cx.id.0, %error, "old backups not deleted"),
+        }
+    }
+
     /// Makes a layer known that is there.
     async fn finish(&self, cx: &TaskContext, collection: &Collection, manifest: &Manifest) -> Result<Done> {
         cx.fault(Point::BackupWritten)?;
@@ -270,6 +281,9 @@ impl BackupTask {
         }
         collection.unlock(&self.0.subdir, &owner_text(cx)).await?;
         cx.fault(Point::BackupMarked)?;
+        if let Some(retain_micros) = self.0.retain_micros {
+            self.expire(cx, collection, retain_micros).await;
+        }
         let added = manifest.tables.iter().flat_map(|table| &table.versions).flat_map(|version| &version.added);
         let (rows, bytes) = added.fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         let done = Done { rows, bytes };

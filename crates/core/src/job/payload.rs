@@ -47,6 +47,8 @@ enum StoredOrder {
         start: Option<i64>,
         end: i64,
         revision_history: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retain_micros: Option<i64>,
         targets: Targets,
         tables: Vec<i64>,
     },
@@ -207,12 +209,13 @@ fn stored_import(order: &ImportOrder) -> (StoredOrder, StoredSecrets) {
 }
 
 fn stored_backup(order: &BackupOrder) -> (StoredOrder, StoredSecrets) {
-    let BackupOrder { collection, keys, subdir, start, end, revision_history, targets, tables } = order;
+    let BackupOrder { collection, keys, subdir, start, end, revision_history, retain_micros, targets, tables } = order;
     let stored = StoredOrder::Backup {
         subdir: subdir.to_string(),
         start: *start,
         end: *end,
         revision_history: *revision_history,
+        retain_micros: *retain_micros,
         targets: targets.clone(),
         tables: tables.iter().map(|table| table.0).collect(),
     };
@@ -243,10 +246,20 @@ fn stored_restore(order: &RestoreOrder) -> (StoredOrder, StoredSecrets) {
 fn chain_order(stored: StoredOrder, (collection, keys): (Secret<String>, KeyTexts)) -> Option<Payload> {
     Some(match stored {
         StoredOrder::Import { .. } => return None,
-        StoredOrder::Backup { subdir, start, end, revision_history, targets, tables } => {
+        StoredOrder::Backup { subdir, start, end, revision_history, retain_micros, targets, tables } => {
             let tables = tables.into_iter().map(TableId).collect();
             let subdir = Subdir::parse(&subdir).ok()?;
-            Payload::Backup(BackupOrder { collection, keys, subdir, start, end, revision_history, targets, tables })
+            Payload::Backup(BackupOrder {
+                collection,
+                keys,
+                subdir,
+                start,
+                end,
+                revision_history,
+                retain_micros,
+                targets,
+                tables,
+            })
         }
         StoredOrder::Restore { subdir, layer_end, moment, databases, tables, schema_only, verify, grants, system } => {
             let table = |(id, database, schema)| RestoredTable { id, database, schema };

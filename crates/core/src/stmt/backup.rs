@@ -13,11 +13,11 @@ use lakeport_backup::manifest::Targets as Listed;
 use lakeport_backup::{Chain, Collection};
 use lakeport_base::id::ConnectionId;
 use lakeport_base::name::{quote_ident, quote_literal};
-use lakeport_base::{QualifiedName, Secret, SqlType, Sqlstate};
+use lakeport_base::{QualifiedName, Secret, SqlType, Sqlstate, units};
 use lakeport_catalog::model::{Job, Object, Table};
 use lakeport_connect::{ExternalRef, redact};
-use lakeport_sql::stmt::Texts;
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
+use lakeport_sql::stmt::{Text, Texts};
 
 use super::{Cx, query};
 use crate::backup::contents::Contents;
@@ -74,6 +74,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         start,
         end,
         revision_history: statement.options.revision_history,
+        retain_micros: statement.options.retain.as_ref().map(|text| retain_micros(cx, text)).transpose()?,
         tables: Contents::of(&cx.directory, &targets).tables.iter().map(|table| table.id).collect(),
         targets,
     };
@@ -110,6 +111,16 @@ fn finished_row(job: &Job) -> Result<Vec<Cell>> {
     let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
     let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
     Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
+}
+
+/// # Errors
+/// 22023 for what is no length of time.
+pub(crate) fn retain_micros(cx: &Cx<'_>, text: &Text) -> Result<i64> {
+    let text = cx.string(text)?;
+    let parsed = units::parse_duration(&text).and_then(|duration| i64::try_from(duration.as_micros()).ok());
+    parsed.ok_or_else(|| {
+        Error::invalid(format!("retain: {text:?} is no length of time")).with_hint("such as '30 days' or '12h'")
+    })
 }
 
 /// A collection and the keys that a statement names, all of which the user may use.
@@ -318,6 +329,9 @@ fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String
     }
     if order.revision_history {
         options.push("revision_history = true".to_string());
+    }
+    if let Some(retain) = &statement.options.retain {
+        options.push(format!("retain = {retain}"));
     }
     options.extend(shown_keys(&place.keys));
     let options = if options.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", options.join(", ")) };

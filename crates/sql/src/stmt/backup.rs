@@ -59,6 +59,8 @@ pub enum Chain {
 pub struct BackupOptions {
     pub revision_history: bool,
     pub detached: bool,
+    /// Chains of the collection whose every layer is older are deleted; our extension.
+    pub retain: Option<Text>,
     pub encryption: Encryption,
 }
 
@@ -135,7 +137,7 @@ fn as_of(c: &mut Cursor) -> Result<Option<String>> {
 
 /// `[WITH options]`
 fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
-    const NAMES: &[&str] = &["REVISION_HISTORY", "DETACHED", "ENCRYPTION_PASSPHRASE", "KMS"];
+    const NAMES: &[&str] = &["REVISION_HISTORY", "DETACHED", "RETAIN", "ENCRYPTION_PASSPHRASE", "KMS"];
     const REFUSED: &[&str] = &[
         "EXECUTION LOCALITY",
         "INCLUDE_ALL_VIRTUAL_CLUSTERS",
@@ -147,6 +149,7 @@ fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
         match name {
             "REVISION_HISTORY" => options.revision_history = option::flag(c)?,
             "DETACHED" => options.detached = option::flag(c)?,
+            "RETAIN" => options.retain = Some(option::text(c)?),
             key => option::encryption(key, position, &mut options.encryption, c)?,
         }
         Ok(())
@@ -203,6 +206,6 @@ impl fmt::Display for Chain {
 impl fmt::Display for BackupOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = [(self.revision_history, "revision_history"), (self.detached, "detached")];
-        f.write_str(&option::printed(&flags, &[], &self.encryption))
+        f.write_str(&option::printed(&flags, &[("retain", &self.retain)], &self.encryption))
     }
 }

@@ -35,6 +35,8 @@ pub struct ScheduleOptions {
     pub first_run: Option<Text>,
     pub on_execution_failure: Option<Text>,
     pub on_previous_running: Option<Text>,
+    /// Becomes the option of the BACKUP; our extension.
+    pub retain: Option<Text>,
     pub ignore_existing_backups: bool,
 }
 
@@ -114,7 +116,7 @@ fn full_cadence(c: &mut Cursor) -> Result<FullCadence> {
 
 /// The options of a schedule.
 const OPTIONS: Options = Options {
-    names: &["FIRST_RUN", "ON_EXECUTION_FAILURE", "ON_PREVIOUS_RUNNING", "IGNORE_EXISTING_BACKUPS"],
+    names: &["FIRST_RUN", "ON_EXECUTION_FAILURE", "ON_PREVIOUS_RUNNING", "RETAIN", "IGNORE_EXISTING_BACKUPS"],
     refused: &["UPDATES_CLUSTER_LAST_BACKUP_TIME_METRIC"],
 };
 
@@ -138,6 +140,7 @@ impl ScheduleOptions {
             "FIRST_RUN" => self.first_run = Some(option::text(c)?),
             "ON_EXECUTION_FAILURE" => self.on_execution_failure = Some(option::text(c)?),
             "ON_PREVIOUS_RUNNING" => self.on_previous_running = Some(option::text(c)?),
+            "RETAIN" => self.retain = Some(option::text(c)?),
             _ => self.ignore_existing_backups = option::flag(c)?,
         }
         Ok(())
@@ -216,6 +219,7 @@ impl fmt::Display for ScheduleOptions {
             ("first_run", &self.first_run),
             ("on_execution_failure", &self.on_execution_failure),
             ("on_previous_running", &self.on_previous_running),
+            ("retain", &self.retain),
         ];
         let given = texts.iter().filter_map(|(name, text)| Some(format!("{name} = {}", text.as_ref()?)));
         let mut items: Vec<_> = given.collect();

@@ -39,7 +39,11 @@ pub(crate) fn columns() -> SchemaRef {
 }
 
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateSchedule) -> Result<Outcome> {
-    let backup = storable(cx, &statement.backup)?;
+    let mut backup = storable(cx, &statement.backup)?;
+    if let Some(retain) = statement.options.retain.as_ref().or(statement.backup.options.retain.as_ref()) {
+        backup::retain_micros(cx, retain)?;
+        backup.options.retain = Some(Text::Literal(cx.string(retain)?));
+    }
     check(cx, &backup, statement.options.ignore_existing_backups).await?;
     let cadence = Cadence::of(cx, statement)?;
     let first_run = match &statement.options.first_run {
