@@ -34,6 +34,7 @@ fn errors_say_where_and_what() {
         ("SELECT * FORM t", "at or near \"t\": syntax error", 15),
         ("SELECT 'é', * FROM", "at or near \"EOF\": syntax error: expected identifier", 19),
         ("SELECT ('b'. 3)", "at or near \"3\": syntax error", 14),
+        ("EXECUTE m (15 .'')", "at or near \"'...'\": syntax error", 16),
         ("SELECT 'abc", "lexical error: unterminated string literal", 8),
         ("DROP EXTERNAL CONNECTION IF EXISTS a", "at or near \"IF\": syntax error: expected a string", 26),
         ("ALTER EXTERNAL CONNECTION IF NOT EXISTS a AS 'x'", "at or near \"NOT\": syntax error: expected AS", 30),

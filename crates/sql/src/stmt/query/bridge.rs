@@ -102,7 +102,7 @@ fn run<T: VisitMut>(
     lexemes: &[Lexeme],
     parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
 ) -> Result<(T, usize)> {
-    refuse_numbered_fields(c, lexemes)?;
+    refuse_unnamed_fields(c, lexemes)?;
     let dialect = PostgreSqlDialect {};
     let tokens = lexemes.iter().map(Lexeme::for_parser).collect();
     let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
@@ -116,10 +116,12 @@ fn run<T: VisitMut>(
 }
 
 /// # Errors
-/// 42601 for a number after a period, which sqlparser takes for the name of a field.
-fn refuse_numbered_fields(c: &Cursor, lexemes: &[Lexeme]) -> Result<()> {
-    let is_field = |pair: &[Lexeme]| matches!((&pair[0].token, &pair[1].token), (Token::Period, Token::Number(..)));
-    match lexemes.windows(2).position(is_field) {
+/// 42601 for a number or a string after a period, which sqlparser takes for the name of a field.
+fn refuse_unnamed_fields(c: &Cursor, lexemes: &[Lexeme]) -> Result<()> {
+    let is_unnamed = |pair: &[Lexeme]| {
+        pair[0].token == Token::Period && matches!(pair[1].token, Token::Number(..) | Token::SingleQuotedString(_))
+    };
+    match lexemes.windows(2).position(is_unnamed) {
         None => Ok(()),
         Some(period) => Err(near(c, lexemes, period + 1, None)),
     }
