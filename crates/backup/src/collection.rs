@@ -65,7 +65,10 @@ impl Collection {
     /// [`Error::Missing`] in the documented words when there is none.
     pub async fn latest(&self) -> Result<Subdir> {
         let newest = self.fulls().await?.pop();
-        newest.ok_or_else(|| Error::missing("path does not contain a completed latest backup"))
+        newest.ok_or_else(|| {
+            Error::missing("path does not contain a completed latest backup")
+                .with_hint("check the path; BACKUP INTO without LATEST begins the first chain of a collection")
+        })
     }
 
     /// Whether a full backup is there.

@@ -94,7 +94,7 @@ impl Cost {
 
 impl WrappedKey {
     fn is_of(&self, kms: &dyn Kms) -> bool {
-        matches!(self, WrappedKey::Kms { key_sha256, .. } if *key_sha256 == fingerprint(kms.key_id()))
+        matches!(self, WrappedKey::Kms { kind, key_sha256, .. } if kind == kms.kind() && *key_sha256 == fingerprint(kms.key_id()))
     }
 }
 
@@ -113,11 +113,10 @@ impl EncryptionInfo {
             Keys::None => Vec::new(),
             Keys::Passphrase(passphrase) => vec![wrap_by_passphrase(chain, passphrase, env).await?],
             Keys::Kms(services) => {
+                // Two keys may have one name, in different regions or accounts.
                 let mut wrapped: Vec<WrappedKey> = Vec::with_capacity(services.len());
                 for kms in services {
-                    if !wrapped.iter().any(|known| known.is_of(&**kms)) {
-                        wrapped.push(wrap_by_kms(chain, &**kms).await?);
-                    }
+                    wrapped.push(wrap_by_kms(chain, &**kms).await?);
                 }
                 wrapped
             }

@@ -69,6 +69,17 @@ pub enum Targets {
     Tables(Vec<(i64, String)>),
 }
 
+impl Targets {
+    /// Whether others mean the same objects, whatever tables are called by now.
+    pub fn covers_as(&self, others: &Targets) -> bool {
+        let ids = |tables: &[(i64, String)]| tables.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        match (self, others) {
+            (Targets::Tables(ours), Targets::Tables(theirs)) => ids(ours) == ids(theirs),
+            (ours, theirs) => ours == theirs,
+        }
+    }
+}
+
 /// Objects of the catalog. Ids are those of the server that was backed up; they tie the lists together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Catalog {

@@ -135,7 +135,8 @@ impl PackReader {
     pub fn read(self: &Arc<Self>, content: Range<u64>) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         let reader = Arc::clone(self);
         let starts = (content.start / READ_BYTES..content.end.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
-        let pieces = starts.map(move |start| start.max(content.start)..(start + READ_BYTES).min(content.end));
+        let pieces =
+            starts.map(move |start| start.max(content.start)..start.saturating_add(READ_BYTES).min(content.end));
         stream::iter(pieces)
             .map(move |piece| {
                 let reader = Arc::clone(&reader);

@@ -7,48 +7,80 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::collection::Collection;
-use crate::error::Result;
-use crate::layout::{LATEST_FOLDER, LOCK, Subdir, end_of_mark};
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::layout::{LATEST_FOLDER, Subdir, end_of_mark};
+use crate::manifest::Targets;
 
 /// Folders listed at a time.
 const LISTS_MAX: usize = 16;
 
 impl Collection {
-    /// Deletes the chains whose every layer ends before a moment (microseconds since the epoch), but never the newest full
-    /// backup, nor a chain that is being written. Answers the full backups that are gone.
+    /// Deletes the chains whose every layer ends before a moment (microseconds since the epoch), if they open with these
+    /// keys and are backups of these targets: what others have put into the collection stays. So does the newest full
+    /// backup, and a chain that is being written. Answers the full backups that are gone.
     ///
-    /// A chain loses its mark first, so that nobody begins to read what is being deleted. What an interrupted run has left
-    /// has no mark, and goes with the next.
+    /// A chain loses its mark first, so that nobody begins to read what is being deleted, and its manifest last, so that
+    /// the next run knows what an interrupted one has left.
     ///
     /// # Errors
     /// Those of the storage; the chains before are gone then.
-    pub async fn expire(&self, before: i64) -> Result<Vec<Subdir>> {
-        let marks: Vec<Path> =
-            self.store().list(Some(&Path::from(LATEST_FOLDER))).map_ok(|file| file.location).try_collect().await?;
+    pub async fn expire(&self, before: i64, targets: &Targets, keys: &Keys, owner: &str) -> Result<Vec<Subdir>> {
+        let listed = self.store().list(Some(&Path::from(LATEST_FOLDER))).map_ok(|file| file.location);
+        let marks: Vec<Path> = listed.try_collect().await?;
         let newest = marks.iter().filter_map(end_of_mark).max().map(Subdir::of);
         let mut expired = Vec::new();
         for subdir in self.folders().await? {
-            if Some(&subdir) == newest.as_ref()
-                || subdir.latest_end() >= before
-                || self.is_in_use(&subdir, before).await?
-            {
+            if Some(&subdir) == newest.as_ref() || subdir.latest_end() >= before {
+                continue;
+            }
+            if !self.is_of(&subdir, targets, keys).await? {
+                continue;
+            }
+            // Whoever adds a layer has the lock; it goes with the chain.
+            match self.lock(&subdir, owner).await {
+                Ok(()) => {}
+                Err(Error::Conflict { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+            if self.reaches(&subdir, before).await? {
+                self.unlock(&subdir, owner).await?;
                 continue;
             }
             for mark in marks.iter().filter(|mark| end_of_mark(mark).map(Subdir::of).as_ref() == Some(&subdir)) {
                 self.delete(mark).await?;
             }
-            self.delete_all(&subdir.incrementals(), |_| true).await?;
-            self.delete_all(&subdir.full().folder(), |_| true).await?;
+            self.delete_chain(&subdir).await?;
             expired.push(subdir);
         }
         Ok(expired)
     }
 
-    /// Whether a chain is being written, or has a layer that ends at the moment or later.
-    async fn is_in_use(&self, subdir: &Subdir, before: i64) -> Result<bool> {
-        if self.read(&subdir.file(LOCK)).await?.is_some() {
-            return Ok(true);
+    /// Deletes the files of a chain, those that tell what it is last.
+    async fn delete_chain(&self, subdir: &Subdir) -> Result<()> {
+        self.delete_all(&subdir.incrementals(), |_| true).await?;
+        self.delete_all(&subdir.full().data(), |_| true).await?;
+        self.delete(&subdir.full().manifest()).await?;
+        self.delete_all(&subdir.full().folder(), |_| true).await
+    }
+
+    /// Whether a chain is a backup of these targets, as far as the keys tell.
+    async fn is_of(&self, subdir: &Subdir, targets: &Targets, keys: &Keys) -> Result<bool> {
+        let opened = async {
+            let is_clear = self.infos(subdir).await?.is_empty();
+            let keys = if is_clear { &Keys::None } else { keys };
+            self.layer(subdir.full(), &self.protection(subdir, keys).await?).await
+        };
+        match opened.await {
+            Ok(full) => Ok(full.is_some_and(|full| full.manifest.targets.covers_as(targets))),
+            Err(Error::Storage(error)) => Err(error.into()),
+            // Others' keys, or damage: not ours to delete.
+            Err(_) => Ok(false),
         }
+    }
+
+    /// Whether a chain has a layer that ends at the moment or later.
+    async fn reaches(&self, subdir: &Subdir, before: i64) -> Result<bool> {
         Ok(self.incrementals(subdir).await?.iter().any(|layer| layer.latest_end() >= before))
     }
 
@@ -79,11 +111,14 @@ impl Collection {
 mod tests {
     use std::sync::Arc;
 
+    use lakeport_base::Env;
     use object_store::memory::InMemory;
     use object_store::{ObjectStoreExt, PutPayload};
 
     use super::*;
     use crate::layout::LayerPath;
+    use crate::manifest::{Catalog, FORMAT, Manifest};
+    use crate::sealed::Protection;
 
     const DAY: i64 = 86_400_000_000;
     const START: i64 = 1_700_000_000_000_000;
@@ -106,10 +141,34 @@ mod tests {
         collection
     }
 
+    /// The targets of the chains.
+    fn ours() -> Targets {
+        Targets::Databases(vec!["movr".to_string()])
+    }
+
+    async fn expired(collection: &Collection, before: i64) -> Vec<Subdir> {
+        collection.expire(before, &ours(), &Keys::None, "job 2").await.unwrap()
+    }
+
     async fn fill(collection: &Collection, layer: &LayerPath) {
-        for path in [layer.manifest(), layer.pack("00")] {
-            collection.store().put(&path, PutPayload::from_static(b"x")).await.unwrap();
-        }
+        let manifest = Manifest {
+            format: FORMAT,
+            id: String::new(),
+            previous: None,
+            start: None,
+            end: 0,
+            revisions_since: None,
+            job: 1,
+            server: String::new(),
+            targets: ours(),
+            catalog: Catalog::default(),
+            packs: Vec::new(),
+            tables: Vec::new(),
+        };
+        let path = layer.manifest();
+        let file = manifest.seal(&Protection::Checksums, path.as_ref(), &Env::system()).unwrap();
+        collection.store().put(&path, file.into()).await.unwrap();
+        collection.store().put(&layer.pack("00"), PutPayload::from_static(b"x")).await.unwrap();
     }
 
     async fn files(collection: &Collection) -> usize {
@@ -120,32 +179,39 @@ mod tests {
     async fn a_chain_goes_when_its_last_layer_is_too_old() {
         let chains: &[(i64, &[i64])] = &[(0, &[1, 2]), (3, &[4, 9]), (10, &[])];
         let collection = collection(chains).await;
-        assert_eq!(collection.expire(START + 2 * DAY).await.unwrap(), []);
-        assert_eq!(collection.expire(START + 5 * DAY).await.unwrap(), [Subdir::of(START)]);
+        assert_eq!(expired(&collection, START + 2 * DAY).await, []);
+        assert_eq!(expired(&collection, START + 5 * DAY).await, [Subdir::of(START)]);
         assert_eq!(collection.fulls().await.unwrap().len(), 2);
         assert_eq!(files(&collection).await, 3 * 2 + 1 + 2 + 1);
-        assert_eq!(collection.expire(START + 10 * DAY).await.unwrap(), [Subdir::of(START + 3 * DAY)]);
+        assert_eq!(expired(&collection, START + 10 * DAY).await, [Subdir::of(START + 3 * DAY)]);
     }
 
     #[tokio::test]
     async fn the_newest_full_backup_stays() {
         let collection = collection(&[(0, &[]), (1, &[])]).await;
-        assert_eq!(collection.expire(i64::MAX).await.unwrap(), [Subdir::of(START)]);
+        assert_eq!(expired(&collection, i64::MAX).await, [Subdir::of(START)]);
         assert_eq!(collection.latest().await.unwrap(), Subdir::of(START + DAY));
+    }
+
+    #[tokio::test]
+    async fn what_others_have_put_there_stays() {
+        let collection = collection(&[(0, &[]), (1, &[])]).await;
+        let theirs = Targets::Cluster;
+        assert_eq!(collection.expire(i64::MAX, &theirs, &Keys::None, "job 2").await.unwrap(), []);
     }
 
     #[tokio::test]
     async fn what_is_being_written_stays() {
         let collection = collection(&[(0, &[]), (1, &[])]).await;
         collection.lock(&Subdir::of(START), "job 1").await.unwrap();
-        assert_eq!(collection.expire(i64::MAX).await.unwrap(), []);
+        assert_eq!(expired(&collection, i64::MAX).await, []);
     }
 
     #[tokio::test]
     async fn what_an_interrupted_run_has_left_goes_with_the_next() {
         let collection = collection(&[(0, &[1]), (5, &[])]).await;
         collection.delete(&crate::layout::latest_mark(START)).await.unwrap();
-        assert_eq!(collection.expire(START + 2 * DAY).await.unwrap(), [Subdir::of(START)]);
+        assert_eq!(expired(&collection, START + 2 * DAY).await, [Subdir::of(START)]);
         assert_eq!(files(&collection).await, 3);
     }
 }

@@ -54,6 +54,8 @@ pub struct Server {
     pub(crate) housekeeping: Housekeeping,
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
+    /// Held by whoever takes keys of a backup away.
+    pub(crate) dropping_keys: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     session_numbers: AtomicU32,
@@ -70,6 +72,7 @@ impl Server {
             housekeeping: Housekeeping::default(),
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
+            dropping_keys: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             session_numbers: AtomicU32::new(0),

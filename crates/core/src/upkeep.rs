@@ -107,7 +107,10 @@ fn sweep_wait(directory: &Directory) -> Duration {
 async fn look(server: &Arc<Server>, shutdown: &CancellationToken) -> Result<()> {
     let postponed = std::mem::take(&mut *server.housekeeping.postponed());
     for (table, store) in postponed {
-        server.delete_leftover(table, store).await?;
+        if let Err(error) = server.delete_leftover(table, Arc::clone(&store)).await {
+            tracing::warn!(%table, %error, "files of a dropped table not deleted yet");
+            server.housekeeping.postpone(table, store);
+        }
     }
     let due = server.config.engine.due_for_upkeep();
     if due.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Subcommand};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_backup::chain::shown;
@@ -108,7 +108,8 @@ impl ChainArgs {
             true => collection.latest().await?,
             false => Subdir::parse(&self.subdir)?,
         };
-        let protection = collection.protection(&subdir, &self.keys().await?).await.map_err(with_flags)?;
+        let keys = self.keys().await?;
+        let protection = collection.protection(&subdir, &keys).await.map_err(|error| with_flags(error, &keys))?;
         let chain = collection.chain(&subdir, &protection).await?;
         Ok((collection, chain, protection))
     }
@@ -128,10 +129,12 @@ impl ChainArgs {
     }
 }
 
-/// The words of SQL in those of this command.
-fn with_flags(error: lakeport_backup::Error) -> anyhow::Error {
-    match &error {
-        lakeport_backup::Error::Key { .. } => anyhow::Error::new(error).context("use --passphrase-file or --kms"),
+/// Where SQL would have its options named, this command has its flags.
+fn with_flags(error: lakeport_backup::Error, keys: &Keys) -> anyhow::Error {
+    match (&error, keys) {
+        (lakeport_backup::Error::Key { .. }, Keys::None) => {
+            anyhow!("the backup is encrypted: use --passphrase-file or --kms")
+        }
         _ => error.into(),
     }
 }
@@ -161,11 +164,13 @@ fn show(chain: &Chain) {
         for table in &manifest.catalog.tables {
             let database = manifest.catalog.databases.iter().find(|database| database.id == table.database);
             let database = database.map_or("", |database| &database.name);
+            let schema = manifest.catalog.schemas.iter().find(|schema| schema.id == table.schema);
+            let schema = schema.map_or("", |schema| &schema.name);
             let versions = manifest.history_of(table.id).map_or(&[][..], |history| &history.versions);
             let files = || versions.iter().flat_map(|version| &version.added);
             let (rows, bytes) =
                 (files().map(|file| file.rows).sum::<u64>(), files().map(|file| file.bytes).sum::<u64>());
-            println!("    {database}.{}: {rows} rows, {} files, {bytes} bytes", table.name, files().count());
+            println!("    {database}.{schema}.{}: {rows} rows, {} files, {bytes} bytes", table.name, files().count());
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn cut(
 /// The state at a moment and all that came after it; all there is of a table that is younger.
 async fn history(server: &Server, table: &TableHandle, since: i64, now: &TableVersion) -> Result<Vec<TableRevision>> {
     let engine = &server.config.engine;
-    let (mut versions, after) = if table.row.created >= since {
+    let (mut versions, after) = if table.row.created + MAKING_MICROS >= since {
         (Vec::new(), None)
     } else {
         let base = engine.table_at(table, since).await.map_err(|error| in_backup(error, &table.row))?;

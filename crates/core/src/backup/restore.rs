@@ -22,6 +22,8 @@ use lakeport_catalog::model::{Column, Leftover, Table};
 use self::publish::Publication;
 pub(crate) use self::publish::missing_database;
 use self::unpack::{Unpacking, Wanted};
+use lakeport_sql::Statement;
+
 use super::KeyTexts;
 use super::contents::{restored_columns, restored_key};
 use crate::engine::{TableFile, TableHandle};
@@ -95,7 +97,7 @@ impl Task for RestoreTask {
     async fn run(&self, cx: &TaskContext) -> Result<Done> {
         match cx.checkpoint().await? {
             Some(Checkpoint::Done(done)) => return Ok(done),
-            Some(Checkpoint::Restore(restored)) if is_published(cx, &restored).await? => {
+            Some(Checkpoint::Restore(restored)) if self.is_published(cx, &restored).await? => {
                 return finish(cx, restored.done).await;
             }
             _ => {}
@@ -180,9 +182,19 @@ impl RestoreTask {
             // A table that is younger than the moment.
             let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
             let columns = restored_columns(cx.server.config.engine.columns_of(state.schema)?, listed);
+            check_defaults(&columns, &listed.name)?;
             tables.push(NewTable { listed, state, columns, target });
         }
         Ok(tables)
+    }
+
+    /// Whether an earlier run has published its tables, or databases without any.
+    async fn is_published(&self, cx: &TaskContext, restored: &Restored) -> Result<bool> {
+        let directory = cx.server.directory().await?;
+        let has_database = |made: &RestoredDatabase| directory.databases.contains_key(&made.name);
+        let is_empty = restored.tables.is_empty() && !self.0.databases.is_empty();
+        Ok(restored.tables.iter().any(|id| directory.tables.contains_key(id))
+            || is_empty && self.0.databases.iter().all(has_database))
     }
 
     /// The files of the tables by index of layer and pack, and where each goes, if anywhere.
@@ -239,6 +251,23 @@ impl NewTable<'_> {
     }
 }
 
+/// A default runs with the rights of whoever inserts, so it must be one that CREATE TABLE takes.
+fn check_defaults(columns: &[Column], table: &str) -> Result<()> {
+    let is_default = |text: &str| {
+        let parsed = lakeport_sql::parse(&format!("CREATE TABLE t (a STRING DEFAULT {text})"));
+        let [parsed] = parsed.as_deref().ok()? else { return None };
+        let Statement::CreateTable(made) = &parsed.statement else { return None };
+        (made.columns.len() == 1 && made.primary_key.is_empty()).then_some(())
+    };
+    match columns.iter().find(|column| column.default.as_deref().is_some_and(|text| is_default(text).is_none())) {
+        None => Ok(()),
+        Some(column) => {
+            let message = format!("the default of column {:?} of table {table:?} in the backup is none", column.name);
+            Err(Error::new(Sqlstate::DATA_CORRUPTED, message))
+        }
+    }
+}
+
 fn files_of(state: &TableState<'_>) -> Vec<TableFile> {
     let file = |place: &Place<'_>| TableFile {
         path: place.file.path.clone(),
@@ -247,12 +276,6 @@ fn files_of(state: &TableState<'_>) -> Vec<TableFile> {
         stats: place.file.stats.clone(),
     };
     state.files.values().map(file).collect()
-}
-
-/// Whether an earlier run has published its tables.
-async fn is_published(cx: &TaskContext, restored: &Restored) -> Result<bool> {
-    let directory = cx.server.directory().await?;
-    Ok(restored.tables.iter().any(|id| directory.tables.contains_key(id)))
 }
 
 async fn finish(cx: &TaskContext, done: Done) -> Result<Done> {

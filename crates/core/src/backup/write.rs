@@ -88,6 +88,16 @@ impl Task for BackupTask {
     }
 
     async fn revert(&self, cx: &TaskContext) -> Result<()> {
+        // What cannot be deleted is no layer, and readers pass over it: a job must not wait for its storage for ever.
+        if let Err(error) = self.undo(cx).await {
+            tracing::warn!(job = cx.id.0, %error, "files of an unfinished backup remain");
+        }
+        Ok(())
+    }
+}
+
+impl BackupTask {
+    async fn undo(&self, cx: &TaskContext) -> Result<()> {
         let collection = cx.server.open_collection(&cx.owner, self.0.collection.expose()).await?;
         match collection.lock(&self.0.subdir, &owner_text(cx)).await {
             Ok(()) => {}
@@ -102,9 +112,7 @@ impl Task for BackupTask {
         }
         Ok(collection.unlock(&self.0.subdir, &owner_text(cx)).await?)
     }
-}
 
-impl BackupTask {
     /// The layer, when an earlier run has made it.
     async fn finished(&self, cx: &TaskContext, collection: &Collection) -> Result<Option<Layer>> {
         let path = self.0.layer();
@@ -148,7 +156,9 @@ impl BackupTask {
         let manifest = self.manifest(cx, previous, span, contents, cuts, copied)?;
         let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;
         cx.fault(Point::BackupManifest)?;
-        match collection.create(&layer.manifest(), file).await? {
+        // From here on the layer may be there, and is not given up.
+        let put = cx.cancel.commit(async { Ok(collection.create(&layer.manifest(), file).await?) }).await?;
+        match put {
             Put::Written => Ok(manifest),
             Put::Present => Err(present(&layer)),
         }
@@ -191,7 +201,15 @@ impl BackupTask {
             return Ok(Span { revisions_since: None, end });
         }
         let directory = cx.server.directory().await?;
-        let since = chain.map_or_else(|| oldest(&directory, end), |chain| chain.last().manifest.end);
+        let since = match chain {
+            Some(chain) => chain.last().manifest.end,
+            // Before the first of them was made there is nothing to restore.
+            None => {
+                let databases = Contents::of(&directory, &self.0.targets).databases;
+                let made = databases.iter().map(|database| database.created).min().unwrap_or(end);
+                oldest(&directory, end).max(made)
+            }
+        };
         Ok(Span { revisions_since: Some(since), end })
     }
 
@@ -204,10 +222,10 @@ impl BackupTask {
     ) -> Result<(manifest::Catalog, Vec<TableCut>)> {
         let directory = cx.server.directory().await?;
         let contents = Contents::of(&directory, &self.0.targets);
-        if let Some(id) = self.0.tables.iter().find(|id| !directory.tables.contains_key(id)) {
+        if let Some(id) = self.0.tables.iter().find(|id| !contents.tables.iter().any(|row| row.id == **id)) {
             return Err(Error::new(
                 Sqlstate::UNDEFINED_TABLE,
-                format!("table {id} was dropped before it was backed up"),
+                format!("table {id} was dropped, or its database renamed, before it was backed up"),
             )
             .with_hint("run the statement again"));
         }
@@ -266,7 +284,12 @@ impl BackupTask {
 
     /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one tries again.
     async fn expire(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) {
-        match collection.expire(self.0.end.saturating_sub(retain_micros)).await {
+        let expired = async {
+            let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
+            let before = self.0.end.saturating_sub(retain_micros);
+            Ok::<_, Error>(collection.expire(before, &self.0.targets, &keys, &owner_text(cx)).await?)
+        };
+        match expired.await {
             Ok(expired) if expired.is_empty() => {}
             Ok(expired) => tracing::info!(job = cx.id.0, count = expired.len(), "old backups deleted"),
             Err(error) => tracing::warn!(job = cx.id.0, %error, "old backups not deleted"),

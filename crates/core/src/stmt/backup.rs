@@ -23,6 +23,7 @@ use super::{Cx, query};
 use crate::backup::contents::Contents;
 use crate::backup::{BackupOrder, KeyTexts};
 use crate::error::{Error, Result};
+use crate::external::missing_connection;
 use crate::job::{Jobs, NewJob, Payload, payload};
 use crate::outcome::Outcome;
 use crate::row;
@@ -118,7 +119,7 @@ fn finished_row(job: &Job) -> Result<Vec<Cell>> {
 pub(crate) fn retain_micros(cx: &Cx<'_>, text: &Text) -> Result<i64> {
     let text = cx.string(text)?;
     let parsed = units::parse_duration(&text).and_then(|duration| i64::try_from(duration.as_micros()).ok());
-    parsed.ok_or_else(|| {
+    parsed.filter(|micros| *micros > 0).ok_or_else(|| {
         Error::invalid(format!("retain: {text:?} is no length of time")).with_hint("such as '30 days' or '12h'")
     })
 }
@@ -159,7 +160,7 @@ async fn key_texts(cx: &Cx<'_>, encryption: &Encryption, used: &mut Vec<Connecti
                 cx.server.authorise_kms(cx.subject(), uri).await?;
                 if let Some(reference) = ExternalRef::parse(uri)? {
                     let found = cx.server.config.catalog.read().await?.find_connection(&reference.name).await?;
-                    used.extend(found.map(|connection| connection.id));
+                    used.push(found.ok_or_else(|| missing_connection(&reference.name))?.id);
                 }
             }
             KeyTexts::Kms(Secret::new(uris))
@@ -287,16 +288,8 @@ fn require_backup(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
 }
 
 fn require_same_targets(chain: &Chain, targets: &Listed) -> Result<()> {
-    let ids = |targets: &Listed| match targets {
-        Listed::Tables(tables) => tables.iter().map(|(id, _)| *id).collect(),
-        _ => Vec::new(),
-    };
     let below = &chain.last().manifest.targets;
-    let is_same = match (below, targets) {
-        (Listed::Tables(_), Listed::Tables(_)) => ids(below) == ids(targets),
-        (below, targets) => below == targets,
-    };
-    if is_same {
+    if below.covers_as(targets) {
         return Ok(());
     }
     Err(Error::invalid(format!("the chain is a backup of {}, not of {}", named(below), named(targets)))

@@ -111,6 +111,10 @@ fn recur(schedule: &mut Schedule, cron: String, now: i64) -> Result<()> {
 }
 
 fn set_option(cx: &Cx<'_>, schedule: &mut Schedule, option: &ScheduleOptions, is_incremental: bool) -> Result<()> {
+    if option.retain.is_some() {
+        return Err(Error::unsupported("retain of a schedule cannot be changed")
+            .with_hint("DROP SCHEDULE, then CREATE SCHEDULE with another"));
+    }
     if option.first_run.is_some() || option.ignore_existing_backups {
         return Err(Error::invalid("first_run and ignore_existing_backups are for CREATE SCHEDULE only"));
     }

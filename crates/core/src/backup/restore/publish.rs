@@ -7,7 +7,7 @@ use lakeport_backup::manifest::{self, Manifest};
 use lakeport_base::Sqlstate;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Database, Grant, Object, Schema};
+use lakeport_catalog::model::{Database, Grant, Object, Schema, Table};
 use object_store::ObjectStore;
 
 use super::system::{self, System};
@@ -68,8 +68,9 @@ impl Publication {
         for schema in &self.schemas {
             tx.insert_schema(schema).await?;
         }
+        let created = cx.server.config.env.now_micros();
         for TableHandle { row, .. } in made {
-            tx.insert_table(row).await?;
+            tx.insert_table(&Table { created, ..Table::clone(row) }).await?;
             tx.delete_leftover(row.id).await?;
         }
         self.system.publish(tx.as_mut()).await?;

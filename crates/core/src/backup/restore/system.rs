@@ -42,7 +42,11 @@ impl System {
         let new_roles = catalog.roles.iter().filter(|role| !directory.roles.contains_key(&role.name));
         system.roles = new_roles.map(restored_role).collect();
         let known: HashSet<&str> = system.known_roles(directory);
-        let is_whole = |row: &&manifest::Membership| known.contains(&*row.role) && known.contains(&*row.member);
+        // Between roles that were here before, what was granted and revoked here counts.
+        let is_new = |name: &str| !directory.roles.contains_key(name);
+        let is_whole = |row: &&manifest::Membership| {
+            known.contains(&*row.role) && known.contains(&*row.member) && (is_new(&row.role) || is_new(&row.member))
+        };
         let membership = |row: &manifest::Membership| Membership {
             role: row.role.clone(),
             member: row.member.clone(),

@@ -112,7 +112,7 @@ impl Unpacking {
 async fn unpack(reader: Arc<PackReader>, files: Vec<Wanted>, stop: CancellationToken) -> Result<u64> {
     let mut bytes = 0;
     for wanted in files {
-        bytes += wanted.bytes();
+        bytes = u64::saturating_add(bytes, wanted.bytes());
         copy(&reader, wanted, &stop).await?;
     }
     Ok(bytes)

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use arrow_schema::SchemaRef;
-use lakeport_backup::Chain;
 use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::{self, Manifest, Targets as Listed};
+use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
 use lakeport_catalog::model::Object;
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
 use crate::outcome::Outcome;
 use crate::stmt::Cx;
+use crate::stmt::database::SYSTEM_SCHEMAS;
 
 pub(crate) fn columns(statement: &Restore) -> SchemaRef {
     job_columns(statement.options.detached)
@@ -166,6 +167,9 @@ impl<'a> Plan<'a> {
                 require_whole(cx, manifest)?;
                 if system == SystemPart::All {
                     require_unused(cx)?;
+                    for database in below.iter().flat_map(|below| &chain.layers[*below].manifest.catalog.databases) {
+                        require_kept(&chain.layers[index - 1].manifest, manifest, &database.name)?;
+                    }
                     plan.add_cluster(cx);
                 }
             }
@@ -181,7 +185,11 @@ impl<'a> Plan<'a> {
             Targets::Tables(patterns) => {
                 let into = options.into_db.as_ref().map(|text| cx.string(text)).transpose()?;
                 for pattern in patterns {
-                    plan.add_tables(cx, pattern, into.as_deref())?;
+                    if let (Some(below), TablePattern::AllIn(_)) = (below, pattern) {
+                        require_kept(&chain.layers[below].manifest, manifest, &parts(cx, pattern).0)?;
+                    }
+                    let added = plan.add_tables(cx, pattern, into.as_deref());
+                    added.map_err(|error| with_earlier(error, cx, pattern, &chain.layers[..index]))?;
                 }
             }
         }
@@ -251,6 +259,10 @@ impl<'a> Plan<'a> {
         }
         let mut taken = HashSet::new();
         for table in &self.tables {
+            if table.schema.is_empty() || SYSTEM_SCHEMAS.contains(&table.schema.as_str()) {
+                let message = format!("the backup has a table in schema {:?}, where none can be", table.schema);
+                return Err(Error::new(Sqlstate::DATA_CORRUPTED, message));
+            }
             let name = self.manifest.table(table.id).map_or("", |listed| listed.name.as_str());
             let home = cx.directory.databases.get(&table.database);
             if home.is_none() && !new.contains(table.database.as_str()) {
@@ -317,6 +329,19 @@ fn require_unused(cx: &Cx<'_>) -> Result<()> {
     );
     Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         .with_hint("restore into a new server, or RESTORE DATABASE what is needed"))
+}
+
+/// Tells where a table that was dropped can still be found.
+fn with_earlier(error: Error, cx: &Cx<'_>, pattern: &TablePattern, below: &[Layer]) -> Error {
+    let (_, _, name) = parts(cx, pattern);
+    let has = |layer: &&Layer| layer.manifest.catalog.tables.iter().any(|table| Some(&table.name) == name.as_ref());
+    match below.iter().rev().find(has) {
+        None => error,
+        Some(layer) => {
+            let end = shown(layer.manifest.end);
+            error.with_hint(format!("it was dropped since: AS OF SYSTEM TIME '{end}' is the last moment that has it"))
+        }
+    }
 }
 
 /// Database, schema and table that a pattern names; a schema is only known of three parts, or of a schema of the current
