@@ -42,6 +42,9 @@ const MAGIC: &[u8; 4] = b"LKPB";
 const LAYOUT_VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"lakeport backup 1\0";
 const NONCE_BYTES: usize = 12;
+/// Marks of the two protections.
+const CHECKSUMS: u8 = 0;
+const ENCRYPTED: u8 = 1;
 
 /// The salt of a file.
 pub type Salt = [u8; SALT_BYTES];
@@ -100,7 +103,7 @@ impl Protection {
     }
 
     fn mark(&self) -> u8 {
-        u8::from(self.is_encrypted())
+        if self.is_encrypted() { ENCRYPTED } else { CHECKSUMS }
     }
 }
 
@@ -355,7 +358,9 @@ impl Header {
         }
         let array = |range| part(range).try_into().map_err(|_| Error::corrupt(path, "its header is cut off"));
         match part(5..8) {
-            [mark @ (0 | 1), 0, 0] => Ok(Header { mark: *mark, salt: array(8..40)?, commitment: array(40..72)? }),
+            [mark @ (CHECKSUMS | ENCRYPTED), 0, 0] => {
+                Ok(Header { mark: *mark, salt: array(8..40)?, commitment: array(40..72)? })
+            }
             _ => Err(Error::corrupt(path, "its header has a protection that does not exist")),
         }
     }
@@ -366,7 +371,7 @@ impl Header {
 /// # Errors
 /// [`Error::Corrupt`] when it is no sealed file.
 pub fn is_encrypted(path: &str, file: &[u8]) -> Result<bool> {
-    Ok(Header::parse(path, file)?.mark == Protection::Encrypted(ChainKey(Secret::new([0; KEY_BYTES]))).mark())
+    Ok(Header::parse(path, file)?.mark == ENCRYPTED)
 }
 
 /// The salt that a file says it was sealed with.

@@ -13,22 +13,19 @@ use lakeport_backup::manifest::Targets as Listed;
 use lakeport_backup::{Chain, Collection};
 use lakeport_base::id::ConnectionId;
 use lakeport_base::name::{quote_ident, quote_literal};
-use lakeport_base::{QualifiedName, Secret, SqlType, Sqlstate, units};
-use lakeport_catalog::model::{Job, Object, Table};
+use lakeport_base::{QualifiedName, Secret, Sqlstate, units};
+use lakeport_catalog::model::{Object, Table};
 use lakeport_connect::{ExternalRef, redact};
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
 use lakeport_sql::stmt::{Text, Texts};
 
-use super::{Cx, query};
+use super::{Cx, job, query};
 use crate::backup::contents::Contents;
 use crate::backup::{BackupOrder, KeyTexts};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
-use crate::job::{Jobs, NewJob, Payload, payload};
+use crate::job::{NewJob, Payload};
 use crate::outcome::Outcome;
-use crate::row;
-use crate::rows::schema_of;
-use crate::show::rows::{Cell, batch_of};
 
 pub(crate) use alter::alter;
 pub(crate) use restore::{columns as restore_columns, restore};
@@ -37,23 +34,8 @@ pub(crate) use show::{
     show_backups, show_encryption,
 };
 
-/// The columns of a BACKUP or RESTORE.
-pub(crate) fn job_columns(is_detached: bool) -> SchemaRef {
-    if is_detached {
-        return schema_of(&[("job_id", SqlType::Int8)]);
-    }
-    schema_of(&[
-        ("job_id", SqlType::Int8),
-        ("status", SqlType::Text),
-        ("fraction_completed", SqlType::Float8),
-        ("rows", SqlType::Int8),
-        ("index_entries", SqlType::Int8),
-        ("bytes", SqlType::Int8),
-    ])
-}
-
 pub(crate) fn columns(statement: &Backup) -> SchemaRef {
-    job_columns(statement.options.detached)
+    job::run_columns(statement.options.detached)
 }
 
 pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
@@ -79,13 +61,13 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         tables: Contents::of(&cx.directory, &targets).tables.iter().map(|table| table.id).collect(),
         targets,
     };
-    let job = NewJob {
+    let new = NewJob {
         description: description(statement, &place, &order),
         payload: Payload::Backup(order),
         owner: cx.session.user.clone(),
         connections: place.connections,
     };
-    run(cx, job, "BACKUP", statement.options.detached).await
+    job::run(cx, new, "BACKUP", statement.options.detached).await
 }
 
 /// Checks what a schedule is to back up: targets, keys and a collection that the user may use now. Answers the collection.
@@ -94,24 +76,6 @@ pub(super) async fn check(cx: &Cx<'_>, statement: &Backup) -> Result<Collection>
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
     cx.server.open_keys(&cx.session.user, &place.keys).await?;
     cx.server.open_collection(&cx.session.user, &place.uri).await
-}
-
-/// Makes a job and, unless detached, waits for its end.
-async fn run(cx: &Cx<'_>, job: NewJob, tag: &'static str, is_detached: bool) -> Result<Outcome> {
-    let row = if is_detached {
-        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, job)).await?;
-        row![id.0]
-    } else {
-        finished_row(&Jobs::run_to_end(cx.server, cx.session, job, &cx.cancel).await?)?
-    };
-    Ok(Outcome::rows(tag, batch_of(job_columns(is_detached), &[row])?))
-}
-
-fn finished_row(job: &Job) -> Result<Vec<Cell>> {
-    let done = job.result.as_deref().map(payload::decode_done).transpose()?;
-    let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-    let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
-    Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
 }
 
 /// # Errors

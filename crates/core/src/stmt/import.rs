@@ -1,39 +1,26 @@
 //! `IMPORT INTO`.
 
 use arrow_schema::SchemaRef;
+use lakeport_base::Secret;
 use lakeport_base::id::ConnectionId;
 use lakeport_base::name::{quote_ident, quote_literal};
-use lakeport_base::{Secret, SqlType};
-use lakeport_catalog::model::{Column, Job, Table};
+use lakeport_catalog::model::{Column, Table};
 use lakeport_connect::redact;
 use lakeport_sql::stmt::KvOption;
 use lakeport_sql::stmt::import::Import;
 
-use super::Cx;
 use super::options::{Values, require_feature};
 use super::table::columns_named;
+use super::{Cx, job};
 use crate::error::Result;
 use crate::import::options::OPTIONS;
 use crate::import::{self, ImportOptions, ImportOrder};
-use crate::job::{Jobs, NewJob, Payload, payload};
+use crate::job::{NewJob, Payload};
 use crate::outcome::Outcome;
-use crate::row;
-use crate::rows::schema_of;
 use crate::setting::FEATURE_IMPORT;
-use crate::show::rows::batch_of;
 
 pub(crate) fn columns(statement: &Import) -> SchemaRef {
-    if is_detached(&statement.options) {
-        return schema_of(&[("job_id", SqlType::Int8)]);
-    }
-    schema_of(&[
-        ("job_id", SqlType::Int8),
-        ("status", SqlType::Text),
-        ("fraction_completed", SqlType::Float8),
-        ("rows", SqlType::Int8),
-        ("index_entries", SqlType::Int8),
-        ("bytes", SqlType::Int8),
-    ])
+    job::run_columns(is_detached(&statement.options))
 }
 
 fn is_detached(options: &[KvOption]) -> bool {
@@ -42,14 +29,8 @@ fn is_detached(options: &[KvOption]) -> bool {
 
 pub(crate) async fn import(cx: &Cx<'_>, statement: &Import) -> Result<Outcome> {
     require_feature(cx, &FEATURE_IMPORT, "IMPORT")?;
-    let job = plan(cx, statement).await?;
-    let row = if is_detached(&statement.options) {
-        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, job)).await?;
-        row![id.0]
-    } else {
-        finished_row(&Jobs::run_to_end(cx.server, cx.session, job, &cx.cancel).await?)?
-    };
-    Ok(Outcome::rows("IMPORT", batch_of(columns(statement), &[row])?))
+    let new = plan(cx, statement).await?;
+    job::run(cx, new, "IMPORT", is_detached(&statement.options)).await
 }
 
 /// Checks everything that can be checked before a file is opened, in CockroachDB's order.
@@ -132,11 +113,4 @@ async fn connections(cx: &Cx<'_>, uris: &[String]) -> Result<Vec<ConnectionId>> 
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-fn finished_row(job: &Job) -> Result<Vec<crate::show::rows::Cell>> {
-    let done = job.result.as_deref().map(payload::decode_done).transpose()?;
-    let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-    let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
-    Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
 }

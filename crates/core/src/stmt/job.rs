@@ -16,7 +16,7 @@ use super::Cx;
 use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::job::wait::missing;
-use crate::job::{Jobs, state};
+use crate::job::{Jobs, NewJob, payload, state};
 use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
@@ -42,6 +42,39 @@ pub(crate) fn show_columns() -> SchemaRef {
         ("error", SqlType::Text),
         ("coordinator_id", SqlType::Int8),
     ])
+}
+
+/// The columns of a statement that makes a job.
+pub(crate) fn run_columns(is_detached: bool) -> SchemaRef {
+    if is_detached {
+        return schema_of(&[("job_id", SqlType::Int8)]);
+    }
+    schema_of(&[
+        ("job_id", SqlType::Int8),
+        ("status", SqlType::Text),
+        ("fraction_completed", SqlType::Float8),
+        ("rows", SqlType::Int8),
+        ("index_entries", SqlType::Int8),
+        ("bytes", SqlType::Int8),
+    ])
+}
+
+/// Makes a job and, unless detached, waits for its end.
+pub(crate) async fn run(cx: &Cx<'_>, new: NewJob, tag: &'static str, is_detached: bool) -> Result<Outcome> {
+    let row = if is_detached {
+        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, new)).await?;
+        row![id.0]
+    } else {
+        finished_row(&Jobs::run_to_end(cx.server, cx.session, new, &cx.cancel).await?)?
+    };
+    Ok(Outcome::rows(tag, batch_of(run_columns(is_detached), &[row])?))
+}
+
+fn finished_row(job: &Job) -> Result<Vec<Cell>> {
+    let done = job.result.as_deref().map(payload::decode_done).transpose()?;
+    let count = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+    let (rows, bytes) = (count(done.map(|done| done.rows)), count(done.map(|done| done.bytes)));
+    Ok(row![job.id.0, job.state.as_str(), job.fraction, rows, 0_i64, bytes])
 }
 
 pub(crate) async fn show_jobs(cx: &Cx<'_>, statement: &ShowJobs) -> Result<Outcome> {

@@ -14,18 +14,18 @@ use lakeport_connect::redact;
 use lakeport_sql::stmt::backup::restore::{Restore, RestoreOptions, Restored};
 use lakeport_sql::stmt::backup::{TablePattern, Targets};
 
-use super::{Place, job_columns, query, run, shown_keys, subdir};
+use super::{Place, query, shown_keys, subdir};
 use crate::backup::RestoreOrder;
 use crate::backup::restore::{RestoredDatabase, RestoredTable, SystemPart, missing_database};
 use crate::directory::PUBLIC_SCHEMA;
 use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
 use crate::outcome::Outcome;
-use crate::stmt::Cx;
 use crate::stmt::database::SYSTEM_SCHEMAS;
+use crate::stmt::{Cx, job};
 
 pub(crate) fn columns(statement: &Restore) -> SchemaRef {
-    job_columns(statement.options.detached)
+    job::run_columns(statement.options.detached)
 }
 
 pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome> {
@@ -62,13 +62,13 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
         grants: options.grants,
         system,
     };
-    let job = NewJob {
+    let new = NewJob {
         description: description(statement, targets, &place, &order.subdir),
         payload: Payload::Restore(order),
         owner: cx.session.user.clone(),
         connections: place.connections,
     };
-    run(cx, job, "RESTORE", options.detached).await
+    job::run(cx, new, "RESTORE", options.detached).await
 }
 
 /// # Errors
