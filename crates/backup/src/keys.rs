@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time;
 use base64::Engine;
@@ -20,12 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::manifest::{FORMAT, check_format, from_hex, hex};
+use crate::passphrase::{COST, Cost, Passphrase};
 use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 
-/// argon2id's memory in KiB, passes and lanes for new passphrases: the second choice of RFC 9106.
-const ARGON2: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
-/// What a stranger's file may make a reader spend.
-const ARGON2_MAX: Cost = Cost { memory_kib: 256 << 10, passes: 16, lanes: 16 };
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const CHECK_CONTEXT: &[u8] = b"lakeport backup 1\0key check";
@@ -38,7 +34,7 @@ pub enum Keys {
     #[default]
     None,
     /// A passphrase.
-    Passphrase(Secret<String>),
+    Passphrase(Arc<Passphrase>),
     /// Keys of key services.
     Kms(Vec<Arc<dyn Kms>>),
 }
@@ -76,20 +72,6 @@ pub enum WrappedKey {
         /// Nonce, ciphertext and tag, base64.
         wrapped: String,
     },
-}
-
-/// Parameters of argon2id (RFC 9106).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cost {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-}
-
-impl Cost {
-    fn is_within(self, most: Cost) -> bool {
-        self.memory_kib <= most.memory_kib && self.passes <= most.passes && self.lanes <= most.lanes
-    }
 }
 
 impl WrappedKey {
@@ -245,11 +227,11 @@ async fn unwrap_by_kms(key: &WrappedKey, kms: &dyn Kms) -> Result<ChainKey> {
     ChainKey::from_bytes(clear.expose()).ok_or_else(|| wrong_key(kms))
 }
 
-async fn wrap_by_passphrase(chain: &ChainKey, passphrase: &Secret<String>, env: &Env) -> Result<WrappedKey> {
+async fn wrap_by_passphrase(chain: &ChainKey, passphrase: &Passphrase, env: &Env) -> Result<WrappedKey> {
     let (mut salt, mut nonce) = ([0; SALT_BYTES], [0; NONCE_BYTES]);
     env.random(&mut salt);
     env.random(&mut nonce);
-    let key = key_of_passphrase(passphrase, salt.to_vec(), ARGON2).await?;
+    let key = passphrase.key(salt.to_vec(), COST).await?;
     let mut sealed = chain.expose().to_vec();
     let tag = cipher(&key).seal_in_place_separate_tag(
         Nonce::assume_unique_for_key(nonce),
@@ -258,11 +240,11 @@ async fn wrap_by_passphrase(chain: &ChainKey, passphrase: &Secret<String>, env: 
     );
     let tag = tag.expect("32 bytes are below the limit of AES-GCM");
     let wrapped = BASE64.encode([nonce.as_slice(), &sealed, tag.as_ref()].concat());
-    Ok(WrappedKey::Passphrase { salt: BASE64.encode(salt), cost: ARGON2, wrapped })
+    Ok(WrappedKey::Passphrase { salt: BASE64.encode(salt), cost: COST, wrapped })
 }
 
 /// `None` when no entry is that of the passphrase.
-async fn unwrap_by_passphrase_of(infos: &[EncryptionInfo], passphrase: &Secret<String>) -> Result<Option<ChainKey>> {
+async fn unwrap_by_passphrase_of(infos: &[EncryptionInfo], passphrase: &Passphrase) -> Result<Option<ChainKey>> {
     for info in infos {
         for key in &info.keys {
             let opened = unwrap_by_passphrase(key, passphrase).await?;
@@ -275,34 +257,16 @@ async fn unwrap_by_passphrase_of(infos: &[EncryptionInfo], passphrase: &Secret<S
 }
 
 /// `None` when the entry is not a passphrase's, or another's.
-async fn unwrap_by_passphrase(key: &WrappedKey, passphrase: &Secret<String>) -> Result<Option<ChainKey>> {
+async fn unwrap_by_passphrase(key: &WrappedKey, passphrase: &Passphrase) -> Result<Option<ChainKey>> {
     let WrappedKey::Passphrase { salt, cost, wrapped } = key else { return Ok(None) };
     let damaged = || Error::corrupt(crate::layout::ENCRYPTION_INFO, "the entry of its passphrase cannot be read");
-    if !cost.is_within(ARGON2_MAX) {
-        let what = format!("it asks for {} KiB of memory and {} passes", cost.memory_kib, cost.passes);
-        return Err(Error::corrupt(crate::layout::ENCRYPTION_INFO, what));
-    }
     let salt = BASE64.decode(salt).map_err(|_| damaged())?;
     let mut wrapped = BASE64.decode(wrapped).map_err(|_| damaged())?;
     let (nonce, sealed) = wrapped.split_at_mut_checked(NONCE_BYTES).ok_or_else(damaged)?;
     let nonce: [u8; NONCE_BYTES] = (&*nonce).try_into().map_err(|_| damaged())?;
-    let key = key_of_passphrase(passphrase, salt, *cost).await?;
+    let key = passphrase.key(salt, *cost).await?;
     let clear = cipher(&key).open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(WRAP_CONTEXT), sealed);
     Ok(clear.ok().and_then(|clear| ChainKey::from_bytes(clear)))
-}
-
-/// Takes as long as an attacker shall need for one guess, so it runs beside the other work.
-async fn key_of_passphrase(passphrase: &Secret<String>, salt: Vec<u8>, cost: Cost) -> Result<Secret<[u8; KEY_BYTES]>> {
-    let passphrase = passphrase.clone();
-    let derived = tokio::task::spawn_blocking(move || {
-        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(KEY_BYTES)).ok()?;
-        let mut key = [0; KEY_BYTES];
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        argon2.hash_password_into(passphrase.expose().as_bytes(), &salt, &mut key).ok()?;
-        Some(Secret::new(key))
-    });
-    let derived = derived.await.ok().flatten();
-    derived.ok_or_else(|| Error::corrupt(crate::layout::ENCRYPTION_INFO, "its argon2id parameters cannot be used"))
 }
 
 fn cipher(key: &Secret<[u8; KEY_BYTES]>) -> LessSafeKey {

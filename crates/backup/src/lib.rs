@@ -1,8 +1,8 @@
 //! The format of backups: where files lie in a collection, how they are sealed, who can open them, what a layer lists.
 //!
 //! It knows neither catalog nor tables, so a collection can be listed, shown and verified without a server. The format is
-//! described for other readers in `docs/format/backup.md`. Reading order: [`layout`], [`sealed`], [`keys`], [`manifest`],
-//! [`collection`], [`chain`], [`pack`], [`retention`].
+//! described for other readers in `docs/format/backup.md`. Reading order: [`layout`], [`sealed`], [`passphrase`], [`keys`],
+//! [`manifest`], [`collection`], [`chain`], [`pack`], [`retention`].
 
 pub mod chain;
 pub mod collection;
@@ -11,6 +11,7 @@ pub mod keys;
 pub mod layout;
 pub mod manifest;
 pub mod pack;
+pub mod passphrase;
 pub mod retention;
 pub mod sealed;
 

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::admission::Admission;
 use crate::advisory::AdvisoryLocks;
+use crate::backup::Passphrases;
 use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -54,6 +55,7 @@ pub struct Server {
     pub(crate) housekeeping: Housekeeping,
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
+    pub(crate) passphrases: Passphrases,
     /// Held by whoever takes keys of a backup away.
     pub(crate) dropping_keys: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
@@ -72,6 +74,7 @@ impl Server {
             housekeeping: Housekeeping::default(),
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
+            passphrases: Passphrases::default(),
             dropping_keys: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),

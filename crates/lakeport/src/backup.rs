@@ -10,6 +10,7 @@ use lakeport_backup::chain::shown;
 use lakeport_backup::keys::Keys;
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::pack::PackReader;
+use lakeport_backup::passphrase::Passphrase;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::{Env, Secret};
 use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts};
@@ -117,7 +118,8 @@ impl ChainArgs {
     async fn keys(&self) -> Result<Keys> {
         if let Some(file) = &self.passphrase_file {
             let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-            return Ok(Keys::Passphrase(Secret::new(text.trim_end_matches(['\r', '\n']).to_string())));
+            let text = Secret::new(text.trim_end_matches(['\r', '\n']).to_string());
+            return Ok(Keys::Passphrase(Arc::new(Passphrase::new(text))));
         }
         match &self.kms {
             None => Ok(Keys::None),

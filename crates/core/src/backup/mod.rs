@@ -10,6 +10,7 @@ pub(crate) mod contents;
 mod copy;
 mod cut;
 mod error;
+mod passphrases;
 mod protect;
 pub(crate) mod restore;
 pub(crate) mod write;
@@ -23,6 +24,8 @@ use lakeport_connect::Operation;
 
 use crate::error::{Error, Result};
 use crate::server::Server;
+
+pub(crate) use passphrases::Passphrases;
 
 pub use copy::{Copied, CopiedFile};
 pub use restore::{RestoreOrder, RestoreTask};
@@ -59,7 +62,7 @@ impl Server {
     pub(crate) async fn open_keys(&self, user: &str, texts: &KeyTexts) -> Result<Keys> {
         Ok(match texts {
             KeyTexts::None => Keys::None,
-            KeyTexts::Passphrase(passphrase) => Keys::Passphrase(passphrase.clone()),
+            KeyTexts::Passphrase(text) => Keys::Passphrase(self.passphrases.get(text)),
             KeyTexts::Kms(uris) => {
                 let mut opened = Vec::with_capacity(uris.expose().len());
                 for uri in uris.expose() {

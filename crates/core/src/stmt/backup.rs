@@ -8,6 +8,7 @@ mod show;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use lakeport_backup::keys::Keys;
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::Targets as Listed;
 use lakeport_backup::{Chain, Collection};
@@ -52,7 +53,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     let (subdir, start) = layer(cx, statement, &collection, &place, &targets, end).await?;
     let order = BackupOrder {
         collection: Secret::new(place.uri.clone()),
-        keys: place.keys.clone(),
+        keys: place.key_texts.clone(),
         subdir,
         start,
         end,
@@ -65,7 +66,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         description: description(statement, &place, &order),
         payload: Payload::Backup(order),
         owner: cx.session.user.clone(),
-        connections: place.connections,
+        connections: place.connections.clone(),
     };
     job::run(cx, new, "BACKUP", statement.options.detached).await
 }
@@ -74,7 +75,6 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
 pub(super) async fn check(cx: &Cx<'_>, statement: &Backup) -> Result<Collection> {
     targets(cx, &statement.targets)?;
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
-    cx.server.open_keys(&cx.session.user, &place.keys).await?;
     cx.server.open_collection(&cx.session.user, &place.uri).await
 }
 
@@ -91,7 +91,9 @@ pub(crate) fn retain_micros(cx: &Cx<'_>, text: &Text) -> Result<i64> {
 /// A collection and the keys that a statement names, all of which the user may use.
 struct Place {
     uri: String,
-    keys: KeyTexts,
+    key_texts: KeyTexts,
+    /// Held until the job has ended, which needs what is made of a passphrase too.
+    keys: Keys,
     connections: Vec<ConnectionId>,
 }
 
@@ -104,10 +106,11 @@ impl Place {
         let uri = locality::place(&uris)?;
         let mut connections: Vec<ConnectionId> =
             cx.server.resolve(uri).await?.connection.map(|(id, _)| id).into_iter().collect();
-        let keys = key_texts(cx, encryption, &mut connections).await?;
+        let key_texts = key_texts(cx, encryption, &mut connections).await?;
+        let keys = cx.server.open_keys(&cx.session.user, &key_texts).await?;
         connections.sort_unstable();
         connections.dedup();
-        Ok(Place { uri: uri.clone(), keys, connections })
+        Ok(Place { uri: uri.clone(), key_texts, keys, connections })
     }
 }
 
@@ -152,8 +155,7 @@ async fn layer(
     if !collection.has(&subdir).await? {
         return Err(no_full(&subdir));
     }
-    let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
-    let protection = collection.protection(&subdir, &keys).await?;
+    let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     let last = &chain.last().manifest;
     require_same_targets(&chain, targets)?;
@@ -290,7 +292,7 @@ fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String
     if let Some(retain) = &statement.options.retain {
         options.push(format!("retain = {retain}"));
     }
-    options.extend(shown_keys(&place.keys));
+    options.extend(shown_keys(&place.key_texts));
     let options = if options.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", options.join(", ")) };
     let (subdir, uri) = (quote_literal(&order.subdir.shown()), quote_literal(&redact(&place.uri)));
     format!("BACKUP {targets}INTO {subdir} IN {uri}{as_of}{options}")

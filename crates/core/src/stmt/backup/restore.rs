@@ -44,14 +44,13 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     let moment = statement.as_of.as_deref().map(|text| query::past(cx, text)).transpose()?;
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
     let subdir = subdir(cx, &statement.chain, &collection).await?;
-    let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
-    let protection = collection.protection(&subdir, &keys).await?;
+    let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     let plan = Plan::of(cx, &chain, moment, targets, options, system)?;
     plan.check_names(cx)?;
     let order = RestoreOrder {
         collection: Secret::new(place.uri.clone()),
-        keys: place.keys.clone(),
+        keys: place.key_texts.clone(),
         subdir,
         layer_end: plan.manifest.end,
         moment: plan.moment,
@@ -66,7 +65,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
         description: description(statement, targets, &place, &order.subdir),
         payload: Payload::Restore(order),
         owner: cx.session.user.clone(),
-        connections: place.connections,
+        connections: place.connections.clone(),
     };
     job::run(cx, new, "RESTORE", options.detached).await
 }
@@ -403,7 +402,7 @@ fn description(statement: &Restore, targets: &Targets, place: &Place, chain: &Su
     for (name, value) in [("into_db", &options.into_db), ("new_db_name", &options.new_db_name)] {
         shown.extend(value.as_ref().map(|value| format!("{} = {value}", quote_ident(name))));
     }
-    shown.extend(shown_keys(&place.keys));
+    shown.extend(shown_keys(&place.key_texts));
     let shown = if shown.is_empty() { String::new() } else { format!(" WITH OPTIONS ({})", shown.join(", ")) };
     let (subdir, uri) = (quote_literal(&chain.shown()), quote_literal(&redact(&place.uri)));
     let what = match statement.what {

@@ -156,8 +156,7 @@ pub(crate) fn backup_columns(statement: &ShowBackup) -> SchemaRef {
 pub(crate) async fn show_backup(cx: &Cx<'_>, statement: &ShowBackup) -> Result<Outcome> {
     let (place, collection) = open(cx, &statement.collection, &statement.options.encryption).await?;
     let subdir = subdir(cx, &statement.chain, &collection).await?;
-    let keys = cx.server.open_keys(&cx.session.user, &place.keys).await?;
-    let protection = collection.protection(&subdir, &keys).await?;
+    let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     if statement.options.check_files {
         check_files(&collection, &chain, &protection).await?;
