@@ -54,7 +54,6 @@ def changes():
     for value in PACK_IDS:
         yield f"pack {str(value)[:40]!r}", put(lambda manifest: manifest["packs"][0], "id", value)
         yield f"salt {str(value)[:40]!r}", put(lambda manifest: manifest["packs"][0], "salt", value)
-        yield f"hash {str(value)[:40]!r}", put(file, "sha256", value)
     for value in NAMES:
         yield f"name of a table {str(value)[:40]!r}", put(table, "name", value)
         yield f"owner {str(value)[:40]!r}", put(table, "owner", value)

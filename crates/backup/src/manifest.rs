@@ -241,8 +241,6 @@ pub struct File {
     pub rows: u64,
     /// `stats` of the Delta protocol.
     pub stats: Option<String>,
-    /// SHA-256 of its content, hex.
-    pub sha256: String,
     /// Index in the layer's packs.
     pub pack: usize,
     /// Where in the content of the pack it begins.

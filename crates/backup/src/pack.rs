@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use lakeport_base::Env;
 use object_store::buffered::BufWriter;
@@ -128,7 +128,7 @@ impl PackReader {
         self.opener.content_bytes()
     }
 
-    /// A range of the content, in order, each piece verified.
+    /// A range of the content, in order, in verified pieces of at most [`SEGMENT_BYTES`].
     ///
     /// # Errors
     /// [`Error::Corrupt`] naming the pack, and the place of a segment that does not match.
@@ -140,9 +140,11 @@ impl PackReader {
         stream::iter(pieces)
             .map(move |piece| {
                 let reader = Arc::clone(&reader);
-                async move { reader.piece(piece).await }
+                async move { reader.pieces(piece).await }
             })
             .buffered(READS_MAX)
+            .map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok)))
+            .try_flatten()
     }
 
     /// Reads and verifies all of it, header included.
@@ -152,7 +154,7 @@ impl PackReader {
     pub async fn verify(self: &Arc<Self>) -> Result<()> {
         self.check_size().await?;
         if self.content_bytes() == 0 {
-            self.piece(0..0).await?;
+            self.pieces(0..0).await?;
         }
         self.read(0..self.content_bytes()).try_for_each(|_| std::future::ready(Ok(()))).await
     }
@@ -170,24 +172,25 @@ impl PackReader {
         }
     }
 
-    async fn piece(&self, content: Range<u64>) -> Result<Bytes> {
+    /// What one request brings of a range.
+    async fn pieces(&self, content: Range<u64>) -> Result<Vec<Bytes>> {
         let (first, range) = self.opener.locate(&content)?;
         // The header comes along with the first segment.
         let header = if first == 0 { HEADER_BYTES } else { 0 };
-        let mut sealed = Vec::from(self.get(range.start - header as u64..range.end).await?);
+        let mut sealed = BytesMut::from(self.get(range.start - header as u64..range.end).await?);
+        let segments = sealed.split_off(header);
         if first == 0 {
-            self.opener.check_header(&sealed[..header])?;
+            self.opener.check_header(&sealed)?;
         }
-        let mut opened = Vec::with_capacity(sealed.len());
-        self.opener.open(first, &mut sealed[header..], |piece| opened.extend_from_slice(piece))?;
-        let before = usize::try_from(content.start - first * SEGMENT_BYTES as u64).unwrap_or(usize::MAX);
-        let length = usize::try_from(content.end - content.start).unwrap_or(usize::MAX);
-        let opened = Bytes::from(opened);
-        let end = before.saturating_add(length);
-        if end > opened.len() {
-            return Err(Error::corrupt(self.path.as_ref(), "it is shorter than listed"));
+        let mut pieces = self.opener.open(first, segments)?;
+        let before = content.start - first * SEGMENT_BYTES as u64;
+        pieces[0].advance(usize::try_from(before).unwrap_or(usize::MAX).min(SEGMENT_BYTES));
+        let mut left = usize::try_from(content.end - content.start).unwrap_or(usize::MAX);
+        for piece in &mut pieces {
+            piece.truncate(left);
+            left -= piece.len();
         }
-        Ok(opened.slice(before..end))
+        Ok(pieces)
     }
 
     async fn get(&self, range: Range<u64>) -> Result<Bytes> {

@@ -21,11 +21,11 @@ use std::ops::Range;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::{constant_time, hkdf};
+use bytes::{Bytes, BytesMut};
 use lakeport_base::{Env, Secret};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::manifest::hex;
 
 /// Bytes of content in every segment but the last.
 pub const SEGMENT_BYTES: usize = 64 << 10;
@@ -149,16 +149,16 @@ impl FileKey {
         }
     }
 
-    /// Opens a segment with its tag in place; answers its content.
-    fn open<'a>(&self, nonce: [u8; NONCE_BYTES], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
+    /// Opens a segment with its tag in place; `None` when they do not match.
+    fn open(&self, nonce: [u8; NONCE_BYTES], sealed: &mut [u8]) -> Option<()> {
         match self {
             FileKey::Checksums { base } => {
                 let (content, tag) = sealed.split_at(sealed.len().checked_sub(TAG_BYTES)?);
-                (checksum(base, &nonce, content) == tag).then_some(content)
+                (checksum(base, &nonce, content) == tag).then_some(())
             }
             FileKey::Encrypted { key, .. } => {
-                let content = key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), sealed);
-                content.ok().map(|content| &*content)
+                let opened = key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), sealed);
+                opened.ok().map(drop)
             }
         }
     }
@@ -173,27 +173,6 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     parts.iter().for_each(|part| context.update(part));
     context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-/// SHA-256 of content that comes in pieces.
-pub struct ContentHash(Context);
-
-impl Default for ContentHash {
-    fn default() -> ContentHash {
-        ContentHash(Context::new(&SHA256))
-    }
-}
-
-impl ContentHash {
-    /// Takes the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
-    }
-
-    /// The hash in hex.
-    pub fn finish(self) -> String {
-        hex(self.0.finish().as_ref())
-    }
 }
 
 fn nonce_of(segment: u64, is_last: bool) -> [u8; NONCE_BYTES] {
@@ -323,20 +302,22 @@ impl Opener {
         Ok((first, place(first)..place(last) + bytes + TAG_BYTES as u64))
     }
 
-    /// Opens whole segments, from number `first` on; gives each piece of content to `take`.
+    /// Opens whole segments where they lie, from number `first` on; answers their contents.
     ///
     /// # Errors
     /// [`Error::Corrupt`] naming the file and the place.
-    pub fn open(&self, first: u64, sealed: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<()> {
+    pub fn open(&self, first: u64, mut sealed: BytesMut) -> Result<Vec<Bytes>> {
         for (segment, sealed) in (first..).zip(sealed.chunks_mut(SEGMENT_BYTES + TAG_BYTES)) {
             let nonce = nonce_of(segment, segment == self.last_segment);
-            let content = self.key.open(nonce, sealed).ok_or_else(|| {
+            self.key.open(nonce, sealed).ok_or_else(|| {
                 let at = segment * SEGMENT_BYTES as u64;
                 Error::corrupt(&self.path, format!("the segment at byte {at} does not match its tag"))
             })?;
-            take(content);
         }
-        Ok(())
+        let opened = sealed.freeze();
+        let starts = (0..opened.len()).step_by(SEGMENT_BYTES + TAG_BYTES);
+        let end = |start: usize| (start + SEGMENT_BYTES).min(opened.len() - TAG_BYTES);
+        Ok(starts.map(|start| opened.slice(start..end(start))).collect())
     }
 }
 
@@ -398,10 +379,9 @@ pub fn seal(protection: &Protection, path: &str, env: &Env, content: &[u8]) -> V
 ///
 /// # Errors
 /// [`Error::Corrupt`], [`Error::Newer`] or [`Error::Key`].
-pub fn open(protection: &Protection, path: &str, mut file: Vec<u8>) -> Result<Vec<u8>> {
+pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Vec<u8>> {
     let opener = Opener::new(protection, path, &salt_of(path, &file)?, file.len() as u64)?;
     opener.check_header(&file)?;
-    let mut content = Vec::with_capacity(file.len());
-    opener.open(0, &mut file[HEADER_BYTES..], |piece| content.extend_from_slice(piece))?;
-    Ok(content)
+    let segments = BytesMut::from(Bytes::from(file).slice(HEADER_BYTES..));
+    Ok(opener.open(0, segments)?.concat())
 }

@@ -80,9 +80,8 @@ fn parts_open_alone() {
         assert_eq!(opener.content_bytes(), content.len() as u64);
         for range in [0..1, 65_535..65_537, 65_536..131_072, 327_680..327_697, 0..327_697, 327_697..327_697] {
             let (first, place) = opener.locate(&range).unwrap();
-            let mut sealed = file[place.start as usize..place.end as usize].to_vec();
-            let mut opened = Vec::new();
-            opener.open(first, &mut sealed, |piece| opened.extend_from_slice(piece)).unwrap();
+            let sealed = &file[place.start as usize..place.end as usize];
+            let opened = opener.open(first, sealed.into()).unwrap().concat();
             let start = range.start as usize - first as usize * SEGMENT_BYTES;
             let found = &opened[start..start + (range.end - range.start) as usize];
             assert_eq!(found, &content[range.start as usize..range.end as usize], "{range:?}");

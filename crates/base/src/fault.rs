@@ -85,7 +85,7 @@ points! {
     BackupWritten = "backup.written", "the layer is there, a full one is not marked as the latest";
     BackupMarked = "backup.marked", "it is, the job has no record of it";
     RestoreStart = "restore.start", "a restore is planned, nothing of it is written";
-    RestoreCopied = "restore.copied", "the files of a pack are in the folders of their tables";
+    RestoreCopied = "restore.copied", "a file is in the folder of its table";
     RestoreTable = "restore.table", "before the log of a restored table is written";
     RestorePublish = "restore.publish", "all tables are there, the catalog does not know them";
     RestorePublished = "restore.published", "it does, the job has no record of it";

@@ -7,7 +7,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_backup::layout::LayerPath;
 use lakeport_backup::manifest::Pack;
 use lakeport_backup::pack::PackWriter;
-use lakeport_backup::sealed::ContentHash;
 use lakeport_backup::{Collection, Protection};
 use lakeport_base::limits::cores;
 use lakeport_base::{Env, Point};
@@ -53,8 +52,6 @@ pub struct CopiedFile {
     pub pack: usize,
     /// Where its content begins in that of the pack.
     pub offset: u64,
-    /// Hex.
-    pub sha256: String,
 }
 
 impl Copied {
@@ -94,7 +91,8 @@ impl Copying {
         let mut waiting = grouped(left);
         waiting.reverse();
         let mut copying = Copying { waiting, running: JoinSet::new(), to };
-        for _ in 0..cores() {
+        // One more than cores: while one is synced the others work.
+        for _ in 0..=cores() {
             copying.start_next();
         }
         copying
@@ -156,7 +154,6 @@ async fn pack(sources: Vec<Source>, to: Destination) -> Result<(Pack, Vec<Copied
 
 async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
     let offset = writer.offset();
-    let mut hash = ContentHash::default();
     let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
     let path = Path::parse(&source.path).map_err(Error::internal)?;
     let pieces = stream::iter(starts).map(|start| {
@@ -166,7 +163,6 @@ async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
     });
     let mut pieces = pieces.buffered(READS_MAX);
     while let Some(piece) = pieces.try_next().await.map_err(|error| unreadable(source, error))? {
-        hash.update(&piece);
         writer.add(&piece).await?;
     }
     let copied = writer.offset() - offset;
@@ -174,7 +170,7 @@ async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
         let message = format!("{} of table {} has {copied} bytes, not {}", source.path, source.table, source.bytes);
         return Err(Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message));
     }
-    Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset, sha256: hash.finish() })
+    Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset })
 }
 
 fn unreadable(source: &Source, error: object_store::Error) -> Error {

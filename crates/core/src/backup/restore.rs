@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, stream};
 use lakeport_backup::Chain;
 use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::layout::Subdir;
@@ -18,17 +19,19 @@ use lakeport_backup::manifest::{self, Manifest};
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::{Column, Leftover, Table};
+use lakeport_sql::Statement;
 
 use self::publish::Publication;
 pub(crate) use self::publish::missing_database;
 use self::unpack::{Unpacking, Wanted};
-use lakeport_sql::Statement;
-
 use super::KeyTexts;
 use super::contents::{restored_columns, restored_key};
 use crate::engine::{TableFile, TableHandle};
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext};
+
+/// Tables whose logs are written at a time.
+const TABLES_AT_ONCE: usize = 8;
 
 /// What one RESTORE is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,16 +158,26 @@ impl RestoreTask {
             unpacking.start(wanted, &collection, &chain, &protection)?;
             copy(cx, unpacking, &tables).await?;
         }
-        for (table, handle) in tables.iter().zip(&*made) {
-            let files: Vec<TableFile> = if order.schema_only { Vec::new() } else { files_of(&table.state) };
-            cx.fault(Point::RestoreTable)?;
-            cx.server.config.engine.create_table_of(handle, table.state.schema, &files).await?;
-        }
+        self.create(cx, &tables, made).await?;
         let restored = Restored { tables: made.iter().map(|handle| handle.row.id).collect(), done };
         cx.save(&Checkpoint::Restore(restored)).await?;
         cx.fault(Point::RestorePublish)?;
         cx.cancel.commit(publication.publish(cx, made)).await?;
         Ok(done)
+    }
+
+    /// Writes the logs of the tables. Answers when no write is under way any more.
+    async fn create(&self, cx: &TaskContext, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<()> {
+        let created = tables.iter().zip(made).map(|(table, handle)| self.create_one(cx, table, handle).boxed());
+        let created: Vec<_> = created.collect();
+        let created: Vec<Result<()>> = stream::iter(created).buffer_unordered(TABLES_AT_ONCE).collect().await;
+        created.into_iter().collect()
+    }
+
+    async fn create_one(&self, cx: &TaskContext, table: &NewTable<'_>, handle: &TableHandle) -> Result<()> {
+        let files = if self.0.schema_only { Vec::new() } else { files_of(&table.state) };
+        cx.fault(Point::RestoreTable)?;
+        cx.server.config.engine.create_table_of(handle, table.state.schema, &files).await
     }
 
     /// The tables as the chain has them.

@@ -365,7 +365,6 @@ fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<T
     let file = |file: crate::engine::TableFile| {
         let place = places.get(&(table, file.path.as_str())).ok_or_else(|| Error::internal("a file was not copied"))?;
         Ok(manifest::File {
-            sha256: place.sha256.clone(),
             pack: place.pack,
             offset: place.offset,
             path: file.path,

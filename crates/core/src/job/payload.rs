@@ -123,7 +123,6 @@ struct StoredFile {
     path: String,
     pack: usize,
     offset: u64,
-    sha256: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -360,13 +359,13 @@ impl Checkpoint {
 
 impl StoredFile {
     fn of(file: &CopiedFile) -> StoredFile {
-        let CopiedFile { table, path, pack, offset, sha256 } = file.clone();
-        StoredFile { table, path, pack, offset, sha256 }
+        let CopiedFile { table, path, pack, offset } = file.clone();
+        StoredFile { table, path, pack, offset }
     }
 
     fn into_file(self) -> CopiedFile {
-        let StoredFile { table, path, pack, offset, sha256 } = self;
-        CopiedFile { table, path, pack, offset, sha256 }
+        let StoredFile { table, path, pack, offset } = self;
+        CopiedFile { table, path, pack, offset }
     }
 }
 

@@ -1,15 +1,13 @@
 //! Table files out of packs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use lakeport_backup::manifest::File;
 use lakeport_backup::pack::PackReader;
-use lakeport_backup::sealed::ContentHash;
 use lakeport_backup::{Chain, Collection, Protection};
-use lakeport_base::limits::cores;
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -48,19 +46,30 @@ impl Wanted {
         Ok(Wanted { file: file.clone(), path, to })
     }
 
-    pub fn bytes(&self) -> u64 {
-        self.file.bytes
+    /// What it takes while it is copied, in bytes.
+    fn memory(&self) -> u64 {
+        self.file.bytes.min(FILE_MEMORY_MAX)
     }
 }
 
 /// How long work under way may take to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Most memory that one file takes on its way: reads, a part that fills and parts that are written.
+const FILE_MEMORY_MAX: u64 = 32 << 20;
+/// Files are begun while those under way take less memory.
+const MEMORY_MAX: u64 = 3 * FILE_MEMORY_MAX;
+/// Most files under way, so that many small ones share the syncs of a disk.
+const FILES_MAX: usize = 16;
+/// Parts of one file being written at a time.
+const PARTS_MAX: usize = 2;
 
-/// Packs that are being read.
+/// Files that are being read.
 #[derive(Default)]
 pub(super) struct Unpacking {
-    waiting: Vec<(Arc<PackReader>, Vec<Wanted>)>,
-    running: JoinSet<Result<u64>>,
+    waiting: VecDeque<(Arc<PackReader>, Wanted)>,
+    running: JoinSet<Result<Wanted>>,
+    /// What the running ones take, in bytes.
+    memory: u64,
     stop: CancellationToken,
 }
 
@@ -73,16 +82,14 @@ impl Unpacking {
         chain: &Chain,
         protection: &Protection,
     ) -> Result<()> {
-        for ((layer, pack), mut files) in wanted.into_iter().rev() {
+        for ((layer, pack), mut files) in wanted {
             let layer = &chain.layers[layer];
             let pack = &layer.manifest.packs[pack];
-            let reader = PackReader::new(collection.store().clone(), &layer.path, protection, pack)?;
+            let reader = Arc::new(PackReader::new(collection.store().clone(), &layer.path, protection, pack)?);
             files.sort_by_key(|wanted| wanted.file.offset);
-            self.waiting.push((Arc::new(reader), files));
+            self.waiting.extend(files.into_iter().map(|file| (reader.clone(), file)));
         }
-        for _ in 0..cores() {
-            self.start_next();
-        }
+        self.start_next();
         Ok(())
     }
 
@@ -94,38 +101,32 @@ impl Unpacking {
         tokio::time::timeout(STOP_WAIT, ended).await.is_ok()
     }
 
-    /// Waits for the next pack; answers the bytes of its files, or `None` when all are done.
+    /// Waits for the next file; answers its bytes, or `None` when all are done.
     pub async fn next(&mut self) -> Result<Option<u64>> {
         let Some(ended) = self.running.join_next().await else { return Ok(None) };
-        let bytes = ended.map_err(Error::internal)??;
+        let wanted = ended.map_err(Error::internal)??;
+        self.memory -= wanted.memory();
         self.start_next();
-        Ok(Some(bytes))
+        Ok(Some(wanted.file.bytes))
     }
 
     fn start_next(&mut self) {
-        if let Some((reader, files)) = self.waiting.pop() {
-            self.running.spawn(unpack(reader, files, self.stop.clone()));
+        while self.memory < MEMORY_MAX && self.running.len() < FILES_MAX {
+            let Some((reader, wanted)) = self.waiting.pop_front() else { return };
+            self.memory += wanted.memory();
+            self.running.spawn(copy(reader, wanted, self.stop.clone()));
         }
     }
 }
 
-async fn unpack(reader: Arc<PackReader>, files: Vec<Wanted>, stop: CancellationToken) -> Result<u64> {
-    let mut bytes = 0;
-    for wanted in files {
-        bytes = u64::saturating_add(bytes, wanted.bytes());
-        copy(&reader, wanted, &stop).await?;
-    }
-    Ok(bytes)
-}
-
 /// Between two pieces it heeds `stop`; a piece that is being written is written.
-async fn copy(reader: &Arc<PackReader>, Wanted { file, path, to }: Wanted, stop: &CancellationToken) -> Result<()> {
-    let mut writer = to.map(|store| BufWriter::with_capacity(store, path, PART_BYTES));
-    let mut hash = ContentHash::default();
-    let end = file.offset.checked_add(file.bytes).ok_or_else(|| damaged(&file))?;
+async fn copy(reader: Arc<PackReader>, wanted: Wanted, stop: CancellationToken) -> Result<Wanted> {
+    let Wanted { file, path, to } = &wanted;
+    let writer = |store: &Arc<dyn ObjectStore>| BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
+    let mut writer = to.as_ref().map(writer).map(|writer| writer.with_max_concurrency(PARTS_MAX));
+    let end = file.offset.checked_add(file.bytes).ok_or_else(|| damaged(file))?;
     let mut pieces = std::pin::pin!(reader.read(file.offset..end));
     while let Some(piece) = pieces.try_next().await? {
-        hash.update(&piece);
         if stop.is_cancelled() {
             return Err(Error::canceled());
         }
@@ -133,13 +134,10 @@ async fn copy(reader: &Arc<PackReader>, Wanted { file, path, to }: Wanted, stop:
             writer.put(piece).await.map_err(store_error)?;
         }
     }
-    if hash.finish() != file.sha256 {
-        return Err(damaged(&file));
+    if let Some(mut writer) = writer {
+        writer.shutdown().await.map_err(crate::export::io_error)?;
     }
-    match writer {
-        Some(mut writer) => writer.shutdown().await.map_err(crate::export::io_error),
-        None => Ok(()),
-    }
+    Ok(wanted)
 }
 
 fn damaged(file: &File) -> Error {
