@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::manifest::{FORMAT, check_format, from_hex, hex};
-use crate::passphrase::{COST, Cost, Passphrase};
+use crate::passphrase::{COST, Passphrase};
 use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 
 const SALT_BYTES: usize = 16;
@@ -72,6 +72,14 @@ pub enum WrappedKey {
         /// Nonce, ciphertext and tag, base64.
         wrapped: String,
     },
+}
+
+/// Parameters of argon2id (RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cost {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
 }
 
 impl WrappedKey {

@@ -5,10 +5,10 @@ use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use lakeport_base::Secret;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::keys::Cost;
 use crate::layout::ENCRYPTION_INFO;
 use crate::sealed::KEY_BYTES;
 
@@ -16,14 +16,6 @@ use crate::sealed::KEY_BYTES;
 pub(crate) const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
 /// What a stranger's file may make a reader spend.
 const COST_MAX: Cost = Cost { memory_kib: 256 << 10, passes: 16, lanes: 16 };
-
-/// Parameters of argon2id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Cost {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-}
 
 impl Cost {
     fn is_within(self, most: Cost) -> bool {
