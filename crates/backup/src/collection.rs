@@ -73,7 +73,11 @@ impl Collection {
 
     /// Whether a full backup is there.
     pub async fn has(&self, subdir: &Subdir) -> Result<bool> {
-        Ok(self.read(&subdir.full().manifest()).await?.is_some())
+        match self.store.head(&subdir.full().manifest()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The files of wrapped keys of a chain, in order, with their paths; none for a chain that is not encrypted.

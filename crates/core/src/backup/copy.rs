@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_backup::layout::LayerPath;
@@ -13,9 +14,12 @@ use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::cut::TableCut;
 use crate::error::{Error, Result};
 use crate::external::store_error;
+use crate::job::{Checkpoint, TaskContext};
 
 /// Files go into one pack up to so many bytes; a larger one has a pack of its own.
 const PACK_BYTES: u64 = 64 << 20;
@@ -25,14 +29,16 @@ const PACK_FILES_MAX: usize = 1000;
 const READ_BYTES: u64 = 4 << 20;
 /// Requests of one reader under way at a time.
 const READS_MAX: usize = 2;
+/// Least time between two checkpoints.
+const SAVE_PERIOD: Duration = Duration::from_secs(5);
 
 /// A file of a table to copy.
-pub(super) struct Source {
+struct Source {
     /// Id of the table.
-    pub table: i64,
-    pub store: Arc<dyn ObjectStore>,
-    pub path: String,
-    pub bytes: u64,
+    table: i64,
+    store: Arc<dyn ObjectStore>,
+    path: String,
+    bytes: u64,
 }
 
 /// What was copied so far.
@@ -77,7 +83,7 @@ pub(super) struct Destination {
 }
 
 /// Packs that are being made.
-pub(super) struct Copying {
+struct Copying {
     waiting: Vec<Vec<Source>>,
     running: JoinSet<Result<(Pack, Vec<CopiedFile>)>>,
     to: Destination,
@@ -85,7 +91,7 @@ pub(super) struct Copying {
 
 impl Copying {
     /// Copies what is not copied yet. Dropping it stops all work.
-    pub fn start(sources: Vec<Source>, copied: &Copied, to: Destination) -> Copying {
+    fn start(sources: Vec<Source>, copied: &Copied, to: Destination) -> Copying {
         let known: HashSet<(i64, &str)> = copied.by_path().into_keys().collect();
         let left = sources.into_iter().filter(|source| !known.contains(&(source.table, source.path.as_str())));
         let mut waiting = grouped(left);
@@ -99,7 +105,7 @@ impl Copying {
     }
 
     /// Waits for the next pack, adds it to `copied`, and answers the bytes of its files; `None` when all are done.
-    pub async fn next(&mut self, copied: &mut Copied) -> Result<Option<u64>> {
+    async fn next(&mut self, copied: &mut Copied) -> Result<Option<u64>> {
         let Some(ended) = self.running.join_next().await else { return Ok(None) };
         let (pack, files) = ended.map_err(Error::internal)??;
         self.start_next();
@@ -113,6 +119,44 @@ impl Copying {
             self.running.spawn(pack(sources, self.to.clone()));
         }
     }
+}
+
+/// Copies the files of the cuts into packs, with a checkpoint now and then.
+pub(super) async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: Destination) -> Result<()> {
+    let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
+    let total: u64 = sources.iter().map(|source| source.bytes).sum();
+    let mut bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
+    cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
+    let mut copying = Copying::start(sources, copied, to);
+    let mut saved = Instant::now();
+    loop {
+        match copying.next(copied).await {
+            Ok(None) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
+            Ok(Some(more)) => bytes += more,
+            Err(error) => {
+                // The next run sends again no more than what was under way.
+                cx.save(&Checkpoint::Backup(copied.clone())).await?;
+                return Err(error);
+            }
+        }
+        cx.progress.set_fraction(bytes as f64 / total.max(1) as f64);
+        cx.fault(Point::BackupPacked)?;
+        if saved.elapsed() >= SAVE_PERIOD {
+            cx.save(&Checkpoint::Backup(copied.clone())).await?;
+            saved = Instant::now();
+        }
+    }
+}
+
+/// The files that a cut adds.
+fn sources(cut: &TableCut) -> impl Iterator<Item = Source> {
+    let files = cut.versions.iter().flat_map(|version| &version.added);
+    files.map(|file| Source {
+        table: cut.table.row.id.0,
+        store: cut.table.store.clone(),
+        path: file.path.clone(),
+        bytes: file.bytes,
+    })
 }
 
 /// Files in groups, each for one pack.

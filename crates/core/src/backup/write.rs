@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lakeport_backup::chain::Layer;
@@ -15,10 +14,9 @@ use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::id::TableId;
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::Table;
-use tokio::time::Instant;
 
 use super::contents::Contents;
-use super::copy::{Copied, CopiedFile, Copying, Destination, Source};
+use super::copy::{Copied, CopiedFile, Destination, copy_all};
 use super::cut::{Span, TableCut, cut};
 use super::{KeyTexts, cluster};
 use crate::directory::Directory;
@@ -29,8 +27,6 @@ use crate::setting;
 
 /// Random bytes in the id of a layer.
 const ID_BYTES: usize = 16;
-/// Least time between two checkpoints.
-const SAVE_PERIOD: Duration = Duration::from_secs(5);
 
 /// What one BACKUP is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -319,44 +315,6 @@ impl BackupTask {
 fn oldest(directory: &Directory, end: i64) -> i64 {
     let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
     end.saturating_sub(ttl_micros - ttl_micros / 10)
-}
-
-/// Copies the files of the cuts into packs, with a checkpoint now and then.
-async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: Destination) -> Result<()> {
-    let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
-    let total: u64 = sources.iter().map(|source| source.bytes).sum();
-    let mut bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
-    cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
-    let mut copying = Copying::start(sources, copied, to);
-    let mut saved = Instant::now();
-    loop {
-        match copying.next(copied).await {
-            Ok(None) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
-            Ok(Some(more)) => bytes += more,
-            Err(error) => {
-                // The next run sends again no more than what was under way.
-                cx.save(&Checkpoint::Backup(copied.clone())).await?;
-                return Err(error);
-            }
-        }
-        cx.progress.set_fraction(bytes as f64 / total.max(1) as f64);
-        cx.fault(Point::BackupPacked)?;
-        if saved.elapsed() >= SAVE_PERIOD {
-            cx.save(&Checkpoint::Backup(copied.clone())).await?;
-            saved = Instant::now();
-        }
-    }
-}
-
-/// The files that a cut adds.
-fn sources(cut: &TableCut) -> impl Iterator<Item = Source> {
-    let files = cut.versions.iter().flat_map(|version| &version.added);
-    files.map(|file| Source {
-        table: cut.table.row.id.0,
-        store: cut.table.store.clone(),
-        path: file.path.clone(),
-        bytes: file.bytes,
-    })
 }
 
 /// A cut as the manifest lists it.
