@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use lakeport_backup::Chain;
+use lakeport_backup::chain::TableState;
 use lakeport_base::Sqlstate;
 use lakeport_catalog::model::Table;
 
@@ -53,7 +54,7 @@ pub(super) async fn cut(
     };
     let versions = match (span.revisions_since, known) {
         (None, known) => {
-            let known = known.map(|state| Known::of(state.schema, state.files.keys().copied()));
+            let known = known.map(|state| Known::of(&state));
             difference(known.as_ref(), now, span.end).into_iter().collect()
         }
         (Some(_), Some(known)) => {
@@ -82,17 +83,19 @@ async fn history(server: &Server, table: &TableHandle, since: i64, now: &TableVe
 
 /// What a chain has of a table.
 struct Known<'a> {
+    version: u64,
     schema: &'a str,
     paths: HashSet<&'a str>,
 }
 
 impl<'a> Known<'a> {
-    fn of(schema: &'a str, paths: impl Iterator<Item = &'a str>) -> Known<'a> {
-        Known { schema, paths: paths.collect() }
+    fn of(state: &TableState<'a>) -> Known<'a> {
+        Known { version: state.version, schema: state.schema, paths: state.files.keys().copied().collect() }
     }
 }
 
-/// How to come from what is known to a version; `None` when they are the same.
+/// How to come from what is known to a version; `None` when they are the same. One of the same files is told too: the
+/// next layer may list every commit after it, and those before it may be gone by then.
 fn difference(known: Option<&Known<'_>>, now: TableVersion, at: i64) -> Option<TableRevision> {
     let present: HashSet<String> = now.files.iter().map(|file| file.path.clone()).collect();
     let is_new = |file: &TableFile| !known.is_some_and(|known| known.paths.contains(file.path.as_str()));
@@ -102,10 +105,39 @@ fn difference(known: Option<&Known<'_>>, now: TableVersion, at: i64) -> Option<T
         paths.filter(|path| !present.contains(**path)).map(|path| path.to_string()).collect();
     removed.sort_unstable();
     let schema = Some(now.schema).filter(|schema| known.is_none_or(|known| known.schema != schema));
-    let is_same = added.is_empty() && removed.is_empty() && schema.is_none();
+    let is_same = known.is_some_and(|known| known.version == now.version);
     (!is_same).then_some(TableRevision { version: now.version, at, schema, added, removed })
 }
 
 fn in_backup(error: Error, table: &Table) -> Error {
     error.prefixed(&format!("cannot back up table {:?}", table.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u64, paths: &[&str]) -> TableVersion {
+        let file = |path: &&str| TableFile { path: path.to_string(), bytes: 1, rows: 1, stats: None };
+        TableVersion { version: number, schema: "{}".to_string(), files: paths.iter().map(file).collect() }
+    }
+
+    fn known<'a>(version: u64, paths: &[&'a str]) -> Known<'a> {
+        Known { version, schema: "{}", paths: paths.iter().copied().collect() }
+    }
+
+    #[test]
+    fn a_layer_lists_what_came_and_went() {
+        let listed = difference(Some(&known(3, &["a", "b"])), version(5, &["b", "c"]), 9).unwrap();
+        let added: Vec<&str> = listed.added.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!((added, listed.removed, listed.version), (vec!["c"], vec!["a".to_string()], 5));
+        assert_eq!(difference(Some(&known(5, &["a"])), version(5, &["a"]), 9), None);
+    }
+
+    #[test]
+    fn a_version_of_the_same_files_is_told() {
+        let listed = difference(Some(&known(3, &["a"])), version(5, &["a"]), 9).unwrap();
+        assert_eq!((listed.version, listed.schema), (5, None));
+        assert!(listed.added.is_empty() && listed.removed.is_empty());
+    }
 }
