@@ -1,5 +1,4 @@
 # flags: --insecure
-# log: Failed to parse JSON stats
 """Backups that a stranger has written: what they claim is refused or does no harm, and nothing is written outside."""
 
 import copy
@@ -118,9 +117,28 @@ def infos(info):
     for field, values in {"format": [0, 2, MOST, "1"], "check": ["", "0" * 64, "x" * 64], "keys": [[], None, [{}], [[]], {}]}.items():
         for value in values:
             yield f"{field} {value}", json.dumps(dict(info, **{field: value})).encode()
+    # Each entry may ask for seconds of work, each file for memory.
+    dear = copy.deepcopy(info["keys"][0])
+    dear["passphrase"].update(memory_kib=2**18, passes=16, lanes=16)
+    yield "many passphrases", json.dumps(dict(info, keys=[dear] * 200)).encode()
+    key = {"kms": {"kind": "aws-kms", "key_sha256": "0" * 64, "wrapped": "AAAA"}}
+    yield "many keys", json.dumps(dict(info, keys=info["keys"] + [key] * 1000)).encode()
+    yield "a large file", json.dumps(info).encode() + b" " * (2 << 20)
     yield "nothing", b""
     yield "brackets", b"[" * 10_000_000
     yield "no UTF-8", b"\xff" * 1000
+
+
+def lies(manifest):
+    """A manifest that tells of files what is not in them."""
+    manifest = copy.deepcopy(manifest)
+    names = [column["stored_name"] for column in manifest["catalog"]["tables"][0]["columns"]]
+    bounds = dict(zip(names, [10**6, "zzz"]))
+    told = {"numRecords": 7, "minValues": bounds, "maxValues": bounds, "nullCount": dict.fromkeys(names, 7)}
+    for version in manifest["tables"][0]["versions"]:
+        for file in version["added"]:
+            file.update(rows=7, stats=json.dumps(told))
+    return manifest
 
 
 def files():
@@ -179,7 +197,8 @@ class Target:
 with psycopg.connect(autocommit=True) as connection:
     connection.execute("CREATE DATABASE d")
     connection.execute("CREATE TABLE d.t (a INT8 PRIMARY KEY, b STRING DEFAULT 'x')")
-    connection.execute("INSERT INTO d.t SELECT n, 'row ' || n FROM generate_series(1, 100) AS n")
+    connection.execute("INSERT INTO d.t SELECT n, 'row ' || n FROM generate_series(1, 60) AS n")
+    connection.execute("INSERT INTO d.t SELECT n, 'row ' || n FROM generate_series(61, 100) AS n")
     expected = connection.execute("SELECT * FROM d.t ORDER BY a").fetchall()
     connection.execute("BACKUP DATABASE d INTO 'nodelocal://1/clear'")
     connection.execute("BACKUP DATABASE d INTO 'nodelocal://1/sealed' WITH encryption_passphrase = 'x'")
@@ -200,15 +219,28 @@ with psycopg.connect(autocommit=True) as connection:
         (clear.folder / path).write_bytes(sealed(content, path))
         complaints += target.tried(what)
         tried += 1
+    done = target.done
     good = info_path.read_bytes()
     target_sealed = Target(connection, "sealed", "encryption_passphrase = 'x'")
     for what, content in infos(json.loads(good)):
         info_path.write_bytes(content)
         complaints += target_sealed.tried(what)
         tried += 1
+    # More than a reader reads.
+    (clear.folder / path).write_bytes(sealed_manifest(manifest, path) + b" " * (70 << 20))
+    complaints += target.tried("a large manifest")
+    assert target.done == done, "a large manifest was read"
     assert not complaints, f"{len(complaints)} complaints\n" + "\n".join(complaints)
     assert files() == before, files() ^ before
     assert connection.execute("SELECT * FROM d.t ORDER BY a").fetchall() == expected
+    # What a manifest says of the contents of files is not believed.
+    (clear.folder / path).write_bytes(sealed_manifest(lies(manifest), path))
+    connection.execute(f"RESTORE DATABASE d FROM LATEST IN {target.place} WITH new_db_name = 'told'")
+    for query in ("SELECT count(*), count(b), min(a), max(a), max(b) FROM", "SELECT b FROM", "SELECT count(*) FROM"):
+        where = "" if "min" in query else " WHERE a = 50" if "b" in query else " WHERE b IS NULL"
+        found, right = [connection.execute(f"{query} {database}.t{where}").fetchall() for database in ("told", "d")]
+        assert found == right, (query, found, right)
+    connection.execute("DROP DATABASE told CASCADE")
     # And what was never touched is restored.
     (clear.folder / path).write_bytes(sealed_manifest(manifest, path))
     info_path.write_bytes(good)

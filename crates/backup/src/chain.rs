@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::layout::{LayerPath, Subdir};
-use crate::manifest::{File, Manifest, Previous, Table, TableHistory, hex};
+use crate::manifest::{FILE_BYTES_MAX, File, Manifest, Previous, Table, TableHistory, hex};
 use crate::sealed::sha256;
+
+/// Most layers of a chain.
+pub const LAYERS_MAX: usize = 10_000;
+/// Most bytes of all manifest files of a chain.
+pub(crate) const MANIFESTS_BYTES_MAX: u64 = 512 << 20;
 
 /// One layer as it was read.
 #[derive(Clone, Debug)]
@@ -80,6 +85,17 @@ impl Chain {
     /// The newest layer.
     pub fn last(&self) -> &Layer {
         self.layers.last().expect("a chain has a full backup")
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] when a reader might refuse the chain with one more layer.
+    pub fn check_room(&self) -> Result<()> {
+        let bytes: u64 = self.layers.iter().map(|layer| layer.manifest_bytes).sum();
+        if self.layers.len() < LAYERS_MAX && bytes + FILE_BYTES_MAX <= MANIFESTS_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("the chain in {:?} has as many layers as a chain may have", self.subdir.shown());
+        Err(Error::invalid(message).with_hint("begin another with BACKUP INTO"))
     }
 
     /// The layer to restore a moment from; without one, the newest.

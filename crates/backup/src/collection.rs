@@ -9,17 +9,20 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
-use crate::chain::{Chain, Layer};
+use crate::chain::{self, Chain, Layer};
 use crate::error::{Error, Result};
-use crate::keys::{self, EncryptionInfo, Keys};
+use crate::keys::{self, EncryptionInfo, KeyCount, Keys};
 use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
-use crate::manifest::{Manifest, Pack};
+use crate::manifest::{self, Manifest, Pack};
 use crate::sealed::{self, Protection};
 
 /// Manifests read at a time.
 const READS_MAX: usize = 16;
-/// Most files of wrapped keys that a chain may have.
+/// Most files of wrapped keys that a chain may have, and most bytes of one.
 const INFOS_MAX: usize = 1000;
+const INFO_BYTES_MAX: u64 = 1 << 20;
+/// Most bytes of a lock that are read.
+const LOCK_BYTES_MAX: u64 = 1 << 10;
 
 /// Attempts to take a lock that comes and goes.
 const LOCKS_MAX: usize = 10;
@@ -73,20 +76,20 @@ impl Collection {
 
     /// Whether a full backup is there.
     pub async fn has(&self, subdir: &Subdir) -> Result<bool> {
-        match self.store.head(&subdir.full().manifest()).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.exists(&subdir.full().manifest()).await
     }
 
     /// The files of wrapped keys of a chain, in order, with their paths; none for a chain that is not encrypted.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for more keys than a reader tries.
     pub async fn infos(&self, subdir: &Subdir) -> Result<Vec<(Path, EncryptionInfo)>> {
-        let mut infos = Vec::new();
+        let (mut infos, mut count) = (Vec::new(), KeyCount::default());
         for number in 1..=INFOS_MAX {
             let path = subdir.encryption_info(number);
-            let Some(bytes) = self.read(&path).await? else { break };
+            let Some(bytes) = self.read(&path, INFO_BYTES_MAX).await? else { break };
             let info = EncryptionInfo::decode(&path, &bytes)?;
+            count.add(&path, &info)?;
             infos.push((path, info));
         }
         Ok(infos)
@@ -112,9 +115,21 @@ impl Collection {
     pub async fn chain(&self, subdir: &Subdir, protection: &Protection) -> Result<Chain> {
         let full = self.layer(subdir.full(), protection).await?.ok_or_else(|| no_backup(subdir))?;
         let folders = self.incrementals(subdir).await?;
+        if folders.len() >= chain::LAYERS_MAX {
+            return Err(too_large(subdir, format!("it has {} layers", folders.len() + 1)));
+        }
         let reads: Vec<_> = folders.into_iter().map(|folder| self.layer(folder, protection)).collect();
         let layers = stream::iter(reads).buffered(READS_MAX);
-        let above = layers.try_filter_map(|layer| std::future::ready(Ok(layer))).try_collect().await?;
+        let mut layers = layers.try_filter_map(|layer| std::future::ready(Ok(layer)));
+        let (mut above, mut bytes) = (Vec::new(), full.manifest_bytes);
+        while let Some(layer) = layers.try_next().await? {
+            bytes += layer.manifest_bytes;
+            if bytes > chain::MANIFESTS_BYTES_MAX {
+                return Err(too_large(subdir, format!("its manifests take more than {bytes} bytes")));
+            }
+            above.push(layer);
+        }
+        drop(layers);
         Chain::assemble(subdir.clone(), full, above)
     }
 
@@ -131,7 +146,7 @@ impl Collection {
     /// One layer; `None` when it was never finished.
     pub async fn layer(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
         let file = path.manifest();
-        let Some(bytes) = self.read(&file).await? else { return Ok(None) };
+        let Some(bytes) = self.read(&file, manifest::FILE_BYTES_MAX).await? else { return Ok(None) };
         if sealed::is_encrypted(file.as_ref(), &bytes)? != protection.is_encrypted() {
             let what = "it is not protected as the chain's wrapped keys say";
             return Err(Error::corrupt(file.as_ref(), what));
@@ -140,9 +155,25 @@ impl Collection {
         Ok(Some(Layer::new(path, manifest, &bytes)))
     }
 
+    /// Whether a file is there.
+    pub async fn exists(&self, path: &Path) -> Result<bool> {
+        match self.store.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// A whole small file; `None` when it is not there.
-    pub async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for one that is larger than `bytes_max`, of which nothing is read.
+    async fn read(&self, path: &Path, bytes_max: u64) -> Result<Option<Bytes>> {
         match self.store.get(path).await {
+            Ok(found) if found.meta.size > bytes_max => {
+                let what = format!("it has {} bytes, of {bytes_max} that such a file may have", found.meta.size);
+                Err(Error::corrupt(path.as_ref(), what))
+            }
             Ok(found) => Ok(Some(found.bytes().await?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -155,9 +186,9 @@ impl Collection {
         let put = self.store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await;
         match put {
             Ok(_) => Ok(Put::Written),
-            Err(error) => match self.read(path).await {
+            Err(error) => match self.read(path, bytes.len() as u64).await {
                 Ok(Some(found)) if found == bytes => Ok(Put::Written),
-                Ok(Some(_)) => Ok(Put::Present),
+                Ok(Some(_)) | Err(Error::Corrupt { .. }) => Ok(Put::Present),
                 _ => Err(error.into()),
             },
         }
@@ -189,7 +220,7 @@ impl Collection {
                 Err(error) => return Err(error),
             }
         }
-        let found = self.read(&path).await?.unwrap_or_default();
+        let found = self.read(&path, LOCK_BYTES_MAX).await?.unwrap_or_default();
         let other: String = String::from_utf8_lossy(&found).chars().take(80).collect();
         Err(Error::conflict(format!("{path} was written by {other}: another backup is writing there"))
             .with_hint("wait for it to end; if its server is gone for good, remove that file"))
@@ -198,7 +229,7 @@ impl Collection {
     /// Gives back the right of [`Collection::lock`], if this job has it.
     pub async fn unlock(&self, subdir: &Subdir, owner: &str) -> Result<()> {
         let path = subdir.file(LOCK);
-        match self.read(&path).await? {
+        match self.read(&path, LOCK_BYTES_MAX).await? {
             Some(found) if found == owner.as_bytes() => self.delete(&path).await,
             _ => Ok(()),
         }
@@ -251,6 +282,10 @@ impl fmt::Debug for Collection {
 fn no_backup(subdir: &Subdir) -> Error {
     Error::missing(format!("there is no backup in {:?}", subdir.shown()))
         .with_hint("SHOW BACKUPS IN lists the backups of a collection")
+}
+
+fn too_large(subdir: &Subdir, what: String) -> Error {
+    Error::corrupt(subdir.to_string(), format!("{what}, more than a chain may have"))
 }
 
 fn not_encrypted(subdir: &Subdir) -> Error {

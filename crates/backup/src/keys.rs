@@ -22,6 +22,10 @@ use crate::manifest::{FORMAT, check_format, from_hex, hex};
 use crate::passphrase::{COST, Passphrase};
 use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 
+/// Most entries of a chain, each of which may cost a request to a key service.
+pub const KEYS_MAX: usize = 256;
+/// Most entries of passphrases, each of which may cost as much as the largest cost allowed. Writers make one.
+const PASSPHRASES_MAX: usize = 4;
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const CHECK_CONTEXT: &[u8] = b"lakeport backup 1\0key check";
@@ -85,6 +89,30 @@ pub struct Cost {
 impl WrappedKey {
     fn is_of(&self, kms: &dyn Kms) -> bool {
         matches!(self, WrappedKey::Kms { kind, key_sha256, .. } if kind == kms.kind() && *key_sha256 == fingerprint(kms.key_id()))
+    }
+}
+
+/// How many keys a chain's files list.
+#[derive(Default)]
+pub(crate) struct KeyCount {
+    keys: usize,
+    passphrases: usize,
+}
+
+impl KeyCount {
+    /// Counts those of the next file.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when they are too many.
+    pub fn add(&mut self, path: &Path, info: &EncryptionInfo) -> Result<()> {
+        let is_passphrase = |key: &&WrappedKey| matches!(key, WrappedKey::Passphrase { .. });
+        self.keys += info.keys.len();
+        self.passphrases += info.keys.iter().filter(is_passphrase).count();
+        if self.keys <= KEYS_MAX && self.passphrases <= PASSPHRASES_MAX {
+            return Ok(());
+        }
+        let what = format!("with it {} keys are listed, {} of passphrases", self.keys, self.passphrases);
+        Err(Error::corrupt(path.as_ref(), what))
     }
 }
 

@@ -17,7 +17,12 @@ use crate::sealed::{self, Protection};
 /// The version of the format that this crate writes, and the newest that it reads.
 pub const FORMAT: u64 = 1;
 /// Most bytes of a manifest, uncompressed.
-const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+const JSON_BYTES_MAX: u64 = 256 << 20;
+/// Most bytes of a manifest's file.
+pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
+/// A few bytes of a file may not stand for much memory: how often what is packed may repeat itself, and from which size on.
+const UNPACKING_MAX: u64 = 100;
+const UNPACKED_BYTES_FREE: u64 = 1 << 20;
 
 /// One layer of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -254,15 +259,16 @@ impl Manifest {
     /// [`Error::Invalid`] when it is larger than a manifest may be.
     pub fn seal(&self, protection: &Protection, path: &str, env: &Env) -> Result<Vec<u8>> {
         let json = serde_json::to_vec(self).map_err(|error| Error::corrupt(path, error.to_string()))?;
-        if json.len() as u64 > MANIFEST_BYTES_MAX {
-            let message = format!("the backup's list of files takes {} bytes", json.len());
-            let hint = "back up fewer tables at a time, or let small files be merged first";
-            return Err(Error::invalid(message).with_hint(hint));
+        let mut packed = packed(&json, Compression::default());
+        if json.len() as u64 > unpacked_max(&packed) {
+            packed = self::packed(&json, Compression::none());
         }
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        std::io::Write::write_all(&mut gzip, &json).expect("memory takes all bytes");
-        let packed = gzip.finish().expect("memory takes all bytes");
-        Ok(sealed::seal(protection, path, env, &packed))
+        let file = sealed::seal(protection, path, env, &packed);
+        if json.len() as u64 <= JSON_BYTES_MAX && file.len() as u64 <= FILE_BYTES_MAX {
+            return Ok(file);
+        }
+        let message = format!("the backup's list of files takes {} bytes, packed {}", json.len(), file.len());
+        Err(Error::invalid(message).with_hint("back up fewer tables at a time, or let small files be merged first"))
     }
 
     /// The manifest in the file at `path`.
@@ -271,15 +277,26 @@ impl Manifest {
     /// [`Error::Corrupt`], [`Error::Newer`] or [`Error::Key`].
     pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Manifest> {
         let packed = sealed::open(protection, path, file)?;
-        let mut json = Vec::new();
-        let unpacked = GzDecoder::new(packed.as_slice()).take(MANIFEST_BYTES_MAX + 1).read_to_end(&mut json);
+        let (mut json, bytes_max) = (Vec::new(), unpacked_max(&packed));
+        let unpacked = GzDecoder::new(packed.as_slice()).take(bytes_max + 1).read_to_end(&mut json);
         unpacked.map_err(|error| Error::corrupt(path, error.to_string()))?;
-        if json.len() as u64 > MANIFEST_BYTES_MAX {
+        if json.len() as u64 > bytes_max {
             return Err(Error::corrupt(path, "it is larger than a manifest may be"));
         }
         check_format(path, &json)?;
         serde_json::from_slice(&json).map_err(|error| Error::corrupt(path, error.to_string()))
     }
+}
+
+fn packed(json: &[u8], compression: Compression) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), compression);
+    std::io::Write::write_all(&mut gzip, json).expect("memory takes all bytes");
+    gzip.finish().expect("memory takes all bytes")
+}
+
+/// How many bytes a reader unpacks.
+fn unpacked_max(packed: &[u8]) -> u64 {
+    (packed.len() as u64 * UNPACKING_MAX + UNPACKED_BYTES_FREE).min(JSON_BYTES_MAX)
 }
 
 /// # Errors

@@ -1,10 +1,15 @@
 //! The format against itself: what is written comes back, what was touched does not.
 
-use lakeport_base::Env;
+use std::sync::Arc;
 
-use crate::layout::{Subdir, end_of_mark, latest_mark};
+use lakeport_base::Env;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+
+use crate::layout::{LOCK, Subdir, end_of_mark, latest_mark};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
-use crate::{Error, manifest};
+use crate::{Collection, Error, manifest};
 
 const PATH: &str = "2022/09/19-134559.68/BACKUP_MANIFEST";
 
@@ -124,4 +129,67 @@ fn no_path_leads_out() {
     for text in ["", "..", "2022/09/../../etc-134559.68", "incrementals/2022/09/19-134559.68", "2022/09/19-134559.6x"] {
         assert!(matches!(Subdir::parse(text), Err(Error::Invalid { .. })), "{text}");
     }
+}
+
+fn empty_manifest() -> manifest::Manifest {
+    manifest::Manifest {
+        format: manifest::FORMAT,
+        id: "0".to_string(),
+        previous: None,
+        start: None,
+        end: 1_663_595_159_680_000,
+        revisions_since: None,
+        job: 1,
+        server: String::new(),
+        targets: manifest::Targets::Cluster,
+        catalog: manifest::Catalog::default(),
+        packs: Vec::new(),
+        tables: Vec::new(),
+    }
+}
+
+#[test]
+fn what_repeats_itself_is_read_back_and_does_not_swell() {
+    let [clear, _] = protections();
+    let mut manifest = empty_manifest();
+    manifest.server = "x".repeat(5 << 20);
+    let file = manifest.seal(&clear, PATH, &Env::system()).unwrap();
+    assert_eq!(manifest::Manifest::open(&clear, PATH, file).unwrap(), manifest);
+    // The same, packed as tightly as a stranger might.
+    let json = serde_json::to_vec(&manifest).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut gzip, &json).unwrap();
+    let bomb = sealed::seal(&clear, PATH, &Env::system(), &gzip.finish().unwrap());
+    assert!(matches!(manifest::Manifest::open(&clear, PATH, bomb), Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn sizes_are_looked_at_before_files_are_read() {
+    let store = Arc::new(InMemory::new());
+    let collection = Collection::new(store.clone());
+    let subdir = Subdir::of(empty_manifest().end);
+    let put = async |path: Path, bytes: usize| store.put(&path, vec![b' '; bytes].into()).await.unwrap();
+    put(subdir.encryption_info(1), (1 << 20) + 1).await;
+    let refusal = collection.infos(&subdir).await.unwrap_err().to_string();
+    assert!(refusal.contains("1048577 bytes"), "{refusal}");
+    put(subdir.full().manifest(), (64 << 20) + 1).await;
+    let refusal = collection.layer(subdir.full(), &Protection::Checksums).await.unwrap_err().to_string();
+    assert!(refusal.contains("67108865 bytes"), "{refusal}");
+    put(subdir.file(LOCK), 1 << 20).await;
+    assert!(collection.lock(&subdir, "job 1").await.is_err());
+}
+
+#[tokio::test]
+async fn keys_are_counted_before_they_are_tried() {
+    let store = Arc::new(InMemory::new());
+    let collection = Collection::new(store.clone());
+    let subdir = Subdir::of(empty_manifest().end);
+    let entry = r#"{"passphrase":{"salt":"","memory_kib":262144,"passes":16,"lanes":16,"wrapped":""}}"#;
+    let info = |keys: usize| format!(r#"{{"format":1,"check":"","keys":[{}]}}"#, vec![entry; keys].join(","));
+    for (number, keys) in [(1, 3), (2, 1)] {
+        store.put(&subdir.encryption_info(number), info(keys).into()).await.unwrap();
+    }
+    assert_eq!(collection.infos(&subdir).await.unwrap().len(), 2);
+    store.put(&subdir.encryption_info(3), info(1).into()).await.unwrap();
+    assert!(matches!(collection.infos(&subdir).await, Err(Error::Corrupt { .. })));
 }

@@ -152,7 +152,7 @@ pub struct TableFile {
     pub path: String,
     pub bytes: u64,
     pub rows: u64,
-    /// `stats` of the Delta protocol.
+    /// `stats` of the Delta protocol; what is not known is read from the file.
     pub stats: Option<String>,
 }
 

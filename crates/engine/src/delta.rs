@@ -3,6 +3,7 @@
 pub(crate) mod as_of;
 pub(crate) mod entry;
 pub(crate) mod files;
+pub(crate) mod footer;
 pub(crate) mod log;
 mod pattern;
 mod prune;

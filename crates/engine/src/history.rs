@@ -1,18 +1,23 @@
 //! A table's versions as files, for those who copy them elsewhere and back.
 
+use std::sync::Arc;
+
 use deltalake::kernel::{Add, Metadata, StructField, StructType};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_base::Sqlstate;
 use lakeport_catalog::model::Column;
 use lakeport_core::engine::{TableFile, TableHandle, TableRevision, TableVersion};
 use lakeport_core::{Error, Result};
+use object_store::ObjectStore;
 use serde_json::Value;
 
 use crate::DataFusionEngine;
 use crate::delta::entry::{Changes, Entry};
+use crate::delta::footer;
 use crate::delta::schema::columns_of;
+use crate::error::from_datafusion;
 
-/// Log entries read at a time.
+/// Log entries, or footers of files, read at a time.
 const READS_MAX: usize = 16;
 
 impl DataFusionEngine {
@@ -66,16 +71,25 @@ fn file(add: Add) -> Result<TableFile> {
     Ok(TableFile { path: add.path, bytes: add.size.max(0).cast_unsigned(), rows, stats: add.stats })
 }
 
-/// The entry of a file that lies in the folder of a new table.
-pub(crate) fn add(file: &TableFile, now_ms: i64) -> Add {
-    Add {
+/// The entries of files that lie in the folder of a new table.
+pub(crate) async fn adds(store: &Arc<dyn ObjectStore>, files: &[TableFile], now_ms: i64) -> Result<Vec<Add>> {
+    let adds: Vec<_> = files.iter().map(|file| add(store, file, now_ms)).collect();
+    stream::iter(adds).buffered(READS_MAX).try_collect().await
+}
+
+async fn add(store: &Arc<dyn ObjectStore>, file: &TableFile, now_ms: i64) -> Result<Add> {
+    let stats = match &file.stats {
+        Some(stats) => stats.clone(),
+        None => footer::stats_of(store, &file.path, file.bytes).await.map_err(from_datafusion)?,
+    };
+    Ok(Add {
         path: file.path.clone(),
         size: file.bytes.cast_signed(),
         modification_time: now_ms,
         data_change: true,
-        stats: file.stats.clone(),
+        stats: Some(stats),
         ..Add::default()
-    }
+    })
 }
 
 /// The fields of a schema as the log writes it.

@@ -168,7 +168,8 @@ impl Engine for DataFusionEngine {
     }
 
     async fn create_table_of(&self, table: &TableHandle, schema: &str, files: &[TableFile]) -> Result<()> {
-        let adds = files.iter().map(|file| history::add(file, self.clock.now() / 1000)).collect();
+        let now_ms = self.clock.now() / 1000;
+        let adds = history::adds(&table.store, files, now_ms).await?;
         self.log(table).create(table, history::fields(schema)?, adds).await
     }
 

@@ -158,7 +158,7 @@ impl RestoreTask {
             unpacking.start(wanted, &collection, &chain, &protection)?;
             copy(cx, unpacking, &tables).await?;
         }
-        self.create(cx, &tables, made).await?;
+        self.create(cx, &tables, made, protection.is_encrypted()).await?;
         let restored = Restored { tables: made.iter().map(|handle| handle.row.id).collect(), done };
         cx.save(&Checkpoint::Restore(restored)).await?;
         cx.fault(Point::RestorePublish)?;
@@ -167,15 +167,27 @@ impl RestoreTask {
     }
 
     /// Writes the logs of the tables. Answers when no write is under way any more.
-    async fn create(&self, cx: &TaskContext, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<()> {
-        let created = tables.iter().zip(made).map(|(table, handle)| self.create_one(cx, table, handle).boxed());
-        let created: Vec<_> = created.collect();
+    async fn create(
+        &self,
+        cx: &TaskContext,
+        tables: &[NewTable<'_>],
+        made: &[TableHandle],
+        is_authentic: bool,
+    ) -> Result<()> {
+        let one = |(table, handle)| self.create_one(cx, table, handle, is_authentic).boxed();
+        let created: Vec<_> = tables.iter().zip(made).map(one).collect();
         let created: Vec<Result<()>> = stream::iter(created).buffer_unordered(TABLES_AT_ONCE).collect().await;
         created.into_iter().collect()
     }
 
-    async fn create_one(&self, cx: &TaskContext, table: &NewTable<'_>, handle: &TableHandle) -> Result<()> {
-        let files = if self.0.schema_only { Vec::new() } else { files_of(&table.state) };
+    async fn create_one(
+        &self,
+        cx: &TaskContext,
+        table: &NewTable<'_>,
+        handle: &TableHandle,
+        is_authentic: bool,
+    ) -> Result<()> {
+        let files = if self.0.schema_only { Vec::new() } else { files_of(&table.state, is_authentic) };
         cx.fault(Point::RestoreTable)?;
         cx.server.config.engine.create_table_of(handle, table.state.schema, &files).await
     }
@@ -281,12 +293,13 @@ fn check_defaults(columns: &[Column], table: &str) -> Result<()> {
     }
 }
 
-fn files_of(state: &TableState<'_>) -> Vec<TableFile> {
+/// What a backup without a key says of the contents of files is a stranger's claim.
+fn files_of(state: &TableState<'_>, is_authentic: bool) -> Vec<TableFile> {
     let file = |place: &Place<'_>| TableFile {
         path: place.file.path.clone(),
         bytes: place.file.bytes,
         rows: place.file.rows,
-        stats: place.file.stats.clone(),
+        stats: place.file.stats.clone().filter(|_| is_authentic),
     };
     state.files.values().map(file).collect()
 }

@@ -103,7 +103,7 @@ impl BackupTask {
         }
         // A layer that is finished stays: it may be another job's, or another may have been put on top of it.
         let layer = self.0.layer();
-        if collection.read(&layer.manifest()).await?.is_none() {
+        if !collection.exists(&layer.manifest()).await? {
             collection.discard(&layer).await?;
         }
         Ok(collection.unlock(&self.0.subdir, &owner_text(cx)).await?)
@@ -112,7 +112,7 @@ impl BackupTask {
     /// The layer, when an earlier run has made it.
     async fn finished(&self, cx: &TaskContext, collection: &Collection) -> Result<Option<Layer>> {
         let path = self.0.layer();
-        if collection.read(&path.manifest()).await?.is_none() {
+        if !collection.exists(&path.manifest()).await? {
             return Ok(None);
         }
         let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
@@ -130,7 +130,7 @@ impl BackupTask {
         collection.lock(&self.0.subdir, &owner_text(cx)).await?;
         let layer = self.0.layer();
         // Another job may have made this very layer before it gave the lock back.
-        if collection.read(&layer.manifest()).await?.is_some() {
+        if collection.exists(&layer.manifest()).await? {
             return Err(present(&layer));
         }
         let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;

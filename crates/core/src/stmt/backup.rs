@@ -159,6 +159,7 @@ async fn layer(
     let chain = collection.chain(&subdir, &protection).await?;
     let last = &chain.last().manifest;
     require_same_targets(&chain, targets)?;
+    chain.check_room()?;
     if last.end >= end {
         return Err(Error::invalid(format!(
             "the backup would end at {}, which is not after the end of the chain, {}",

@@ -120,7 +120,7 @@ impl DataFile {
 }
 
 /// Decimal digits that a number of the log keeps: writers put floats there.
-const FLOAT_DIGITS: u8 = 15;
+pub(super) const FLOAT_DIGITS: u8 = 15;
 
 /// A bound from the log as a value of the column's type. Delta cuts timestamps to milliseconds, so an upper bound may
 /// lie up to 999 µs lower than the value.

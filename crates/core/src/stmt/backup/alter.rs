@@ -78,6 +78,7 @@ async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts,
         if fresh.is_empty() {
             return Ok(());
         }
+        require_room(&infos, fresh.len())?;
         let info = EncryptionInfo::lock(&key, &Keys::Kms(fresh), &cx.server.config.env).await.map_err(adding)?;
         cx.server.config.env.fault(Point::AlterBackup)?;
         let path = subdir.encryption_info(infos.len() + 1);
@@ -140,6 +141,17 @@ async fn infos(collection: &Collection, subdir: &Subdir) -> Result<Vec<Encryptio
         return Err(Error::invalid(message));
     }
     Ok(infos)
+}
+
+/// # Errors
+/// 54000 when readers would refuse so many keys.
+fn require_room(infos: &[EncryptionInfo], more: usize) -> Result<()> {
+    let listed: usize = infos.iter().map(|info| info.keys.len()).sum();
+    if listed + more <= keys::KEYS_MAX {
+        return Ok(());
+    }
+    let message = format!("the backup is encrypted for {listed} keys, and may be for {}", keys::KEYS_MAX);
+    Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("ALTER BACKUP ... DROP KMS takes away old ones"))
 }
 
 fn adding(error: lakeport_backup::Error) -> Error {
