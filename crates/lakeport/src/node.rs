@@ -94,6 +94,7 @@ pub struct Node {
     schedules: Part,
     housekeeping: Part,
     pages: Part,
+    sweep: Option<Part>,
 }
 
 /// A task that ends soon after it is told to.
@@ -146,6 +147,7 @@ impl Node {
         let http = bind("--http-addr", config.http_addr).await?;
         let (pg_addr, http_addr) = (pg.local_addr()?, http.local_addr()?);
         let ready = Arc::new(AtomicBool::new(true));
+        let extern_store = open_external_io_dir(&config, &env)?;
         let pages = Pages { server: server.clone(), catalog, ready: ready.clone() };
         tracing::info!(pg = %pg_addr, http = %http_addr, insecure = config.insecure, "ready");
         Ok(Node {
@@ -158,6 +160,7 @@ impl Node {
             housekeeping: Part::start(|stop| Housekeeping::run(server.clone(), leftovers, stop)),
             sessions: Part::start(|stop| lakeport_wire::serve(pg, server, sessions, stop)),
             pages: Part::start(|stop| http::serve(http, pages, stop)),
+            sweep: extern_store.map(|store| Part::start(|stop| sweep(store, env.clone(), stop))),
         })
     }
 
@@ -184,6 +187,9 @@ impl Node {
         self.jobs.end("jobs", PART_END_TIME).await;
         self.housekeeping.end("housekeeping", PART_END_TIME).await;
         self.pages.end("pages", PART_END_TIME).await;
+        if let Some(sweep) = self.sweep {
+            sweep.end("sweep", PART_END_TIME).await;
+        }
         tracing::info!("stopped");
     }
 }
@@ -209,9 +215,6 @@ async fn open_server(config: &Config, env: Env) -> Result<(Arc<Server>, Arc<dyn 
     env.fault(Point::StartCatalog)?;
     if !config.insecure {
         password::ensure_root_password(catalog.as_ref(), &env, &config.store.join("root.password")).await?;
-    }
-    if let Some(dir) = &config.external_io_dir {
-        make_private_folder(dir)?;
     }
     let warehouse = open_warehouse(config, &env).await.context("--warehouse")?;
     let server = Server::new(ServerConfig {
@@ -269,6 +272,22 @@ async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStor
         meter: Meter::default(),
     };
     Ok(target.open(&cx).await?)
+}
+
+fn open_external_io_dir(config: &Config, env: &Env) -> Result<Option<LocalStore>> {
+    let Some(dir) = &config.external_io_dir else { return Ok(None) };
+    make_private_folder(dir)?;
+    Ok(Some(LocalStore::open(dir, env.clone())?))
+}
+
+/// Deletes what a crash left half written for nodelocal URIs. Others may write there too, and it may hold any number of
+/// files, so nobody waits for it.
+async fn sweep(store: LocalStore, env: Env, stop: CancellationToken) {
+    match store.sweep_files(env.now(), move || stop.is_cancelled()).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "removed files behind nodelocal that were never finished"),
+        Err(error) => tracing::warn!(%error, "files behind nodelocal that were never finished remain"),
+    }
 }
 
 /// Makes a folder that only its owner can enter, unless it exists.

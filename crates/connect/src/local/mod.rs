@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::{BoxStream, StreamExt};
 use lakeport_base::{Env, Point};
 use object_store::path::Path;
@@ -36,6 +36,9 @@ use self::upload::LocalUpload;
 
 /// Deletions in flight at once.
 const DELETES_AT_ONCE: usize = 8;
+
+/// How long another process may take from making a staged file to locking it.
+const UNLOCKED_MAX: TimeDelta = TimeDelta::minutes(1);
 
 /// How this store is called in errors.
 const STORE: &str = "local";
@@ -133,7 +136,21 @@ impl LocalStore {
     /// A folder that cannot be read.
     pub async fn sweep(&self, before: DateTime<Utc>) -> crate::Result<u64> {
         let root = Arc::clone(&self.root);
-        Ok(blocking(move || stage::sweep(&root.fd, before)).await?)
+        Ok(blocking(move || stage::sweep(&root.fd, before, true, || false)).await?)
+    }
+
+    /// Deletes staged files alone, in a folder where others write too. It ends early once `is_stopped` says so.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub async fn sweep_files(
+        &self,
+        now: DateTime<Utc>,
+        is_stopped: impl Fn() -> bool + Send + 'static,
+    ) -> crate::Result<u64> {
+        let before = now - UNLOCKED_MAX;
+        let root = Arc::clone(&self.root);
+        Ok(blocking(move || stage::sweep(&root.fd, before, false, is_stopped)).await?)
     }
 
     async fn on<T: Send + 'static>(

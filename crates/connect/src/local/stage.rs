@@ -123,19 +123,24 @@ impl Drop for Staged {
     }
 }
 
-/// Deletes staged files below the root that are not locked and older than `before`, and folders that hold nothing. One
-/// directly in the root may be the operator's own.
-pub(super) fn sweep(root: &OwnedFd, before: DateTime<Utc>) -> Result<u64> {
+/// Deletes staged files below the root that are not locked and older than `before`, and, if they are to go too, folders
+/// that hold nothing. One directly in the root may be the operator's own.
+pub(super) fn sweep(
+    root: &OwnedFd,
+    before: DateTime<Utc>,
+    with_folders: bool,
+    is_stopped: impl Fn() -> bool,
+) -> Result<u64> {
     let mut swept = 0;
     let mut folders = vec![Path::default()];
-    while let Some(folder) = folders.pop() {
+    while let Some(folder) = folders.pop().filter(|_| !is_stopped()) {
         let fd = match dir::open(root, &folder) {
             Err(object_store::Error::NotFound { .. }) => continue,
             outcome => outcome?,
         };
         let entries = list::entries(&fd, &folder)?;
         swept += entries.staged.iter().filter(|name| sweep_one(&fd, name, before).is_ok()).count() as u64;
-        let is_bare = entries.files.is_empty() && entries.folders.is_empty();
+        let is_bare = with_folders && entries.files.is_empty() && entries.folders.is_empty();
         if is_bare && folder.parts().count() > 1 {
             dir::remove_empty(root, &folder);
         }

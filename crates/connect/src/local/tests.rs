@@ -168,7 +168,10 @@ async fn a_killed_writer_leaves_no_torn_file_and_is_swept() {
     assert_eq!(names(&store).await, ["table/part"]);
     assert_eq!(std::fs::read_dir(folder.path().join("table")).unwrap().count(), 2);
     assert_eq!(store.sweep(future - TimeDelta::hours(2)).await.unwrap(), 0, "a young file is kept");
-    assert_eq!(store.sweep(future).await.unwrap(), 1);
+    assert_eq!(store.sweep_files(future, || true).await.unwrap(), 0, "it is stopped");
+    std::fs::create_dir_all(folder.path().join("others/empty")).unwrap();
+    assert_eq!(store.sweep_files(future, || false).await.unwrap(), 1);
+    assert!(folder.path().join("others/empty").exists());
     assert_eq!(std::fs::read_dir(folder.path().join("table")).unwrap().count(), 1);
 }
 
