@@ -6,6 +6,7 @@ import tempfile
 
 import psycopg
 
+from faults.backup import Collection, sealed_manifest
 from faults.lakeport import Lakeport
 
 PASSPHRASE = "encryption_passphrase = 'a passphrase'"
@@ -24,6 +25,14 @@ def server(folder, name):
     new = Lakeport(folder / name, flags=["--external-io-dir", str(folder / "shared")])
     new.must_start()
     return new
+
+
+def admit(collection, member):
+    """Makes a clear backup say that somebody is an admin."""
+    place, manifest = collection.chain()[0][0]
+    manifest["catalog"]["memberships"].append({"role": "admin", "member": member, "admin_option": True})
+    path = f"{place}/BACKUP_MANIFEST"
+    (collection.folder / path).write_bytes(sealed_manifest(manifest, path))
 
 
 def fill(run):
@@ -78,7 +87,11 @@ with tempfile.TemporaryDirectory() as name:
         # Users alone. Nothing else comes along, and what is not encrypted has no passwords.
         others.append(server(folder, "third"))
         with others[-1].connect() as connection:
+            connection.execute("CREATE USER mallory")
+            admit(Collection(folder / "shared/clear"), "mallory")
             connection.execute("RESTORE SYSTEM USERS FROM LATEST IN 'nodelocal://1/clear'")
+            [member_of] = connection.execute("SELECT member_of FROM [SHOW USERS] WHERE username = 'mallory'").fetchone()
+            assert not member_of, member_of
             users = {row[0] for row in connection.execute("SELECT username FROM [SHOW USERS]").fetchall()}
             assert {"ada", "readers"} <= users, users
             assert connection.execute("SHOW TABLES").fetchall() == []

@@ -219,14 +219,22 @@ with psycopg.connect(autocommit=True) as connection:
         (clear.folder / path).write_bytes(sealed(content, path))
         complaints += target.tried(what)
         tried += 1
-    done = target.done
     good = info_path.read_bytes()
     target_sealed = Target(connection, "sealed", "encryption_passphrase = 'x'")
     for what, content in infos(json.loads(good)):
         info_path.write_bytes(content)
         complaints += target_sealed.tried(what)
         tried += 1
+    # A default is one expression. SHOW BACKUP may show what it is.
+    for default in ("(SELECT 1); DROP TABLE d.t", "nonsense(", "(" * 5000, "", "1, b INT", "1 PRIMARY KEY"):
+        changed = copy.deepcopy(manifest)
+        changed["catalog"]["tables"][0]["columns"][1]["default"] = default
+        (clear.folder / path).write_bytes(sealed_manifest(changed, path))
+        refused = target.refused
+        complaints += target.tried(f"default {default[:20]}")
+        assert target.refused == refused + 2, f"restored with default {default[:20]!r}"
     # More than a reader reads.
+    done = target.done
     (clear.folder / path).write_bytes(sealed_manifest(manifest, path) + b" " * (70 << 20))
     complaints += target.tried("a large manifest")
     assert target.done == done, "a large manifest was read"

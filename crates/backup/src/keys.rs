@@ -4,7 +4,6 @@
 //! entries of all files count alike, and any one gives the chain key. `check` are 32 bytes derived from that key, so that
 //! a key that is not the chain's is known at once.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -226,8 +225,7 @@ pub fn without(infos: &[EncryptionInfo], services: &[Arc<dyn Kms>]) -> Result<Ve
     if let Some(stranger) = services.iter().find(|kms| !lists(infos, &***kms)) {
         return Err(not_listed(&**stranger));
     }
-    let dropped: HashSet<String> = services.iter().map(|kms| fingerprint(kms.key_id())).collect();
-    let stays = |key: &WrappedKey| !matches!(key, WrappedKey::Kms { key_sha256, .. } if dropped.contains(key_sha256));
+    let stays = |key: &WrappedKey| !services.iter().any(|kms| key.is_of(&**kms));
     let left: Vec<EncryptionInfo> = infos
         .iter()
         .map(|info| EncryptionInfo {
@@ -342,5 +340,73 @@ impl fmt::Debug for Keys {
             Keys::Passphrase(_) => "Passphrase",
             Keys::Kms(_) => "Kms",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// A key that marks what it encrypts.
+    #[derive(Debug)]
+    struct Marking {
+        kind: &'static str,
+        name: &'static str,
+        mark: u8,
+    }
+
+    #[async_trait]
+    impl Kms for Marking {
+        fn kind(&self) -> &'static str {
+            self.kind
+        }
+
+        fn key_id(&self) -> &str {
+            self.name
+        }
+
+        async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> lakeport_connect::Result<Vec<u8>> {
+            Ok([&[self.mark], plaintext.expose().as_slice()].concat())
+        }
+
+        async fn decrypt(&self, ciphertext: &[u8]) -> lakeport_connect::Result<Secret<Vec<u8>>> {
+            match ciphertext.split_first() {
+                Some((mark, clear)) if *mark == self.mark => Ok(Secret::new(clear.to_vec())),
+                _ => Err(lakeport_connect::Error::invalid("another key made it")),
+            }
+        }
+    }
+
+    fn key(kind: &'static str, name: &'static str, mark: u8) -> Arc<dyn Kms> {
+        Arc::new(Marking { kind, name, mark })
+    }
+
+    async fn locked(keys: &[Arc<dyn Kms>]) -> (ChainKey, EncryptionInfo) {
+        let chain = ChainKey::from_bytes(&[7; KEY_BYTES]).unwrap();
+        let info = EncryptionInfo::lock(&chain, &Keys::Kms(keys.to_vec()), &Env::system()).await.unwrap();
+        (chain, info)
+    }
+
+    #[tokio::test]
+    async fn each_of_two_keys_of_one_name_opens_the_chain() {
+        let keys = [key("aws-kms", "k", 1), key("aws-kms", "k", 2)];
+        let (chain, info) = locked(&keys).await;
+        for one in keys {
+            let opened = unlock(std::slice::from_ref(&info), &Keys::Kms(vec![one])).await.unwrap();
+            assert_eq!(opened.expose(), chain.expose());
+        }
+        let third = Keys::Kms(vec![key("aws-kms", "k", 3)]);
+        assert!(unlock(std::slice::from_ref(&info), &third).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_service_stays_when_its_namesake_is_dropped() {
+        let keys = [key("aws-kms", "k", 1), key("gcp-kms", "k", 2)];
+        let (_, info) = locked(&keys).await;
+        let left = without(&[info], &keys[..1]).unwrap();
+        assert!(lists(&left, &*keys[1]) && !lists(&left, &*keys[0]));
+        assert!(without(&left, &keys[1..]).is_err(), "the last key");
     }
 }

@@ -151,7 +151,8 @@ fn require_room(infos: &[EncryptionInfo], more: usize) -> Result<()> {
         return Ok(());
     }
     let message = format!("the backup is encrypted for {listed} keys, and may be for {}", keys::KEYS_MAX);
-    Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("ALTER BACKUP ... DROP KMS takes away old ones"))
+    Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+        .with_hint("ALTER BACKUP ... DROP KMS takes away old ones"))
 }
 
 fn adding(error: lakeport_backup::Error) -> Error {
