@@ -69,7 +69,7 @@ impl Kind for Nodelocal {
             if host != SELF && host.parse() != Ok(cx.node_id) {
                 return Err(Error::unreachable(format!("node {host} is not part of this cluster")));
             }
-            let store = LocalStore::open(dir, cx.env.clone())?;
+            let store = LocalStore::open(dir, cx.env.clone())?.direct();
             Ok(Layers::new(cx, &SPEC).wrap(Rooted::new(store, target.prefix()?)))
         }
         .boxed()

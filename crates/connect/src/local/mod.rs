@@ -5,6 +5,7 @@
 //! following symbolic links, so nothing swapped in between can lead outside.
 
 mod dir;
+mod direct;
 mod list;
 mod read;
 mod stage;
@@ -47,6 +48,8 @@ const STORE: &str = "local";
 #[derive(Clone)]
 pub struct LocalStore {
     root: Arc<Root>,
+    /// Uploads in parts go past the page cache.
+    is_direct: bool,
 }
 
 /// The open root folder.
@@ -115,7 +118,13 @@ impl LocalStore {
             let error = crate::Error::io(std::io::Error::from(errno).to_string());
             error.context(format!("cannot open folder {}", folder.display()))
         })?;
-        Ok(LocalStore { root: Arc::new(Root { fd: root, env }) })
+        Ok(LocalStore { root: Arc::new(Root { fd: root, env }), is_direct: false })
+    }
+
+    /// Writes large files past the page cache, as suits files that nobody reads soon.
+    #[must_use]
+    pub fn direct(self) -> LocalStore {
+        LocalStore { is_direct: true, ..self }
     }
 
     /// Opens a folder, creating it first if it is absent.
@@ -203,7 +212,7 @@ impl ObjectStore for LocalStore {
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.on(location, Staged::create).await?;
-        Ok(Box::new(LocalUpload::new(self.root.env.clone(), location.clone(), staged)?))
+        Ok(Box::new(LocalUpload::new(self.root.env.clone(), location.clone(), staged, self.is_direct)?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

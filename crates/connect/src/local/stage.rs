@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, linkat, op
 use rustix::io::Errno;
 
 use super::dir::{self, Location, STAGED_PREFIX, failed, failed_io, refused};
+use super::direct::DirectFile;
 use super::{Root, list, read};
 use crate::error::Error as ConnectError;
 
@@ -73,6 +74,11 @@ impl Staged {
     /// Another handle of the open file.
     pub(super) fn handle(&self) -> Result<File> {
         self.file.try_clone().map_err(|error| self.io(&error))
+    }
+
+    /// The open file for writes past the page cache; `None` where there are none.
+    pub(super) fn direct(&self) -> Option<DirectFile> {
+        DirectFile::open(&self.folder, &self.name)
     }
 
     /// Appends bytes.

@@ -216,3 +216,24 @@ async fn a_sweep_removes_folders_that_hold_nothing() {
     assert!(!folder.path().join("a").exists() && !folder.path().join("d/e").exists());
     assert_eq!(names(&store).await, ["d/file"]);
 }
+
+#[tokio::test]
+async fn parts_of_any_size_come_back_whole() {
+    const BLOCK: usize = 4096;
+    let (_folder, buffered) = store();
+    for store in [buffered.clone(), buffered.direct()] {
+        for sizes in
+            [&[1 << 20, 1 << 20, 5][..], &[3 << 20, BLOCK, 0, BLOCK + 1, 2 * BLOCK], &[7], &[BLOCK - 1, 2 << 20]]
+        {
+            let parts: Vec<Vec<u8>> =
+                sizes.iter().map(|size| (0..*size).map(|at| (at % 251) as u8).collect()).collect();
+            let mut upload = store.put_multipart(&Path::from("file")).await.unwrap();
+            let chunked = |part: &Vec<u8>| part.chunks(100_003).map(Bytes::copy_from_slice).collect::<PutPayload>();
+            let writes: Vec<_> = parts.iter().map(|part| upload.put_part(chunked(part))).collect();
+            futures::future::try_join_all(writes.into_iter().rev()).await.unwrap();
+            upload.complete().await.unwrap();
+            let found = store.get(&Path::from("file")).await.unwrap().bytes().await.unwrap();
+            assert!(found == parts.concat(), "{sizes:?}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use rustix::fs::{Advice, fadvise};
 
 use super::blocking;
-use super::dir::{failed, failed_io, refused};
+use super::dir::{failed_io, refused};
+use super::direct::DirectFile;
 use super::stage::{Publish, Staged};
 use crate::error::Error as ConnectError;
 
@@ -23,7 +25,7 @@ use crate::error::Error as ConnectError;
 pub(super) struct LocalUpload {
     env: Env,
     path: Path,
-    file: Arc<File>,
+    target: Arc<Target>,
     /// Gone once the upload is complete or aborted.
     staged: Option<Staged>,
     /// Bytes of all parts handed in.
@@ -32,9 +34,40 @@ pub(super) struct LocalUpload {
 }
 
 impl LocalUpload {
-    pub(super) fn new(env: Env, path: Path, staged: Staged) -> Result<Self> {
-        let file = Arc::new(staged.handle()?);
-        Ok(Self { env, path, file, staged: Some(staged), expected: 0, written: Arc::default() })
+    /// With `is_direct` its parts go past the page cache, where the file system can do that.
+    pub(super) fn new(env: Env, path: Path, staged: Staged, is_direct: bool) -> Result<Self> {
+        let direct = if is_direct { staged.direct() } else { None };
+        let target = Arc::new(Target { file: staged.handle()?, direct });
+        Ok(Self { env, path, target, staged: Some(staged), expected: 0, written: Arc::default() })
+    }
+}
+
+/// Where parts are written.
+struct Target {
+    file: File,
+    direct: Option<DirectFile>,
+}
+
+impl Target {
+    fn write(&self, data: &PutPayload, at: u64) -> io::Result<()> {
+        let mut done = match &self.direct {
+            Some(direct) => direct.write(data, at)?,
+            None => 0,
+        };
+        let start = at + done as u64;
+        let mut end = start;
+        for chunk in data {
+            let rest = &chunk[done.min(chunk.len())..];
+            done -= chunk.len() - rest.len();
+            self.file.write_all_at(rest, end)?;
+            end += rest.len() as u64;
+        }
+        // Nothing is dropped yet, but the kernel begins to write the part out, so that the last sync waits for little.
+        // It is advice: a file system may not take it.
+        if let Some(length) = NonZeroU64::new(end - start) {
+            let _ = fadvise(&self.file, start, Some(length), Advice::DontNeed);
+        }
+        Ok(())
     }
 }
 
@@ -47,19 +80,13 @@ impl fmt::Debug for LocalUpload {
 #[async_trait]
 impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (mut at, length) = (self.expected, data.content_length() as u64);
+        let (at, length) = (self.expected, data.content_length() as u64);
         self.expected += length;
-        let (file, written) = (Arc::clone(&self.file), Arc::clone(&self.written));
+        let (target, written) = (Arc::clone(&self.target), Arc::clone(&self.written));
         let (env, path) = (self.env.clone(), self.path.clone());
         let write = move || {
             env.fault(Point::LocalWrite).map_err(|error| failed_io(&path, &error))?;
-            for chunk in &data {
-                file.write_all_at(chunk, at).map_err(|error| failed_io(&path, &error))?;
-                at += chunk.len() as u64;
-            }
-            // The kernel begins to write the part out (and drops nothing of it yet), so that the last sync waits for little.
-            fadvise(&file, at - length, NonZeroU64::new(length), Advice::DontNeed)
-                .map_err(|errno| failed(&path, errno))?;
+            target.write(&data, at).map_err(|error| failed_io(&path, &error))?;
             written.fetch_add(length, Ordering::AcqRel);
             Ok(())
         };
