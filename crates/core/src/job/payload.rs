@@ -1,22 +1,27 @@
 //! What jobs store: JSON with a version. A change of a shape is a new version with its own frozen sample in
 //! `tests/payloads/`; old versions stay readable for ever. Secrets go to a column of their own, which the catalog seals.
 
+mod backup;
+mod import;
+mod restore;
+
 use std::sync::Arc;
 
-use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{Pack, Targets};
+use lakeport_backup::manifest::Pack;
 use lakeport_base::id::TableId;
 use lakeport_base::{Secret, Sqlstate};
 use lakeport_catalog::model::Job;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::backup::{StoredBackup, StoredFile};
+use self::import::{StoredImport, StoredPart};
+use self::restore::StoredRestore;
 use super::task::{Done, Task};
-use crate::backup::restore::{Restored, RestoredDatabase, RestoredTable, SystemPart};
-use crate::backup::{BackupOrder, BackupTask, Copied, CopiedFile, KeyTexts, RestoreOrder, RestoreTask};
-use crate::engine::StagedRows;
+use crate::backup::restore::Restored;
+use crate::backup::{BackupOrder, BackupTask, Copied, KeyTexts, RestoreOrder, RestoreTask};
 use crate::error::{Error, Result};
-use crate::import::{Extent, ImportOrder, ImportTask, StagedImport, StagedPart};
+use crate::import::{ImportOrder, ImportTask, StagedImport};
 
 /// What a job is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,43 +41,9 @@ enum StoredPayload {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredOrder {
-    Import {
-        table: i64,
-        columns: Vec<String>,
-        format: String,
-        options: Vec<(String, Option<String>)>,
-    },
-    Backup {
-        subdir: String,
-        start: Option<i64>,
-        end: i64,
-        revision_history: bool,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        retain_micros: Option<i64>,
-        targets: Targets,
-        tables: Vec<i64>,
-    },
-    Restore {
-        subdir: String,
-        layer_end: i64,
-        moment: i64,
-        /// Id in the backup, name here.
-        databases: Vec<(i64, String)>,
-        /// Id in the backup, database and schema here.
-        tables: Vec<(i64, String, String)>,
-        schema_only: bool,
-        verify: bool,
-        grants: bool,
-        system: StoredSystem,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredSystem {
-    Nothing,
-    Users,
-    All,
+    Import(StoredImport),
+    Backup(StoredBackup),
+    Restore(StoredRestore),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,24 +89,6 @@ enum StoredCheckpoint {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredFile {
-    table: i64,
-    path: String,
-    pack: usize,
-    offset: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredPart {
-    files: String,
-    rows: u64,
-    bytes: u64,
-    start: u64,
-    end: u64,
-    records: u64,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
 enum StoredDone {
     #[serde(rename = "1")]
@@ -155,9 +108,17 @@ impl Payload {
     /// The payload as stored: the plain part and the secret part.
     pub fn encode(&self) -> Result<(String, Option<Secret<String>>)> {
         let (order, secrets) = match self {
-            Payload::Import(order) => stored_import(order),
-            Payload::Backup(order) => stored_backup(order),
-            Payload::Restore(order) => stored_restore(order),
+            Payload::Import(order) => {
+                let uris = order.uris.expose().clone();
+                (StoredOrder::Import(StoredImport::of(order)), StoredSecrets::V1 { uris })
+            }
+            Payload::Backup(order) => {
+                (StoredOrder::Backup(StoredBackup::of(order)), StoredSecrets::of_chain(&order.collection, &order.keys))
+            }
+            Payload::Restore(order) => (
+                StoredOrder::Restore(StoredRestore::of(order)),
+                StoredSecrets::of_chain(&order.collection, &order.keys),
+            ),
         };
         let secrets = serde_json::to_string(&secrets).map_err(Error::internal)?;
         Ok((serde_json::to_string(&StoredPayload::V1(order)).map_err(Error::internal)?, Some(Secret::new(secrets))))
@@ -173,17 +134,17 @@ impl Payload {
             Some(secrets) => decoded(secrets.expose(), job)?,
             None => StoredSecrets::V1 { uris: Vec::new() },
         };
-        match (order, secrets) {
-            (StoredOrder::Import { table, columns, format, options }, StoredSecrets::V1 { uris }) => {
-                let uris = Secret::new(uris);
-                Ok(Payload::Import(ImportOrder { table: TableId(table), columns, format, options, uris }))
+        let payload = match (order, secrets) {
+            (StoredOrder::Import(order), StoredSecrets::V1 { uris }) => Some(Payload::Import(order.into_order(uris))),
+            (StoredOrder::Backup(order), StoredSecrets::V2 { collection, keys }) => {
+                order.into_order(Secret::new(collection), keys.into_texts()).map(Payload::Backup)
             }
-            (order, StoredSecrets::V2 { collection, keys }) => {
-                let secrets = (Secret::new(collection), keys.into_texts());
-                chain_order(order, secrets).ok_or_else(|| unreadable(job))
+            (StoredOrder::Restore(order), StoredSecrets::V2 { collection, keys }) => {
+                order.into_order(Secret::new(collection), keys.into_texts()).map(Payload::Restore)
             }
-            _ => Err(unreadable(job)),
-        }
+            _ => None,
+        };
+        payload.ok_or_else(|| unreadable(job))
     }
 
     /// The work that it stands for.
@@ -196,91 +157,11 @@ impl Payload {
     }
 }
 
-fn stored_import(order: &ImportOrder) -> (StoredOrder, StoredSecrets) {
-    let ImportOrder { table, columns, format, options, uris } = order;
-    let stored = StoredOrder::Import {
-        table: table.0,
-        columns: columns.clone(),
-        format: format.clone(),
-        options: options.clone(),
-    };
-    (stored, StoredSecrets::V1 { uris: uris.expose().clone() })
-}
-
-fn stored_backup(order: &BackupOrder) -> (StoredOrder, StoredSecrets) {
-    let BackupOrder { collection, keys, subdir, start, end, revision_history, retain_micros, targets, tables } = order;
-    let stored = StoredOrder::Backup {
-        subdir: subdir.to_string(),
-        start: *start,
-        end: *end,
-        revision_history: *revision_history,
-        retain_micros: *retain_micros,
-        targets: targets.clone(),
-        tables: tables.iter().map(|table| table.0).collect(),
-    };
-    (stored, StoredSecrets::V2 { collection: collection.expose().clone(), keys: StoredKeys::of(keys) })
-}
-
-fn stored_restore(order: &RestoreOrder) -> (StoredOrder, StoredSecrets) {
-    let table = |table: &RestoredTable| (table.id, table.database.clone(), table.schema.clone());
-    let stored = StoredOrder::Restore {
-        subdir: order.subdir.to_string(),
-        layer_end: order.layer_end,
-        moment: order.moment,
-        databases: order.databases.iter().map(|database| (database.id, database.name.clone())).collect(),
-        tables: order.tables.iter().map(table).collect(),
-        schema_only: order.schema_only,
-        verify: order.verify,
-        grants: order.grants,
-        system: match order.system {
-            SystemPart::Nothing => StoredSystem::Nothing,
-            SystemPart::Users => StoredSystem::Users,
-            SystemPart::All => StoredSystem::All,
-        },
-    };
-    (stored, StoredSecrets::V2 { collection: order.collection.expose().clone(), keys: StoredKeys::of(&order.keys) })
-}
-
-/// A BACKUP or RESTORE; `None` for another order, or a folder that is none.
-fn chain_order(stored: StoredOrder, (collection, keys): (Secret<String>, KeyTexts)) -> Option<Payload> {
-    Some(match stored {
-        StoredOrder::Import { .. } => return None,
-        StoredOrder::Backup { subdir, start, end, revision_history, retain_micros, targets, tables } => {
-            let tables = tables.into_iter().map(TableId).collect();
-            let subdir = Subdir::parse(&subdir).ok()?;
-            Payload::Backup(BackupOrder {
-                collection,
-                keys,
-                subdir,
-                start,
-                end,
-                revision_history,
-                retain_micros,
-                targets,
-                tables,
-            })
-        }
-        StoredOrder::Restore { subdir, layer_end, moment, databases, tables, schema_only, verify, grants, system } => {
-            let table = |(id, database, schema)| RestoredTable { id, database, schema };
-            Payload::Restore(RestoreOrder {
-                collection,
-                keys,
-                subdir: Subdir::parse(&subdir).ok()?,
-                layer_end,
-                moment,
-                databases: databases.into_iter().map(|(id, name)| RestoredDatabase { id, name }).collect(),
-                tables: tables.into_iter().map(table).collect(),
-                schema_only,
-                verify,
-                grants,
-                system: match system {
-                    StoredSystem::Nothing => SystemPart::Nothing,
-                    StoredSystem::Users => SystemPart::Users,
-                    StoredSystem::All => SystemPart::All,
-                },
-            })
-        }
-    })
+impl StoredSecrets {
+    /// Those of a collection of backups.
+    fn of_chain(collection: &Secret<String>, keys: &KeyTexts) -> StoredSecrets {
+        StoredSecrets::V2 { collection: collection.expose().clone(), keys: StoredKeys::of(keys) }
+    }
 }
 
 impl StoredKeys {
@@ -354,31 +235,6 @@ impl Checkpoint {
                 Checkpoint::Restore(Restored { tables, done: Done { rows, bytes } })
             }
         })
-    }
-}
-
-impl StoredFile {
-    fn of(file: &CopiedFile) -> StoredFile {
-        let CopiedFile { table, path, pack, offset } = file.clone();
-        StoredFile { table, path, pack, offset }
-    }
-
-    fn into_file(self) -> CopiedFile {
-        let StoredFile { table, path, pack, offset } = self;
-        CopiedFile { table, path, pack, offset }
-    }
-}
-
-impl StoredPart {
-    fn of(part: &StagedPart) -> StoredPart {
-        let StagedPart { rows: StagedRows { files, rows, bytes }, extent } = part;
-        let Extent { start, end, records } = *extent;
-        StoredPart { files: files.clone(), rows: *rows, bytes: *bytes, start, end, records }
-    }
-
-    fn into_part(self) -> StagedPart {
-        let StoredPart { files, rows, bytes, start, end, records } = self;
-        StagedPart { rows: StagedRows { files, rows, bytes }, extent: Extent { start, end, records } }
     }
 }
 
