@@ -1,7 +1,9 @@
 # flags: --insecure
 """Schedules make full and incremental backups as their owners, and say why they cannot."""
 
+import os
 import time
+import urllib.request
 
 import psycopg
 from psycopg import errors
@@ -10,12 +12,16 @@ STATES = "SELECT schedule_status, state, jobsrunning FROM [SHOW SCHEDULES] ORDER
 
 
 def until(connection, query, wanted):
-    """Waits until the rows of a query are as wanted."""
+    """Waits until the rows of a query are as wanted. What it looks at may not be there yet."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        rows = connection.execute(query).fetchall()
-        if wanted(rows):
-            return
+        try:
+            rows = connection.execute(query).fetchall()
+        except errors.UndefinedFile as error:
+            rows = error
+        else:
+            if wanted(rows):
+                return
         time.sleep(0.1)
     raise AssertionError(f"{query}: {rows}")
 
@@ -28,11 +34,19 @@ def refused(connection, statement, error):
     raise AssertionError(f"not refused: {statement}")
 
 
+def runs(outcome):
+    """How many runs have ended so, by /metrics."""
+    page = urllib.request.urlopen(f"http://{os.environ['TEST_HTTP']}/metrics").read().decode()
+    [line] = [line for line in page.splitlines() if line.startswith(f'lakeport_schedule_runs_total{{outcome="{outcome}"}}')]
+    return int(line.split()[-1])
+
+
 def layers(collection):
     return f"SELECT DISTINCT backup_type FROM [SHOW BACKUP LATEST IN '{collection}'] ORDER BY 1"
 
 
 with psycopg.connect(autocommit=True) as root:
+    assert (runs("succeeded"), runs("failed")) == (0, 0)
     root.execute("CREATE EXTERNAL CONNECTION vault AS 'nodelocal://1/vault'")
     root.execute("CREATE TABLE t (a INT)")
     root.execute("INSERT INTO t VALUES (1)")
@@ -69,6 +83,16 @@ with psycopg.connect(autocommit=True) as root:
         root.execute("REVOKE BACKUP ON TABLE t FROM ann")
         ann.execute(f"ALTER BACKUP SCHEDULE {mine} EXECUTE IMMEDIATELY")
         until(ann, STATES, lambda rows: rows[0][0] == "PAUSED" and "privilege on relation t" in rows[0][1])
+        assert (runs("succeeded"), runs("failed")) == (3, 1)
+
+    # In another collection nothing can be added to: a full backup is made first, and the incremental ones go on after it.
+    root.execute(f"ALTER BACKUP SCHEDULE {incremental} SET INTO 'external://vault/moved'")
+    until(root, layers("external://vault/moved"), lambda rows: rows == [("full",)])
+    until(root, f"SELECT schedule_status FROM [SHOW SCHEDULE {incremental}]", lambda rows: rows == [("ACTIVE",)])
+    root.execute(f"ALTER BACKUP SCHEDULE {incremental} EXECUTE IMMEDIATELY")
+    until(root, layers("external://vault/moved"), lambda rows: rows == [("full",), ("incremental",)])
+    root.execute(f"ALTER BACKUP SCHEDULE {incremental} EXECUTE FULL IMMEDIATELY")
+    until(root, "SELECT count(*) FROM [SHOW BACKUPS IN 'external://vault/moved']", lambda rows: rows == [(2,)])
     refused(root, "DROP ROLE ann", errors.DependentObjectsStillExist)
     refused(root, "DROP EXTERNAL CONNECTION vault", errors.DependentObjectsStillExist)
     root.execute(f"DROP SCHEDULES {full}, {mine}")

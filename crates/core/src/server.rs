@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::job::Jobs;
 use crate::outcome::SessionEvent;
+use crate::schedule::RunCounts;
 use crate::session::{Session, Startup};
 use crate::upkeep::Housekeeping;
 
@@ -56,6 +57,7 @@ pub struct Server {
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
     pub(crate) passphrases: Passphrases,
+    pub(crate) schedule_runs: RunCounts,
     /// Held by whoever takes keys of a backup away.
     pub(crate) dropping_keys: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
@@ -75,6 +77,7 @@ impl Server {
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
             passphrases: Passphrases::default(),
+            schedule_runs: RunCounts::default(),
             dropping_keys: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
@@ -91,6 +94,11 @@ impl Server {
     /// The upkeep of tables.
     pub fn housekeeping(&self) -> &Housekeeping {
         &self.housekeeping
+    }
+
+    /// How runs of schedules have ended.
+    pub fn schedule_runs(&self) -> &RunCounts {
+        &self.schedule_runs
     }
 
     pub fn is_insecure(&self) -> bool {

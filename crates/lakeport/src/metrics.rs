@@ -16,6 +16,7 @@ pub async fn render(server: &Server, catalog: &dyn Catalog) -> anyhow::Result<St
     sessions(&registry, server)?;
     storage(&registry, server)?;
     upkeep(&registry, server)?;
+    schedules(&registry, server)?;
     jobs(&registry, &catalog.read().await?.jobs().await?)?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
@@ -85,6 +86,15 @@ fn upkeep(registry: &Registry, server: &Server) -> prometheus::Result<()> {
         let counter = IntCounter::new(name, help)?;
         counter.inc_by(count);
         registry.register(Box::new(counter))?;
+    }
+    Ok(())
+}
+
+fn schedules(registry: &Registry, server: &Server) -> prometheus::Result<()> {
+    let help = "runs of schedules that have ended, by outcome";
+    let runs = counters(registry, "lakeport_schedule_runs_total", help, &["outcome"])?;
+    for (outcome, count) in server.schedule_runs().read() {
+        runs.with_label_values(&[outcome]).inc_by(count);
     }
     Ok(())
 }

@@ -10,15 +10,41 @@ mod life;
 mod recurrence;
 mod runner;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use lakeport_catalog::model::Schedule;
 use lakeport_connect::ExternalRef;
 use lakeport_sql::Statement;
 use lakeport_sql::stmt::Text;
 use lakeport_sql::stmt::backup::{Backup, Encryption};
 
+use self::life::End;
 use crate::error::{Error, Result};
 pub(crate) use recurrence::Recurrence;
 pub use runner::Scheduler;
+
+/// Runs of schedules that have ended since the server started.
+#[derive(Debug, Default)]
+pub struct RunCounts {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl RunCounts {
+    /// By outcome.
+    pub fn read(&self) -> [(&'static str, u64); 2] {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [("succeeded", count(&self.succeeded)), ("failed", count(&self.failed))]
+    }
+
+    fn add(&self, end: &End) {
+        let count = match end {
+            End::Succeeded => &self.succeeded,
+            End::Failed(_) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// The statement that each run executes.
 ///

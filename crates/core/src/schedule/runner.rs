@@ -93,6 +93,7 @@ impl Scheduler {
         }
         tx.update_schedule(&schedule).await?;
         tx.commit().await?;
+        ends.iter().for_each(|(_, end)| self.server.schedule_runs.add(end));
         if begins {
             let id = schedule.id;
             let task = self.starting.spawn(start(self.server.clone(), schedule));
@@ -157,6 +158,9 @@ async fn start(server: Arc<Server>, schedule: Schedule) {
         tracing::info!(schedule = schedule.id.0, %error, source = ?std::error::Error::source(error), "scheduled run failed");
     }
     let outcome = outcome.map_err(|error| error.message().to_string());
+    if let Err(why) = &outcome {
+        server.schedule_runs.add(&End::Failed(why.clone()));
+    }
     let noted = async {
         let mut tx = server.config.catalog.write().await?;
         // It may have been dropped meanwhile.
