@@ -64,6 +64,7 @@ mod tests {
             include_str!("samples/role_1.json"),
             include_str!("samples/job_connections_1.json"),
             include_str!("samples/schedule_plan_1.json"),
+            include_str!("samples/schedule_plan_2.json"),
             include_str!("samples/schedule_run_1.json"),
             "decimal(10,2)[]",
             "SCRAM-SHA-256$4096:c2FsdA==$AAAA:AAAA",

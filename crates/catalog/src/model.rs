@@ -321,6 +321,8 @@ pub struct SchedulePlan {
     pub on_running: OnRunning,
     /// The schedule made by the same statement: that of the incremental backups, or of the full ones.
     pub partner: Option<ScheduleId>,
+    /// It was made for a collection that might have had backups already.
+    pub ignores_existing: bool,
 }
 
 /// Where a schedule stands.

@@ -159,6 +159,16 @@ pub(crate) enum StoredPlan {
         on_running: String,
         partner: Option<i64>,
     },
+    #[serde(rename = "2")]
+    V2 {
+        recurrence: String,
+        statement: String,
+        variables: Vec<(String, String)>,
+        on_failure: String,
+        on_running: String,
+        partner: Option<i64>,
+        ignores_existing: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,19 +183,28 @@ impl Shape for SchedulePlan {
     type Stored = StoredPlan;
 
     fn to_stored(&self) -> StoredPlan {
-        let SchedulePlan { recurrence, statement, variables, on_failure, on_running, partner } = self.clone();
-        StoredPlan::V1 {
+        let SchedulePlan { recurrence, statement, variables, on_failure, on_running, partner, ignores_existing } =
+            self.clone();
+        StoredPlan::V2 {
             recurrence,
             statement,
             variables,
             on_failure: on_failure.as_str().to_string(),
             on_running: on_running.as_str().to_string(),
             partner: partner.map(|id| id.0),
+            ignores_existing,
         }
     }
 
     fn from_stored(stored: StoredPlan) -> std::result::Result<Self, String> {
-        let StoredPlan::V1 { recurrence, statement, variables, on_failure, on_running, partner } = stored;
+        let (recurrence, statement, variables, on_failure, on_running, partner, ignores_existing) = match stored {
+            StoredPlan::V1 { recurrence, statement, variables, on_failure, on_running, partner } => {
+                (recurrence, statement, variables, on_failure, on_running, partner, false)
+            }
+            StoredPlan::V2 { recurrence, statement, variables, on_failure, on_running, partner, ignores_existing } => {
+                (recurrence, statement, variables, on_failure, on_running, partner, ignores_existing)
+            }
+        };
         let unknown = |word: &str| format!("a schedule does not know the choice {word:?}");
         Ok(SchedulePlan {
             recurrence,
@@ -194,6 +213,7 @@ impl Shape for SchedulePlan {
             on_failure: OnFailure::parse(&on_failure).ok_or_else(|| unknown(&on_failure))?,
             on_running: OnRunning::parse(&on_running).ok_or_else(|| unknown(&on_running))?,
             partner: partner.map(ScheduleId),
+            ignores_existing,
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::token::Lexeme;
 pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Alternatives listed in an error; more would not be read.
-const EXPECTED_MAX: usize = 6;
+pub(crate) const EXPECTED_MAX: usize = 6;
 
 pub(crate) struct Cursor<'a> {
     text: &'a str,

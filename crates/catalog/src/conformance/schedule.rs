@@ -21,6 +21,7 @@ fn schedule(id: i64, next_run: Option<i64>) -> Schedule {
             on_failure: OnFailure::Reschedule,
             on_running: OnRunning::Wait,
             partner: None,
+            ignores_existing: false,
         },
         run: ScheduleRun::default(),
     }
@@ -38,6 +39,7 @@ pub(super) async fn schedules(catalog: &dyn Catalog) -> Result<()> {
 
     let mut changed = schedule(9, None);
     changed.plan.partner = Some(ScheduleId(5));
+    changed.plan.ignores_existing = true;
     changed.plan.variables = vec![("database".into(), "movr".into())];
     changed.run = ScheduleRun { starting: true, jobs: vec![JobId(7)], state: "x".into(), resumes_partner: true };
     tx.update_schedule(&changed).await?;

@@ -57,17 +57,27 @@ fn job_connections_1() {
     assert_frozen(connections, include_str!("../samples/job_connections_1.json"));
 }
 
-#[test]
-fn schedule_plan_1() {
-    let plan = SchedulePlan {
+fn schedule_plan(ignores_existing: bool) -> SchedulePlan {
+    SchedulePlan {
         recurrence: "5 4 * * SUN".into(),
         statement: "BACKUP INTO LATEST IN 'external://b' WITH detached".into(),
         variables: vec![("database".into(), "movr".into())],
         on_failure: OnFailure::Reschedule,
         on_running: OnRunning::Wait,
         partner: Some(ScheduleId(12)),
-    };
-    assert_frozen(plan, include_str!("../samples/schedule_plan_1.json"));
+        ignores_existing,
+    }
+}
+
+#[test]
+fn schedule_plan_1() {
+    let plan = SchedulePlan::decode(include_str!("../samples/schedule_plan_1.json")).unwrap();
+    assert_eq!(plan, schedule_plan(false));
+}
+
+#[test]
+fn schedule_plan_2() {
+    assert_frozen(schedule_plan(true), include_str!("../samples/schedule_plan_2.json"));
 }
 
 #[test]
@@ -92,6 +102,7 @@ fn schedules_do_what_is_stored() {
                 on_failure,
                 on_running,
                 partner: None,
+                ignores_existing: false,
             };
             assert_eq!(SchedulePlan::decode(&plan.encode().unwrap()).unwrap(), plan);
         }

@@ -71,9 +71,14 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     job::run(cx, new, "BACKUP", statement.options.detached).await
 }
 
-/// Checks what a schedule is to back up: targets, keys and a collection that the user may use now. Answers the collection.
+/// # Errors
+/// 42501 when the user may not back up what a schedule names, and for what is not there.
+pub(super) fn require(cx: &Cx<'_>, statement: &Backup) -> Result<()> {
+    targets(cx, &statement.targets).map(drop)
+}
+
+/// Checks where a schedule is to put backups: keys and a collection that the user may use now. Answers the collection.
 pub(super) async fn check(cx: &Cx<'_>, statement: &Backup) -> Result<Collection> {
-    targets(cx, &statement.targets)?;
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
     cx.server.open_collection(&cx.session.user, &place.uri).await
 }
@@ -158,6 +163,7 @@ async fn layer(
     let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     let last = &chain.last().manifest;
+    require_same_cluster(cx, &chain)?;
     require_same_targets(&chain, targets)?;
     chain.check_room()?;
     if last.end >= end {
@@ -252,6 +258,18 @@ fn require_backup(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// # Errors
+/// 55000 for another server's chain, also when this one was restored from it: ids and versions mean other tables here.
+fn require_same_cluster(cx: &Cx<'_>, chain: &Chain) -> Result<()> {
+    let ours = cx.server.config.catalog.identity();
+    let theirs =
+        chain.layers.iter().filter_map(|layer| layer.manifest.cluster.as_deref()).find(|cluster| *cluster != ours);
+    let Some(theirs) = theirs else { return Ok(()) };
+    let message = format!("previous BACKUP belongs to cluster {theirs}, and this is cluster {ours}");
+    Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_hint("begin a chain of this server with BACKUP INTO, in a collection of its own"))
 }
 
 fn require_same_targets(chain: &Chain, targets: &Listed) -> Result<()> {

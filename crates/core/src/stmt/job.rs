@@ -195,7 +195,7 @@ fn id(cx: &Cx<'_>, text: &Text) -> Result<JobId> {
 async fn ids(cx: &Cx<'_>, selection: &Selection) -> Result<Vec<JobId>> {
     let mut ids = match selection {
         Selection::Ids(texts) => texts.iter().map(|text| id(cx, text)).collect::<Result<Vec<_>>>()?,
-        Selection::Select(query) => selected(cx, query).await?,
+        Selection::Select(query) => selected(cx, query, "job").await?.into_iter().map(JobId).collect(),
         Selection::AllOfType(ty) => {
             let jobs = visible(cx, None).await?;
             jobs.into_iter().filter(|job| job.ty == *ty).map(|job| job.id).collect()
@@ -206,9 +206,10 @@ async fn ids(cx: &Cx<'_>, selection: &Selection) -> Result<Vec<JobId>> {
     Ok(ids)
 }
 
-/// The first column of a query as ids.
-async fn selected(cx: &Cx<'_>, query: &Query) -> Result<Vec<JobId>> {
-    let wrong = || Error::new(Sqlstate::DATATYPE_MISMATCH, "the query must have one column of job ids (INT8)");
+/// The one column of a query as ids of something.
+pub(super) async fn selected(cx: &Cx<'_>, query: &Query, what: &str) -> Result<Vec<i64>> {
+    let message = format!("the query must have one column of {what} ids (INT8)");
+    let wrong = || Error::new(Sqlstate::DATATYPE_MISMATCH, message.clone());
     let rows = super::query::rows(cx, query).await?;
     if rows.schema.fields().len() != 1 || !rows.schema.field(0).data_type().is_integer() {
         return Err(wrong());
@@ -217,7 +218,7 @@ async fn selected(cx: &Cx<'_>, query: &Query) -> Result<Vec<JobId>> {
     let mut ids = Vec::new();
     for batch in batches {
         let column = cast(batch.column(0), &DataType::Int64).map_err(|_| wrong())?;
-        ids.extend(column.as_primitive::<Int64Type>().iter().flatten().map(JobId));
+        ids.extend(column.as_primitive::<Int64Type>().iter().flatten());
     }
     Ok(ids)
 }

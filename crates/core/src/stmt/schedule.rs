@@ -1,37 +1,58 @@
 //! `CREATE | ALTER | PAUSE | RESUME | DROP SCHEDULE`.
 
+mod alter;
 mod create;
 pub(crate) mod show;
+
+use std::collections::HashSet;
 
 use lakeport_base::Sqlstate;
 use lakeport_base::id::ScheduleId;
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{OnFailure, OnRunning, Schedule};
 use lakeport_sql::stmt::Text;
-use lakeport_sql::stmt::schedule::{AlterSchedule, Control, ControlSchedules, ScheduleChange, ScheduleOptions};
+use lakeport_sql::stmt::schedule::{Control, ControlSchedules, ScheduleOptions, Schedules};
 
+pub(crate) use self::alter::alter;
 pub(crate) use self::create::{columns, create};
-use super::Cx;
+use super::{Cx, job};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::schedule::{Recurrence, backup_of};
 
 pub(crate) async fn control(cx: &Cx<'_>, statement: &ControlSchedules) -> Result<Outcome> {
+    let ids = ids(cx, &statement.schedules).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    for text in &statement.ids {
-        let mut schedule = own(cx, tx.as_mut(), text).await?;
+    let mut dropped = HashSet::new();
+    for id in &ids {
+        // With the full backups end the incremental ones, which may be named too.
+        if dropped.contains(id) {
+            continue;
+        }
+        let mut schedule = owned(cx, tx.as_mut(), *id).await?;
         match statement.control {
             Control::Pause => schedule.next_run = None,
             Control::Resume => resume(&mut schedule, cx.now)?,
             Control::Drop => {
-                drop(cx, tx.as_mut(), &schedule).await?;
+                dropped.extend(drop(cx, tx.as_mut(), &schedule, &ids).await?);
                 continue;
             }
         }
         tx.update_schedule(&schedule).await?;
     }
     cx.commit(tx).await?;
-    Ok(Outcome::done(format!("{} SCHEDULES {}", statement.control, statement.ids.len())))
+    Ok(Outcome::done(format!("{} SCHEDULES {}", statement.control, ids.len())))
+}
+
+/// The chosen ids, each once.
+async fn ids(cx: &Cx<'_>, schedules: &Schedules) -> Result<Vec<ScheduleId>> {
+    let mut ids: Vec<ScheduleId> = match schedules {
+        Schedules::Ids(texts) => texts.iter().map(|text| id(cx, text)).collect::<Result<_>>()?,
+        Schedules::Select(query) => job::selected(cx, query, "schedule").await?.into_iter().map(ScheduleId).collect(),
+    };
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 fn resume(schedule: &mut Schedule, now: i64) -> Result<()> {
@@ -42,17 +63,21 @@ fn resume(schedule: &mut Schedule, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a schedule. Incremental backups end with the full ones that they are added to.
-async fn drop(cx: &Cx<'_>, tx: &mut dyn Tx, schedule: &Schedule) -> Result<()> {
+/// Deletes a schedule. Incremental backups end with the full ones that they are added to; then answers their schedule.
+async fn drop(cx: &Cx<'_>, tx: &mut dyn Tx, schedule: &Schedule, named: &[ScheduleId]) -> Result<Option<ScheduleId>> {
     delete(cx, tx, schedule).await?;
-    let Some(mut partner) = partner(tx, schedule).await? else { return Ok(()) };
+    let Some(mut partner) = partner(tx, schedule).await? else { return Ok(None) };
     if backup_of(schedule)?.chain.is_some() {
         partner.plan.partner = None;
         partner.run.resumes_partner = false;
-        return Ok(tx.update_schedule(&partner).await?);
+        tx.update_schedule(&partner).await?;
+        return Ok(None);
     }
-    cx.session.notice(Notice::new(format!("schedule {} of incremental backups is dropped too", partner.id)));
-    delete(cx, tx, &partner).await
+    if !named.contains(&partner.id) {
+        cx.session.notice(Notice::new(format!("schedule {} of incremental backups is dropped too", partner.id)));
+    }
+    delete(cx, tx, &partner).await?;
+    Ok(Some(partner.id))
 }
 
 async fn delete(cx: &Cx<'_>, tx: &mut dyn Tx, schedule: &Schedule) -> Result<()> {
@@ -66,62 +91,6 @@ async fn partner(tx: &mut dyn Tx, schedule: &Schedule) -> Result<Option<Schedule
         Some(id) => Ok(tx.schedule(id).await?),
         None => Ok(None),
     }
-}
-
-/// A label and options are for both schedules of a pair, a recurrence is for that of the incremental backups.
-pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterSchedule) -> Result<Outcome> {
-    let mut tx = cx.server.config.catalog.write().await?;
-    let named = own(cx, tx.as_mut(), &statement.id).await?;
-    let partner = partner(tx.as_mut(), &named).await?;
-    let (id, is_pair) = (named.id, partner.is_some());
-    for mut schedule in [Some(named), partner].into_iter().flatten() {
-        let is_incremental = backup_of(&schedule)?.chain.is_some();
-        for change in &statement.changes {
-            match change {
-                ScheduleChange::Label(label) => schedule.label = cx.string(label)?,
-                ScheduleChange::Option(option) => set_option(cx, &mut schedule, option, is_incremental)?,
-                ScheduleChange::Recurring(cron) if is_incremental || !is_pair => {
-                    recur(&mut schedule, cx.string(cron)?, cx.now)?;
-                }
-                ScheduleChange::Execute if schedule.id == id => execute(&mut schedule, cx.now)?,
-                ScheduleChange::Recurring(_) | ScheduleChange::Execute => {}
-            }
-        }
-        tx.update_schedule(&schedule).await?;
-    }
-    cx.commit(tx).await?;
-    Ok(Outcome::done("ALTER BACKUP SCHEDULE"))
-}
-
-fn execute(schedule: &mut Schedule, now: i64) -> Result<()> {
-    if schedule.next_run.is_none() {
-        let message = format!("schedule {} is paused", schedule.id);
-        return Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-            .with_hint(format!("RESUME SCHEDULE {} first", schedule.id)));
-    }
-    schedule.next_run = Some(now);
-    Ok(())
-}
-
-fn recur(schedule: &mut Schedule, cron: String, now: i64) -> Result<()> {
-    let next = Recurrence::parse(&cron)?.after(now)?;
-    schedule.plan.recurrence = cron;
-    schedule.next_run = schedule.next_run.map(|_| next);
-    Ok(())
-}
-
-fn set_option(cx: &Cx<'_>, schedule: &mut Schedule, option: &ScheduleOptions, is_incremental: bool) -> Result<()> {
-    if option.retain.is_some() {
-        return Err(Error::unsupported("retain of a schedule cannot be changed")
-            .with_hint("DROP SCHEDULE, then CREATE SCHEDULE with another"));
-    }
-    if option.first_run.is_some() || option.ignore_existing_backups {
-        return Err(Error::invalid("first_run and ignore_existing_backups are for CREATE SCHEDULE only"));
-    }
-    schedule.plan.on_failure = on_failure(cx, option)?.unwrap_or(schedule.plan.on_failure);
-    let on_running = on_running(cx, option)?.filter(|_| !is_incremental);
-    schedule.plan.on_running = on_running.unwrap_or(schedule.plan.on_running);
-    Ok(())
 }
 
 fn on_failure(cx: &Cx<'_>, options: &ScheduleOptions) -> Result<Option<OnFailure>> {
@@ -143,7 +112,10 @@ fn on_running(cx: &Cx<'_>, options: &ScheduleOptions) -> Result<Option<OnRunning
 
 /// A schedule that the user owns.
 async fn own(cx: &Cx<'_>, tx: &mut dyn Tx, text: &Text) -> Result<Schedule> {
-    let id = id(cx, text)?;
+    owned(cx, tx, id(cx, text)?).await
+}
+
+async fn owned(cx: &Cx<'_>, tx: &mut dyn Tx, id: ScheduleId) -> Result<Schedule> {
     let schedule = tx.schedule(id).await?.ok_or_else(|| missing(id))?;
     if cx.subject().owns(&schedule.owner) {
         return Ok(schedule);

@@ -64,6 +64,15 @@ pub struct BackupOptions {
     pub encryption: Encryption,
 }
 
+/// One of these options, as ALTER BACKUP SCHEDULE sets it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BackupOption {
+    RevisionHistory(bool),
+    Detached(bool),
+    Retain(Text),
+    Encryption(Encryption),
+}
+
 /// What backups are encrypted with, or what opens them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Encryption {
@@ -135,26 +144,62 @@ fn as_of(c: &mut Cursor) -> Result<Option<String>> {
     if c.keywords("AS OF SYSTEM TIME") { query::time(c).map(Some) } else { Ok(None) }
 }
 
-/// `[WITH options]`
-fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
-    const NAMES: &[&str] = &["REVISION_HISTORY", "DETACHED", "RETAIN", "ENCRYPTION_PASSPHRASE", "KMS"];
-    const REFUSED: &[&str] = &[
+const OPTIONS: Options = Options {
+    names: &["REVISION_HISTORY", "DETACHED", "RETAIN", "ENCRYPTION_PASSPHRASE", "KMS"],
+    refused: &[
         "EXECUTION LOCALITY",
         "INCLUDE_ALL_VIRTUAL_CLUSTERS",
         "STRICT STORAGE LOCALITY",
         "UPDATES_CLUSTER_MONITORING_METRICS",
-    ];
+    ],
+};
+
+/// `[WITH options]`
+fn backup_options(c: &mut Cursor) -> Result<BackupOptions> {
     let mut options = BackupOptions::default();
-    Options { names: NAMES, refused: REFUSED }.with(c, |Given { name, position }, c| {
-        match name {
-            "REVISION_HISTORY" => options.revision_history = option::flag(c)?,
-            "DETACHED" => options.detached = option::flag(c)?,
-            "RETAIN" => options.retain = Some(option::text(c)?),
-            key => option::encryption(key, position, &mut options.encryption, c)?,
-        }
+    OPTIONS.with(c, |given, c| {
+        options.set(BackupOption::read(&given, options.encryption.clone(), c)?);
         Ok(())
     })?;
     Ok(options)
+}
+
+impl BackupOptions {
+    /// Gives one option another value.
+    pub fn set(&mut self, option: BackupOption) {
+        match option {
+            BackupOption::RevisionHistory(on) => self.revision_history = on,
+            BackupOption::Detached(on) => self.detached = on,
+            BackupOption::Retain(text) => self.retain = Some(text),
+            BackupOption::Encryption(encryption) => self.encryption = encryption,
+        }
+    }
+}
+
+impl BackupOption {
+    /// Reads `option`.
+    pub(super) fn one(c: &mut Cursor) -> Result<BackupOption> {
+        let mut read = None;
+        OPTIONS.one(&mut Vec::new(), c, &mut |given, c| {
+            read = Some(BackupOption::read(&given, Encryption::None, c)?);
+            Ok(())
+        })?;
+        // An option that is refused may be set to false, which changes nothing.
+        read.ok_or_else(|| c.error())
+    }
+
+    /// Reads the value of an option beside another that says how to encrypt.
+    fn read(given: &Given, mut encryption: Encryption, c: &mut Cursor) -> Result<BackupOption> {
+        Ok(match given.name {
+            "REVISION_HISTORY" => BackupOption::RevisionHistory(option::flag(c)?),
+            "DETACHED" => BackupOption::Detached(option::flag(c)?),
+            "RETAIN" => BackupOption::Retain(option::text(c)?),
+            key => {
+                option::encryption(key, given.position, &mut encryption, c)?;
+                BackupOption::Encryption(encryption)
+            }
+        })
+    }
 }
 
 impl Chain {
@@ -199,6 +244,19 @@ impl fmt::Display for Chain {
         match self {
             Chain::Latest => f.write_str("LATEST"),
             Chain::Subdir(subdir) => subdir.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for BackupOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackupOption::RevisionHistory(on) => write!(f, "revision_history = {on}"),
+            BackupOption::Detached(on) => write!(f, "detached = {on}"),
+            BackupOption::Retain(text) => write!(f, "retain = {text}"),
+            BackupOption::Encryption(Encryption::None) => Ok(()),
+            BackupOption::Encryption(Encryption::Passphrase(text)) => write!(f, "encryption_passphrase = {text}"),
+            BackupOption::Encryption(Encryption::Kms(uris)) => write!(f, "kms = {uris}"),
         }
     }
 }

@@ -89,10 +89,16 @@ fn reason(c: &mut Cursor) -> Result<Text> {
 
 /// A list of ids, or a query up to `WITH REASON`.
 fn jobs(c: &mut Cursor) -> Result<Jobs> {
-    if ["SELECT", "VALUES", "WITH", "TABLE"].iter().any(|word| c.is_next(word)) || c.is_open() {
-        return Ok(Jobs::Select(Box::new(query::until(c, "WITH REASON")?)));
+    match selection(c, |c| query::until(c, "WITH REASON"))? {
+        Some(query) => Ok(Jobs::Select(Box::new(query))),
+        None => Ok(Jobs::Ids(c.comma_list(Cursor::scalar)?)),
     }
-    Ok(Jobs::Ids(c.comma_list(Cursor::scalar)?))
+}
+
+/// Reads a query; `None` when ids come next.
+pub(super) fn selection(c: &mut Cursor, read: impl Fn(&mut Cursor) -> Result<Query>) -> Result<Option<Query>> {
+    let is_query = ["SELECT", "VALUES", "WITH", "TABLE"].iter().any(|word| c.is_next(word)) || c.is_open();
+    is_query.then(|| read(c)).transpose()
 }
 
 impl fmt::Display for Jobs {

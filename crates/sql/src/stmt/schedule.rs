@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::backup::option::{self, Given, Options};
-use super::backup::{self, Backup};
-use super::{Statement, Text};
+use super::backup::{self, Backup, BackupOption};
+use super::query::{self, Query};
+use super::{Statement, Text, Texts, job};
 use crate::cursor::{Cursor, Result};
 use crate::print;
 
@@ -52,11 +53,18 @@ pub struct AlterSchedule {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScheduleChange {
     Label(Text),
+    /// The collection.
+    Into(Texts),
+    /// One option of the BACKUP.
+    With(BackupOption),
     Recurring(Text),
-    /// One option.
+    FullBackup(FullCadence),
+    /// One option of the schedule.
     Option(ScheduleOptions),
     /// `EXECUTE IMMEDIATELY`
     Execute,
+    /// `EXECUTE FULL IMMEDIATELY`
+    ExecuteFull,
 }
 
 /// What PAUSE, RESUME and DROP do.
@@ -67,11 +75,20 @@ pub enum Control {
     Drop,
 }
 
-/// `{PAUSE | RESUME | DROP} {SCHEDULE id | SCHEDULES id, ...}`
+/// Which schedules a statement speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Schedules {
+    /// One or more ids, each a literal or `$n`.
+    Ids(Vec<Text>),
+    /// A query whose first column is ids of schedules.
+    Select(Box<Query>),
+}
+
+/// `{PAUSE | RESUME | DROP} {SCHEDULE id | SCHEDULES {id, ... | select}}`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlSchedules {
     pub control: Control,
-    pub ids: Vec<Text>,
+    pub schedules: Schedules,
 }
 
 /// `SHOW [RUNNING | PAUSED] SCHEDULES [FOR BACKUP]`, `SHOW SCHEDULE id`
@@ -154,13 +171,17 @@ pub(super) fn alter(c: &mut Cursor) -> Result<Statement> {
 }
 
 fn change(c: &mut Cursor) -> Result<ScheduleChange> {
-    if c.keywords("EXECUTE IMMEDIATELY") {
-        return Ok(ScheduleChange::Execute);
+    match c.one_of(&["EXECUTE IMMEDIATELY", "EXECUTE FULL IMMEDIATELY"]) {
+        Some("EXECUTE IMMEDIATELY") => return Ok(ScheduleChange::Execute),
+        Some(_) => return Ok(ScheduleChange::ExecuteFull),
+        None => c.expect("SET")?,
     }
-    c.expect("SET")?;
-    match c.one_of(&["LABEL", "RECURRING", "SCHEDULE OPTION"]) {
+    match c.one_of(&["LABEL", "INTO", "WITH", "RECURRING", "FULL BACKUP", "SCHEDULE OPTION"]) {
         Some("LABEL") => c.text_name().map(ScheduleChange::Label),
+        Some("INTO") => c.texts().map(ScheduleChange::Into),
+        Some("WITH") => BackupOption::one(c).map(ScheduleChange::With),
         Some("RECURRING") => c.text_value().map(ScheduleChange::Recurring),
+        Some("FULL BACKUP") => full_cadence(c).map(ScheduleChange::FullBackup),
         Some(_) => ScheduleOptions::one(c).map(ScheduleChange::Option),
         None => Err(c.error().with_hint("for other changes, create another schedule and drop this one")),
     }
@@ -168,8 +189,11 @@ fn change(c: &mut Cursor) -> Result<ScheduleChange> {
 
 /// After `PAUSE SCHEDULE`, `RESUME SCHEDULES` and the like.
 pub(super) fn control(control: Control, c: &mut Cursor) -> Result<Statement> {
-    let ids = c.comma_list(Cursor::scalar)?;
-    Ok(Statement::ControlSchedules(ControlSchedules { control, ids }))
+    let schedules = match job::selection(c, query::rest)? {
+        Some(query) => Schedules::Select(Box::new(query)),
+        None => Schedules::Ids(c.comma_list(Cursor::scalar)?),
+    };
+    Ok(Statement::ControlSchedules(ControlSchedules { control, schedules }))
 }
 
 /// After `SHOW SCHEDULES` and the like. All schedules are for backups.
@@ -240,9 +264,13 @@ impl fmt::Display for ScheduleChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ScheduleChange::Label(label) => write!(f, "SET LABEL {label}"),
+            ScheduleChange::Into(collection) => write!(f, "SET INTO {collection}"),
+            ScheduleChange::With(option) => write!(f, "SET WITH {option}"),
             ScheduleChange::Recurring(cron) => write!(f, "SET RECURRING {cron}"),
+            ScheduleChange::FullBackup(cadence) => write!(f, "SET FULL BACKUP {cadence}"),
             ScheduleChange::Option(option) => write!(f, "SET SCHEDULE OPTION {option}"),
             ScheduleChange::Execute => f.write_str("EXECUTE IMMEDIATELY"),
+            ScheduleChange::ExecuteFull => f.write_str("EXECUTE FULL IMMEDIATELY"),
         }
     }
 }
@@ -259,7 +287,10 @@ impl fmt::Display for Control {
 
 impl fmt::Display for ControlSchedules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} SCHEDULES {}", self.control, print::list(&self.ids))
+        match &self.schedules {
+            Schedules::Ids(ids) => write!(f, "{} SCHEDULES {}", self.control, print::list(ids)),
+            Schedules::Select(query) => write!(f, "{} SCHEDULES {query}", self.control),
+        }
     }
 }
 

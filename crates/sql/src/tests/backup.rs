@@ -59,4 +59,7 @@ fn an_option_is_given_once() {
     }
     let error = parse_one("BACKUP INTO 'a' WITH revision_histroy").expect_err("misspelt");
     assert_eq!(error.hint.as_deref(), Some("did you mean REVISION_HISTORY?"));
+    let error = parse_one("RESTORE FROM LATEST IN 'a' WITH nonsense").expect_err("unknown");
+    let hint = error.hint.expect("the options are listed");
+    assert!(hint.starts_with("the options are into_db, new_db_name, detached, schema_only"), "{hint}");
 }

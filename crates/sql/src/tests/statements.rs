@@ -145,6 +145,19 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
         "ALTER BACKUP SCHEDULE '12' SET SCHEDULE OPTION on_previous_running = 'skip', SET LABEL 'x', SET RECURRING '@daily'",
     ),
     ("ALTER BACKUP SCHEDULE $1 EXECUTE IMMEDIATELY", "ALTER BACKUP SCHEDULE $1 EXECUTE IMMEDIATELY"),
+    (
+        "ALTER BACKUP SCHEDULE 12 SET INTO ('a', $1), SET WITH revision_history, SET WITH kms = 'k', EXECUTE FULL IMMEDIATELY",
+        "ALTER BACKUP SCHEDULE '12' SET INTO ('a', $1), SET WITH revision_history = true, SET WITH kms = 'k', \
+         EXECUTE FULL IMMEDIATELY",
+    ),
+    (
+        "ALTER BACKUP SCHEDULE 12 SET FULL BACKUP ALWAYS, SET WITH retain = '1d', SET FULL BACKUP '@daily'",
+        "ALTER BACKUP SCHEDULE '12' SET FULL BACKUP ALWAYS, SET WITH retain = '1d', SET FULL BACKUP '@daily'",
+    ),
+    (
+        "PAUSE SCHEDULES SELECT id FROM [SHOW SCHEDULES] WHERE label = 'x'",
+        "PAUSE SCHEDULES SELECT id FROM [SHOW SCHEDULES] WHERE label = 'x'",
+    ),
     ("PAUSE SCHEDULE 12", "PAUSE SCHEDULES '12'"),
     ("RESUME SCHEDULES 12, $1", "RESUME SCHEDULES '12', $1"),
     ("DROP SCHEDULE 12", "DROP SCHEDULES '12'"),

@@ -25,7 +25,7 @@ const HOUR_MICROS: i64 = 3600 * 1_000_000;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 /// State of a schedule of incremental backups before there is a full one.
-const WAITING: &str = "Waiting for initial backup to complete";
+pub(super) const WAITING: &str = "Waiting for initial backup to complete";
 
 pub(crate) fn columns() -> SchemaRef {
     schema_of(&[
@@ -44,21 +44,17 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateSchedule) -> Result<Ou
         backup::retain_micros(cx, retain)?;
         backup.options.retain = Some(Text::Literal(cx.string(retain)?));
     }
+    let schedules = made(cx, statement, &backup)?;
+    backup::require(cx, &backup)?;
+    // Its collection has backups by now.
+    if is_taken(cx, statement, cx.server.config.catalog.read().await?.as_mut(), &schedules).await? {
+        return Ok(Outcome::rows("CREATE SCHEDULE", batch_of(columns(), &[])?));
+    }
     check(cx, &backup, statement.options.ignore_existing_backups).await?;
-    let cadence = Cadence::of(cx, statement)?;
-    let first_run = match &statement.options.first_run {
-        Some(text) => first_run(cx, &cx.string(text)?)?,
-        None => cadence.first_full(cx.now)?,
-    };
-    let label = statement.label.as_ref().map(|label| cx.string(label)).transpose()?;
     let mut tx = cx.server.config.catalog.write().await?;
-    let schedules = match label {
-        Some(label) if statement.if_not_exists && is_taken(tx.as_mut(), &label).await? => {
-            cx.session.notice(Notice::new(format!("schedule {label:?} already exists, skipping")));
-            Vec::new()
-        }
-        label => made(cx, statement, backup, cadence, first_run, label)?,
-    };
+    if is_taken(cx, statement, tx.as_mut(), &schedules).await? {
+        return Ok(Outcome::rows("CREATE SCHEDULE", batch_of(columns(), &[])?));
+    }
     for schedule in &schedules {
         tx.insert_schedule(schedule).await?;
         let id = schedule.id.to_string();
@@ -70,21 +66,26 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateSchedule) -> Result<Ou
     Ok(Outcome::rows("CREATE SCHEDULE", batch_of(columns(), &rows)?))
 }
 
-async fn is_taken(tx: &mut dyn Tx, label: &str) -> Result<bool> {
-    Ok(tx.schedules().await?.iter().any(|schedule| schedule.label == label))
+/// Whether the statement has nothing to do.
+async fn is_taken(cx: &Cx<'_>, statement: &CreateSchedule, tx: &mut dyn Tx, schedules: &[Schedule]) -> Result<bool> {
+    let label = schedules.first().map_or("", |schedule| &schedule.label);
+    let is_taken = statement.if_not_exists && tx.schedules().await?.iter().any(|schedule| schedule.label == label);
+    if is_taken {
+        cx.session.notice(Notice::new(format!("schedule {label:?} already exists, skipping")));
+    }
+    Ok(is_taken)
 }
 
 /// The schedules of a statement: that of the incremental backups first, if there are any.
-fn made(
-    cx: &Cx<'_>,
-    statement: &CreateSchedule,
-    backup: Backup,
-    cadence: Cadence,
-    first_run: i64,
-    label: Option<String>,
-) -> Result<Vec<Schedule>> {
+fn made(cx: &Cx<'_>, statement: &CreateSchedule, backup: &Backup) -> Result<Vec<Schedule>> {
+    let cadence = Cadence::of(cx, statement)?;
+    let first_run = match &statement.options.first_run {
+        Some(text) => first_run(cx, &cx.string(text)?)?,
+        None => cadence.first_full(cx.now)?,
+    };
+    let label = statement.label.as_ref().map(|label| cx.string(label)).transpose()?;
     let seconds = cx.now / 1_000_000;
-    let full = Schedule {
+    let mut full = Schedule {
         id: ScheduleId(cx.server.jobs.next_id(cx.now).0),
         label: label.unwrap_or_else(|| format!("BACKUP {seconds}")),
         owner: cx.session.user.clone(),
@@ -97,18 +98,19 @@ fn made(
             on_failure: on_failure(cx, &statement.options)?.unwrap_or(OnFailure::Reschedule),
             on_running: on_running(cx, &statement.options)?.unwrap_or(OnRunning::Wait),
             partner: None,
+            ignores_existing: statement.options.ignore_existing_backups,
         },
         run: ScheduleRun::default(),
     };
     match cadence.incremental {
-        Some(recurrence) => Ok(pair(cx, full, backup, recurrence)),
+        Some(recurrence) => Ok(vec![pair(cx, &mut full, backup, recurrence), full]),
         None => Ok(vec![full]),
     }
 }
 
-/// A schedule of full backups with one of incremental backups, which waits for the first of them. Each incremental backup
+/// Gives a schedule of full backups one of incremental backups, which waits for the next of them. Each incremental backup
 /// is added to the one before it, so they never run side by side.
-fn pair(cx: &Cx<'_>, mut full: Schedule, backup: Backup, recurrence: String) -> Vec<Schedule> {
+pub(super) fn pair(cx: &Cx<'_>, full: &mut Schedule, backup: &Backup, recurrence: String) -> Schedule {
     let mut incremental = Schedule {
         id: ScheduleId(cx.server.jobs.next_id(cx.now).0),
         next_run: None,
@@ -116,12 +118,12 @@ fn pair(cx: &Cx<'_>, mut full: Schedule, backup: Backup, recurrence: String) -> 
         ..full.clone()
     };
     incremental.plan.recurrence = recurrence;
-    incremental.plan.statement = Backup { chain: Some(Chain::Latest), ..backup }.to_string();
+    incremental.plan.statement = Backup { chain: Some(Chain::Latest), ..backup.clone() }.to_string();
     incremental.plan.on_running = OnRunning::Wait;
     incremental.plan.partner = Some(full.id);
     full.plan.partner = Some(incremental.id);
     full.run.resumes_partner = true;
-    vec![incremental, full]
+    incremental
 }
 
 /// The expressions of both sorts of backups.
@@ -141,9 +143,7 @@ impl Cadence {
             Some(FullCadence::Always) => Ok(Cadence { full: text, incremental: None, is_chosen: false }),
             Some(FullCadence::Cron(full)) => {
                 let full = cx.string(full)?;
-                if Recurrence::parse(&full)?.period_micros(cx.now)? < period {
-                    return Err(Error::invalid("incremental backups must occur more often than full backups"));
-                }
+                require_rarer(&full, &text, cx.now)?;
                 Ok(Cadence { full, incremental: Some(text), is_chosen: false })
             }
             None if period <= HOUR_MICROS => Ok(Cadence::chosen("@daily", text)),
@@ -159,6 +159,16 @@ impl Cadence {
     fn first_full(&self, now: i64) -> Result<i64> {
         if self.is_chosen { Ok(now) } else { Recurrence::parse(&self.full)?.after(now) }
     }
+}
+
+/// # Errors
+/// 22023 when full backups would be made more often than incremental ones.
+pub(super) fn require_rarer(full: &str, incremental: &str, now: i64) -> Result<()> {
+    let period = |cron: &str| Recurrence::parse(cron)?.period_micros(now);
+    if period(full)? < period(incremental)? {
+        return Err(Error::invalid("incremental backups must occur more often than full backups"));
+    }
+    Ok(())
 }
 
 fn first_run(cx: &Cx<'_>, text: &str) -> Result<i64> {
@@ -188,19 +198,30 @@ fn storable(cx: &Cx<'_>, backup: &Backup) -> Result<Backup> {
     let mut backup = backup.clone();
     backup.options.detached = true;
     backup.collection = literals(cx, &backup.collection)?;
-    backup.options.encryption = match &backup.options.encryption {
-        Encryption::None => Encryption::None,
-        Encryption::Kms(keys) => Encryption::Kms(literals(cx, keys)?),
-        Encryption::Passphrase(_) => {
-            return Err(Error::unsupported("a schedule cannot keep the secret of encryption_passphrase")
-                .with_hint("encrypt with kms = 'external://key', which keeps its secrets in an external connection"));
-        }
-    };
+    backup.options.encryption = stored_encryption(cx, &backup.options.encryption)?;
     Ok(backup)
 }
 
-/// URIs as literals, which must hold no secrets.
-fn literals(cx: &Cx<'_>, texts: &Texts) -> Result<Texts> {
+/// Keys as a schedule stores them.
+///
+/// # Errors
+/// 0A000 for a passphrase; as [`literals`].
+pub(super) fn stored_encryption(cx: &Cx<'_>, encryption: &Encryption) -> Result<Encryption> {
+    match encryption {
+        Encryption::None => Ok(Encryption::None),
+        Encryption::Kms(keys) => literals(cx, keys).map(Encryption::Kms),
+        Encryption::Passphrase(_) => {
+            Err(Error::unsupported("a schedule cannot keep the secret of encryption_passphrase")
+                .with_hint("encrypt with kms = 'external://key', which keeps its secrets in an external connection"))
+        }
+    }
+}
+
+/// URIs as literals.
+///
+/// # Errors
+/// 22023 for one that holds secrets.
+pub(super) fn literals(cx: &Cx<'_>, texts: &Texts) -> Result<Texts> {
     let uris = cx.strings(&texts.0)?;
     for uri in &uris {
         if !is_open(uri)? {

@@ -95,7 +95,8 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateSchedules) ->
     let all = visible(cx).await?;
     let shown = match &statement.id {
         Some(id) => vec![own(cx, cx.server.config.catalog.read().await?.as_mut(), id).await?],
-        None => all.clone(),
+        // One statement makes both of a pair.
+        None => all.iter().filter(|schedule| !is_second(schedule, &all)).cloned().collect(),
     };
     let rows = shown.iter().map(|schedule| {
         let partner = all.iter().find(|other| Some(other.id) == schedule.plan.partner);
@@ -105,10 +106,17 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateSchedules) ->
     Ok(Outcome::rows("SHOW CREATE SCHEDULE", batch_of(create_columns(), &rows)?))
 }
 
+/// Whether a schedule was made with another one that is listed.
+fn is_second(schedule: &Schedule, all: &[Schedule]) -> bool {
+    schedule.plan.partner.is_some_and(|id| id < schedule.id && all.iter().any(|other| other.id == id))
+}
+
 /// The statement that makes a schedule and its partner.
 fn create_statement(schedule: &Schedule, partner: Option<&Schedule>) -> Result<CreateSchedule> {
     let text = |text: &str| Text::Literal(text.to_string());
-    let backup = backup_of(schedule)?;
+    let mut backup = backup_of(schedule)?;
+    // Backups of a schedule are so without saying it.
+    backup.options.detached = false;
     let (full, incremental) = match partner {
         Some(full) if backup.chain.is_some() => (full, Some(schedule)),
         incremental => (schedule, incremental),
@@ -126,6 +134,7 @@ fn create_statement(schedule: &Schedule, partner: Option<&Schedule>) -> Result<C
         options: ScheduleOptions {
             on_execution_failure: Some(text(full.plan.on_failure.as_str())),
             on_previous_running: Some(text(full.plan.on_running.as_str())),
+            ignore_existing_backups: full.plan.ignores_existing,
             ..ScheduleOptions::default()
         },
     })

@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::Encryption;
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, EXPECTED_MAX, Result};
 use crate::error::SyntaxError;
 use crate::print;
 use crate::stmt::Text;
@@ -58,7 +58,11 @@ fn unknown(names: &[&'static str], c: &mut Cursor) -> SyntaxError {
             .unsupported("option incremental_location is not supported")
             .with_hint("leave it out: incremental backups lie in the collection of their full backup");
     }
-    c.expected_one_of(names)
+    let error = c.expected_one_of(names);
+    if error.hint.is_some() || names.len() <= EXPECTED_MAX {
+        return error;
+    }
+    error.with_hint(format!("the options are {}", names.join(", ").to_ascii_lowercase()))
 }
 
 fn refuse(name: &str, position: usize, c: &mut Cursor) -> Result<()> {
