@@ -7,7 +7,7 @@ import tempfile
 import psycopg
 
 from faults.backup import Collection, sealed_manifest
-from faults.lakeport import Lakeport
+from faults.lakeport import Lakeport, until
 
 PASSPHRASE = "encryption_passphrase = 'a passphrase'"
 
@@ -51,6 +51,8 @@ def fill(run):
     run("GRANT USAGE ON SCHEMA movr.inner TO readers")
     run("GRANT SELECT ON TABLE movr.inner.rides TO readers")
     run("GRANT BACKUP ON DATABASE movr TO ada")
+    run("CREATE SCHEDULE nightly FOR BACKUP DATABASE movr INTO 'external://plain/nightly' RECURRING '@hourly'"
+        " FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = '2100-01-01', on_previous_running = 'skip'")
 
 
 with tempfile.TemporaryDirectory() as name:
@@ -61,6 +63,7 @@ with tempfile.TemporaryDirectory() as name:
     try:
         with first.connect() as connection:
             fill(connection.execute)
+            schedules = connection.execute("SELECT create_statement FROM [SHOW CREATE ALL SCHEDULES]").fetchall()
             connection.execute(f"BACKUP INTO 'nodelocal://1/all' WITH {PASSPHRASE}")
             connection.execute("BACKUP INTO 'nodelocal://1/clear'")
             connection.execute("BACKUP DATABASE movr INTO 'nodelocal://1/one'")
@@ -79,6 +82,19 @@ with tempfile.TemporaryDirectory() as name:
             assert "plain" in names, names
             members = run("SELECT username, options FROM [SHOW USERS] WHERE username IN ('ada', 'readers') ORDER BY 1")
             assert [member[0] for member in members] == ["ada", "readers"], members
+            # Schedules come paused: two servers would back up into one collection.
+            made = "SELECT create_statement FROM [SHOW CREATE ALL SCHEDULES]"
+            assert run("SELECT schedule_status FROM [SHOW SCHEDULES]") == [("PAUSED",)] * 2
+            assert run(made) == schedules, run(made)
+            # And another server's chain is not added to, whoever restored it.
+            refused(connection, f"BACKUP INTO LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}", "55000", "belongs to cluster")
+            refused(connection, "BACKUP DATABASE movr INTO LATEST IN 'nodelocal://1/one'", "55000", "belongs to cluster")
+            run("BACKUP DATABASE movr INTO 'nodelocal://1/second'")
+            run("BACKUP DATABASE movr INTO LATEST IN 'nodelocal://1/second'")
+            [full] = run("SELECT id FROM [SHOW SCHEDULES] WHERE command ->> 'backup_type' = 'FULL'")
+            connection.execute(f"RESUME SCHEDULE {full[0]}")
+            connection.execute(f"ALTER BACKUP SCHEDULE {full[0]} EXECUTE IMMEDIATELY")
+            until("the incremental backups go on", lambda: run("SELECT schedule_status FROM [SHOW SCHEDULES]") == [("ACTIVE",)] * 2)
         with psycopg.connect(host="127.0.0.1", port=others[-1].port, user="ada", dbname="defaultdb", autocommit=True) as ada:
             assert ada.execute("SELECT count(*) FROM movr.inner.rides").fetchone() == (1000,)
             ada.execute("BACKUP DATABASE movr INTO 'external://plain/ada'")

@@ -1,6 +1,6 @@
 //! A chain: a full backup and the layers on top of it, oldest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
 use crate::layout::{LayerPath, Subdir};
@@ -21,13 +21,23 @@ pub struct Layer {
     pub link: Previous,
     /// Bytes of the manifest's file.
     pub manifest_bytes: u64,
+    /// Where in the manifest's list the history of each table is.
+    histories: HashMap<i64, usize>,
 }
 
 impl Layer {
     /// The layer whose manifest's file has these bytes.
     pub(crate) fn new(path: LayerPath, manifest: Manifest, file: &[u8]) -> Layer {
         let link = link_to(&manifest.id, file);
-        Layer { path, manifest, link, manifest_bytes: file.len() as u64 }
+        // Of a table that is listed twice the first counts.
+        let listed = manifest.tables.iter().enumerate().rev();
+        let histories = listed.map(|(index, history)| (history.table, index)).collect();
+        Layer { path, manifest, link, manifest_bytes: file.len() as u64, histories }
+    }
+
+    /// What the layer says of a table.
+    pub fn history_of(&self, table: i64) -> Option<&TableHistory> {
+        self.manifest.tables.get(*self.histories.get(&table)?)
     }
 }
 
@@ -105,12 +115,14 @@ impl Chain {
     pub fn layer_at(&self, moment: Option<i64>) -> Result<usize> {
         let Some(moment) = moment else { return Ok(self.layers.len() - 1) };
         let Some(index) = self.layers.iter().position(|layer| moment <= layer.manifest.end) else {
-            return Err(Error::invalid("invalid RESTORE timestamp: supplied backups do not cover requested time")
-                .with_hint(format!("the newest layer ends at {}", shown(self.last().manifest.end))));
+            return Err(uncovered(&format!("the newest layer ends at {}", shown(self.last().manifest.end))));
         };
         let manifest = &self.layers[index].manifest;
         if moment == manifest.end || manifest.revisions_since.is_some_and(|since| since <= moment) {
             return Ok(index);
+        }
+        if let (0, Some(since)) = (index, manifest.revisions_since) {
+            return Err(uncovered(&format!("the oldest moment of the chain is {}", shown(since))));
         }
         let nearest = match index.checked_sub(1) {
             None => format!("nearest backup time is {}", shown(manifest.end)),
@@ -133,7 +145,7 @@ impl Chain {
     pub fn table_at(&self, table: i64, layers: usize, moment: i64) -> Result<Option<TableState<'_>>> {
         let mut state: Option<TableState<'_>> = None;
         for (index, layer) in self.layers[..layers].iter().enumerate() {
-            let versions = layer.manifest.history_of(table).map_or(&[][..], |history| &history.versions);
+            let versions = layer.history_of(table).map_or(&[][..], |history| &history.versions);
             for version in versions.iter().filter(|version| version.at <= moment) {
                 let broken = |what: String| Error::corrupt(layer.path.manifest().as_ref(), what);
                 let now = match (state.as_mut(), version.schema.as_deref()) {
@@ -165,15 +177,16 @@ impl Chain {
 }
 
 impl Manifest {
-    /// What the layer says of a table.
-    pub fn history_of(&self, table: i64) -> Option<&TableHistory> {
-        self.tables.iter().find(|history| history.table == table)
-    }
-
     /// A table's row.
     pub fn table(&self, id: i64) -> Option<&Table> {
         self.catalog.tables.iter().find(|table| table.id == id)
     }
+}
+
+/// The documented text.
+fn uncovered(hint: &str) -> Error {
+    Error::invalid("invalid RESTORE timestamp: supplied backups do not cover requested time")
+        .with_hint(format!("{hint}; SHOW BACKUPS IN lists the chains"))
 }
 
 fn check_link(below: &Layer, layer: &Layer) -> Result<()> {

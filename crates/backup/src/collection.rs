@@ -79,18 +79,18 @@ impl Collection {
         self.exists(&subdir.full().manifest()).await
     }
 
-    /// The files of wrapped keys of a chain, in order, with their paths; none for a chain that is not encrypted.
+    /// The files of wrapped keys of a chain, by number from 1; none for a chain that is not encrypted.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for more keys than a reader tries.
-    pub async fn infos(&self, subdir: &Subdir) -> Result<Vec<(Path, EncryptionInfo)>> {
+    pub async fn infos(&self, subdir: &Subdir) -> Result<Vec<EncryptionInfo>> {
         let (mut infos, mut count) = (Vec::new(), KeyCount::default());
         for number in 1..=INFOS_MAX {
             let path = subdir.encryption_info(number);
             let Some(bytes) = self.read(&path, INFO_BYTES_MAX).await? else { break };
             let info = EncryptionInfo::decode(&path, &bytes)?;
             count.add(&path, &info)?;
-            infos.push((path, info));
+            infos.push(info);
         }
         Ok(infos)
     }
@@ -100,7 +100,7 @@ impl Collection {
     /// # Errors
     /// [`Error::Key`] when the keys do not open it, and when they are given for a chain that has none.
     pub async fn protection(&self, subdir: &Subdir, keys: &Keys) -> Result<Protection> {
-        let infos: Vec<EncryptionInfo> = self.infos(subdir).await?.into_iter().map(|(_, info)| info).collect();
+        let infos = self.infos(subdir).await?;
         match (infos.is_empty(), keys) {
             (true, Keys::None) => Ok(Protection::Checksums),
             (true, _) => Err(not_encrypted(subdir)),

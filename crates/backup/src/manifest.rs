@@ -43,6 +43,9 @@ pub struct Manifest {
     pub job: i64,
     /// Version of the server that wrote it.
     pub server: String,
+    /// What tells the catalog of that server from all others; none in layers of servers that did not know theirs.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// What was asked for.
     pub targets: Targets,
     /// What there was at the end.
@@ -105,6 +108,9 @@ pub struct Catalog {
     /// Of cluster backups.
     #[serde(default)]
     pub connections: Vec<Connection>,
+    /// Of cluster backups.
+    #[serde(default)]
+    pub schedules: Vec<Schedule>,
 }
 
 /// A database.
@@ -204,6 +210,27 @@ pub struct Connection {
     pub owner: String,
 }
 
+/// A schedule of backups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    pub id: i64,
+    pub label: String,
+    pub owner: String,
+    /// A cron expression in UTC.
+    pub recurrence: String,
+    /// What it runs; it holds no secrets.
+    pub statement: String,
+    /// Session variables that names are looked up with.
+    pub variables: Vec<(String, String)>,
+    /// Word of the option `on_execution_failure`.
+    pub on_failure: String,
+    /// Word of the option `on_previous_running`.
+    pub on_running: String,
+    /// The schedule made by the same statement.
+    pub partner: Option<i64>,
+    pub ignores_existing: bool,
+}
+
 /// A file in the layer's `data` folder: contents of table files, one after the other, in a sealed file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pack {
@@ -250,6 +277,18 @@ pub struct File {
     pub pack: usize,
     /// Where in the content of the pack it begins.
     pub offset: u64,
+}
+
+impl Catalog {
+    /// The database of an id.
+    pub fn database(&self, id: i64) -> Option<&Database> {
+        self.databases.iter().find(|row| row.id == id)
+    }
+
+    /// The schema of an id.
+    pub fn schema(&self, id: i64) -> Option<&Schema> {
+        self.schemas.iter().find(|row| row.id == id)
+    }
 }
 
 impl Manifest {

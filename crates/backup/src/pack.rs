@@ -90,7 +90,7 @@ impl PackWriter {
 fn storage_error(error: std::io::Error) -> Error {
     match error.downcast::<object_store::Error>() {
         Ok(error) => error.into(),
-        Err(error) => Error::Kms(lakeport_connect::Error::io(error.to_string())),
+        Err(error) => object_store::Error::Generic { store: "upload", source: error.into() }.into(),
     }
 }
 

@@ -160,6 +160,7 @@ mod tests {
             revisions_since: None,
             job: 1,
             server: String::new(),
+            cluster: None,
             targets: ours(),
             catalog: Catalog::default(),
             packs: Vec::new(),

@@ -141,6 +141,7 @@ fn empty_manifest() -> manifest::Manifest {
         revisions_since: None,
         job: 1,
         server: String::new(),
+        cluster: None,
         targets: manifest::Targets::Cluster,
         catalog: manifest::Catalog::default(),
         packs: Vec::new(),

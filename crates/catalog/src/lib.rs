@@ -36,6 +36,9 @@ pub trait Catalog: Send + Sync {
     /// A number that grows with every committed change of anything but jobs, schedules, audit events, leftovers and the
     /// sequence of ids, so that callers know when what they remember is stale. Counts from 0 in each process. Cheap: no I/O.
     fn generation(&self) -> u64;
+
+    /// What tells this catalog from all others: random, drawn when it was made.
+    fn identity(&self) -> &str;
 }
 
 /// One transaction. Dropping it without [`commit`](Tx::commit) undoes it.

@@ -43,6 +43,7 @@ pub struct SqliteCatalog {
     writer: SqlitePool,
     readers: SqlitePool,
     shared: Arc<Shared>,
+    identity: String,
     /// Keeps other processes out while it is open.
     _lock: File,
 }
@@ -78,9 +79,10 @@ impl SqliteCatalog {
         let writer = open::writer_pool(&path).await?;
         open::migrate(&writer).await?;
         let key = open::data_key(&writer, master, &env).await?;
+        let identity = open::identity(&writer, &env).await?;
         let readers = open::reader_pool(&path).await?;
         let shared = Arc::new(Shared { key, generation: AtomicU64::new(0), env });
-        Ok(SqliteCatalog { writer, readers, shared, _lock: lock })
+        Ok(SqliteCatalog { writer, readers, shared, identity, _lock: lock })
     }
 
     /// Wraps the data key under a new master key; from then on only the new one opens this catalog.
@@ -117,6 +119,10 @@ impl Catalog for SqliteCatalog {
 
     fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
     }
 }
 

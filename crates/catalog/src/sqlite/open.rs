@@ -23,6 +23,9 @@ pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 /// How long SQLite itself waits for a lock held by a checkpoint or a backup tool.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
+/// Random bytes of an identity.
+const IDENTITY_BYTES: usize = 16;
+
 /// Every migration: version, name, SQL. Applied in order, once; never changed after a release.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "catalog", include_str!("migrations/0001_catalog.sql")),
@@ -31,6 +34,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "public_grants", include_str!("migrations/0004_public_grants.sql")),
     (5, "leftovers", include_str!("migrations/0005_leftovers.sql")),
     (6, "schedules", include_str!("migrations/0006_schedules.sql")),
+    (7, "identity", include_str!("migrations/0007_identity.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.
@@ -124,6 +128,19 @@ pub(super) async fn data_key(
     insert_first_rows(&mut transaction, &key, env).await?;
     transaction.commit().await?;
     Ok(key)
+}
+
+/// What tells the catalog from all others. The first call draws it.
+pub(super) async fn identity(writer: &SqlitePool, env: &Env) -> Result<String> {
+    let mut transaction = writer.begin_with(BEGIN_WRITE).await?;
+    let stored = sqlx::query("SELECT value FROM identity").fetch_optional(&mut *transaction).await?;
+    if let Some(row) = stored {
+        return Ok(row.try_get("value")?);
+    }
+    let drawn = env.random_hex(IDENTITY_BYTES);
+    sqlx::query("INSERT INTO identity (id, value) VALUES (1, ?)").bind(&drawn).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(drawn)
 }
 
 /// Roles `admin`, `root` and `public`; database `defaultdb` with schema `public`, open to everybody.

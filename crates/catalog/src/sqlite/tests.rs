@@ -76,6 +76,16 @@ async fn files_are_for_their_owner_and_hold_no_secret() {
 }
 
 #[tokio::test]
+async fn a_catalog_is_the_same_when_opened_again_and_no_other() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let catalog = open(directory.path()).await;
+    let identity = catalog.identity().to_string();
+    catalog.close().await;
+    assert_eq!(open(directory.path()).await.identity(), identity);
+    assert_ne!(open(other.path()).await.identity(), identity);
+}
+
+#[tokio::test]
 async fn who_gives_the_key_is_told_whether_it_must_be_the_old_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");

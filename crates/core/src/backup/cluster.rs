@@ -1,8 +1,8 @@
-//! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections.
+//! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections, schedules.
 
 use lakeport_backup::manifest::{self, Catalog};
 use lakeport_base::Secret;
-use lakeport_catalog::model::{Connection, Dialect, Grant, Object, Role};
+use lakeport_catalog::model::{Connection, Dialect, Grant, Object, Role, Schedule};
 
 use crate::directory::Directory;
 use crate::error::Result;
@@ -27,6 +27,7 @@ pub(super) async fn add(
     catalog.connections =
         tx.connections().await?.iter().map(|connection| listed_connection(connection, is_encrypted)).collect();
     catalog.grants = tx.grants().await?.iter().map(listed_grant).collect();
+    catalog.schedules = tx.schedules().await?.iter().map(listed_schedule).collect();
     Ok(())
 }
 
@@ -94,6 +95,22 @@ fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::C
         definition: (is_encrypted || is_public).then(|| definition.clone()),
         redacted: connection.redacted.clone(),
         owner: connection.owner.clone(),
+    }
+}
+
+fn listed_schedule(schedule: &Schedule) -> manifest::Schedule {
+    let plan = schedule.plan.clone();
+    manifest::Schedule {
+        id: schedule.id.0,
+        label: schedule.label.clone(),
+        owner: schedule.owner.clone(),
+        recurrence: plan.recurrence,
+        statement: plan.statement,
+        variables: plan.variables,
+        on_failure: plan.on_failure.as_str().to_string(),
+        on_running: plan.on_running.as_str().to_string(),
+        partner: plan.partner.map(|id| id.0),
+        ignores_existing: plan.ignores_existing,
     }
 }
 

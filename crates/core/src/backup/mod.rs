@@ -20,7 +20,7 @@ use std::sync::Arc;
 use lakeport_backup::Collection;
 use lakeport_backup::keys::Keys;
 use lakeport_base::Secret;
-use lakeport_connect::Operation;
+use lakeport_connect::{Kms, Operation};
 
 use crate::error::{Error, Result};
 use crate::server::Server;
@@ -63,13 +63,19 @@ impl Server {
         Ok(match texts {
             KeyTexts::None => Keys::None,
             KeyTexts::Passphrase(text) => Keys::Passphrase(self.passphrases.get(text)),
-            KeyTexts::Kms(uris) => {
-                let mut opened = Vec::with_capacity(uris.expose().len());
-                for uri in uris.expose() {
-                    opened.push(self.open_kms(user, uri).await?);
-                }
-                Keys::Kms(opened)
-            }
+            KeyTexts::Kms(uris) => Keys::Kms(self.open_all_kms(user, uris.expose()).await?),
         })
+    }
+
+    /// Opens keys of key services for a user.
+    ///
+    /// # Errors
+    /// Those of the first that cannot be opened.
+    pub(crate) async fn open_all_kms(&self, user: &str, uris: &[String]) -> Result<Vec<Arc<dyn Kms>>> {
+        let mut opened = Vec::with_capacity(uris.len());
+        for uri in uris {
+            opened.push(self.open_kms(user, uri).await?);
+        }
+        Ok(opened)
     }
 }

@@ -271,6 +271,7 @@ impl BackupTask {
             revisions_since: span.revisions_since,
             job: cx.id.0,
             server: env!("CARGO_PKG_VERSION").to_string(),
+            cluster: Some(cx.server.config.catalog.identity().to_string()),
             targets: self.0.targets.clone(),
             catalog,
             packs: copied.packs,

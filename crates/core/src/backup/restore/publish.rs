@@ -173,23 +173,28 @@ impl<'a> Reserving<'a> {
     /// What comes beside tables, and the backup's grants where they are asked for.
     async fn system(&mut self, order: &RestoreOrder, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<()> {
         let directory = Arc::clone(&self.directory);
-        let system = System::reserve(order.system, self.manifest, &directory, self.tx.as_mut(), self.now).await?;
+        let (restorer, tx) = (&self.cx.owner, self.tx.as_mut());
+        let system = System::reserve(order.system, self.manifest, &directory, tx, restorer, self.now).await?;
         if order.grants || order.system == SystemPart::All {
-            let tables: HashMap<i64, TableId> =
-                tables.iter().zip(made).map(|(table, handle)| (table.listed.id, handle.row.id)).collect();
-            let connections = system.connection_ids(self.manifest);
-            let restored = |object| match object {
-                manifest::Object::System => (order.system == SystemPart::All).then_some(Object::System),
-                manifest::Object::Connection(id) => connections.get(&id).map(|id| Object::Connection(*id)),
-                manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
-                manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),
-                manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
-            };
-            let grants = system::grants(self.manifest, &system.known_roles(&directory), restored);
+            let tables = tables.iter().zip(made).map(|(table, handle)| (table.listed.id, handle.row.id)).collect();
+            let grants = self.grants(&system, order.system == SystemPart::All, &tables);
             self.publication.grants.extend(grants);
         }
         self.publication.system = system;
         Ok(())
+    }
+
+    /// The backup's grants on what is restored, to roles that there will be.
+    fn grants(&self, system: &System, of_system: bool, tables: &HashMap<i64, TableId>) -> Vec<Grant> {
+        let connections = system.connection_ids(self.manifest);
+        let restored = |object| match object {
+            manifest::Object::System => of_system.then_some(Object::System),
+            manifest::Object::Connection(id) => connections.get(&id).map(|id| Object::Connection(*id)),
+            manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
+            manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),
+            manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
+        };
+        system::grants(self.manifest, &system.known_roles(&self.directory), restored)
     }
 }
 

@@ -6,32 +6,40 @@ use std::collections::{HashMap, HashSet};
 
 use lakeport_backup::manifest::{self, Manifest};
 use lakeport_base::Secret;
-use lakeport_base::id::ConnectionId;
+use lakeport_base::id::{ConnectionId, ScheduleId};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Connection, Grant, Membership, Object, Role};
+use lakeport_catalog::model::{
+    Connection, Grant, Membership, Object, OnFailure, OnRunning, Role, Schedule, SchedulePlan, ScheduleRun,
+};
 use lakeport_connect::Target;
 
 use super::SystemPart;
 use crate::backup::cluster::{dialect_named, restored_role};
 use crate::directory::{ADMIN, Directory, PUBLIC};
 use crate::error::Result;
+use crate::schedule::{Recurrence, backup_of};
 
-/// Roles, memberships, grants, settings and connections that become part of the catalog with the tables.
+/// State of a schedule that a restore has brought.
+const RESTORED: &str = "restored with the cluster: RESUME SCHEDULE lets it run";
+
+/// Roles, memberships, settings, connections and schedules that become part of the catalog with the tables.
 #[derive(Default)]
 pub(super) struct System {
     roles: Vec<Role>,
     memberships: Vec<Membership>,
     settings: Vec<(String, String)>,
     connections: Vec<Connection>,
+    schedules: Vec<Schedule>,
 }
 
 impl System {
-    /// What of a manifest is new here.
+    /// What of a manifest is new here, if `restorer` restores it.
     pub async fn reserve(
         part: SystemPart,
         manifest: &Manifest,
         directory: &Directory,
         tx: &mut dyn Tx,
+        restorer: &str,
         now: i64,
     ) -> Result<System> {
         let mut system = System::default();
@@ -66,6 +74,8 @@ impl System {
                 system.connections.push(connection);
             }
         }
+        let known = system.known_roles(directory).into_iter().map(str::to_string).collect();
+        system.schedules = restored_schedules(&catalog.schedules, &known, restorer, tx, now).await?;
         Ok(system)
     }
 
@@ -98,6 +108,9 @@ impl System {
         for connection in &self.connections {
             tx.insert_connection(connection).await?;
         }
+        for schedule in &self.schedules {
+            tx.insert_schedule(schedule).await?;
+        }
         Ok(())
     }
 }
@@ -121,6 +134,52 @@ async fn restored_connection(listed: &manifest::Connection, tx: &mut dyn Tx, now
         updated: now,
         last_check: None,
     }))
+}
+
+/// The listed schedules with ids of their own, paused; without those that nobody here understands. One whose owner is
+/// not there is the restorer's.
+async fn restored_schedules(
+    listed: &[manifest::Schedule],
+    known: &HashSet<String>,
+    restorer: &str,
+    tx: &mut dyn Tx,
+    now: i64,
+) -> Result<Vec<Schedule>> {
+    let mut ids: HashMap<i64, ScheduleId> = HashMap::new();
+    let mut schedules = Vec::new();
+    for row in listed {
+        let owner = if known.contains(&row.owner) { row.owner.as_str() } else { restorer };
+        let id = ScheduleId(tx.next_id().await?);
+        let Some(schedule) = restored_schedule(row, id, owner, now) else { continue };
+        ids.insert(row.id, id);
+        schedules.push((schedule, row));
+    }
+    let paired = schedules.into_iter().map(|(mut schedule, row)| {
+        schedule.plan.partner = row.partner.and_then(|id| ids.get(&id).copied());
+        schedule
+    });
+    Ok(paired.collect())
+}
+
+/// One that makes backups and holds no secrets. Incremental ones wait for a full one, since what is there is of another
+/// cluster.
+fn restored_schedule(listed: &manifest::Schedule, id: ScheduleId, owner: &str, now: i64) -> Option<Schedule> {
+    let plan = SchedulePlan {
+        recurrence: listed.recurrence.clone(),
+        statement: listed.statement.clone(),
+        variables: listed.variables.clone(),
+        on_failure: OnFailure::parse(&listed.on_failure)?,
+        on_running: OnRunning::parse(&listed.on_running)?,
+        partner: None,
+        ignores_existing: listed.ignores_existing,
+    };
+    let run = ScheduleRun { state: RESTORED.to_string(), ..ScheduleRun::default() };
+    let owner = owner.to_string();
+    let mut schedule = Schedule { id, label: listed.label.clone(), owner, created: now, next_run: None, plan, run };
+    let backup = backup_of(&schedule).ok()?;
+    Recurrence::parse(&schedule.plan.recurrence).and_then(|recurrence| recurrence.after(now)).ok()?;
+    schedule.run.resumes_partner = backup.chain.is_none();
+    Some(schedule)
 }
 
 /// The grants of a manifest to roles that there will be, on objects that are restored.

@@ -95,15 +95,14 @@ async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, droppe
     let dropped = opened(cx, dropped).await?;
     // Two that drop one key each must not both find the other's.
     let _turn = cx.server.dropping_keys.lock().await;
-    let found = collection.infos(subdir).await?;
-    let before: Vec<EncryptionInfo> = found.iter().map(|(_, info)| info.clone()).collect();
+    let before = collection.infos(subdir).await?;
     let after = keys::without(&before, &dropped)?;
     cx.server.config.env.fault(Point::AlterBackup)?;
     cx.cancel
         .commit(async {
-            for ((path, before), after) in found.iter().zip(after) {
+            for (number, (before, after)) in (1..).zip(before.iter().zip(after)) {
                 if *before != after {
-                    collection.replace(path, after.encode()).await?;
+                    collection.replace(&subdir.encryption_info(number), after.encode()).await?;
                 }
             }
             Ok(())
@@ -113,12 +112,11 @@ async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, droppe
 
 /// The keys, each of which must open.
 async fn opened(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
-    let mut opened = Vec::new();
-    for uri in cx.strings(&uris.0)? {
-        cx.server.authorise_kms(cx.subject(), &uri).await?;
-        opened.push(cx.server.open_kms(&cx.session.user, &uri).await?);
+    let uris = cx.strings(&uris.0)?;
+    for uri in &uris {
+        cx.server.authorise_kms(cx.subject(), uri).await?;
     }
-    Ok(opened)
+    cx.server.open_all_kms(&cx.session.user, &uris).await
 }
 
 /// Those of the keys that open: one that is not the chain's, or no key at all, does not stand in the way of another.
@@ -135,7 +133,7 @@ async fn known(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
 }
 
 async fn infos(collection: &Collection, subdir: &Subdir) -> Result<Vec<EncryptionInfo>> {
-    let infos: Vec<EncryptionInfo> = collection.infos(subdir).await?.into_iter().map(|(_, info)| info).collect();
+    let infos = collection.infos(subdir).await?;
     if infos.is_empty() {
         let message = format!("could not find or read encryption information: {:?} is not encrypted", subdir.shown());
         return Err(Error::invalid(message));
