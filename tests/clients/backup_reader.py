@@ -52,6 +52,9 @@ with psycopg.connect(autocommit=True) as connection:
         return result.stderr if fails else result.stdout
 
     sealed = str(extern / "sealed")
+    for uri, part in {"nodelocal://1/sealed": "give the folder itself", "external://safe": "SHOW CREATE EXTERNAL CONNECTION",
+                      "userfile:///sealed": "below the server's --warehouse"}.items():
+        assert part in lakeport("list", uri, fails=True), uri
     phrase = extern / "phrase"
     phrase.write_text("a passphrase\n")
     assert lakeport("list", sealed) == f"/{Collection(sealed).latest()[0]}\n"

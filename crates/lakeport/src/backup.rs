@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_backup::chain::shown;
@@ -90,6 +90,7 @@ pub async fn run(args: BackupArgs) -> Result<()> {
 
 impl Place {
     async fn open(&self) -> Result<Collection> {
+        require_reachable(&self.collection)?;
         let (uri, external_io_dir) = match self.collection.contains("://") {
             true => (self.collection.clone(), None),
             false => ("nodelocal://self/".to_string(), Some(PathBuf::from(&self.collection))),
@@ -100,6 +101,19 @@ impl Place {
         let target = Target::parse(&uri).context("the collection's URI")?;
         Ok(Collection::new(target.open(&surroundings(external_io_dir)).await?))
     }
+}
+
+/// # Errors
+/// What stands for a place on a server's side only.
+fn require_reachable(uri: &str) -> Result<()> {
+    let scheme = uri.split("://").next().unwrap_or_default();
+    let instead = match scheme.to_ascii_lowercase().as_str() {
+        "external" => "give the URI that it stands for, which SHOW CREATE EXTERNAL CONNECTION tells",
+        "nodelocal" => "give the folder itself, which lies below the server's --external-io-dir",
+        "userfile" => "give the folder itself, which lies below the server's --warehouse",
+        _ => return Ok(()),
+    };
+    bail!("{scheme}:// is a place of a server, and this command asks none: {instead}")
 }
 
 impl ChainArgs {
@@ -164,14 +178,12 @@ fn show(chain: &Chain) {
             println!("    every moment from {} on can be restored", shown(since));
         }
         for table in &manifest.catalog.tables {
-            let database = manifest.catalog.databases.iter().find(|database| database.id == table.database);
-            let database = database.map_or("", |database| &database.name);
-            let schema = manifest.catalog.schemas.iter().find(|schema| schema.id == table.schema);
-            let schema = schema.map_or("", |schema| &schema.name);
-            let versions = manifest.history_of(table.id).map_or(&[][..], |history| &history.versions);
+            let database = manifest.catalog.database(table.database).map_or("", |database| &database.name);
+            let schema = manifest.catalog.schema(table.schema).map_or("", |schema| &schema.name);
+            let versions = layer.history_of(table.id).map_or(&[][..], |history| &history.versions);
             let files = || versions.iter().flat_map(|version| &version.added);
-            let (rows, bytes) =
-                (files().map(|file| file.rows).sum::<u64>(), files().map(|file| file.bytes).sum::<u64>());
+            let rows = files().map(|file| file.rows).fold(0, u64::saturating_add);
+            let bytes = files().map(|file| file.bytes).fold(0, u64::saturating_add);
             println!("    {database}.{schema}.{}: {rows} rows, {} files, {bytes} bytes", table.name, files().count());
         }
     }

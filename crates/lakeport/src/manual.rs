@@ -244,13 +244,14 @@ fn uri_form(spec: &KindSpec) -> String {
 
 /// The statements that take the kind, of those there are.
 fn operations(spec: &KindSpec) -> String {
-    let names = spec.operations.iter().filter_map(|operation| match operation {
-        Operation::Import => Some("`IMPORT INTO`"),
-        Operation::Export => Some("`EXPORT INTO`"),
-        Operation::Check => Some("`CHECK EXTERNAL CONNECTION`"),
-        Operation::Backup | Operation::Restore => None,
-    });
-    names.collect::<Vec<_>>().join(", ")
+    let name = |operation: &Operation| match operation {
+        Operation::Import => "`IMPORT INTO`",
+        Operation::Export => "`EXPORT INTO`",
+        Operation::Backup => "`BACKUP`",
+        Operation::Restore => "`RESTORE`",
+        Operation::Check => "`CHECK EXTERNAL CONNECTION`",
+    };
+    spec.operations.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn capabilities(spec: &KindSpec) -> String {
