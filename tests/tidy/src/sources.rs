@@ -26,7 +26,7 @@ const STORED: &[&str] = &[
     "crates/backup/src/keys.rs",
     "crates/backup/src/manifest.rs",
     "crates/catalog/src/stored",
-    "crates/core/src/job/payload.rs",
+    "crates/core/src/job/payload",
     "crates/lakeport/src/config",
     "tests/tidy/",
 ];
