@@ -232,6 +232,16 @@ impl Cursor<'_> {
         Ok(value)
     }
 
+    /// A [`text_value`](Self::text_value) that is no bare word.
+    pub fn quoted_text(&mut self) -> Result<Text> {
+        match self.peek() {
+            Some(next) if matches!(next.token, Token::Word(_)) => {
+                Err(self.expected("a string").with_hint("put it in single quotes"))
+            }
+            _ => self.text_value(),
+        }
+    }
+
     /// A [`text_value`](Self::text_value), or several in parentheses.
     pub fn texts(&mut self) -> Result<Texts> {
         if self.is_open() {

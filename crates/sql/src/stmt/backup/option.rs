@@ -95,7 +95,8 @@ pub(super) fn encryption(name: &str, position: usize, encryption: &mut Encryptio
     c.expect_symbol(&Token::Eq)?;
     *encryption = match name {
         "KMS" => Encryption::Kms(c.texts()?),
-        _ => Encryption::Passphrase(c.text_value()?),
+        // A bare word would be in lower case, which nobody expects of a passphrase.
+        _ => Encryption::Passphrase(c.quoted_text()?),
     };
     Ok(())
 }
