@@ -62,9 +62,8 @@ class Victim:
 
     # Statements that look at a chain, from the one that looks least.
 
-    def show(self, *options):
-        options = ", ".join(self.key + list(options))
-        return f"SHOW BACKUP LATEST IN {self.place}" + (f" WITH {options}" if options else "")
+    def show(self):
+        return f"SHOW BACKUP LATEST IN {self.place} WITH " + ", ".join([*self.key, "check_files"])
 
     def restore(self, *options, name="never"):
         options = ", ".join([*self.key, f"new_db_name = '{name}'", *options])
@@ -141,12 +140,36 @@ def every_file(victim):
             statements = [victim.restore(), victim.verify()] if is_pack else [victim.restore(), victim.show()]
             victim.refused("files cut off", named, *statements, states=("XX001", "22023"))
             if is_pack:
-                victim.refused("files cut off", named, victim.show("check_files"), states=("58P01",))
+                victim.refused("files cut off", named, victim.show(), states=("58P01",))
         victim.write(name, content + b"x")
         if is_pack:
-            victim.refused("files with more at their end", named, victim.show("check_files"), states=("58P01",))
+            victim.refused("files with more at their end", named, victim.show(), states=("58P01",))
         else:
             victim.refused("files with more at their end", named, victim.restore(), victim.show())
+        victim.heal()
+
+
+def below(victim):
+    """What lies below a damaged layer comes back, and is all that is shown."""
+    connection, manifests = victim.connection, victim.collection.chain()[0]
+    options = " WITH " + ", ".join(victim.key) if victim.key else ""
+    for index in range(1, LAYERS):
+        name, end = victim.manifests[index], manifests[index - 1][1]["end"]
+        content, count = victim.whole[name], len(victim.collection.tables(end)["t"])
+        for damaged in (flipped(content, 50, 0), flipped(content, len(content) - 1, 0), content[:HEADER], b""):
+            victim.write(name, damaged)
+            warnings = []
+            connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+            shown = connection.execute(f"SHOW BACKUP LATEST IN {victim.place}{options}").fetchall()
+            assert len({row[6] for row in shown}) == index, shown
+            assert any(name in str(warning) for warning in warnings), warnings
+            restore = victim.restore(name="earlier").replace(" WITH", f" AS OF SYSTEM TIME '{end * 1000}' WITH")
+            connection.execute(restore)
+            assert connection.execute("SELECT count(*) FROM earlier.t").fetchone() == (count,)
+            connection.execute("DROP DATABASE earlier CASCADE")
+            later = victim.restore().replace(" WITH", f" AS OF SYSTEM TIME '{manifests[index][1]['end'] * 1000}' WITH")
+            backup = f"BACKUP DATABASE d INTO LATEST IN {victim.place}{options}"
+            victim.refused("layers damaged above others", [name], later, backup)
         victim.heal()
 
 
@@ -165,7 +188,7 @@ def missing(victim):
     for name in victim.packs:
         gone(name)
         victim.refused("missing files", [name], victim.restore(), victim.verify())
-        victim.refused("missing files", [name], victim.show("check_files"), states=("58P01",))
+        victim.refused("missing files", [name], victim.show(), states=("58P01",))
         victim.heal()
     for name in victim.infos:
         gone(name)
@@ -244,6 +267,7 @@ with psycopg.connect(autocommit=True) as connection:
         victim, other = (Victim(connection, place, passphrase) for place in (name, f"{name}-other"))
         chains.append(victim)
         every_file(victim)
+        below(victim)
         missing(victim)
         exchanged(victim, other)
         sealed_again(victim, other)

@@ -52,6 +52,23 @@ pub struct Chain {
     pub subdir: Subdir,
     /// Never empty; the first is the full backup.
     pub layers: Vec<Layer>,
+    /// Why there are no more, when there should be: what is above a damaged layer cannot be used.
+    pub damage: Option<Damage>,
+}
+
+/// A file that is not what was written.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    /// Path in the collection.
+    pub file: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl From<&Damage> for Error {
+    fn from(Damage { file, what }: &Damage) -> Error {
+        Error::corrupt(file, what)
+    }
 }
 
 /// Where a table file's content is: which layer, which entry.
@@ -74,22 +91,31 @@ pub struct TableState<'a> {
 }
 
 impl Chain {
-    /// Puts layers in order, each on top of the one that it names.
+    /// A chain of a full backup alone.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] naming a layer that does not belong to the full backup, or whose place is taken.
-    pub(crate) fn assemble(subdir: Subdir, full: Layer, mut above: Vec<Layer>) -> Result<Chain> {
-        if full.manifest.previous.is_some() {
-            return Err(Error::corrupt(full.path.manifest().as_ref(), "it is not the manifest of a full backup"));
+    /// [`Error::Corrupt`] for the manifest of another layer.
+    pub(crate) fn begin(subdir: Subdir, full: Layer) -> Result<Chain> {
+        match full.manifest.previous {
+            None => Ok(Chain { subdir, layers: vec![full], damage: None }),
+            Some(_) => Err(Error::corrupt(full.path.manifest().as_ref(), "it is not the manifest of a full backup")),
         }
-        above.sort_by_key(|layer| layer.manifest.end);
-        let mut layers = vec![full];
-        for layer in above {
-            let below = layers.last().expect("the full backup is there");
-            check_link(below, &layer)?;
-            layers.push(layer);
-        }
-        Ok(Chain { subdir, layers })
+    }
+
+    /// Puts a layer on top.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for one that does not belong there.
+    pub(crate) fn push(&mut self, layer: Layer) -> Result<()> {
+        check_link(self.last(), &layer)?;
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Corrupt`] naming the file that is damaged, if one is.
+    pub fn check_whole(&self) -> Result<()> {
+        self.damage.as_ref().map_or(Ok(()), |damage| Err(damage.into()))
     }
 
     /// The newest layer.
@@ -111,10 +137,16 @@ impl Chain {
     /// The layer to restore a moment from; without one, the newest.
     ///
     /// # Errors
-    /// [`Error::Invalid`] in the documented words for a moment that the chain cannot show.
+    /// [`Error::Invalid`] in the documented words for a moment that the chain cannot show; [`Error::Corrupt`] for one that a
+    /// damaged layer may have shown.
     pub fn layer_at(&self, moment: Option<i64>) -> Result<usize> {
+        let covers = |layer: &Layer| moment.is_some_and(|moment| moment <= layer.manifest.end);
+        let found = self.layers.iter().position(covers);
+        if found.is_none() {
+            self.check_whole()?;
+        }
         let Some(moment) = moment else { return Ok(self.layers.len() - 1) };
-        let Some(index) = self.layers.iter().position(|layer| moment <= layer.manifest.end) else {
+        let Some(index) = found else {
             return Err(uncovered(&format!("the newest layer ends at {}", shown(self.last().manifest.end))));
         };
         let manifest = &self.layers[index].manifest;

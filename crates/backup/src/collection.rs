@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
-use crate::chain::{self, Chain, Layer};
+use crate::chain::{self, Chain, Damage, Layer};
 use crate::error::{Error, Result};
 use crate::keys::{self, EncryptionInfo, KeyCount, Keys};
 use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
@@ -108,29 +108,36 @@ impl Collection {
         }
     }
 
-    /// A chain with the manifests of all its layers.
+    /// A chain with the manifests of its layers, up to the first that is damaged.
     ///
     /// # Errors
     /// [`Error::Missing`] when there is no such full backup; what is wrong with its files, or with the keys.
     pub async fn chain(&self, subdir: &Subdir, protection: &Protection) -> Result<Chain> {
         let full = self.layer(subdir.full(), protection).await?.ok_or_else(|| no_backup(subdir))?;
-        let folders = self.incrementals(subdir).await?;
+        let mut folders = self.incrementals(subdir).await?;
+        folders.sort_by_key(LayerPath::latest_end);
         if folders.len() >= chain::LAYERS_MAX {
             return Err(too_large(subdir, format!("it has {} layers", folders.len() + 1)));
         }
         let reads: Vec<_> = folders.into_iter().map(|folder| self.layer(folder, protection)).collect();
-        let layers = stream::iter(reads).buffered(READS_MAX);
-        let mut layers = layers.try_filter_map(|layer| std::future::ready(Ok(layer)));
-        let (mut above, mut bytes) = (Vec::new(), full.manifest_bytes);
-        while let Some(layer) = layers.try_next().await? {
-            bytes += layer.manifest_bytes;
+        let mut layers = stream::iter(reads).buffered(READS_MAX);
+        let (mut bytes, mut chain) = (full.manifest_bytes, Chain::begin(subdir.clone(), full)?);
+        while let Some(layer) = layers.next().await {
+            let Some(layer) = layer.transpose() else { continue };
+            bytes += layer.as_ref().map_or(0, |layer| layer.manifest_bytes);
             if bytes > chain::MANIFESTS_BYTES_MAX {
                 return Err(too_large(subdir, format!("its manifests take more than {bytes} bytes")));
             }
-            above.push(layer);
+            match layer.and_then(|layer| chain.push(layer)) {
+                Ok(()) => {}
+                Err(Error::Corrupt { file, what }) => {
+                    chain.damage = Some(Damage { file, what });
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        drop(layers);
-        Chain::assemble(subdir.clone(), full, above)
+        Ok(chain)
     }
 
     /// The folders of layers on top of a full backup, finished or not.

@@ -111,7 +111,9 @@ impl Error {
             | Error::Key { hint, .. }
             | Error::Conflict { hint, .. }
             | Error::Invalid { hint, .. } => hint.as_deref(),
-            Error::Corrupt { .. } => Some("restore from another backup, or an earlier layer of this one"),
+            Error::Corrupt { .. } => Some(
+                "RESTORE an earlier moment of it AS OF SYSTEM TIME, or another backup; SHOW BACKUP lists what can be read",
+            ),
             Error::Newer { .. } => Some("use a newer Lakeport"),
             Error::Kms(error) => error.hint(),
             Error::Storage(_) => None,

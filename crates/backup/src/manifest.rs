@@ -313,7 +313,7 @@ impl Manifest {
     /// The manifest in the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Newer`] or [`Error::Key`].
+    /// [`Error::Corrupt`] or [`Error::Newer`].
     pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Manifest> {
         let packed = sealed::open(protection, path, file)?;
         let (mut json, bytes_max) = (Vec::new(), unpacked_max(&packed));

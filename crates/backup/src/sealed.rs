@@ -271,7 +271,7 @@ impl Opener {
     /// Checks the first [`HEADER_BYTES`] of the file.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Newer`], or [`Error::Key`] when it was sealed under another key.
+    /// [`Error::Corrupt`] or [`Error::Newer`].
     pub fn check_header(&self, header: &[u8]) -> Result<()> {
         let Header { mark, salt, commitment } = Header::parse(&self.path, header)?;
         if mark != self.mark || salt != self.salt {
@@ -279,7 +279,7 @@ impl Opener {
         }
         match constant_time::verify_slices_are_equal(&commitment, &self.key.commitment()) {
             Ok(()) => Ok(()),
-            Err(_) => Err(Error::key(format!("{} was sealed under another key", self.path))),
+            Err(_) => Err(Error::corrupt(&self.path, "it was sealed under another key")),
         }
     }
 
@@ -378,7 +378,7 @@ pub fn seal(protection: &Protection, path: &str, env: &Env, content: &[u8]) -> V
 /// Opens a whole small file.
 ///
 /// # Errors
-/// [`Error::Corrupt`], [`Error::Newer`] or [`Error::Key`].
+/// [`Error::Corrupt`] or [`Error::Newer`].
 pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Vec<u8>> {
     let opener = Opener::new(protection, path, &salt_of(path, &file)?, file.len() as u64)?;
     opener.check_header(&file)?;

@@ -69,7 +69,7 @@ fn another_key_is_told_before_anything_is_opened() {
     let [_, protection] = protections();
     let file = sealed::seal(&protection, PATH, &Env::system(), b"rides");
     let other = Protection::Encrypted(ChainKey::from_bytes(&[8; 32]).unwrap());
-    assert!(matches!(sealed::open(&other, PATH, file), Err(Error::Key { .. })));
+    assert!(matches!(sealed::open(&other, PATH, file), Err(Error::Corrupt { .. })));
 }
 
 #[test]

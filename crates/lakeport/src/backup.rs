@@ -13,7 +13,7 @@ use lakeport_backup::pack::PackReader;
 use lakeport_backup::passphrase::Passphrase;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::{Env, Secret};
-use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts};
+use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts, redact};
 use object_store::memory::InMemory;
 
 /// Packs read at a time.
@@ -71,15 +71,15 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     lakeport_connect::install_tls_provider();
     match args.command {
         BackupCommand::List(place) => {
-            for subdir in place.open().await?.fulls().await? {
-                println!("{}", subdir.shown());
-            }
+            let fulls = place.open().await?.fulls().await?;
+            ensure!(!fulls.is_empty(), "there is no backup in {}", redact(&place.collection));
+            fulls.iter().for_each(|subdir| println!("{}", subdir.shown()));
             Ok(())
         }
         BackupCommand::Show(args) => {
             let (_, chain, _) = args.open().await?;
             show(&chain);
-            Ok(())
+            Ok(chain.check_whole()?)
         }
         BackupCommand::Verify(args) => {
             let (collection, chain, protection) = args.open().await?;
@@ -206,11 +206,12 @@ async fn verify(collection: &Collection, chain: &Chain, protection: &Protection)
         }
     });
     let found: Vec<Option<lakeport_backup::Error>> = checks.buffered(READS_MAX).try_collect().await?;
-    let damaged: Vec<lakeport_backup::Error> = found.into_iter().flatten().collect();
+    let of_chain = chain.check_whole().err();
+    let damaged: Vec<lakeport_backup::Error> = of_chain.into_iter().chain(found.into_iter().flatten()).collect();
     for damage in &damaged {
         println!("{damage}");
     }
-    ensure!(damaged.is_empty(), "{} of {packs} packs are damaged", damaged.len());
+    ensure!(damaged.is_empty(), "{} files are damaged, of {packs} packs and their lists", damaged.len());
     println!("{} layers, {packs} packs, {bytes} bytes: all as written", chain.layers.len());
     Ok(())
 }

@@ -181,6 +181,7 @@ impl BackupTask {
     async fn chain(&self, collection: &Collection, protection: &Protection) -> Result<Option<Chain>> {
         let Some(start) = self.0.start else { return Ok(None) };
         let chain = collection.chain(&self.0.subdir, protection).await?;
+        chain.check_whole()?;
         match chain.last().manifest.end == start {
             true => Ok(Some(chain)),
             false => Err(Error::new(

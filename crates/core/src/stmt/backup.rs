@@ -162,6 +162,7 @@ async fn layer(
     }
     let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
+    chain.check_whole()?;
     let last = &chain.last().manifest;
     require_same_cluster(cx, &chain)?;
     require_same_targets(&chain, targets)?;

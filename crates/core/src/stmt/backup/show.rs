@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use arrow_schema::SchemaRef;
 use futures::{StreamExt, TryStreamExt, stream};
+use lakeport_backup::chain::Damage;
 use lakeport_backup::keys::{WrappedKey, fingerprint};
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::Manifest;
@@ -20,7 +21,7 @@ use lakeport_sql::stmt::backup::show::{ShowBackup, ShowBackupEncryption, ShowBac
 use self::listing::Listing;
 use super::{Place, query, subdir};
 use crate::error::{Error, Result};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
@@ -50,26 +51,36 @@ pub(crate) async fn show_backups(cx: &Cx<'_>, statement: &ShowBackups) -> Result
     fulls.retain(is_shown);
     let rows = match statement.revision_start_time {
         false => fulls.iter().map(|subdir| row![subdir.shown()]).collect(),
-        true => layer_rows(&collection, &fulls).await?,
+        true => layer_rows(cx, &collection, &fulls).await?,
     };
     Ok(Outcome::rows("SHOW BACKUPS", batch_of(backups_columns(statement), &rows)?))
 }
 
 /// Every layer with the moments that it restores: its end, and all from its revision start on. Those of encrypted chains
 /// are known with their keys only, and are NULL.
-async fn layer_rows(collection: &Collection, fulls: &[Subdir]) -> Result<Vec<Vec<Cell>>> {
+async fn layer_rows(cx: &Cx<'_>, collection: &Collection, fulls: &[Subdir]) -> Result<Vec<Vec<Cell>>> {
     let mut rows = Vec::new();
     for subdir in fulls {
         if !collection.infos(subdir).await?.is_empty() {
             rows.push(row![subdir.shown(), Cell::Null, Cell::Null]);
             continue;
         }
-        for layer in collection.chain(subdir, &Protection::Checksums).await?.layers {
+        let chain = collection.chain(subdir, &Protection::Checksums).await?;
+        warn_of_damage(cx, &chain);
+        for layer in chain.layers {
             let since = layer.manifest.revisions_since.map_or(Cell::Null, Cell::Time);
             rows.push(row![subdir.shown(), Cell::Time(layer.manifest.end), since]);
         }
     }
     Ok(rows)
+}
+
+/// What is listed of a chain is what can be restored.
+fn warn_of_damage(cx: &Cx<'_>, chain: &Chain) {
+    if let Some(Damage { file, what }) = &chain.damage {
+        let message = format!("{file} is damaged: {what}; nothing after it in its chain can be restored");
+        cx.session.notice(Notice::warning(Sqlstate::DATA_CORRUPTED, message));
+    }
 }
 
 pub(crate) fn encryption_columns() -> SchemaRef {
@@ -133,8 +144,10 @@ pub(crate) async fn show_backup(cx: &Cx<'_>, statement: &ShowBackup) -> Result<O
     let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     if statement.options.check_files {
+        chain.check_whole()?;
         check_files(&collection, &chain, &protection).await?;
     }
+    warn_of_damage(cx, &chain);
     let listing = Listing { cx, statement, chain: &chain };
     let mut rows = Vec::new();
     for layer in &chain.layers {
