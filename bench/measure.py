@@ -9,7 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+import numpy
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # From here on the other work decides the time on the wall, and CPU time is what can be compared.
 LOADED_CORES = 0.3
 
@@ -34,17 +37,20 @@ class Process:
 
     def cpu_seconds(self):
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        ended = sum(self.stat(self.pid)[13:15])
-        return (ended + sum(sum(self.stat(pid)[11:13]) for pid in [self.pid, *children])) / TICKS_PER_SECOND
+        return self.ended_seconds() + sum(self.running_seconds(int(pid)) for pid in [self.pid, *children])
+
+    def ended_seconds(self):
+        """Of children that have ended, in whole ticks."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[13:15])) / TICKS_PER_SECOND
 
     @staticmethod
-    def stat(pid):
-        """The numbers of /proc/PID/stat after the process's name; times are in ticks."""
+    def running_seconds(pid):
+        """Of all threads of a process, by its CPU clock (clock_getcpuclockid)."""
         try:
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return [0] * 50
-        return [0] + [int(field) for field in fields[1:]]
+            return time.clock_gettime((~pid << 3) | 2)
+        except OSError:
+            return 0
 
     def reset_peak(self):
         pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
@@ -84,6 +90,17 @@ class Commands(Process):
         return 0
 
 
+class CommandsAndServer(Commands):
+    """The work is done by commands, and by a server that they ask."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+
+    def cpu_seconds(self):
+        return super().cpu_seconds() + self.server.cpu_seconds()
+
+
 def timed(process, work, times=1):
     """Runs `work`, `times` times, and says what one of them cost `process`."""
     process.reset_peak()
@@ -96,6 +113,12 @@ def timed(process, work, times=1):
     client = 0 if process.pid == os.getpid() else client_seconds() - client
     others = max(0, machine_seconds() - busy - cpu - client) / seconds
     return Run(seconds / times, cpu / times, process.peak_bytes(), others, answer)
+
+
+def touch_memory(count):
+    """Uses this many bytes of memory once. The host of a virtual machine takes memory back that lies free, and whoever uses it next
+    waits for it, for seconds per GiB: shortly before work that needs new pages, this takes the wait upon itself."""
+    numpy.empty(count, numpy.uint8)[::PAGE_BYTES] = 1
 
 
 def client_seconds():

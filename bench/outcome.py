@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Callable
 
-from bench.measure import LOADED_CORES, Run, median
+from bench.measure import LOADED_CORES, Run, median, touch_memory
 
 LAKEPORT, PEER, LIMIT = "Lakeport", "peer", "limit"
 
@@ -83,12 +83,15 @@ class Outcome:
     tables: list[Table] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    # Peers that were not run, each with the reason.
+    left_out: list[str] = field(default_factory=list)
 
-    def compare(self, title, contenders, rounds):
-        """Runs the contenders in turn, and keeps their medians once their answers agree."""
+    def compare(self, title, contenders, rounds, memory_bytes=0):
+        """Runs the contenders in turn, and keeps their medians once their answers agree. Each finds so much memory ready for use."""
         runs = {contender.name: [] for contender in contenders}
         for _ in range(rounds):
             for contender in contenders:
+                touch_memory(memory_bytes)
                 runs[contender.name].append(contender.run())
         check_answers(title, runs)
         self.tables.append(Table(title, [entry_of(contender, runs[contender.name]) for contender in contenders]))

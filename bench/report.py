@@ -3,13 +3,14 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
 import platform
 import sqlite3
 import subprocess
 from importlib.metadata import version as package_version
 
-from bench import lakeport, postgres
+from bench import lakeport, postgres, tools
 from bench.outcome import LIMIT, PEER, Check, Entry, Outcome, Table
 
 HEAD = """# Benchmarks
@@ -38,7 +39,8 @@ def load(folder, line):
         return None
     stored = json.loads(file.read_text())
     tables = [Table(table["title"], [Entry(**entry) for entry in table["entries"]]) for table in stored["tables"]]
-    return Outcome(tables, [Check(**check) for check in stored["checks"]], stored["notes"]), stored["at"]
+    checks = [Check(**check) for check in stored["checks"]]
+    return Outcome(tables, checks, stored["notes"], stored.get("left_out", [])), stored["at"]
 
 
 def write(path, folder, lines, bench, loaded):
@@ -59,7 +61,7 @@ def versions(bench):
     names = {"Lakeport": lakeport.version(bench.binary).split()[-1] + f" ({bench.binary.parent.name})",
              "DuckDB": package_version("duckdb"), "polars": package_version("polars"), "PostgreSQL": postgres.version(),
              "SQLite": sqlite3.sqlite_version, "psycopg": package_version("psycopg"),
-             "zstd": zstd.split("v")[1].split(",")[0]}
+             "zstd": zstd.split("v")[1].split(",")[0], **tools.versions()}
     return "Versions: " + ", ".join(f"{name} {version}" for name, version in names.items()) + ".\n"
 
 
@@ -79,7 +81,7 @@ def figure(value, unit):
 
 
 def bar(check, value):
-    if not value:
+    if not value or math.isinf(value):
         return ""
     return ("<= " if check.at_most else ">= ") + figure(value, check.unit)
 
@@ -89,6 +91,7 @@ def details(line, outcome, at):
     for table in outcome.tables:
         parts += [f"**{table.title}**", "", *table_rows(table), ""]
     parts += ["Commands:", ""] + commands(outcome)
+    parts += ["", f"Not run: {len(outcome.left_out)}" + "".join(f"; {reason}" for reason in outcome.left_out) + "."] if outcome.left_out else []
     parts += [""] + outcome.notes if outcome.notes else []
     return "\n".join(parts) + "\n"
 

@@ -4,6 +4,7 @@ import shutil
 from functools import cache, cached_property
 
 from bench import lineitem
+from bench.emulators import Bucket, KeyService
 from bench.lakeport import Lakeport
 from bench.postgres import Postgres
 
@@ -46,6 +47,14 @@ class Workbench:
     def postgres(self):
         return Postgres()
 
+    @cached_property
+    def key_service(self):
+        return KeyService()
+
+    @cached_property
+    def bucket(self):
+        return Bucket()
+
     @cache
     def lineitem(self, rows):
         """The name of a table of so many rows in Lakeport."""
@@ -70,4 +79,7 @@ class Workbench:
             self.lakeport.stop()
         if "postgres" in started:
             self.postgres.remove()
+        for emulator in ("key_service", "bucket"):
+            if emulator in started:
+                started[emulator].stop()
         shutil.rmtree(self.scratch)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from bench.lines import backup, commit, connection, copy_out, export, import_csv, protocol, query, start
+from bench.lines import (backup, commit, connection, copy_out, export, import_csv, large, layers, listing, protocol, query, rekey,
+                         start)
 
 
 @dataclass
@@ -12,6 +13,8 @@ class Line:
     id: str
     name: str
     measure: Callable
+    # Whether it is run when no line is named.
+    usual: bool = True
 
     @property
     def work(self):
@@ -23,7 +26,11 @@ LINES = [
     Line("B1", "import", import_csv.measure),
     Line("B2", "export", export.measure),
     Line("B3", "query", query.measure),
-    Line("B5-B7", "backup", backup.measure),
+    Line("B5-B6", "backup", backup.measure),
+    Line("B6-B7", "layers", layers.measure),
+    Line("B5-B7", "large", large.measure, usual=False),
+    Line("B8", "rekey", rekey.measure),
+    Line("B9", "listing", listing.measure),
     Line("B13", "commit", commit.measure),
     Line("B14", "connection", connection.measure),
     Line("B15", "protocol", protocol.measure),
