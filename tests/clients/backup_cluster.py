@@ -48,6 +48,10 @@ def fill(run):
     run("INSERT INTO movr.inner.rides (id) SELECT n FROM generate_series(1, 1000) AS n")
     run("CREATE TABLE notes (a INT)")
     run("INSERT INTO notes VALUES (1), (2)")
+    run("ALTER TABLE notes OWNER TO ada")
+    run("GRANT CREATE ON DATABASE defaultdb TO readers")
+    run("CREATE EXTERNAL CONNECTION behind AS 'nodelocal://1/'")
+    run("GRANT USAGE ON EXTERNAL CONNECTION behind TO ada")
     run("GRANT USAGE ON SCHEMA movr.inner TO readers")
     run("GRANT SELECT ON TABLE movr.inner.rides TO readers")
     run("GRANT BACKUP ON DATABASE movr TO ada")
@@ -74,7 +78,9 @@ with tempfile.TemporaryDirectory() as name:
         with others[-1].connect() as connection:
             run = lambda text: connection.execute(text).fetchall()
             refused(connection, "RESTORE FROM LATEST IN 'nodelocal://1/one'", "22023", "full cluster")
-            run(f"RESTORE FROM LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}")
+            # The one connection that the backup is behind.
+            connection.execute("CREATE EXTERNAL CONNECTION behind AS 'nodelocal://1/'")
+            run(f"RESTORE FROM LATEST IN 'external://behind/all' WITH {PASSPHRASE}")
             assert run("SELECT count(*), min(city) FROM movr.inner.rides") == [(1000, "rome")]
             assert run("SELECT * FROM notes ORDER BY a") == [(1,), (2,)]
             assert run("SHOW CLUSTER SETTING gc.ttl") == [("26h",)], run("SHOW CLUSTER SETTING gc.ttl")
@@ -99,6 +105,10 @@ with tempfile.TemporaryDirectory() as name:
             assert ada.execute("SELECT count(*) FROM movr.inner.rides").fetchone() == (1000,)
             ada.execute("BACKUP DATABASE movr INTO 'external://plain/ada'")
             refused(ada, "DELETE FROM movr.inner.rides", "42501", "DELETE")
+            # What she owned, and what was granted on what was there already.
+            ada.execute("DELETE FROM notes")
+            ada.execute("CREATE SCHEMA mine")
+            ada.execute("BACKUP DATABASE movr INTO 'external://behind/ada'")
 
         # Users alone. Nothing else comes along, and what is not encrypted has no passwords.
         others.append(server(folder, "third"))

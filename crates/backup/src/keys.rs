@@ -124,11 +124,15 @@ impl EncryptionInfo {
     /// The chain key, wrapped for each of the keys.
     ///
     /// # Errors
-    /// What a key service answers, with its kind in front.
+    /// [`Error::Invalid`] for more keys than a reader tries; what a key service answers, with its kind in front.
     pub async fn lock(chain: &ChainKey, keys: &Keys, env: &Env) -> Result<EncryptionInfo> {
         let wrapped = match keys {
             Keys::None => Vec::new(),
             Keys::Passphrase(passphrase) => vec![wrap_by_passphrase(chain, passphrase, env).await?],
+            Keys::Kms(services) if services.len() > KEYS_MAX => {
+                let message = format!("{} keys are given, of {KEYS_MAX} that a backup may have", services.len());
+                return Err(Error::invalid(message).with_hint("name fewer"));
+            }
             Keys::Kms(services) => {
                 // Two keys may have one name, in different regions or accounts.
                 let mut wrapped: Vec<WrappedKey> = Vec::with_capacity(services.len());

@@ -5,7 +5,7 @@ use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use lakeport_base::Secret;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::error::{Error, Result};
 use crate::keys::Cost;
@@ -22,6 +22,9 @@ impl Cost {
         self.memory_kib <= most.memory_kib && self.passes <= most.passes && self.lanes <= most.lanes
     }
 }
+
+/// Derivations at a time, each of which takes its memory.
+static DERIVING: Semaphore = Semaphore::const_new(2);
 
 type Key = Secret<[u8; KEY_BYTES]>;
 
@@ -57,7 +60,10 @@ impl Passphrase {
             return Ok(key.clone());
         }
         let (text, salt_of_key) = (self.text.clone(), salt.clone());
-        let derived = tokio::task::spawn_blocking(move || derive(&text, &salt_of_key, cost)).await.ok().flatten();
+        let permit = DERIVING.acquire().await;
+        // It cannot be stopped, so the permit goes with it.
+        let derived = tokio::task::spawn_blocking(move || (derive(&text, &salt_of_key, cost), drop(permit)).0);
+        let derived = derived.await.ok().flatten();
         let key = derived.ok_or_else(|| Error::corrupt(ENCRYPTION_INFO, "its argon2id parameters cannot be used"))?;
         keys.insert((salt, cost), key.clone());
         Ok(key)

@@ -211,7 +211,8 @@ async fn verify(collection: &Collection, chain: &Chain, protection: &Protection)
     for damage in &damaged {
         println!("{damage}");
     }
-    ensure!(damaged.is_empty(), "{} files are damaged, of {packs} packs and their lists", damaged.len());
+    let files = packs + chain.layers.len() + usize::from(chain.damage.is_some());
+    ensure!(damaged.is_empty(), "{} of {files} files are damaged", damaged.len());
     println!("{} layers, {packs} packs, {bytes} bytes: all as written", chain.layers.len());
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::error::{Error as ConnectError, is_full};
 
 /// Names that start so are staged files: neither listed nor given out.
 pub(super) const STAGED_PREFIX: &str = ".tmp-";
+/// Random bytes behind it, in hex.
+pub(super) const STAGED_ID_BYTES: usize = 8;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 

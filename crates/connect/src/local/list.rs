@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{Error, ListResult, ObjectMeta, Result};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
-use super::dir::{self, STAGED_PREFIX, failed};
+use super::dir::{self, STAGED_ID_BYTES, STAGED_PREFIX, failed};
 use super::{Root, blocking, read};
 
 /// What a folder holds. Symbolic links, devices and names that are not UTF-8 are left out.
@@ -26,8 +26,10 @@ pub(super) fn entries(fd: &OwnedFd, folder: &Path) -> Result<Entries> {
     for entry in Dir::read_from(fd).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
-        if name.starts_with(STAGED_PREFIX) {
-            entries.staged.push(name.to_string());
+        if let Some(id) = name.strip_prefix(STAGED_PREFIX) {
+            // Another name is somebody else's.
+            let is_ours = id.len() == 2 * STAGED_ID_BYTES && id.bytes().all(|b| b.is_ascii_hexdigit());
+            entries.staged.extend(is_ours.then(|| name.to_string()));
             continue;
         }
         // Also skips `.` and `..`, and names that no path may have.

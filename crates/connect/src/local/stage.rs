@@ -12,7 +12,7 @@ use object_store::{PutResult, Result};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fsync, linkat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use super::dir::{self, Location, STAGED_PREFIX, failed, failed_io, refused};
+use super::dir::{self, Location, STAGED_ID_BYTES, STAGED_PREFIX, failed, failed_io, refused};
 use super::direct::DirectFile;
 use super::{Root, list, read};
 use crate::error::Error as ConnectError;
@@ -43,7 +43,7 @@ impl Staged {
     /// Creates an empty staged file in the folder of its target.
     pub(super) fn create(root: &Arc<Root>, target: Location) -> Result<Staged> {
         root.reach(Point::LocalStage, target.path())?;
-        let name = format!("{STAGED_PREFIX}{}", root.env.random_hex(8));
+        let name = format!("{STAGED_PREFIX}{}", root.env.random_hex(STAGED_ID_BYTES));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut tries = 0;
         loop {

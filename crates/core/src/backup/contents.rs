@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::manifest::{self, Catalog, Targets};
 use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::{Column, Database, Schema, Table};
@@ -89,16 +90,31 @@ fn listed_column(column: &Column) -> manifest::Column {
     }
 }
 
-/// The columns of a restored table: those of its schema as of the moment restored, with what the catalog adds to them.
-pub(crate) fn restored_columns(mut columns: Vec<Column>, listed: &manifest::Table) -> Vec<Column> {
+/// The columns of a restored table: those of its `state` at the moment restored, with what the catalog adds to them. What
+/// the catalog adds is of the layer's end or later: a column that had NULLs at the moment takes NULLs.
+pub(crate) fn restored_columns(
+    mut columns: Vec<Column>,
+    listed: &manifest::Table,
+    state: &TableState<'_>,
+    is_before_end: bool,
+) -> Vec<Column> {
     for column in &mut columns {
         if let Some(known) = listed.columns.iter().find(|known| known.stored_name == column.stored_name) {
-            column.nullable = known.nullable;
+            column.nullable &= known.nullable || is_before_end || has_nulls(state, &column.stored_name);
             column.default.clone_from(&known.default);
             column.comment.clone_from(&known.comment);
         }
     }
     columns
+}
+
+/// Whether a file is known to have NULLs in a column.
+fn has_nulls(state: &TableState<'_>, stored_name: &str) -> bool {
+    let nulls = |place: &Place<'_>| -> Option<u64> {
+        let stats: serde_json::Value = serde_json::from_str(place.file.stats.as_deref()?).ok()?;
+        stats["nullCount"][stored_name].as_u64()
+    };
+    state.files.values().any(|place| nulls(place) > Some(0))
 }
 
 /// The names of a restored table's key; a key whose columns were not all there then is no key.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::cut::TableCut;
 use crate::error::{Error, Result};
 use crate::external::store_error;
-use crate::job::{Checkpoint, TaskContext};
+use crate::job::{Checkpoint, Progress, TaskContext};
 
 /// Files go into one pack up to so many bytes; a larger one has a pack of its own.
 const PACK_BYTES: u64 = 64 << 20;
@@ -82,21 +83,36 @@ pub(super) struct Destination {
     pub env: Env,
 }
 
+/// How much of the files is copied, in bytes.
+struct Meter {
+    progress: Arc<Progress>,
+    bytes: AtomicU64,
+    total: u64,
+}
+
+impl Meter {
+    fn add(&self, bytes: u64) {
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.progress.set_fraction(bytes as f64 / self.total.max(1) as f64);
+    }
+}
+
 /// Packs that are being made.
 struct Copying {
     waiting: Vec<Vec<Source>>,
     running: JoinSet<Result<(Pack, Vec<CopiedFile>)>>,
     to: Destination,
+    meter: Arc<Meter>,
 }
 
 impl Copying {
     /// Copies what is not copied yet. Dropping it stops all work.
-    fn start(sources: Vec<Source>, copied: &Copied, to: Destination) -> Copying {
+    fn start(sources: Vec<Source>, copied: &Copied, to: Destination, meter: Meter) -> Copying {
         let known: HashSet<(i64, &str)> = copied.by_path().into_keys().collect();
         let left = sources.into_iter().filter(|source| !known.contains(&(source.table, source.path.as_str())));
         let mut waiting = grouped(left);
         waiting.reverse();
-        let mut copying = Copying { waiting, running: JoinSet::new(), to };
+        let mut copying = Copying { waiting, running: JoinSet::new(), to, meter: Arc::new(meter) };
         // One more than cores: while one is synced the others work.
         for _ in 0..=cores() {
             copying.start_next();
@@ -104,19 +120,18 @@ impl Copying {
         copying
     }
 
-    /// Waits for the next pack, adds it to `copied`, and answers the bytes of its files; `None` when all are done.
-    async fn next(&mut self, copied: &mut Copied) -> Result<Option<u64>> {
-        let Some(ended) = self.running.join_next().await else { return Ok(None) };
+    /// Waits for the next pack and adds it to `copied`; false when all are done.
+    async fn next(&mut self, copied: &mut Copied) -> Result<bool> {
+        let Some(ended) = self.running.join_next().await else { return Ok(false) };
         let (pack, files) = ended.map_err(Error::internal)??;
         self.start_next();
-        let bytes = pack.bytes;
         copied.add(pack, files);
-        Ok(Some(bytes))
+        Ok(true)
     }
 
     fn start_next(&mut self) {
         if let Some(sources) = self.waiting.pop() {
-            self.running.spawn(pack(sources, self.to.clone()));
+            self.running.spawn(pack(sources, self.to.clone(), self.meter.clone()));
         }
     }
 }
@@ -125,21 +140,21 @@ impl Copying {
 pub(super) async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: Destination) -> Result<()> {
     let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
-    let mut bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
+    let bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
+    let meter = Meter { progress: cx.progress.clone(), bytes: AtomicU64::new(bytes), total };
     cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
-    let mut copying = Copying::start(sources, copied, to);
+    let mut copying = Copying::start(sources, copied, to, meter);
     let mut saved = Instant::now();
     loop {
         match copying.next(copied).await {
-            Ok(None) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
-            Ok(Some(more)) => bytes += more,
+            Ok(false) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
+            Ok(true) => {}
             Err(error) => {
                 // The next run sends again no more than what was under way.
                 cx.save(&Checkpoint::Backup(copied.clone())).await?;
                 return Err(error);
             }
         }
-        cx.progress.set_fraction(bytes as f64 / total.max(1) as f64);
         cx.fault(Point::BackupPacked)?;
         if saved.elapsed() >= SAVE_PERIOD {
             cx.save(&Checkpoint::Backup(copied.clone())).await?;
@@ -180,12 +195,12 @@ fn grouped(sources: impl Iterator<Item = Source>) -> Vec<Vec<Source>> {
 }
 
 /// Makes one pack.
-async fn pack(sources: Vec<Source>, to: Destination) -> Result<(Pack, Vec<CopiedFile>)> {
+async fn pack(sources: Vec<Source>, to: Destination, meter: Arc<Meter>) -> Result<(Pack, Vec<CopiedFile>)> {
     to.env.fault(Point::BackupPack)?;
     let mut writer = PackWriter::new(to.collection.store().clone(), &to.layer, &to.protection, &to.env);
     let mut files = Vec::with_capacity(sources.len());
     for source in sources {
-        match add(&mut writer, &source).await {
+        match add(&mut writer, &source, &meter).await {
             Ok(file) => files.push(file),
             Err(error) => {
                 writer.abort().await;
@@ -196,7 +211,7 @@ async fn pack(sources: Vec<Source>, to: Destination) -> Result<(Pack, Vec<Copied
     Ok((writer.finish().await?, files))
 }
 
-async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
+async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter) -> Result<CopiedFile> {
     let offset = writer.offset();
     let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
     let path = Path::parse(&source.path).map_err(Error::internal)?;
@@ -208,6 +223,7 @@ async fn add(writer: &mut PackWriter, source: &Source) -> Result<CopiedFile> {
     let mut pieces = pieces.buffered(READS_MAX);
     while let Some(piece) = pieces.try_next().await.map_err(|error| unreadable(source, error))? {
         writer.add(&piece).await?;
+        meter.add(piece.len() as u64);
     }
     let copied = writer.offset() - offset;
     if copied != source.bytes {

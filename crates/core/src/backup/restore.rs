@@ -206,7 +206,8 @@ impl RestoreTask {
             let listed = manifest.table(target.id).ok_or_else(missing)?;
             // A table that is younger than the moment.
             let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
-            let columns = restored_columns(cx.server.config.engine.columns_of(state.schema)?, listed);
+            let columns = cx.server.config.engine.columns_of(state.schema)?;
+            let columns = restored_columns(columns, listed, &state, self.0.moment < manifest.end);
             check_defaults(&columns, &listed.name)?;
             tables.push(NewTable { listed, state, columns, target });
         }

@@ -114,7 +114,7 @@ impl Supervisor {
             id: job.id,
             owner: job.owner.clone(),
             cancel: Cancel::default(),
-            progress: Arc::new(Progress::default()),
+            progress: Arc::new(Progress::from(self.written.clone())),
         }
     }
 

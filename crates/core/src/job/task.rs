@@ -91,6 +91,13 @@ pub struct Snapshot {
     pub status: Option<String>,
 }
 
+/// Goes on where another run has stopped.
+impl From<Snapshot> for Progress {
+    fn from(snapshot: Snapshot) -> Progress {
+        Progress(Mutex::new(snapshot))
+    }
+}
+
 impl Progress {
     /// Reports the done part of the work, 0 to 1.
     pub fn set_fraction(&self, fraction: f64) {

@@ -8,13 +8,14 @@ mod show;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use lakeport_backup::chain::shown;
 use lakeport_backup::keys::Keys;
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::Targets as Listed;
 use lakeport_backup::{Chain, Collection};
-use lakeport_base::id::ConnectionId;
+use lakeport_base::id::{ConnectionId, TableId};
 use lakeport_base::name::{quote_ident, quote_literal};
-use lakeport_base::{QualifiedName, Secret, Sqlstate, units};
+use lakeport_base::{Secret, Sqlstate, units};
 use lakeport_catalog::model::{Object, Table};
 use lakeport_connect::{ExternalRef, redact};
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
@@ -26,7 +27,7 @@ use crate::backup::{BackupOrder, KeyTexts};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::job::{NewJob, Payload};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 
 pub(crate) use alter::alter;
 pub(crate) use restore::{columns as restore_columns, restore};
@@ -49,6 +50,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         Some(text) => query::as_of(cx, text)?,
         None => cx.server.config.env.now_micros(),
     };
+    warn_of_younger(cx, &targets, end);
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
     let (subdir, start) = layer(cx, statement, &collection, &place, &targets, end).await?;
     let order = BackupOrder {
@@ -69,6 +71,28 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         connections: place.connections.clone(),
     };
     job::run(cx, new, "BACKUP", statement.options.detached).await
+}
+
+/// Names what was made after the moment that is backed up.
+fn warn_of_younger(cx: &Cx<'_>, targets: &Listed, end: i64) {
+    let is_younger = |created: i64| created > end;
+    let younger: Vec<String> = match targets {
+        Listed::Cluster => Vec::new(),
+        Listed::Databases(names) => {
+            let found = names.iter().filter_map(|name| cx.directory.databases.get(name));
+            found.filter(|row| is_younger(row.created)).map(|row| format!("database {:?}", row.name)).collect()
+        }
+        Listed::Tables(tables) => {
+            let found = tables
+                .iter()
+                .filter(|(id, _)| cx.directory.tables.get(&TableId(*id)).is_some_and(|row| is_younger(row.created)));
+            found.map(|(_, name)| format!("table {name}")).collect()
+        }
+    };
+    for name in younger {
+        let message = format!("{name} did not exist at {}: the backup has nothing of it", shown(end));
+        cx.session.notice(Notice::warning(Sqlstate::WARNING, message));
+    }
 }
 
 /// # Errors
@@ -170,8 +194,8 @@ async fn layer(
     if last.end >= end {
         return Err(Error::invalid(format!(
             "the backup would end at {}, which is not after the end of the chain, {}",
-            lakeport_backup::chain::shown(end),
-            lakeport_backup::chain::shown(last.end)
+            shown(end),
+            shown(last.end)
         ))
         .with_hint("back up a later moment, or begin a chain with BACKUP INTO"));
     }
@@ -232,14 +256,14 @@ fn tables_of(cx: &Cx<'_>, pattern: &TablePattern) -> Result<Vec<Arc<Table>>> {
         TablePattern::Table(name) => return Ok(vec![cx.table(name)?]),
         TablePattern::AllIn(prefix) => prefix,
     };
-    let mut parts = prefix.parts.clone();
-    parts.push("*".to_string());
-    let name = QualifiedName { parts };
-    let schema = cx.directory.place(&name, &cx.session.variable("database"), &cx.session.search_path())?;
-    let found: Vec<Arc<Table>> =
-        cx.directory.tables.values().filter(|table| table.schema == schema.id).cloned().collect();
+    let (database, schema, _) = restore::parts(cx, pattern);
+    let database = cx.directory.database(&database)?.id;
+    let schema = schema.as_ref().map(|name| cx.directory.schema(database, name).map(|schema| schema.id));
+    let is_meant =
+        |table: &&Arc<Table>| table.database == database && schema.is_none_or(|schema| schema == Some(table.schema));
+    let found: Vec<Arc<Table>> = cx.directory.tables.values().filter(is_meant).cloned().collect();
     match found.is_empty() {
-        true => Err(Error::new(Sqlstate::UNDEFINED_TABLE, format!("no table matches {name}"))),
+        true => Err(Error::new(Sqlstate::UNDEFINED_TABLE, format!("no table matches {prefix}.*"))),
         false => Ok(found),
     }
 }

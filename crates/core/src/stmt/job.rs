@@ -17,7 +17,7 @@ use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::job::wait::missing;
 use crate::job::{Jobs, NewJob, payload, state};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
@@ -62,6 +62,9 @@ pub(crate) fn run_columns(is_detached: bool) -> SchemaRef {
 /// Makes a job and, unless detached, waits for its end.
 pub(crate) async fn run(cx: &Cx<'_>, new: NewJob, tag: &'static str, is_detached: bool) -> Result<Outcome> {
     let row = if is_detached {
+        if cx.session.open_block().is_some_and(|block| !block.implicit) {
+            cx.session.notice(Notice::new("the job runs whatever becomes of the transaction"));
+        }
         let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, new)).await?;
         row![id.0]
     } else {

@@ -1,6 +1,6 @@
 //! Restored tables in the catalog: their ids before a file is written, their rows when all are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use lakeport_backup::manifest::{self, Manifest};
@@ -43,7 +43,7 @@ impl Publication {
         tables: &[NewTable<'_>],
         made: &mut Vec<TableHandle>,
     ) -> Result<Publication> {
-        let mut reserving = Reserving::begin(cx, manifest).await?;
+        let mut reserving = Reserving::begin(cx, order, manifest, tables).await?;
         for database in &order.databases {
             reserving.new_database(database.id, &database.name).await?;
         }
@@ -88,6 +88,8 @@ struct Reserving<'a> {
     directory: Arc<Directory>,
     tx: Box<dyn Tx>,
     homes: HashMap<String, Home>,
+    /// Who may own what is restored: whoever did in a backup of the cluster, if there will be such a role.
+    owners: HashSet<String>,
     /// By database and name; new ones and old.
     schemas: HashMap<(DatabaseId, String), SchemaId>,
     publication: Publication,
@@ -98,12 +100,27 @@ struct Reserving<'a> {
 }
 
 impl<'a> Reserving<'a> {
-    async fn begin(cx: &'a TaskContext, manifest: &'a Manifest) -> Result<Reserving<'a>> {
+    async fn begin(
+        cx: &'a TaskContext,
+        order: &RestoreOrder,
+        manifest: &'a Manifest,
+        tables: &[NewTable<'_>],
+    ) -> Result<Reserving<'a>> {
         let directory = cx.server.directory().await?;
+        // Opened before the catalog is: a storage may take its time.
+        let mut homes = HashMap::new();
+        for table in tables {
+            let name = &table.target.database;
+            let is_new = order.databases.iter().any(|database| database.name == *name);
+            if !is_new && !homes.contains_key(name) {
+                homes.insert(name.clone(), home(cx, &directory, name, &table.listed.name).await?);
+            }
+        }
         Ok(Reserving {
             schemas: directory.schemas.values().map(|row| ((row.database, row.name.clone()), row.id)).collect(),
             tx: cx.server.config.catalog.write().await?,
-            homes: HashMap::new(),
+            homes,
+            owners: owners(order.system, &directory, manifest),
             publication: Publication {
                 databases: Vec::new(),
                 schemas: Vec::new(),
@@ -119,54 +136,53 @@ impl<'a> Reserving<'a> {
         })
     }
 
+    /// The owner in the backup where owners are restored, else whoever restores.
+    fn owner(&self, listed: &str) -> String {
+        self.owners.get(listed).unwrap_or(&self.cx.owner).clone()
+    }
+
     async fn new_database(&mut self, listed: i64, name: &str) -> Result<()> {
         let id = DatabaseId(self.tx.next_id().await?);
-        let owner = self.cx.owner.clone();
-        let comment = self.manifest.catalog.databases.iter().find(|row| row.id == listed);
-        let comment = comment.and_then(|row| row.comment.clone());
-        let location = None;
-        let root = self.cx.server.root(&owner, location.as_deref()).await?;
+        let row = self.manifest.catalog.databases.iter().find(|row| row.id == listed);
+        let owner = self.owner(row.map_or("", |row| &row.owner));
+        let comment = row.and_then(|row| row.comment.clone());
+        let root = self.cx.server.root(&owner, None).await?;
         self.homes.insert(name.to_string(), Home { id, location: None, owner: owner.clone(), root });
-        let row = Database { id, name: name.to_string(), owner, location, comment, created: self.now };
+        let row = Database { id, name: name.to_string(), owner, location: None, comment, created: self.now };
         self.publication.databases.push(row);
         self.database_ids.insert(listed, id);
         let manifest = self.manifest;
         for row in manifest.catalog.schemas.iter().filter(|schema| schema.database == listed) {
-            let schema = self.schema(id, &row.name).await?;
+            let owner = self.owner(&row.owner);
+            let schema = self.schema(id, &row.name, owner).await?;
             self.schema_ids.insert(row.id, schema);
         }
-        let public = self.schema(id, PUBLIC_SCHEMA).await?;
+        let public = self.schema(id, PUBLIC_SCHEMA, self.cx.owner.clone()).await?;
         self.publication.grants.extend(Grant::of_everybody(id, public));
         Ok(())
     }
 
     /// The schema of a name, new if need be.
-    async fn schema(&mut self, database: DatabaseId, name: &str) -> Result<SchemaId> {
+    async fn schema(&mut self, database: DatabaseId, name: &str, owner: String) -> Result<SchemaId> {
         if let Some(id) = self.schemas.get(&(database, name.to_string())) {
             return Ok(*id);
         }
         let id = SchemaId(self.tx.next_id().await?);
-        let row = Schema { id, database, name: name.to_string(), owner: self.cx.owner.clone() };
+        let row = Schema { id, database, name: name.to_string(), owner };
         self.publication.schemas.push(row);
         self.schemas.insert((database, name.to_string()), id);
         Ok(id)
     }
 
     async fn new_table(&mut self, table: &NewTable<'_>) -> Result<TableHandle> {
-        let name = table.target.database.clone();
-        if !self.homes.contains_key(&name) {
-            let home = home(self.cx, &self.directory, &name, &table.listed.name).await?;
-            self.homes.insert(name.clone(), home);
-        }
-        let (database, location, owner) = {
-            let home = &self.homes[&name];
-            (home.id, home.location.clone(), home.owner.clone())
-        };
-        let schema = self.schema(database, &table.target.schema).await?;
+        let home = &self.homes[&table.target.database];
+        let (database, location, owner) = (home.id, home.location.clone(), home.owner.clone());
+        let root = home.root.clone();
+        let schema = self.schema(database, &table.target.schema, self.cx.owner.clone()).await?;
         let id = self.tx.next_id().await?;
         self.tx.insert_leftover(&leftover(TableId(id), database, &owner, location)).await?;
-        let row = Arc::new(table.row(id, schema, database, &self.cx.owner, self.now));
-        let store = table_folder(self.homes[&name].root.clone(), database, row.id);
+        let row = Arc::new(table.row(id, schema, database, &self.owner(&table.listed.owner), self.now));
+        let store = table_folder(root, database, row.id);
         Ok(TableHandle { row, store })
     }
 
@@ -177,6 +193,9 @@ impl<'a> Reserving<'a> {
         let system = System::reserve(order.system, self.manifest, &directory, tx, restorer, self.now).await?;
         if order.grants || order.system == SystemPart::All {
             let tables = tables.iter().zip(made).map(|(table, handle)| (table.listed.id, handle.row.id)).collect();
+            if order.system == SystemPart::All {
+                self.find_existing();
+            }
             let grants = self.grants(&system, order.system == SystemPart::All, &tables);
             self.publication.grants.extend(grants);
         }
@@ -184,17 +203,42 @@ impl<'a> Reserving<'a> {
         Ok(())
     }
 
+    /// What a new server has from the beginning, or was made to reach the backup, gets the grants of its namesake.
+    fn find_existing(&mut self) {
+        let catalog = &self.manifest.catalog;
+        for listed in &catalog.databases {
+            if let Some(database) = self.directory.databases.get(&listed.name) {
+                self.database_ids.insert(listed.id, database.id);
+            }
+        }
+        for listed in &catalog.schemas {
+            let database = self.database_ids.get(&listed.database);
+            let schema = database.and_then(|id| self.schemas.get(&(*id, listed.name.clone())));
+            self.schema_ids.extend(schema.map(|schema| (listed.id, *schema)));
+        }
+    }
+
     /// The backup's grants on what is restored, to roles that there will be.
     fn grants(&self, system: &System, of_system: bool, tables: &HashMap<i64, TableId>) -> Vec<Grant> {
-        let connections = system.connection_ids(self.manifest);
         let restored = |object| match object {
             manifest::Object::System => of_system.then_some(Object::System),
-            manifest::Object::Connection(id) => connections.get(&id).map(|id| Object::Connection(*id)),
+            manifest::Object::Connection(id) => system.connection_id(id).map(Object::Connection),
             manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
             manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),
             manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
         };
         system::grants(self.manifest, &system.known_roles(&self.directory), restored)
+    }
+}
+
+/// The roles that may own what a backup of the cluster brings.
+fn owners(part: SystemPart, directory: &Directory, manifest: &Manifest) -> HashSet<String> {
+    match part {
+        SystemPart::All => {
+            let listed = manifest.catalog.roles.iter().map(|role| &role.name);
+            directory.roles.keys().chain(listed).cloned().collect()
+        }
+        SystemPart::Nothing | SystemPart::Users => HashSet::new(),
     }
 }
 

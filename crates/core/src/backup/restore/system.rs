@@ -29,6 +29,8 @@ pub(super) struct System {
     memberships: Vec<Membership>,
     settings: Vec<(String, String)>,
     connections: Vec<Connection>,
+    /// Ids of all of the backup's connections, there and here, new or not.
+    connection_ids: HashMap<i64, ConnectionId>,
     schedules: Vec<Schedule>,
 }
 
@@ -68,11 +70,11 @@ impl System {
         let is_new = |(name, _): &&(String, String)| !directory.settings.contains_key(name);
         system.settings = catalog.settings.iter().filter(is_new).cloned().collect();
         for listed in &catalog.connections {
-            if tx.find_connection(&listed.name).await?.is_none()
-                && let Some(connection) = restored_connection(listed, tx, now).await?
-            {
-                system.connections.push(connection);
-            }
+            let here = tx.find_connection(&listed.name).await?.map(|connection| connection.id);
+            let new = if here.is_none() { restored_connection(listed, tx, now).await? } else { None };
+            let id = here.or(new.as_ref().map(|connection| connection.id));
+            system.connection_ids.extend(id.map(|id| (listed.id, id)));
+            system.connections.extend(new);
         }
         let known = system.known_roles(directory).into_iter().map(str::to_string).collect();
         system.schedules = restored_schedules(&catalog.schedules, &known, restorer, tx, now).await?;
@@ -85,13 +87,9 @@ impl System {
         here.chain(self.roles.iter().map(|role| role.name.as_str())).chain([ADMIN, PUBLIC]).collect()
     }
 
-    /// What the restored connections are in the backup and here.
-    pub fn connection_ids(&self, manifest: &Manifest) -> HashMap<i64, ConnectionId> {
-        let id = |listed: &manifest::Connection| {
-            let restored = self.connections.iter().find(|connection| connection.name == listed.name)?;
-            Some((listed.id, restored.id))
-        };
-        manifest.catalog.connections.iter().filter_map(id).collect()
+    /// What a connection of the backup is here.
+    pub fn connection_id(&self, listed: i64) -> Option<ConnectionId> {
+        self.connection_ids.get(&listed).copied()
     }
 
     /// Writes all rows.

@@ -167,7 +167,7 @@ impl<'a> Plan<'a> {
                 if system == SystemPart::All {
                     require_unused(cx)?;
                     for database in below.iter().flat_map(|below| &chain.layers[*below].manifest.catalog.databases) {
-                        require_kept(&chain.layers[index - 1].manifest, manifest, &database.name)?;
+                        require_kept(&chain.layers[index - 1].manifest, manifest, Some(database.id))?;
                     }
                     plan.add_cluster(cx);
                 }
@@ -175,7 +175,7 @@ impl<'a> Plan<'a> {
             Targets::Databases(names) => {
                 for name in names {
                     if let Some(below) = below {
-                        require_kept(&chain.layers[below].manifest, manifest, name)?;
+                        require_kept(&chain.layers[below].manifest, manifest, plan.database(name))?;
                     }
                     let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
                     plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
@@ -185,10 +185,14 @@ impl<'a> Plan<'a> {
                 let into = options.into_db.as_ref().map(|text| cx.string(text)).transpose()?;
                 for pattern in patterns {
                     if let (Some(below), TablePattern::AllIn(_)) = (below, pattern) {
-                        require_kept(&chain.layers[below].manifest, manifest, &parts(cx, pattern).0)?;
+                        let database = plan.database(&parts(cx, pattern).0);
+                        require_kept(&chain.layers[below].manifest, manifest, database)?;
                     }
                     let added = plan.add_tables(cx, pattern, into.as_deref());
                     added.map_err(|error| with_earlier(error, cx, pattern, &chain.layers[..index]))?;
+                    if matches!(pattern, TablePattern::Table(_)) {
+                        plan.require_made(chain, index, pattern)?;
+                    }
                 }
             }
         }
@@ -222,7 +226,7 @@ impl<'a> Plan<'a> {
     fn add_tables(&mut self, cx: &Cx<'_>, pattern: &TablePattern, into: Option<&str>) -> Result<()> {
         let (database, schema, name) = parts(cx, pattern);
         let catalog = &self.manifest.catalog;
-        let listed = catalog.databases.iter().find(|listed| listed.name == database).map(|listed| listed.id);
+        let listed = self.database(&database);
         let is_meant = |table: &&manifest::Table| {
             Some(table.database) == listed
                 && name.as_ref().is_none_or(|name| *name == table.name)
@@ -238,6 +242,23 @@ impl<'a> Plan<'a> {
             self.tables.push(RestoredTable { id: table.id, database, schema });
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// 42704 when the table that was just added was made after the moment.
+    fn require_made(&self, chain: &Chain, index: usize, pattern: &TablePattern) -> Result<()> {
+        let Some(table) = self.tables.last() else { return Ok(()) };
+        if chain.table_at(table.id, index + 1, self.moment)?.is_some() {
+            return Ok(());
+        }
+        let text = format!("table {:?} did not exist at {}", written(pattern), shown(self.moment));
+        Err(unresolved(&text))
+    }
+
+    /// The id of a database in the backup.
+    fn database(&self, name: &str) -> Option<i64> {
+        let databases = &self.manifest.catalog.databases;
+        databases.iter().find(|database| database.name == name).map(|database| database.id)
     }
 
     fn schema_name(&self, table: &manifest::Table) -> String {
@@ -281,9 +302,8 @@ impl<'a> Plan<'a> {
 
 /// # Errors
 /// 22023 for a table of the database that was dropped between two layers: its last rows are in neither.
-fn require_kept(below: &Manifest, manifest: &Manifest, database: &str) -> Result<()> {
-    let home = below.catalog.databases.iter().find(|listed| listed.name == database).map(|listed| listed.id);
-    let is_dropped = |table: &&manifest::Table| Some(table.database) == home && manifest.table(table.id).is_none();
+fn require_kept(below: &Manifest, manifest: &Manifest, database: Option<i64>) -> Result<()> {
+    let is_dropped = |table: &&manifest::Table| Some(table.database) == database && manifest.table(table.id).is_none();
     let Some(dropped) = below.catalog.tables.iter().find(is_dropped) else { return Ok(()) };
     Err(Error::invalid(format!(
         "table {:?} was dropped between {} and {}: the backup does not have all its rows of that time",
@@ -345,7 +365,7 @@ fn with_earlier(error: Error, cx: &Cx<'_>, pattern: &TablePattern, below: &[Laye
 
 /// Database, schema and table that a pattern names; a schema is only known of three parts, or of a schema of the current
 /// database.
-fn parts(cx: &Cx<'_>, pattern: &TablePattern) -> (String, Option<String>, Option<String>) {
+pub(super) fn parts(cx: &Cx<'_>, pattern: &TablePattern) -> (String, Option<String>, Option<String>) {
     let (qualifiers, name) = match pattern {
         TablePattern::Table(name) => (name.qualifiers().to_vec(), Some(name.name().to_string())),
         TablePattern::AllIn(prefix) => (prefix.parts.clone(), None),

@@ -140,7 +140,7 @@ impl<'a> Listing<'a> {
         let Some(state) = self.chain.table_at(table.id, self.chain.layers.len(), layer.manifest.end)? else {
             return Ok(None);
         };
-        let columns = restored_columns(self.cx.server.config.engine.columns_of(state.schema)?, table);
+        let columns = restored_columns(self.cx.server.config.engine.columns_of(state.schema)?, table, &state, false);
         let row = Table {
             id: TableId(table.id),
             schema: SchemaId(table.schema),
