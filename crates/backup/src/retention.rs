@@ -10,22 +10,37 @@ use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::layout::{LATEST_FOLDER, Subdir, end_of_mark};
-use crate::manifest::Targets;
+use crate::manifest::{Manifest, Targets};
 
 /// Folders listed at a time.
 const LISTS_MAX: usize = 16;
 
+/// Which chains of a collection are meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// What they are backups of.
+    pub targets: &'a Targets,
+    /// Identity of the catalog that they are backups of.
+    pub cluster: &'a str,
+}
+
+impl Whose<'_> {
+    fn is_of(&self, full: &Manifest) -> bool {
+        full.targets.covers_as(self.targets) && full.cluster.as_deref().is_none_or(|cluster| cluster == self.cluster)
+    }
+}
+
 impl Collection {
     /// Deletes the chains whose every layer ends before a moment (microseconds since the epoch), if they open with these
-    /// keys and are backups of these targets: what others have put into the collection stays. So does the newest full
-    /// backup, and a chain that is being written. Answers the full backups that are gone.
+    /// keys and are backups of these targets, of this cluster as far as they tell: what others have put into the collection
+    /// stays. So does the newest full backup, and a chain that is being written. Answers the full backups that are gone.
     ///
     /// A chain loses its mark first, so that nobody begins to read what is being deleted, and its manifest last, so that
     /// the next run knows what an interrupted one has left.
     ///
     /// # Errors
     /// Those of the storage; the chains before are gone then.
-    pub async fn expire(&self, before: i64, targets: &Targets, keys: &Keys, owner: &str) -> Result<Vec<Subdir>> {
+    pub async fn expire(&self, before: i64, whose: &Whose<'_>, keys: &Keys, owner: &str) -> Result<Vec<Subdir>> {
         let listed = self.store().list(Some(&Path::from(LATEST_FOLDER))).map_ok(|file| file.location);
         let marks: Vec<Path> = listed.try_collect().await?;
         let newest = marks.iter().filter_map(end_of_mark).max().map(Subdir::of);
@@ -34,7 +49,7 @@ impl Collection {
             if Some(&subdir) == newest.as_ref() || subdir.latest_end() >= before {
                 continue;
             }
-            if !self.is_of(&subdir, targets, keys).await? {
+            if !self.is_of(&subdir, whose, keys).await? {
                 continue;
             }
             // Whoever adds a layer has the lock; it goes with the chain.
@@ -64,15 +79,15 @@ impl Collection {
         self.delete_all(&subdir.full().folder(), |_| true).await
     }
 
-    /// Whether a chain is a backup of these targets, as far as the keys tell.
-    async fn is_of(&self, subdir: &Subdir, targets: &Targets, keys: &Keys) -> Result<bool> {
+    /// Whether a chain is one of those, as far as the keys tell.
+    async fn is_of(&self, subdir: &Subdir, whose: &Whose<'_>, keys: &Keys) -> Result<bool> {
         let opened = async {
             let is_clear = self.infos(subdir).await?.is_empty();
             let keys = if is_clear { &Keys::None } else { keys };
             self.layer(subdir.full(), &self.protection(subdir, keys).await?).await
         };
         match opened.await {
-            Ok(full) => Ok(full.is_some_and(|full| full.manifest.targets.covers_as(targets))),
+            Ok(full) => Ok(full.is_some_and(|full| whose.is_of(&full.manifest))),
             Err(Error::Storage(error)) => Err(error.into()),
             // Others' keys, or damage: not ours to delete.
             Err(_) => Ok(false),
@@ -117,9 +132,10 @@ mod tests {
 
     use super::*;
     use crate::layout::LayerPath;
-    use crate::manifest::{Catalog, FORMAT, Manifest};
+    use crate::manifest::{Catalog, FORMAT};
     use crate::sealed::Protection;
 
+    const OURS: &str = "this cluster";
     const DAY: i64 = 86_400_000_000;
     const START: i64 = 1_700_000_000_000_000;
 
@@ -147,7 +163,8 @@ mod tests {
     }
 
     async fn expired(collection: &Collection, before: i64) -> Vec<Subdir> {
-        collection.expire(before, &ours(), &Keys::None, "job 2").await.unwrap()
+        let whose = Whose { targets: &ours(), cluster: OURS };
+        collection.expire(before, &whose, &Keys::None, "job 2").await.unwrap()
     }
 
     async fn fill(collection: &Collection, layer: &LayerPath) {
@@ -160,7 +177,7 @@ mod tests {
             revisions_since: None,
             job: 1,
             server: String::new(),
-            cluster: None,
+            cluster: Some(OURS.to_string()),
             targets: ours(),
             catalog: Catalog::default(),
             packs: Vec::new(),
@@ -197,8 +214,10 @@ mod tests {
     #[tokio::test]
     async fn what_others_have_put_there_stays() {
         let collection = collection(&[(0, &[]), (1, &[])]).await;
-        let theirs = Targets::Cluster;
-        assert_eq!(collection.expire(i64::MAX, &theirs, &Keys::None, "job 2").await.unwrap(), []);
+        for (targets, cluster) in [(Targets::Cluster, OURS), (ours(), "another cluster")] {
+            let whose = Whose { targets: &targets, cluster };
+            assert_eq!(collection.expire(i64::MAX, &whose, &Keys::None, "job 2").await.unwrap(), []);
+        }
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use lakeport_backup::collection::Put;
 use lakeport_backup::keys::{EncryptionInfo, Keys};
 use lakeport_backup::layout::{LayerPath, Subdir};
 use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, Targets};
+use lakeport_backup::retention::Whose;
 use lakeport_backup::sealed::ChainKey;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::id::TableId;
@@ -285,7 +286,8 @@ impl BackupTask {
         let expired = async {
             let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
             let before = self.0.end.saturating_sub(retain_micros);
-            Ok::<_, Error>(collection.expire(before, &self.0.targets, &keys, &owner_text(cx)).await?)
+            let whose = Whose { targets: &self.0.targets, cluster: cx.server.config.catalog.identity() };
+            Ok::<_, Error>(collection.expire(before, &whose, &keys, &owner_text(cx)).await?)
         };
         match expired.await {
             Ok(expired) if expired.is_empty() => {}
