@@ -87,7 +87,7 @@ pub struct Cost {
 
 impl WrappedKey {
     fn is_of(&self, kms: &dyn Kms) -> bool {
-        matches!(self, WrappedKey::Kms { kind, key_sha256, .. } if kind == kms.kind() && *key_sha256 == fingerprint(kms.key_id()))
+        matches!(self, WrappedKey::Kms { kind, key_sha256, .. } if kind == kms.kind() && *key_sha256 == fingerprint(kms.key_name()))
     }
 }
 
@@ -116,8 +116,8 @@ impl KeyCount {
 }
 
 /// By what a backup knows a key of a key service.
-pub fn fingerprint(key_id: &str) -> String {
-    hex(&sha256(&[key_id.as_bytes()]))
+pub fn fingerprint(key_name: &str) -> String {
+    hex(&sha256(&[key_name.as_bytes()]))
 }
 
 impl EncryptionInfo {
@@ -134,7 +134,7 @@ impl EncryptionInfo {
                 return Err(Error::invalid(message).with_hint("name fewer"));
             }
             Keys::Kms(services) => {
-                // Two keys may have one name, in different regions or accounts.
+                // Two keys may have one name, in different accounts.
                 let mut wrapped: Vec<WrappedKey> = Vec::with_capacity(services.len());
                 for kms in services {
                     wrapped.push(wrap_by_kms(chain, &**kms).await?);
@@ -251,7 +251,7 @@ async fn wrap_by_kms(chain: &ChainKey, kms: &dyn Kms) -> Result<WrappedKey> {
     })?;
     Ok(WrappedKey::Kms {
         kind: kms.kind().to_string(),
-        key_sha256: fingerprint(kms.key_id()),
+        key_sha256: fingerprint(kms.key_name()),
         wrapped: BASE64.encode(wrapped),
     })
 }
@@ -322,12 +322,12 @@ fn wrong_passphrase() -> Error {
 }
 
 fn wrong_key(kms: &dyn Kms) -> Error {
-    Error::key(format!("key {:?} does not open the backup, although it is listed", kms.key_id()))
+    Error::key(format!("key {:?} does not open the backup, although it is listed", kms.key_name()))
 }
 
 fn not_listed(kms: &dyn Kms) -> Error {
     let message = "one of the provided URIs was not used when encrypting the base BACKUP";
-    Error::key(format!("{message}: {} key {:?}", kms.kind(), kms.key_id()))
+    Error::key(format!("{message}: {} key {:?}", kms.kind(), kms.key_name()))
         .with_hint("SHOW BACKUP ENCRYPTION lists the keys that open the backup")
 }
 

@@ -21,8 +21,8 @@ pub trait Kms: fmt::Debug + Send + Sync {
     /// The kind it was opened as, such as `aws-kms`.
     fn kind(&self) -> &'static str;
 
-    /// The name of the key in its service, by which a backup knows it.
-    fn key_id(&self) -> &str;
+    /// By what a backup knows the key: as [`key_name`].
+    fn key_name(&self) -> &str;
 
     /// Encrypts a few bytes under the key.
     ///
@@ -47,7 +47,20 @@ pub(crate) trait Cipher: Send + Sync {
     async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>>;
 }
 
-/// The key that a target names: its path without the leading slash.
+/// What tells a target's key from all others of its kind: its path without the leading slash and, behind a question mark,
+/// the options that say where it is, such as `alias/backups?REGION=us-east-1`.
+///
+/// # Errors
+/// [`Error::Invalid`] for a target that names no key.
+pub fn key_name(target: &Target) -> Result<String> {
+    let rows = target.spec().options.iter().filter(|row| row.identifies);
+    let places = rows.filter_map(|row| Some(format!("{}={}", row.name, target.options().get(row.name)?)));
+    let places: Vec<String> = places.collect();
+    let key = key_id(target)?;
+    Ok(if places.is_empty() { key.to_string() } else { format!("{key}?{}", places.join("&")) })
+}
+
+/// The key that a target names in its service: its path without the leading slash.
 pub(crate) fn key_id(target: &Target) -> Result<&str> {
     debug_assert_eq!(target.spec().host, Host::Nothing);
     let uri = target.uri();

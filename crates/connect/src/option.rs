@@ -63,6 +63,8 @@ pub struct OptionSpec {
     pub need: Need,
     /// The value when it is not written.
     pub default: Option<&'static str>,
+    /// Says together with the path which thing is meant: what has another value is another thing.
+    pub identifies: bool,
     /// ALTER may change it.
     pub alterable: bool,
     /// One sentence for the manual.
@@ -82,6 +84,7 @@ impl OptionSpec {
             secret_after: None,
             need: Need::Optional,
             default: None,
+            identifies: false,
             alterable: true,
             help,
         }
@@ -97,6 +100,12 @@ impl OptionSpec {
     pub const fn public_but_after(mut self, mark: &'static str) -> OptionSpec {
         self.secret_after = Some(mark);
         self.public()
+    }
+
+    /// Makes the value part of what names the thing.
+    pub const fn identifying(mut self) -> OptionSpec {
+        self.identifies = true;
+        self
     }
 
     /// Sets the value used when none is written.

@@ -35,6 +35,7 @@ const OPTIONS: &[OptionSpec] = &[
     aws::SESSION_TOKEN_OPTION,
     OptionSpec::new("REGION", OptionType::Text, "The region of the key; required.")
         .public()
+        .identifying()
         .databend("region")
         .materialize("REGION"),
     OptionSpec::new(aws::ENDPOINT, OptionType::Text, "The address of another server that speaks the protocol.")

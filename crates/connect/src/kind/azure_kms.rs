@@ -67,6 +67,7 @@ const OPTIONS: &[OptionSpec] = &[
         need: Need::Required,
         ..OptionSpec::new(VAULT_NAME, OptionType::Text, "The name of the vault.")
             .public()
+            .identifying()
             .databend("vault_name")
             .materialize("VAULT NAME")
     },

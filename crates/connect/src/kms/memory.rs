@@ -55,7 +55,7 @@ impl Kms for MemoryKms {
         "memory"
     }
 
-    fn key_id(&self) -> &str {
+    fn key_name(&self) -> &str {
         &self.key_id
     }
 

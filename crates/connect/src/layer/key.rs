@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static) -> Result<Arc<dyn Kms>> {
     Ok(Arc::new(WatchedKey {
         kind: target.spec().name,
-        id: kms::key_id(target)?.to_string(),
+        name: kms::key_name(target)?,
         key,
         meter: cx.meter.clone(),
         request: cx.timeouts.request,
@@ -34,7 +34,7 @@ pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static
 
 struct WatchedKey<K> {
     kind: &'static str,
-    id: String,
+    name: String,
     key: K,
     meter: Meter,
     /// For one attempt.
@@ -83,8 +83,8 @@ impl<K: Cipher> Kms for WatchedKey<K> {
         self.kind
     }
 
-    fn key_id(&self) -> &str {
-        &self.id
+    fn key_name(&self) -> &str {
+        &self.name
     }
 
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {

@@ -37,7 +37,7 @@ async fn a_key_is_opened_for_who_may_use_it() {
     stub.session("root").await.ok("GRANT USAGE ON EXTERNAL CONNECTION key TO ann").await;
     for uri in ["external://key", "external://key/ignored/../path", KEY] {
         let key = open(&stub, "ann", uri).await.unwrap();
-        assert_eq!((key.kind(), key.key_id()), ("aws-kms", "k"), "{uri}");
+        assert_eq!((key.kind(), key.key_name()), ("aws-kms", "k?REGION=r"), "{uri}");
     }
     stub.session("root").await.ok("REVOKE USAGE ON EXTERNAL CONNECTION key FROM ann").await;
     assert_eq!(refusal(&stub, "ann", "external://key").await, denied("key"));

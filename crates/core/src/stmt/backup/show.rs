@@ -13,7 +13,7 @@ use lakeport_backup::manifest::Manifest;
 use lakeport_backup::pack::PackReader;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_connect::Role;
+use lakeport_connect::{Role, kms};
 use lakeport_sql::stmt::Texts;
 use lakeport_sql::stmt::backup::Encryption;
 use lakeport_sql::stmt::backup::show::{ShowBackup, ShowBackupEncryption, ShowBackups};
@@ -119,7 +119,7 @@ async fn key_connections(cx: &Cx<'_>) -> Result<HashMap<String, String>> {
         let is_key = lakeport_connect::kind_named(&connection.kind).is_some_and(|kind| kind.spec().role == Role::Kms);
         if is_key && cx.subject().has_on_connection(tx.as_mut(), connection.id, "USAGE").await? {
             let target = lakeport_connect::Target::parse(connection.definition.expose())?;
-            names.insert(fingerprint(target.uri().path.trim_start_matches('/')), connection.name);
+            names.insert(fingerprint(&kms::key_name(&target)?), connection.name);
         }
     }
     Ok(names)
