@@ -13,6 +13,7 @@ mod error;
 mod passphrases;
 mod protect;
 pub(crate) mod restore;
+pub(crate) mod rights;
 pub(crate) mod write;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use lakeport_backup::keys::Keys;
 use lakeport_base::Secret;
 use lakeport_connect::{Kms, Operation};
 
+use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::server::Server;
 
@@ -42,11 +44,13 @@ pub enum KeyTexts {
 }
 
 impl Server {
-    /// The collection of a URI, for a user who has been found to be allowed.
+    /// The collection of a URI for a user.
     ///
     /// # Errors
-    /// 0A000 when the URI's kind takes no backups; as [`Server::open_storage`].
+    /// 42501 when the user may not use it; 0A000 when the URI's kind takes no backups; as [`Server::open_storage`].
     pub(crate) async fn open_collection(self: &Arc<Self>, user: &str, uri: &str) -> Result<Collection> {
+        let directory = self.directory().await?;
+        self.authorise_uri(Subject { directory: &directory, user }, uri).await?;
         let target = self.resolve(uri).await?.target;
         if !target.spec().operations.contains(&Operation::Backup) {
             let message = format!("{} is not supported for backup and restore", target.uri().scheme);

@@ -19,7 +19,8 @@ use lakeport_catalog::model::Table;
 use super::contents::Contents;
 use super::copy::{Copied, CopiedFile, Destination, copy_all};
 use super::cut::{Span, TableCut, cut};
-use super::{KeyTexts, cluster};
+use super::{KeyTexts, cluster, rights};
+use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::engine::TableRevision;
 use crate::error::{Error, Result};
@@ -72,6 +73,8 @@ impl Task for BackupTask {
             Some(Checkpoint::Backup(copied)) => copied,
             _ => Copied::default(),
         };
+        let directory = cx.server.directory().await?;
+        rights::require_backup(Subject { directory: &directory, user: &cx.owner }, &self.0.targets)?;
         let collection = cx.server.open_collection(&cx.owner, self.0.collection.expose()).await?;
         if let Some(layer) = self.finished(cx, &collection).await? {
             return self.finish(cx, &collection, &layer.manifest).await;

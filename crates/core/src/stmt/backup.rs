@@ -16,14 +16,14 @@ use lakeport_backup::{Chain, Collection};
 use lakeport_base::id::{ConnectionId, TableId};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Secret, Sqlstate, units};
-use lakeport_catalog::model::{Object, Table};
+use lakeport_catalog::model::Table;
 use lakeport_connect::{ExternalRef, redact};
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
 use lakeport_sql::stmt::{Text, Texts};
 
 use super::{Cx, job, query};
 use crate::backup::contents::Contents;
-use crate::backup::{BackupOrder, KeyTexts};
+use crate::backup::{BackupOrder, KeyTexts, rights};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::job::{NewJob, Payload};
@@ -215,40 +215,29 @@ async fn subdir(cx: &Cx<'_>, chain: &ast::Chain, collection: &Collection) -> Res
 
 /// What the statement's targets are now, if the user may back them up.
 fn targets(cx: &Cx<'_>, targets: &Targets) -> Result<Listed> {
-    match targets {
-        Targets::Cluster => {
-            let user = cx.session.user.clone();
-            cx.subject().require_system("BACKUP", || {
-                format!(
-                    "only users with the admin role or the BACKUP system privilege are allowed to perform full cluster \
-                     backups: user {user} does not have BACKUP system privilege"
-                )
-            })?;
-            Ok(Listed::Cluster)
-        }
+    let listed = match targets {
+        Targets::Cluster => Listed::Cluster,
         Targets::Databases(names) => {
-            for name in names {
-                let database = cx.directory.database(name)?;
-                cx.subject().require(Object::Database(database.id), &database.owner, &database.name, "BACKUP")?;
-            }
-            let mut names = names.clone();
-            names.sort_unstable();
-            names.dedup();
-            Ok(Listed::Databases(names))
+            names.iter().try_for_each(|name| cx.directory.database(name).map(drop))?;
+            Listed::Databases(sorted(names.clone()))
         }
         Targets::Tables(patterns) => {
             let mut tables: Vec<Arc<Table>> = Vec::new();
             for pattern in patterns {
                 tables.extend(tables_of(cx, pattern)?);
             }
-            require_backup(cx, &tables)?;
-            let mut ids: Vec<(i64, String)> =
-                tables.iter().map(|table| (table.id.0, cx.directory.full_name(table))).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            Ok(Listed::Tables(ids))
+            Listed::Tables(sorted(tables.iter().map(|table| (table.id.0, cx.directory.full_name(table))).collect()))
         }
-    }
+    };
+    rights::require_backup(cx.subject(), &listed)?;
+    Ok(listed)
+}
+
+/// In order, each once.
+fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 fn tables_of(cx: &Cx<'_>, pattern: &TablePattern) -> Result<Vec<Arc<Table>>> {
@@ -266,23 +255,6 @@ fn tables_of(cx: &Cx<'_>, pattern: &TablePattern) -> Result<Vec<Arc<Table>>> {
         true => Err(Error::new(Sqlstate::UNDEFINED_TABLE, format!("no table matches {prefix}.*"))),
         false => Ok(found),
     }
-}
-
-/// BACKUP on each table, or SELECT, which was enough before there was BACKUP.
-fn require_backup(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
-    for table in tables {
-        if cx.subject().require_table(table, "BACKUP").is_ok() {
-            continue;
-        }
-        cx.subject().require_table(table, "SELECT").map_err(|error| {
-            let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-            error.with_hint(format!(
-                "to run BACKUP TABLE, a user needs the BACKUP privilege on tables: {}",
-                names.join(", ")
-            ))
-        })?;
-    }
-    Ok(())
 }
 
 /// # Errors

@@ -9,7 +9,6 @@ use lakeport_backup::manifest::{self, Manifest, Targets as Listed};
 use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
-use lakeport_catalog::model::Object;
 use lakeport_connect::redact;
 use lakeport_sql::stmt::backup::restore::{Restore, RestoreOptions, Restored};
 use lakeport_sql::stmt::backup::{TablePattern, Targets};
@@ -17,6 +16,7 @@ use lakeport_sql::stmt::backup::{TablePattern, Targets};
 use super::{Place, query, shown_keys, subdir};
 use crate::backup::RestoreOrder;
 use crate::backup::restore::{RestoredDatabase, RestoredTable, SystemPart, missing_database};
+use crate::backup::rights;
 use crate::directory::PUBLIC_SCHEMA;
 use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
@@ -93,46 +93,19 @@ fn check_options(cx: &Cx<'_>, targets: &Targets, options: &RestoreOptions) -> Re
     Ok(())
 }
 
-fn require_cluster_restore(cx: &Cx<'_>) -> Result<()> {
-    let user = cx.session.user.clone();
-    cx.subject().require_system("RESTORE", || {
-        format!(
-            "only users with the admin role or the RESTORE system privilege are allowed to perform a cluster restore: \
-             user {user} does not have RESTORE system privilege"
-        )
-    })
-}
-
 /// # Errors
 /// 42501 in the documented words.
 fn require_restore(cx: &Cx<'_>, targets: &Targets, options: &RestoreOptions) -> Result<()> {
-    let user = &cx.session.user;
     match targets {
-        Targets::Cluster => require_cluster_restore(cx),
-        Targets::Databases(_) => {
-            if cx.subject().has_system("RESTORE") || cx.subject().has_system("CREATEDB") {
-                return Ok(());
-            }
-            Err(Error::denied("only users with the CREATEDB privilege can restore databases")
-                .with_hint(format!("to run RESTORE DATABASE, user {user} needs the RESTORE system privilege")))
-        }
+        Targets::Cluster => rights::require_restore_of_cluster(cx.subject()),
+        Targets::Databases(_) => rights::require_restore_of_databases(cx.subject()),
         Targets::Tables(patterns) => {
             for pattern in patterns {
-                let name = match &options.into_db {
+                let database = match &options.into_db {
                     Some(name) => cx.string(name)?,
                     None => parts(cx, pattern).0,
                 };
-                // One that does not exist is told later, as are tables that the backup does not have.
-                let Some(database) = cx.directory.databases.get(&name) else { continue };
-                let object = Object::Database(database.id);
-                if cx.subject().has(object, &database.owner, "RESTORE") {
-                    continue;
-                }
-                cx.subject().require(object, &database.owner, &database.name, "CREATE").map_err(|error| {
-                    error.with_hint(format!(
-                        "to run RESTORE TABLE, user {user} needs the RESTORE privilege on database {name}"
-                    ))
-                })?;
+                rights::require_restore_into(cx.subject(), &database)?;
             }
             Ok(())
         }
@@ -321,9 +294,7 @@ fn require_whole(cx: &Cx<'_>, manifest: &Manifest) -> Result<()> {
         return Err(Error::invalid("full cluster RESTORE can only be used on full cluster BACKUP files")
             .with_hint("RESTORE DATABASE or RESTORE TABLE what the backup has; SHOW BACKUP lists it"));
     }
-    cx.subject().require_admin("restore roles and their rights").map_err(|error| {
-        error.with_hint("RESTORE DATABASE restores tables alone, which the RESTORE system privilege is enough for")
-    })
+    rights::require_restore_of_roles(cx.subject())
 }
 
 /// # Errors
