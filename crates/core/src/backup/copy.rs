@@ -14,9 +14,10 @@ use lakeport_base::limits::cores;
 use lakeport_base::{Env, Point};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::crew::Crew;
 use super::cut::TableCut;
 use crate::error::{Error, Result};
 use crate::external::store_error;
@@ -98,21 +99,30 @@ impl Meter {
 }
 
 /// Packs that are being made.
-struct Copying {
+pub(super) type Packing = Crew<(Pack, Vec<CopiedFile>)>;
+
+/// Packs that are being made, and files that wait.
+struct Copying<'a> {
     waiting: Vec<Vec<Source>>,
-    running: JoinSet<Result<(Pack, Vec<CopiedFile>)>>,
+    running: &'a mut Packing,
     to: Destination,
     meter: Arc<Meter>,
 }
 
-impl Copying {
-    /// Copies what is not copied yet. Dropping it stops all work.
-    fn start(sources: Vec<Source>, copied: &Copied, to: Destination, meter: Meter) -> Copying {
+impl<'a> Copying<'a> {
+    /// Copies what is not copied yet.
+    fn start(
+        sources: Vec<Source>,
+        copied: &Copied,
+        to: Destination,
+        meter: Meter,
+        running: &'a mut Packing,
+    ) -> Copying<'a> {
         let known: HashSet<(i64, &str)> = copied.by_path().into_keys().collect();
         let left = sources.into_iter().filter(|source| !known.contains(&(source.table, source.path.as_str())));
         let mut waiting = grouped(left);
         waiting.reverse();
-        let mut copying = Copying { waiting, running: JoinSet::new(), to, meter: Arc::new(meter) };
+        let mut copying = Copying { waiting, running, to, meter: Arc::new(meter) };
         // One more than cores: while one is synced the others work.
         for _ in 0..=cores() {
             copying.start_next();
@@ -122,8 +132,7 @@ impl Copying {
 
     /// Waits for the next pack and adds it to `copied`; false when all are done.
     async fn next(&mut self, copied: &mut Copied) -> Result<bool> {
-        let Some(ended) = self.running.join_next().await else { return Ok(false) };
-        let (pack, files) = ended.map_err(Error::internal)??;
+        let Some((pack, files)) = self.running.next().await.transpose()? else { return Ok(false) };
         self.start_next();
         copied.add(pack, files);
         Ok(true)
@@ -131,19 +140,26 @@ impl Copying {
 
     fn start_next(&mut self) {
         if let Some(sources) = self.waiting.pop() {
-            self.running.spawn(pack(sources, self.to.clone(), self.meter.clone()));
+            let (to, meter) = (self.to.clone(), self.meter.clone());
+            self.running.spawn(|stop| pack(sources, to, meter, stop));
         }
     }
 }
 
 /// Copies the files of the cuts into packs, with a checkpoint now and then.
-pub(super) async fn copy_all(cx: &TaskContext, cuts: &[TableCut], copied: &mut Copied, to: Destination) -> Result<()> {
+pub(super) async fn copy_all(
+    cx: &TaskContext,
+    cuts: &[TableCut],
+    copied: &mut Copied,
+    to: Destination,
+    running: &mut Packing,
+) -> Result<()> {
     let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
     let bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
     let meter = Meter { progress: cx.progress.clone(), bytes: AtomicU64::new(bytes), total };
     cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
-    let mut copying = Copying::start(sources, copied, to, meter);
+    let mut copying = Copying::start(sources, copied, to, meter, running);
     let mut saved = Instant::now();
     loop {
         match copying.next(copied).await {
@@ -195,12 +211,17 @@ fn grouped(sources: impl Iterator<Item = Source>) -> Vec<Vec<Source>> {
 }
 
 /// Makes one pack.
-async fn pack(sources: Vec<Source>, to: Destination, meter: Arc<Meter>) -> Result<(Pack, Vec<CopiedFile>)> {
+async fn pack(
+    sources: Vec<Source>,
+    to: Destination,
+    meter: Arc<Meter>,
+    stop: CancellationToken,
+) -> Result<(Pack, Vec<CopiedFile>)> {
     to.env.fault(Point::BackupPack)?;
     let mut writer = PackWriter::new(to.collection.store().clone(), &to.layer, &to.protection, &to.env);
     let mut files = Vec::with_capacity(sources.len());
     for source in sources {
-        match add(&mut writer, &source, &meter).await {
+        match add(&mut writer, &source, &meter, &stop).await {
             Ok(file) => files.push(file),
             Err(error) => {
                 writer.abort().await;
@@ -211,7 +232,7 @@ async fn pack(sources: Vec<Source>, to: Destination, meter: Arc<Meter>) -> Resul
     Ok((writer.finish().await?, files))
 }
 
-async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter) -> Result<CopiedFile> {
+async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter, stop: &CancellationToken) -> Result<CopiedFile> {
     let offset = writer.offset();
     let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
     let path = Path::parse(&source.path).map_err(Error::internal)?;
@@ -222,6 +243,9 @@ async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter) -> Result<
     });
     let mut pieces = pieces.buffered(READS_MAX);
     while let Some(piece) = pieces.try_next().await.map_err(|error| unreadable(source, error))? {
+        if stop.is_cancelled() {
+            return Err(Error::canceled());
+        }
         writer.add(&piece).await?;
         meter.add(piece.len() as u64);
     }

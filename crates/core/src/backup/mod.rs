@@ -8,6 +8,7 @@
 mod cluster;
 pub(crate) mod contents;
 mod copy;
+mod crew;
 mod cut;
 mod error;
 mod passphrases;

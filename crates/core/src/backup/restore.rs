@@ -161,7 +161,8 @@ impl RestoreTask {
             unpacking.start(wanted, &collection, &chain, &protection)?;
             copy(cx, unpacking, &tables).await?;
         }
-        self.create(cx, &tables, made, protection.is_encrypted()).await?;
+        // A log that is written after the clean-up of a cancelled run would stay.
+        cx.cancel.commit(self.create(cx, &tables, made, protection.is_encrypted())).await?;
         let restored = Restored { tables: made.iter().map(|handle| handle.row.id).collect(), done };
         cx.save(&Checkpoint::Restore(restored)).await?;
         cx.fault(Point::RestorePublish)?;

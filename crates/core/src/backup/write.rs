@@ -17,7 +17,7 @@ use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::Table;
 
 use super::contents::Contents;
-use super::copy::{Copied, CopiedFile, Destination, copy_all};
+use super::copy::{Copied, CopiedFile, Destination, Packing, copy_all};
 use super::cut::{Span, TableCut, cut};
 use super::{KeyTexts, cluster, rights};
 use crate::authz::Subject;
@@ -79,12 +79,19 @@ impl Task for BackupTask {
         if let Some(layer) = self.finished(cx, &collection).await? {
             return self.finish(cx, &collection, &layer.manifest).await;
         }
-        let manifest = tokio::select! {
+        let mut packing = Packing::default();
+        let written = tokio::select! {
             biased;
-            () = cx.cancel.cancelled() => return Err(Error::canceled()),
-            manifest = self.write(cx, &collection, copied) => manifest?,
+            () = cx.cancel.cancelled() => Err(Error::canceled()),
+            written = self.write(cx, &collection, copied, &mut packing) => written,
         };
-        self.finish(cx, &collection, &manifest).await
+        match written {
+            Ok(manifest) => self.finish(cx, &collection, &manifest).await,
+            Err(error) => {
+                packing.stop().await;
+                Err(error)
+            }
+        }
     }
 
     async fn revert(&self, cx: &TaskContext) -> Result<()> {
@@ -129,7 +136,13 @@ impl BackupTask {
     }
 
     /// Makes the layer.
-    async fn write(&self, cx: &TaskContext, collection: &Collection, mut copied: Copied) -> Result<Manifest> {
+    async fn write(
+        &self,
+        cx: &TaskContext,
+        collection: &Collection,
+        mut copied: Copied,
+        packing: &mut Packing,
+    ) -> Result<Manifest> {
         cx.fault(Point::BackupStart)?;
         collection.lock(&self.0.subdir, &owner_text(cx)).await?;
         let layer = self.0.layer();
@@ -151,7 +164,7 @@ impl BackupTask {
             protection: protection.clone(),
             env: cx.server.config.env.clone(),
         };
-        copy_all(cx, &cuts, &mut copied, to).await?;
+        copy_all(cx, &cuts, &mut copied, to, packing).await?;
         let previous = chain.as_ref().map(|chain| chain.last().link.clone());
         let manifest = self.manifest(cx, previous, span, contents, cuts, copied)?;
         let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryStreamExt;
 use lakeport_backup::manifest::File;
@@ -12,9 +11,9 @@ use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::crew::Crew;
 use crate::error::{Error, Result};
 use crate::external::store_error;
 
@@ -52,8 +51,6 @@ impl Wanted {
     }
 }
 
-/// How long work under way may take to stop.
-const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Most memory that one file takes on its way: reads, a part that fills and parts that are written.
 const FILE_MEMORY_MAX: u64 = 32 << 20;
 /// Files are begun while those under way take less memory.
@@ -67,10 +64,9 @@ const PARTS_MAX: usize = 2;
 #[derive(Default)]
 pub(super) struct Unpacking {
     waiting: VecDeque<(Arc<PackReader>, Wanted)>,
-    running: JoinSet<Result<Wanted>>,
+    running: Crew<Wanted>,
     /// What the running ones take, in bytes.
     memory: u64,
-    stop: CancellationToken,
 }
 
 impl Unpacking {
@@ -96,15 +92,12 @@ impl Unpacking {
     /// Stops all work; answers whether no write is under way any more.
     pub async fn stop(&mut self) -> bool {
         self.waiting.clear();
-        self.stop.cancel();
-        let ended = async { while self.running.join_next().await.is_some() {} };
-        tokio::time::timeout(STOP_WAIT, ended).await.is_ok()
+        self.running.stop().await
     }
 
     /// Waits for the next file; answers its bytes, or `None` when all are done.
     pub async fn next(&mut self) -> Result<Option<u64>> {
-        let Some(ended) = self.running.join_next().await else { return Ok(None) };
-        let wanted = ended.map_err(Error::internal)??;
+        let Some(wanted) = self.running.next().await.transpose()? else { return Ok(None) };
         self.memory -= wanted.memory();
         self.start_next();
         Ok(Some(wanted.file.bytes))
@@ -114,7 +107,7 @@ impl Unpacking {
         while self.memory < MEMORY_MAX && self.running.len() < FILES_MAX {
             let Some((reader, wanted)) = self.waiting.pop_front() else { return };
             self.memory += wanted.memory();
-            self.running.spawn(copy(reader, wanted, self.stop.clone()));
+            self.running.spawn(|stop| copy(reader, wanted, stop));
         }
     }
 }
@@ -124,7 +117,21 @@ async fn copy(reader: Arc<PackReader>, wanted: Wanted, stop: CancellationToken) 
     let Wanted { file, path, to } = &wanted;
     let writer = |store: &Arc<dyn ObjectStore>| BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
     let mut writer = to.as_ref().map(writer).map(|writer| writer.with_max_concurrency(PARTS_MAX));
-    let end = file.offset.checked_add(file.bytes).ok_or_else(|| damaged(file))?;
+    let copied = copy_content(&reader, file, writer.as_mut(), &stop).await;
+    if let (Err(_), Some(writer)) = (&copied, &mut writer) {
+        // What cannot be taken back goes with the folder of the table.
+        let _ = writer.abort().await;
+    }
+    copied.map(|()| wanted)
+}
+
+async fn copy_content(
+    reader: &Arc<PackReader>,
+    file: &File,
+    mut writer: Option<&mut BufWriter>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let end = file.offset.checked_add(file.bytes).ok_or_else(|| beyond(file))?;
     let mut pieces = std::pin::pin!(reader.read(file.offset..end));
     while let Some(piece) = pieces.try_next().await? {
         if stop.is_cancelled() {
@@ -134,14 +141,13 @@ async fn copy(reader: Arc<PackReader>, wanted: Wanted, stop: CancellationToken) 
             writer.put(piece).await.map_err(store_error)?;
         }
     }
-    if let Some(mut writer) = writer {
-        writer.shutdown().await.map_err(crate::export::io_error)?;
+    match writer {
+        Some(writer) => writer.shutdown().await.map_err(crate::export::io_error),
+        None => Ok(()),
     }
-    Ok(wanted)
 }
 
-fn damaged(file: &File) -> Error {
-    let message = format!("the content of {:?} in the backup is not what it was when it was backed up", file.path);
+fn beyond(file: &File) -> Error {
+    let message = format!("the backup lists {:?} at byte {} with {} bytes", file.path, file.offset, file.bytes);
     Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message)
-        .with_hint("restore from another backup, or an earlier layer of this one")
 }
