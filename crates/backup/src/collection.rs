@@ -1,6 +1,6 @@
 //! A collection: the folder in which backups lie.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -140,14 +140,14 @@ impl Collection {
         Ok(chain)
     }
 
-    /// The folders of layers on top of a full backup, finished or not.
+    /// The folders of layers on top of a full backup, finished or not. Listed file by file: with one folder a day, and one
+    /// for each layer in it, listing folders would take a request for every day.
     pub(crate) async fn incrementals(&self, subdir: &Subdir) -> Result<Vec<LayerPath>> {
-        let days = self.store.list_with_delimiter(Some(&subdir.incrementals())).await?.common_prefixes;
-        let listings: Vec<_> = days.iter().map(|day| self.store.list_with_delimiter(Some(day))).collect();
-        let listed = stream::iter(listings).buffered(READS_MAX);
-        let folders: Vec<_> = listed.try_collect().await?;
-        let folders = folders.into_iter().flat_map(|day| day.common_prefixes);
-        Ok(folders.filter_map(|folder| LayerPath::of_incremental(subdir, &folder)).collect())
+        let files = self.store.list(Some(&subdir.incrementals()));
+        let layers = files.map_ok(|file| LayerPath::of_file(subdir, &file.location));
+        let found: BTreeSet<LayerPath> =
+            layers.try_filter_map(|layer| std::future::ready(Ok(layer))).try_collect().await?;
+        Ok(found.into_iter().collect())
     }
 
     /// One layer; `None` when it was never finished.

@@ -108,10 +108,13 @@ impl fmt::Display for Subdir {
 pub struct LayerPath(String);
 
 impl LayerPath {
-    /// The path of a layer on top of `full`, from a folder that was listed; `None` for other folders.
-    pub fn of_incremental(full: &Subdir, folder: &Path) -> Option<LayerPath> {
-        let inside = folder.as_ref().strip_prefix(full.incrementals().as_ref())?.strip_prefix('/')?;
-        has_shape(inside, "00000000/000000.00-00000000-000000.00").then(|| LayerPath(folder.to_string()))
+    /// The layer on top of `full` that a listed file belongs to; `None` for other files.
+    pub fn of_file(full: &Subdir, file: &Path) -> Option<LayerPath> {
+        const SHAPE: &str = "00000000/000000.00-00000000-000000.00";
+        let folder = full.incrementals();
+        let inside = file.as_ref().strip_prefix(folder.as_ref())?.strip_prefix('/')?;
+        let (layer, rest) = inside.split_at_checked(SHAPE.len())?;
+        (has_shape(layer, SHAPE) && rest.starts_with('/')).then(|| LayerPath(format!("{folder}/{layer}")))
     }
 
     /// The last moment at which a layer on top of a full backup may end, by its name.

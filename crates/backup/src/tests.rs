@@ -7,7 +7,7 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use crate::layout::{LOCK, Subdir, end_of_mark, latest_mark};
+use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
 use crate::{Collection, Error, manifest};
 
@@ -193,4 +193,22 @@ async fn keys_are_counted_before_they_are_tried() {
     assert_eq!(collection.infos(&subdir).await.unwrap().len(), 2);
     store.put(&subdir.encryption_info(3), info(1).into()).await.unwrap();
     assert!(matches!(collection.infos(&subdir).await, Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn a_file_tells_its_layer() {
+    let full = Subdir::parse("2022/09/19-134559.68").unwrap();
+    let layer = full.incremental(1_663_595_159_680_000, 1_663_635_723_040_000);
+    let of = |file: &str| LayerPath::of_file(&full, &Path::from(format!("incrementals/{file}")));
+    for file in ["BACKUP_MANIFEST", "data/00.pack"] {
+        assert_eq!(LayerPath::of_file(&full, &layer.file(file)), Some(layer.clone()));
+    }
+    for stranger in [
+        "2022/09/19-134559.68/notes",
+        "2022/09/19-134559.68/20220920/010203.04-20220919-134559.68",
+        "2022/09/19-134559.68/20220920/010203.04-20220919-134559.680/BACKUP_MANIFEST",
+        "2022/09/19-134559.68x/20220920/010203.04-20220919-134559.68/BACKUP_MANIFEST",
+    ] {
+        assert_eq!(of(stranger), None, "{stranger}");
+    }
 }

@@ -27,6 +27,8 @@ use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
 use crate::stmt::Cx;
 
+/// Chains read at a time.
+const CHAINS_MAX: usize = 4;
 /// Files looked for at a time.
 const LOOKS_MAX: usize = 16;
 /// Missing files that an error names.
@@ -51,21 +53,22 @@ pub(crate) async fn show_backups(cx: &Cx<'_>, statement: &ShowBackups) -> Result
     fulls.retain(is_shown);
     let rows = match statement.revision_start_time {
         false => fulls.iter().map(|subdir| row![subdir.shown()]).collect(),
-        true => layer_rows(cx, &collection, &fulls).await?,
+        true => layer_rows(cx, &collection, fulls).await?,
     };
     Ok(Outcome::rows("SHOW BACKUPS", batch_of(backups_columns(statement), &rows)?))
 }
 
 /// Every layer with the moments that it restores: its end, and all from its revision start on. Those of encrypted chains
 /// are known with their keys only, and are NULL.
-async fn layer_rows(cx: &Cx<'_>, collection: &Collection, fulls: &[Subdir]) -> Result<Vec<Vec<Cell>>> {
+async fn layer_rows(cx: &Cx<'_>, collection: &Collection, fulls: Vec<Subdir>) -> Result<Vec<Vec<Cell>>> {
+    let reads: Vec<_> = fulls.into_iter().map(|subdir| clear_chain(collection.clone(), subdir)).collect();
+    let mut chains = stream::iter(reads).buffered(CHAINS_MAX);
     let mut rows = Vec::new();
-    for subdir in fulls {
-        if !collection.infos(subdir).await?.is_empty() {
+    while let Some((subdir, chain)) = chains.try_next().await? {
+        let Some(chain) = chain else {
             rows.push(row![subdir.shown(), Cell::Null, Cell::Null]);
             continue;
-        }
-        let chain = collection.chain(subdir, &Protection::Checksums).await?;
+        };
         warn_of_damage(cx, &chain);
         for layer in chain.layers {
             let since = layer.manifest.revisions_since.map_or(Cell::Null, Cell::Time);
@@ -73,6 +76,13 @@ async fn layer_rows(cx: &Cx<'_>, collection: &Collection, fulls: &[Subdir]) -> R
         }
     }
     Ok(rows)
+}
+
+/// A chain; `None` for one that is encrypted.
+async fn clear_chain(collection: Collection, subdir: Subdir) -> Result<(Subdir, Option<Chain>)> {
+    let is_clear = collection.infos(&subdir).await?.is_empty();
+    let chain = if is_clear { Some(collection.chain(&subdir, &Protection::Checksums).await?) } else { None };
+    Ok((subdir, chain))
 }
 
 /// What is listed of a chain is what can be restored.
