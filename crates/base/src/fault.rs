@@ -90,6 +90,11 @@ points! {
     RestorePublish = "restore.publish", "all tables are there, the catalog does not know them";
     RestorePublished = "restore.published", "it does, the job has no record of it";
     AlterBackup = "alter.backup", "before the wrapped keys of a chain are changed";
+    KmsWrap = "kms.wrap", "before a key service is asked to encrypt the key of a chain";
+    KmsUnwrap = "kms.unwrap", "before it is asked to decrypt one";
+    ScheduleBegin = "schedule.begin", "before it is noted that a run of a schedule begins, or how one ended";
+    ScheduleBegun = "schedule.begun", "the run is noted, its statement is not executed";
+    ScheduleStarted = "schedule.started", "its job is there, the scheduler has not heard of it";
     CopyAppended = "copy.appended", "the rows of a COPY are committed, the client has no answer";
     TableMade = "table.made", "a new table's log and rows are there, the catalog does not know it";
     TableAltered = "table.altered", "the log has what ALTER TABLE does, the catalog has not";

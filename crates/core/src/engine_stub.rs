@@ -343,6 +343,7 @@ impl StubServer {
             parameters: Vec::new(),
             client_addr: ([127, 0, 0, 1], 1).into(),
             secure: false,
+            schedule: None,
         };
         let (session, events) = self.server.open_session(start).await.unwrap();
         Client { session, events }

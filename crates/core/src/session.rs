@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
+use lakeport_base::id::ScheduleId;
 use lakeport_base::limits::NOTICE_QUEUE_MAX;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_sql::stmt::transaction::Transaction;
@@ -43,6 +44,8 @@ pub struct Startup {
     pub client_addr: SocketAddr,
     /// Over TLS.
     pub secure: bool,
+    /// The schedule whose run the session is.
+    pub schedule: Option<ScheduleId>,
 }
 
 /// Where the session stands with its transaction block.
@@ -89,6 +92,7 @@ pub struct Session {
     pub(crate) server: Arc<Server>,
     pub(crate) user: String,
     pub(crate) client_addr: SocketAddr,
+    pub(crate) schedule: Option<ScheduleId>,
     number: u32,
     state: Mutex<State>,
     /// Cursors declared by SQL.
@@ -132,6 +136,7 @@ impl Session {
             server,
             user: start.user,
             client_addr: start.client_addr,
+            schedule: start.schedule,
             number,
             state: Mutex::new(state),
             cursors: Mutex::default(),

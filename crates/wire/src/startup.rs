@@ -168,6 +168,7 @@ impl Handshake {
             parameters: opening.parameters,
             client_addr: self.peer,
             secure: self.secure,
+            schedule: None,
         };
         let (session, events) = self.context.server.open_session(start).await?;
         let cancel_key = self.context.cancels.register(&session, opening.minor >= 2, &self.context.env);

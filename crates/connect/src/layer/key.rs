@@ -1,4 +1,4 @@
-//! What stands around every key: time limits, counters, and retries, which its service's clients are told not to do.
+//! What stands around every key: failure points, time limits, counters, and retries, which its service's clients are told not to do.
 
 use std::fmt;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lakeport_base::{Retry, Secret};
+use lakeport_base::{Env, Point, Retry, Secret};
 use tokio::time::Instant;
 
 use super::Meter;
@@ -26,6 +26,7 @@ pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static
         kind: target.spec().name,
         name: kms::key_name(target)?,
         key,
+        env: cx.env.clone(),
         meter: cx.meter.clone(),
         request: cx.timeouts.request,
         retry: cx.timeouts.retry,
@@ -36,6 +37,7 @@ struct WatchedKey<K> {
     kind: &'static str,
     name: String,
     key: K,
+    env: Env,
     meter: Meter,
     /// For one attempt.
     request: Duration,
@@ -44,7 +46,8 @@ struct WatchedKey<K> {
 }
 
 impl<K: Cipher> WatchedKey<K> {
-    async fn ask<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
+    async fn ask<T, F: Future<Output = Result<T>>>(&self, point: Point, request: impl Fn() -> F) -> Result<T> {
+        self.env.fault(point).map_err(|error| Error::from_source(&error))?;
         let started = Instant::now();
         let mut pause = PAUSE_MIN;
         loop {
@@ -88,10 +91,10 @@ impl<K: Cipher> Kms for WatchedKey<K> {
     }
 
     async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
-        self.ask(|| self.key.encrypt(plaintext)).await
+        self.ask(Point::KmsWrap, || self.key.encrypt(plaintext)).await
     }
 
     async fn decrypt(&self, ciphertext: &[u8]) -> Result<Secret<Vec<u8>>> {
-        self.ask(|| self.key.decrypt(ciphertext)).await
+        self.ask(Point::KmsUnwrap, || self.key.decrypt(ciphertext)).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use lakeport_base::id::{ConnectionId, JobId};
+use lakeport_base::id::{ConnectionId, JobId, ScheduleId};
 use lakeport_base::limits::JOBS_RUNNING_MAX;
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Job, JobState};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Payload, state, supervisor};
 use crate::error::Result;
+use crate::schedule;
 use crate::server::Server;
 use crate::setting;
 
@@ -79,8 +80,8 @@ impl Jobs {
         }
     }
 
-    /// Writes a new job and wakes the runner.
-    pub(crate) async fn submit(&self, server: &Server, new: NewJob) -> Result<JobId> {
+    /// Writes a new job, in the schedule whose run it is too, and wakes the runner.
+    pub(crate) async fn submit(&self, server: &Server, new: NewJob, schedule: Option<ScheduleId>) -> Result<JobId> {
         let now = server.config.env.now_micros();
         let (payload, secrets) = new.payload.encode()?;
         let job = Job {
@@ -93,6 +94,10 @@ impl Jobs {
         };
         let mut tx = server.config.catalog.write().await?;
         tx.insert_job(&job).await?;
+        // With the job or not at all, so that no crash makes a run twice.
+        if let Some(schedule) = schedule {
+            schedule::note_job(tx.as_mut(), schedule, job.id).await?;
+        }
         tx.commit().await?;
         self.wake();
         Ok(job.id)

@@ -44,12 +44,16 @@ pub(super) fn begin(schedule: &mut Schedule, now: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// Notes what came of a run that was begun: its job, or why there is none.
-pub(super) fn started(schedule: &mut Schedule, outcome: std::result::Result<JobId, String>, now: i64) {
+/// Notes the job of a run that was begun.
+pub(super) fn started(schedule: &mut Schedule, job: JobId) {
     schedule.run.starting = false;
-    match outcome {
-        Ok(job) => schedule.run.jobs.push(job),
-        Err(why) => fail(schedule, why, now),
+    schedule.run.jobs.push(job);
+}
+
+/// Notes why a run that was begun has no job, if it has none.
+pub(super) fn not_started(schedule: &mut Schedule, why: String, now: i64) {
+    if std::mem::take(&mut schedule.run.starting) {
+        fail(schedule, why, now);
     }
 }
 

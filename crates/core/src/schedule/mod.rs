@@ -3,8 +3,8 @@
 //! A schedule is a row of the catalog with a BACKUP that is DETACHED, so that each run leaves a job and needs nobody to
 //! wait for it. [`Scheduler`] looks at the rows: it begins what is due, and heeds how the jobs ended (`life`).
 //!
-//! A run is noted in the row before it begins, and what came of it afterwards. What a killed server had begun is begun
-//! again, since it may not have got as far as the job: a backup may be made twice then, but none is left out.
+//! A run is noted in the row before it begins, and its job together with the job itself. So what a killed server had begun
+//! is begun again exactly if it had not got as far as the job: no backup is made twice, and none is left out.
 
 mod life;
 mod recurrence;
@@ -12,6 +12,8 @@ mod runner;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lakeport_base::id::{JobId, ScheduleId};
+use lakeport_catalog::Tx;
 use lakeport_catalog::model::Schedule;
 use lakeport_connect::ExternalRef;
 use lakeport_sql::Statement;
@@ -55,6 +57,17 @@ pub(crate) fn backup_of(schedule: &Schedule) -> Result<Backup> {
         Statement::Backup(backup) => Ok(backup),
         _ => Err(Error::internal(format!("schedule {} is for no backup", schedule.id))),
     }
+}
+
+/// Notes the job of a run in the transaction that makes it.
+///
+/// # Errors
+/// The catalog's.
+pub(crate) async fn note_job(tx: &mut dyn Tx, schedule: ScheduleId, job: JobId) -> Result<()> {
+    // It may have been dropped meanwhile.
+    let Some(mut schedule) = tx.schedule(schedule).await? else { return Ok(()) };
+    life::started(&mut schedule, job);
+    Ok(tx.update_schedule(&schedule).await?)
 }
 
 /// Whether a schedule goes through a connection.

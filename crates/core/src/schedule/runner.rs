@@ -1,12 +1,12 @@
 //! Runs the schedules of one server.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use futures::TryStreamExt;
+use futures::FutureExt;
+use lakeport_base::Point;
 use lakeport_base::id::{JobId, ScheduleId};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Job, JobState, Schedule};
@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::life::{self, End};
 use super::{Recurrence, backup_of};
 use crate::error::{Error, Result};
-use crate::outcome::Outcome;
 use crate::server::Server;
 use crate::session::{Session, Startup};
 
@@ -49,8 +48,11 @@ impl Scheduler {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(LOOK_PERIOD) => {}
             }
-            if let Err(error) = scheduler.look().await {
-                tracing::warn!(%error, "schedules not looked at");
+            // A defect that one schedule meets must not end the runs of all others.
+            match AssertUnwindSafe(scheduler.look()).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "schedules not looked at"),
+                Err(_) => tracing::error!("looking at the schedules panicked"),
             }
         }
         while scheduler.starting.join_next().await.is_some() {}
@@ -92,6 +94,7 @@ impl Scheduler {
             resume_partner(tx.as_mut(), &mut schedule, now).await?;
         }
         tx.update_schedule(&schedule).await?;
+        self.server.config.env.fault(Point::ScheduleBegin)?;
         tx.commit().await?;
         ends.iter().for_each(|(_, end)| self.server.schedule_runs.add(end));
         if begins {
@@ -151,54 +154,49 @@ async fn resume_partner(tx: &mut dyn Tx, schedule: &mut Schedule, now: i64) -> R
     Ok(())
 }
 
-/// Executes the statement of a schedule and notes its job, or why there is none.
+/// Executes the statement of a schedule, which notes its job; else notes why there is none.
 async fn start(server: Arc<Server>, schedule: Schedule) {
-    let outcome = execute(&server, &schedule).await;
-    if let Err(error) = &outcome {
-        tracing::info!(schedule = schedule.id.0, %error, source = ?std::error::Error::source(error), "scheduled run failed");
-    }
-    let outcome = outcome.map_err(|error| error.message().to_string());
-    if let Err(why) = &outcome {
-        server.schedule_runs.add(&End::Failed(why.clone()));
-    }
+    let Err(error) = execute(&server, &schedule).await else { return };
+    tracing::info!(schedule = schedule.id.0, %error, source = ?std::error::Error::source(&error), "scheduled run failed");
+    let why = error.message().to_string();
+    server.schedule_runs.add(&End::Failed(why.clone()));
     let noted = async {
         let mut tx = server.config.catalog.write().await?;
         // It may have been dropped meanwhile.
         let Some(mut schedule) = tx.schedule(schedule.id).await? else { return Ok(()) };
-        life::started(&mut schedule, outcome, server.config.env.now_micros());
+        life::not_started(&mut schedule, why, server.config.env.now_micros());
         tx.update_schedule(&schedule).await?;
         tx.commit().await
     };
     if let Err(error) = noted.await {
-        tracing::error!(schedule = schedule.id.0, %error, "scheduled run not noted: it will be made again");
+        tracing::error!(schedule = schedule.id.0, %error, "failure of a scheduled run not noted: it will be made again");
     }
 }
 
 /// Runs the statement in a session of its owner.
-async fn execute(server: &Arc<Server>, schedule: &Schedule) -> Result<JobId> {
+async fn execute(server: &Arc<Server>, schedule: &Schedule) -> Result<()> {
     backup_of(schedule)?;
+    server.config.env.fault(Point::ScheduleBegun)?;
     let startup = Startup {
         user: schedule.owner.clone(),
         database: None,
         parameters: schedule.plan.variables.clone(),
         client_addr: ([127, 0, 0, 1], 0).into(),
         secure: true,
+        schedule: Some(schedule.id),
     };
     let (session, _events) = server.open_session(startup).await?;
-    let job = job_of(&session, &schedule.plan.statement).await;
+    let done = run_in(&session, &schedule.plan.statement).await;
     session.close().await;
-    job
+    done?;
+    Ok(server.config.env.fault(Point::ScheduleStarted)?)
 }
 
-/// The job that a detached statement answers.
-async fn job_of(session: &Session, statement: &str) -> Result<JobId> {
-    let none = || Error::internal("a scheduled statement gave no job");
+/// Executes a statement; its answer tells nothing new.
+async fn run_in(session: &Session, statement: &str) -> Result<()> {
+    let none = || Error::internal("a schedule has no statement");
     let parsed = session.parse(statement).await?.pop().ok_or_else(none)?;
-    let Outcome::Rows { rows, .. } = session.execute(&parsed, &[]).await? else { return Err(none()) };
-    let batches: Vec<_> = rows.batches.try_collect().await?;
-    let batch = batches.iter().find(|batch| batch.num_rows() == 1).ok_or_else(none)?;
-    let ids = batch.column(0).as_primitive_opt::<Int64Type>().ok_or_else(none)?;
-    Ok(JobId(ids.value(0)))
+    session.execute(&parsed, &[]).await.map(drop)
 }
 
 #[cfg(test)]

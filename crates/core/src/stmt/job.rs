@@ -65,7 +65,7 @@ pub(crate) async fn run(cx: &Cx<'_>, new: NewJob, tag: &'static str, is_detached
         if cx.session.open_block().is_some_and(|block| !block.implicit) {
             cx.session.notice(Notice::new("the job runs whatever becomes of the transaction"));
         }
-        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, new)).await?;
+        let id = cx.cancel.commit(cx.server.jobs.submit(cx.server, new, cx.session.schedule)).await?;
         row![id.0]
     } else {
         finished_row(&Jobs::run_to_end(cx.server, cx.session, new, &cx.cancel).await?)?

@@ -1,6 +1,6 @@
 //! Schedules on a server whose clock the tests move. Their owner may not log in, so that every run fails.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::engine_stub::{Client, StubServer};
@@ -82,6 +82,13 @@ impl Stage {
         id
     }
 
+    async fn end_job(&self, job: JobId) {
+        let mut tx = self.stub.server.config.catalog.write().await.unwrap();
+        let ended = Job { state: JobState::Canceled, finished: Some(1), ..tx.job(job).await.unwrap().unwrap() };
+        tx.update_job(&ended).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     fn now(&self) -> i64 {
         self.stub.server.config.env.now_micros()
     }
@@ -132,10 +139,7 @@ async fn a_run_waits_for_the_one_before_it() {
     let job = stage.put_job(id, JobState::Running, None).await;
     stage.look_after(HOUR).await;
     assert_eq!(stage.one().await.run.state, format!("waiting for job {job}"));
-    let mut tx = stage.stub.server.config.catalog.write().await.unwrap();
-    let ended = Job { state: JobState::Canceled, finished: Some(1), ..tx.job(job).await.unwrap().unwrap() };
-    tx.update_job(&ended).await.unwrap();
-    tx.commit().await.unwrap();
+    stage.end_job(job).await;
     stage.look_after(0).await;
     assert_eq!(stage.one().await.run.state, "user keeper may not log in", "it has run");
 }
@@ -194,4 +198,32 @@ async fn what_a_killed_server_had_begun_is_begun_again() {
     stage.look_after(0).await;
     assert!(!stage.one().await.run.is_busy());
     assert_eq!(stage.one().await.run.state, "");
+}
+
+#[tokio::test]
+async fn a_run_has_one_job_wherever_it_is_cut_off() {
+    let mut stage = Stage::set(&hourly("")).await;
+    stage.root.ok("ALTER USER keeper LOGIN").await;
+    let id = stage.one().await.id;
+    for point in [Point::ScheduleBegin, Point::ScheduleBegun, Point::ScheduleStarted] {
+        let met = Arc::new(AtomicBool::new(false));
+        let first = met.clone();
+        stage.stub.fail_at(move |reached| match reached == point && !first.swap(true, Ordering::Relaxed) {
+            true => panic!("injected at {}", point.name()),
+            false => Ok(()),
+        });
+        let cut_off = AssertUnwindSafe(stage.look_after(HOUR)).catch_unwind().await;
+        assert!(met.load(Ordering::Relaxed) && cut_off.is_err(), "{}", point.name());
+        stage.scheduler = Scheduler::new(stage.stub.server.clone());
+        for _ in 0..3 {
+            stage.look_after(1).await;
+        }
+        let run = stage.one().await.run;
+        assert_eq!((run.starting, run.jobs.len()), (false, 1), "{}: {}", point.name(), run.state);
+        stage.end_job(run.jobs[0]).await;
+        stage.look_after(0).await;
+        assert!(!stage.one().await.run.is_busy());
+    }
+    let jobs = stage.stub.server.config.catalog.read().await.unwrap().jobs().await.unwrap();
+    assert_eq!((jobs.len(), stage.one().await.id), (3, id));
 }
