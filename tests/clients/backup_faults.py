@@ -20,7 +20,9 @@ KEYS = f"encryption_passphrase = '{PASSPHRASE}'"
 DEEDS = {"backup": ("full", "incremental"), "restore": ("restore",), "alter": ("add key", "drop key")}
 # Points that something is written after.
 WRITES = ("backup.key", "backup.pack", "backup.manifest", "restore.table", "alter.backup")
-FAILURES = {"error": "58030", "disk-full": "53100"}
+FAILURES = {"error": "58030", "disk-full": "53100", "panic": "XX000"}
+# Points at which the work is done, and the job has no record of it.
+DONE = ("backup.written", "backup.marked", "restore.published")
 ROWS = 500
 # Servers at a time.
 WORKERS = 3
@@ -48,6 +50,7 @@ def cells(points):
             if (point, deed) != ("backup.key", "incremental"):
                 yield point, deed, "kill"
                 yield point, deed, "error"
+                yield point, deed, "panic"
                 if point in WRITES:
                     yield point, deed, "disk-full"
 
@@ -96,6 +99,11 @@ class Cell:
         self.place, self.collection = place, Collection(self.server.extern / place, PASSPHRASE)
         self.layers = self.count_layers()
 
+    @property
+    def is_done_and_failed(self):
+        """A job whose thread panics is not tried again, even when all of it is done."""
+        return self.action == "panic" and self.point in DONE
+
     def count_layers(self):
         return len(self.collection.chain()[0]) if self.collection.fulls() else 0
 
@@ -106,7 +114,7 @@ class Cell:
             self.look(connection)
             if self.action == "kill":
                 self.go_on(connection)
-            elif self.answer is not None:
+            elif self.answer is not None and not self.is_done_and_failed:
                 # It is met once only.
                 connection.execute(STATEMENTS[self.deed])
         looks.check_store(self.server.store)
@@ -129,6 +137,10 @@ class Cell:
             assert "tried again" in self.server.log.read_text(), f"{self.point} was not reached"
         else:
             assert self.answer.sqlstate == FAILURES[self.action], (self.answer.sqlstate, self.answer)
+        if self.action == "panic" and self.deed == "restore":
+            # What unwinds past a restore leaves the folders of its tables, as a kill does, until the next start.
+            self.server.stop()
+            self.server.must_start()
 
     def look(self, connection):
         """What was begun is there whole, or nothing of it is."""
@@ -140,7 +152,7 @@ class Cell:
         jobs = connection.execute("SELECT status FROM [SHOW JOBS] ORDER BY job_id").fetchall()
         wanted = "failed" if self.answer is not None and self.action != "kill" else "succeeded"
         assert jobs[-1] == (wanted,), (jobs[-1], wanted)
-        is_done = wanted == "succeeded"
+        is_done = wanted == "succeeded" or self.is_done_and_failed
         if self.deed == "restore":
             assert exists(connection, "restored") == is_done
             if is_done:
@@ -182,6 +194,34 @@ class Cell:
             connection.execute(f"SHOW BACKUP LATEST IN 'nodelocal://1/kms' WITH kms = 'external://{key}'")
 
 
+# What may be half done when a backup is made.
+ALTERATIONS = ("RENAME COLUMN b TO c", "DROP COLUMN b", "ADD COLUMN c INT8 DEFAULT 7")
+
+
+def half_altered(template, folder):
+    """A server ends when the log has what ALTER TABLE does and the catalog has not: a backup has what the catalog has."""
+    for number, alteration in enumerate(ALTERATIONS):
+        server = Lakeport(folder / f"altered-{number}")
+        shutil.copytree(template.store, server.store)
+        server.must_start("table.altered:kill")
+        try:
+            with server.connect() as connection:
+                connection.execute(f"ALTER TABLE d.t {alteration}")
+        except psycopg.Error:
+            assert server.ends_within(30)
+        server.must_start()
+        with server.connect() as connection:
+            for options in ("", " WITH revision_history"):
+                place = f"nodelocal://1/{len(options)}"
+                connection.execute(f"BACKUP DATABASE d INTO '{place}'{options}")
+                connection.execute(f"RESTORE DATABASE d FROM LATEST IN '{place}' WITH new_db_name = 'e'")
+                columns = [connection.execute(f"SELECT * FROM {name}.t LIMIT 1").description for name in ("d", "e")]
+                assert [column.name for column in columns[0]] == [column.name for column in columns[1]], alteration
+                assert content(connection, "d") == content(connection, "e"), alteration
+                connection.execute("DROP DATABASE e CASCADE")
+        server.kill()
+
+
 def walked(template, folder, cell):
     """Walks one cell; answers what was wrong."""
     store = folder / "-".join(cell).replace(" ", "-")
@@ -206,6 +246,7 @@ with tempfile.TemporaryDirectory(prefix="lakeport-backup-") as name:
     todo = list(cells(points))
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         found = list(pool.map(lambda cell: walked(template.store, folder, cell), todo))
+    half_altered(template, folder)
     wrong = [text for text in found if text]
     assert not wrong, "\n".join(wrong)
     kills = {point for point, _, action in todo if action == "kill"}

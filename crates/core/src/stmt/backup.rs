@@ -5,6 +5,7 @@ mod locality;
 mod restore;
 mod show;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -16,7 +17,7 @@ use lakeport_backup::{Chain, Collection};
 use lakeport_base::id::{ConnectionId, TableId};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Secret, Sqlstate, units};
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_connect::{ExternalRef, redact};
 use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
 use lakeport_sql::stmt::{Text, Texts};
@@ -48,7 +49,10 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
     let end = match &statement.as_of {
         Some(text) => query::as_of(cx, text)?,
-        None => cx.server.config.env.now_micros(),
+        None => {
+            settle(cx, &Contents::of(&cx.directory, &targets).tables).await?;
+            cx.server.config.env.now_micros()
+        }
     };
     warn_of_younger(cx, &targets, end);
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
@@ -93,6 +97,25 @@ fn warn_of_younger(cx: &Cx<'_>, targets: &Listed, end: i64) {
         let message = format!("{name} did not exist at {}: the backup has nothing of it", shown(end));
         cx.session.notice(Notice::warning(Sqlstate::WARNING, message));
     }
+}
+
+/// Makes the logs of tables say what the catalog says. Where a server ended in the middle of an ALTER TABLE the log has what
+/// that would have done, and a backup would hold columns that the table never had, or lack some.
+async fn settle(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
+    let engine = &cx.server.config.engine;
+    for row in tables {
+        let table = cx.server.table_handle(&cx.directory, row).await?;
+        // One that is being made has no log yet.
+        let Ok(now) = engine.table_at(&table, cx.server.config.env.now_micros()).await else { continue };
+        if names(&engine.columns_of(&now.schema)?) != names(&row.columns) {
+            engine.alter_table(&table, row).await?.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+fn names(columns: &[Column]) -> BTreeSet<(&str, &str)> {
+    columns.iter().map(|column| (column.stored_name.as_str(), column.name.as_str())).collect()
 }
 
 /// # Errors
