@@ -28,8 +28,11 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// A newer Lakeport wrote the file.
-    #[error("{file} is in version {version} of the backup format; this server reads up to {}", crate::manifest::FORMAT)]
+    /// Another Lakeport wrote the file.
+    #[error(
+        "{file} is in version {version} of the backup format; this server reads version {}",
+        crate::manifest::FORMAT
+    )]
     Newer {
         /// Path in the collection.
         file: String,

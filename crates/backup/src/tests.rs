@@ -150,6 +150,18 @@ fn empty_manifest() -> manifest::Manifest {
 }
 
 #[test]
+fn other_versions_are_named() {
+    for format in [0, manifest::FORMAT + 1] {
+        let [clear, _] = protections();
+        let file = manifest::Manifest { format, ..empty_manifest() }.seal(&clear, PATH, &Env::system()).unwrap();
+        let error = manifest::Manifest::open(&clear, PATH, file).unwrap_err();
+        assert_eq!(error.sqlstate().code(), "0A000");
+        let text = format!("{PATH} is in version {format} of the backup format; this server reads version 1");
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
 fn what_repeats_itself_is_read_back_and_does_not_swell() {
     let [clear, _] = protections();
     let mut manifest = empty_manifest();

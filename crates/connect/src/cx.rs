@@ -42,22 +42,29 @@ impl Default for OutboundPolicy {
 pub struct Timeouts {
     /// Until a TCP and TLS connection stands.
     pub connect: Duration,
-    /// For one request without its body: `cloudstorage.timeout`.
+    /// For one request without its body, all attempts of it together.
     pub request: Duration,
     /// Between two pieces of a body.
     pub idle: Duration,
-    /// For all attempts of one request.
+    /// After that no further attempt of a request is begun.
     pub retry: Duration,
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            request: Duration::from_secs(600),
-            idle: Duration::from_secs(60),
-            retry: Duration::from_secs(180),
+impl Timeouts {
+    /// The limits that a limit for whole requests leaves to their parts.
+    pub fn within(request: Duration) -> Timeouts {
+        Timeouts {
+            connect: request.min(Duration::from_secs(10)),
+            request,
+            idle: request.min(Duration::from_secs(60)),
+            retry: (request / 2).min(Duration::from_secs(180)),
         }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts::within(Duration::from_secs(600))
     }
 }
 

@@ -13,6 +13,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// How the storage client puts a redirect that does not say where to: S3's answer for a bucket of another region.
 const BARE_REDIRECT: &str = "Received redirect without LOCATION";
 
+/// How answers with the status of a wrong request begin that are about credentials which have had their time.
+const EXPIRED: [&str; 3] = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"];
+
 /// The remedy of [`Error::DiskFull`].
 const DISK_FULL_HINT: &str = "make room, then run the statement again";
 
@@ -204,6 +207,7 @@ impl Error {
             Some(301 | 307) => {
                 Error::invalid("the bucket is in another region").with_hint("set AWS_REGION to its region")
             }
+            Some(400) if EXPIRED.iter().any(|code| cause.starts_with(code)) => Error::denied(cause),
             Some(400) => Error::invalid(cause),
             Some(401 | 403) => Error::denied(cause),
             Some(404) => Error::not_found(cause),
@@ -341,6 +345,16 @@ mod tests {
         let long = format!("<Code>https://u:pw@h/x?sig=1 {}</Code>", "y".repeat(10_000));
         let shown = answer_of(&long).unwrap();
         assert!(shown.starts_with("https://h/x y") && shown.len() < 1000, "{shown}");
+    }
+
+    #[test]
+    fn a_token_that_has_had_its_time_is_refused_and_not_wrong() {
+        let answer = |code: &str| {
+            let text = format!("status code: 400 Bad Request: <Error><Code>{code}</Code></Error>");
+            Error::from(object_store::Error::Generic { store: "s3", source: io::Error::other(text).into() }).sqlstate()
+        };
+        assert_eq!(answer("ExpiredToken"), Sqlstate::INVALID_AUTHORIZATION);
+        assert_eq!(answer("EntityTooLarge"), Sqlstate::INVALID_PARAMETER_VALUE);
     }
 
     #[test]

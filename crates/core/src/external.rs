@@ -3,6 +3,8 @@
 //! `external://name/sub` goes through the catalog each time its connection may have changed, so a job or a query follows
 //! an ALTER at its next request; requests under way keep the old options.
 
+mod named;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use object_store::{
 };
 use tokio::sync::Mutex;
 
+pub(crate) use self::named::Named;
 use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::server::Server;
+use crate::setting;
 
 impl From<lakeport_connect::Error> for Error {
     fn from(error: lakeport_connect::Error) -> Error {
@@ -45,9 +49,10 @@ pub struct Resolved {
 
 impl Server {
     /// The surroundings of a target opened for `user`.
-    pub(crate) fn open_context(&self, user: &str) -> OpenCx {
+    async fn open_context(&self, user: &str) -> Result<OpenCx> {
         let config = &self.config;
-        OpenCx {
+        let directory = self.directory().await?;
+        Ok(OpenCx {
             env: config.env.clone(),
             node_id: config.node_id,
             external_io_dir: config.external_io_dir.clone(),
@@ -59,9 +64,9 @@ impl Server {
                 allow_metadata_addresses: config.external_io_metadata_allowed,
                 ..OutboundPolicy::default()
             },
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts::within(setting::STORAGE_TIMEOUT.duration(&directory)),
             meter: self.meter.clone(),
-        }
+        })
     }
 
     /// Counters of requests to storage, by kind.
@@ -138,11 +143,11 @@ impl Server {
         let directory = self.directory().await?;
         self.authorise_kms(Subject { directory: &directory, user }, uri).await?;
         let Some(reference) = ExternalRef::parse(uri)? else {
-            return Ok(Target::parse_kms(uri)?.open_kms(&self.open_context(user)).await?);
+            return Ok(Target::parse_kms(uri)?.open_kms(&self.open_context(user).await?).await?);
         };
         let connection = self.referred(&reference).await?;
         let target = Target::parse(connection.definition.expose())?;
-        Ok(target.open_kms(&self.open_context(&connection.owner)).await?)
+        Ok(target.open_kms(&self.open_context(&connection.owner).await?).await?)
     }
 
     /// Opens the storage of a URI for a user who has been found to be allowed. Through an `external://` URI the store
@@ -179,7 +184,7 @@ impl Server {
     }
 
     pub(crate) async fn open_target(&self, user: &str, target: &Target) -> Result<Arc<dyn ObjectStore>> {
-        Ok(target.open(&self.open_context(user)).await?)
+        Ok(target.open(&self.open_context(user).await?).await?)
     }
 
     /// Runs the check of a new definition, outside any catalog transaction.
@@ -187,7 +192,7 @@ impl Server {
     /// # Errors
     /// The step, the address and the cause.
     pub(crate) async fn probe(&self, user: &str, target: &Target, limit: Duration) -> Result<()> {
-        Ok(lakeport_connect::probe(target, &self.open_context(user), limit).await?)
+        Ok(lakeport_connect::probe(target, &self.open_context(user).await?, limit).await?)
     }
 }
 

@@ -27,6 +27,12 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'
     Setting { name, kind, default, help }
 }
 
+pub const STORAGE_TIMEOUT: Setting = setting(
+    "cloudstorage.timeout",
+    Kind::Duration,
+    "10m",
+    "time limit of one request to storage or a key service, all attempts together; the body of a file may take longer",
+);
 pub const CHECK_TIMEOUT: Setting =
     setting("connection.check_timeout", Kind::Duration, "10s", "time limit of the check that CREATE and ALTER make");
 pub const SHOW_CREATE_SECRETS: Setting = setting(
@@ -47,8 +53,15 @@ pub const JOBS_RETENTION: Setting =
     setting("jobs.retention_time", Kind::Duration, "336h", "how long finished jobs are kept");
 
 /// Every cluster setting, by name.
-pub const SETTINGS: &[&Setting] =
-    &[&CHECK_TIMEOUT, &SHOW_CREATE_SECRETS, &FEATURE_EXPORT, &FEATURE_IMPORT, &GC_TTL, &JOBS_RETENTION];
+pub const SETTINGS: &[&Setting] = &[
+    &STORAGE_TIMEOUT,
+    &CHECK_TIMEOUT,
+    &SHOW_CREATE_SECRETS,
+    &FEATURE_EXPORT,
+    &FEATURE_IMPORT,
+    &GC_TTL,
+    &JOBS_RETENTION,
+];
 
 impl Setting {
     /// The setting of a name.

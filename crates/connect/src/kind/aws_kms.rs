@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_kms::Client as Service;
 use aws_sdk_kms::config::http::HttpResponse;
-use aws_sdk_kms::config::retry::RetryConfig;
+use aws_sdk_kms::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Config, IdentityCache, Region};
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -99,7 +99,8 @@ impl Kind for AwsKms {
                 .region(Region::new(region.to_string()))
                 .credentials_provider(Keys(keys))
                 .identity_cache(IdentityCache::no_cache())
-                .retry_config(RetryConfig::disabled())
+                // Connections are the HTTP client's: the library would look for them, and complain of each failure.
+                .retry_config(RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections))
                 .timeout_config(TimeoutConfig::disabled())
                 .http_client(Transport(client));
             let config = match endpoint {

@@ -22,10 +22,11 @@ use std::sync::Arc;
 use lakeport_backup::Collection;
 use lakeport_backup::keys::Keys;
 use lakeport_base::Secret;
-use lakeport_connect::{Kms, Operation};
+use lakeport_connect::{Kms, Operation, redact};
 
 use crate::authz::Subject;
 use crate::error::{Error, Result};
+use crate::external::Named;
 use crate::server::Server;
 
 pub(crate) use passphrases::Passphrases;
@@ -57,7 +58,8 @@ impl Server {
             let message = format!("{} is not supported for backup and restore", target.uri().scheme);
             return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or userfile"));
         }
-        Ok(Collection::new(self.open_storage(user, uri).await?))
+        let store = Named::new(self.open_storage(user, uri).await?, &redact(uri));
+        Ok(Collection::new(Arc::new(store)))
     }
 
     /// Opens the keys of a statement for a user.
