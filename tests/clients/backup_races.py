@@ -117,6 +117,25 @@ def refusals(connection):
     assert connection.execute("SELECT count(*) FROM d.t").fetchone() == (ROUNDS * 100,)
 
 
+def of_a_job_that_ended(connection):
+    """A lock that its job could not give back does not stand in the way for ever, and what else it left goes too."""
+    run = connection.execute
+    (job, *_) = run("BACKUP DATABASE d INTO 'nodelocal://1/stale'").fetchone()
+    collection = Collection(store / "extern/stale")
+    full, _ = collection.latest()
+    lock = collection.folder / full / "BACKUP-LOCK"
+    below = full.replace("/", "")
+    left = collection.folder / "incrementals" / full / f"{below[:8]}/235959.99-{below}" / "data"
+    left.mkdir(parents=True)
+    (left / f"{'0' * 32}.pack").write_bytes(b"rows of a layer that was not finished")
+    lock.write_text("job 1")
+    error = refusal(connection, "BACKUP DATABASE d INTO LATEST IN 'nodelocal://1/stale'")
+    assert "another backup is writing there" in str(error) and lock.exists() and len(collection.strays()) == 2, error
+    lock.write_text(f"job {job}")
+    run("BACKUP DATABASE d INTO LATEST IN 'nodelocal://1/stale'")
+    assert not collection.strays() and len(collection.chain()[0]) == 2, collection.strays()
+
+
 def during(folder, point, change):
     """A change while a backup waits at a point: the backup shows the moment at which it was asked for."""
     server = Lakeport(folder / point)
@@ -179,6 +198,7 @@ with psycopg.connect(autocommit=True) as connection:
     connection.execute("CREATE TABLE d.t (a INT8)")
     fulls, layers = races(connection)
     refusals(connection)
+    of_a_job_that_ended(connection)
 
 changes, wrong = 0, []
 with tempfile.TemporaryDirectory(prefix="lakeport-backup-") as name:

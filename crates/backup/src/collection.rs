@@ -119,7 +119,7 @@ impl Collection {
         if folders.len() >= chain::LAYERS_MAX {
             return Err(too_large(subdir, format!("it has {} layers", folders.len() + 1)));
         }
-        let reads: Vec<_> = folders.into_iter().map(|folder| self.layer(folder, protection)).collect();
+        let reads: Vec<_> = folders.into_iter().map(|folder| self.layer_above(folder, protection)).collect();
         let mut layers = stream::iter(reads).buffered(READS_MAX);
         let (mut bytes, mut chain) = (full.manifest_bytes, Chain::begin(subdir.clone(), full)?);
         while let Some(layer) = layers.next().await {
@@ -148,6 +148,23 @@ impl Collection {
         let found: BTreeSet<LayerPath> =
             layers.try_filter_map(|layer| std::future::ready(Ok(layer))).try_collect().await?;
         Ok(found.into_iter().collect())
+    }
+
+    /// A layer on top of a full backup. Without its manifest it counts as never finished, and all would go back by its
+    /// changes in silence; so a storage that lists the manifest and says that it is not there is not believed.
+    async fn layer_above(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
+        let manifest = path.manifest();
+        let layer = self.layer(path, protection).await?;
+        if layer.is_none() && self.lists(&manifest).await? {
+            return Err(Error::corrupt(manifest.as_ref(), "it is listed, and cannot be read"));
+        }
+        Ok(layer)
+    }
+
+    async fn lists(&self, path: &Path) -> Result<bool> {
+        let Some(folder) = path.parent() else { return Ok(false) };
+        let found = self.store.list_with_delimiter(Some(&folder)).await?;
+        Ok(found.objects.iter().any(|file| file.location == *path))
     }
 
     /// One layer; `None` when it was never finished.
@@ -227,10 +244,15 @@ impl Collection {
                 Err(error) => return Err(error),
             }
         }
-        let found = self.read(&path, LOCK_BYTES_MAX).await?.unwrap_or_default();
-        let other: String = String::from_utf8_lossy(&found).chars().take(80).collect();
+        let other: String = self.holder(subdir).await?.unwrap_or_default().chars().take(80).collect();
         Err(Error::conflict(format!("{path} was written by {other}: another backup is writing there"))
             .with_hint("wait for it to end; if its server is gone for good, remove that file"))
+    }
+
+    /// Who has the right of [`Collection::lock`], if anybody.
+    pub async fn holder(&self, subdir: &Subdir) -> Result<Option<String>> {
+        let found = self.read(&subdir.file(LOCK), LOCK_BYTES_MAX).await?;
+        Ok(found.map(|owner| String::from_utf8_lossy(&owner).into_owned()))
     }
 
     /// Gives back the right of [`Collection::lock`], if this job has it.
@@ -246,6 +268,16 @@ impl Collection {
     pub async fn discard(&self, layer: &LayerPath) -> Result<()> {
         let lock = layer.file(LOCK);
         self.delete_all(&layer.folder(), move |path| *path != lock).await
+    }
+
+    /// Deletes what there is of layers on top of a full backup that were not finished, but for `mine`.
+    pub async fn discard_unfinished(&self, subdir: &Subdir, mine: &LayerPath) -> Result<()> {
+        for layer in self.incrementals(subdir).await?.iter().filter(|layer| *layer != mine) {
+            if !self.exists(&layer.manifest()).await? {
+                self.discard(layer).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the packs of a layer that a run has left which did not get as far as to note them.

@@ -60,6 +60,8 @@ pub struct Server {
     pub(crate) schedule_runs: RunCounts,
     /// Held by whoever takes keys of a backup away.
     pub(crate) dropping_keys: Mutex<()>,
+    /// One job at a time takes over the lock of a backup that has ended.
+    pub(crate) taking_over: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     session_numbers: AtomicU32,
@@ -79,6 +81,7 @@ impl Server {
             passphrases: Passphrases::default(),
             schedule_runs: RunCounts::default(),
             dropping_keys: Mutex::new(()),
+            taking_over: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             session_numbers: AtomicU32::new(0),

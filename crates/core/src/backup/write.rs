@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lakeport_backup::chain::Layer;
@@ -12,9 +13,10 @@ use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, 
 use lakeport_backup::retention::Whose;
 use lakeport_backup::sealed::ChainKey;
 use lakeport_backup::{Chain, Collection, Protection};
-use lakeport_base::id::TableId;
+use lakeport_base::id::{JobId, TableId};
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::Table;
+use tokio::time::Instant;
 
 use super::contents::Contents;
 use super::copy::{Copied, CopiedFile, Destination, Packing, copy_all};
@@ -24,11 +26,19 @@ use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::engine::TableRevision;
 use crate::error::{Error, Result};
-use crate::job::{Checkpoint, Done, Task, TaskContext};
+use crate::job::{Checkpoint, Done, Task, TaskContext, may_pass};
 use crate::setting;
 
 /// Random bytes in the id of a layer.
 const ID_BYTES: usize = 16;
+/// What precedes a job's id in a lock.
+const OWNER: &str = "job ";
+
+/// Waits between attempts to delete the files of a failed backup: the first, each next twice as long, and the longest.
+const UNDO_WAIT_MIN: Duration = Duration::from_secs(1);
+const UNDO_WAIT_MAX: Duration = Duration::from_secs(5);
+/// After that no further attempt is begun.
+const UNDO_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// What one BACKUP is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,9 +105,18 @@ impl Task for BackupTask {
     }
 
     async fn revert(&self, cx: &TaskContext) -> Result<()> {
-        // What cannot be deleted is no layer, and readers pass over it: a job must not wait for its storage for ever.
-        if let Err(error) = self.undo(cx).await {
-            tracing::warn!(job = cx.id.0, %error, "files of an unfinished backup remain");
+        let (started, mut wait) = (Instant::now(), UNDO_WAIT_MIN);
+        while let Err(error) = self.undo(cx).await {
+            // What cannot be deleted is no layer, and readers pass over it: a job must not wait for its storage for ever.
+            if !may_pass(&error) || started.elapsed() >= UNDO_TIME_MAX {
+                tracing::warn!(job = cx.id.0, %error, "files of an unfinished backup remain");
+                break;
+            }
+            cx.progress.set_status(format!("its files cannot be deleted yet: {error}"));
+            tokio::select! {
+                () = cx.cancel.cancelled() => return Err(Error::canceled()),
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(UNDO_WAIT_MAX),
+            }
         }
         Ok(())
     }
@@ -112,10 +131,12 @@ impl BackupTask {
             Err(lakeport_backup::Error::Conflict { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        // A layer that is finished stays: it may be another job's, or another may have been put on top of it.
-        let layer = self.0.layer();
-        if !collection.exists(&layer.manifest()).await? {
-            collection.discard(&layer).await?;
+        // A layer that is finished stays, and can be found: another may have been put on top of it.
+        match self.finished(cx, &collection).await {
+            Ok(None) => collection.discard(&self.0.layer()).await?,
+            Ok(Some(_)) => self.mark(&collection).await?,
+            Err(error) if error.code() == Sqlstate::DUPLICATE_OBJECT => {}
+            Err(error) => return Err(error),
         }
         Ok(collection.unlock(&self.0.subdir, &owner_text(cx)).await?)
     }
@@ -144,7 +165,7 @@ impl BackupTask {
         packing: &mut Packing,
     ) -> Result<Manifest> {
         cx.fault(Point::BackupStart)?;
-        collection.lock(&self.0.subdir, &owner_text(cx)).await?;
+        self.lock(cx, collection).await?;
         let layer = self.0.layer();
         // Another job may have made this very layer before it gave the lock back.
         if collection.exists(&layer.manifest()).await? {
@@ -175,6 +196,28 @@ impl BackupTask {
             Put::Written => Ok(manifest),
             Put::Present => Err(present(&layer)),
         }
+    }
+
+    /// Takes the right to write to the chain, also from a job of this server that has ended without giving it back. What that
+    /// one has left goes too.
+    async fn lock(&self, cx: &TaskContext, collection: &Collection) -> Result<()> {
+        let (subdir, owner) = (&self.0.subdir, owner_text(cx));
+        let conflict = match collection.lock(subdir, &owner).await {
+            Err(conflict @ lakeport_backup::Error::Conflict { .. }) => conflict,
+            locked => return Ok(locked?),
+        };
+        // Who finds the same one gone must not take the right from who was quicker.
+        let _turn = cx.server.taking_over.lock().await;
+        let holder = collection.holder(subdir).await?.unwrap_or_default();
+        let Some(job) = holder.strip_prefix(OWNER).and_then(|id| id.parse().ok()).map(JobId) else {
+            return Err(conflict.into());
+        };
+        if !cx.server.config.catalog.read().await?.job(job).await?.is_some_and(|job| job.state.is_final()) {
+            return Err(conflict.into());
+        }
+        collection.unlock(subdir, &holder).await?;
+        collection.lock(subdir, &owner).await?;
+        Ok(collection.discard_unfinished(subdir, &self.0.layer()).await?)
     }
 
     /// How the chain is protected; a new one gets its key here.
@@ -312,12 +355,18 @@ impl BackupTask {
         }
     }
 
+    /// Makes a full backup the latest.
+    async fn mark(&self, collection: &Collection) -> Result<()> {
+        match self.0.start {
+            Some(_) => Ok(()),
+            None => Ok(collection.mark_latest(&self.0.subdir, self.0.end).await?),
+        }
+    }
+
     /// Makes a layer known that is there.
     async fn finish(&self, cx: &TaskContext, collection: &Collection, manifest: &Manifest) -> Result<Done> {
         cx.fault(Point::BackupWritten)?;
-        if self.0.start.is_none() {
-            collection.mark_latest(&self.0.subdir, self.0.end).await?;
-        }
+        self.mark(collection).await?;
         collection.unlock(&self.0.subdir, &owner_text(cx)).await?;
         cx.fault(Point::BackupMarked)?;
         if let Some(retain_micros) = self.0.retain_micros {
@@ -361,7 +410,7 @@ fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<T
 
 /// Who holds the lock of a chain.
 fn owner_text(cx: &TaskContext) -> String {
-    format!("job {}", cx.id)
+    format!("{OWNER}{}", cx.id)
 }
 
 fn present(layer: &LayerPath) -> Error {

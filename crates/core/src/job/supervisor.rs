@@ -230,8 +230,11 @@ impl Supervisor {
             let cx = cx.clone();
             async move { task.revert(&cx).await }
         });
-        let (outcome, _) = self.watch(&cx, work, None).await;
-        outcome?;
+        match self.watch(&cx, work, None).await {
+            // Whoever has the job next undoes it.
+            (Err(_), Some(Order::HandBack | Order::Lost)) => return Ok(()),
+            (outcome, _) => outcome?,
+        }
         self.update(|job, now| {
             let state = if job.error_code.is_some() { JobState::Failed } else { JobState::Canceled };
             state::finish(job, state, now);
@@ -278,6 +281,11 @@ async fn run_with_retries(task: Arc<dyn Task>, cx: Arc<TaskContext>) -> Result<D
         }
         runs += 1;
     }
+}
+
+/// Whether the same work may succeed later.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    retries_max(error) > 0
 }
 
 fn has_begun(progress: &Progress) -> bool {

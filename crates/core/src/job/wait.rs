@@ -17,6 +17,8 @@ use crate::session::Session;
 
 /// How often a waiting statement looks at a job that other nodes may run; also the least time between two notices.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How long a statement waits for its failed job to be undone.
+const UNDO_WAIT: Duration = Duration::from_secs(10);
 
 impl Jobs {
     /// Makes a job and waits for its end. Cancelling the statement cancels the job, and waits for that too, so that the
@@ -31,19 +33,25 @@ impl Jobs {
         cancel: &Cancel,
     ) -> Result<Job> {
         let hold = cancel.hold()?;
-        let id = server.jobs.submit(server, new).await?;
-        let has_ended = |job: &Job| job.state.is_final() || job.state == JobState::Paused;
+        let id = server.jobs.submit(server, new, session.schedule).await?;
         let job = tokio::select! {
-            job = Jobs::until(server, session, id, has_ended) => job?,
+            job = Jobs::end_of(server, session, id) => job?,
             () = cancel.asked() => {
                 server.jobs.cancel(server, id).await?;
-                // What is being undone has not been done; that may take as long as the storage is away.
                 Jobs::until(server, session, id, |job| has_ended(job) || job.state == JobState::Reverting).await?
             }
         };
         let done = outcome_of(job)?;
         hold.keep();
         Ok(done)
+    }
+
+    /// The job at its end, or being undone for long: that may take as long as the storage is away.
+    async fn end_of(server: &Server, session: &Session, id: JobId) -> Result<Job> {
+        let is_over = |job: &Job| has_ended(job) || job.state == JobState::Reverting;
+        let job = Jobs::until(server, session, id, is_over).await?;
+        let undone = Jobs::until(server, session, id, has_ended);
+        tokio::time::timeout(UNDO_WAIT, undone).await.unwrap_or(Ok(job))
     }
 
     /// Waits until a job is as wanted, sending its progress as notices.
@@ -95,6 +103,10 @@ impl Jobs {
         self.wake();
         Ok(())
     }
+}
+
+fn has_ended(job: &Job) -> bool {
+    job.state.is_final() || job.state == JobState::Paused
 }
 
 /// `job 123: running, 45.3 % done (reading rides.csv)`
