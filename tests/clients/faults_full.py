@@ -23,6 +23,8 @@ def set_up(server):
         connection.execute("CREATE TABLE many (a INT8)")
         connection.execute("INSERT INTO t (a) SELECT n FROM generate_series(1, 1000) AS n")
         connection.execute("CREATE EXTERNAL CONNECTION files AS 'nodelocal://1/files'")
+        connection.execute("CREATE DATABASE other")
+        connection.execute("BACKUP TABLE t INTO 'nodelocal://1/made'")
         connection.execute("CREATE EXTERNAL CONNECTION moving AS 'nodelocal://1/old' WITH (VALIDATE = false)")
 
 
@@ -45,6 +47,9 @@ STATEMENTS = {
     "RENAME COLUMN": "ALTER TABLE t RENAME COLUMN d TO dd",
     "DROP COLUMN": "ALTER TABLE t DROP COLUMN e",
     "ALTER CONNECTION": "ALTER EXTERNAL CONNECTION moving AS 'nodelocal://1/new' WITH (VALIDATE = false)",
+    "BACKUP": "BACKUP TABLE t INTO 'nodelocal://1/backups'",
+    "BACKUP LATEST": "BACKUP TABLE t INTO LATEST IN 'nodelocal://1/made'",
+    "RESTORE": "RESTORE TABLE t FROM LATEST IN 'nodelocal://1/made' WITH into_db = 'other'",
     "ALTER ROLE": f"ALTER ROLE root SET application_name = '{'r' * 100_000}'",
 }
 
@@ -56,7 +61,10 @@ def state(connection):
         names = [column.name for column in cursor.description]
     tables = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_name = 'fresh'").fetchall()
     uri = connection.execute("SELECT connection_uri FROM [SHOW EXTERNAL CONNECTION 'moving']").fetchone()
-    return names, rows, tables, uri
+    backups = connection.execute("SELECT count(*) FROM [SHOW BACKUPS IN 'nodelocal://1/backups']").fetchone()
+    layers = connection.execute("SELECT DISTINCT end_time FROM [SHOW BACKUP LATEST IN 'nodelocal://1/made']").fetchall()
+    restored = connection.execute("SHOW TABLES FROM other").fetchall()
+    return names, rows, tables, uri, backups, len(layers), restored
 
 
 def run(connection, statement):
@@ -78,13 +86,14 @@ def must_fail(connection, name, before):
 def injected(server, binary):
     """The points at which a write can fail, one statement after another."""
     points = {
-        "local.stage": ("INSERT", "COPY", "IMPORT", "CREATE TABLE", "ADD COLUMN", "RENAME COLUMN", "UPDATE", "EXPORT"),
-        "local.write": ("INSERT", "COPY", "IMPORT", "CREATE TABLE", "DROP COLUMN", "DELETE", "EXPORT"),
-        "local.sync": ("INSERT", "COPY", "IMPORT", "ADD COLUMN"),
+        "local.stage": ("INSERT", "COPY", "IMPORT", "CREATE TABLE", "ADD COLUMN", "RENAME COLUMN", "UPDATE", "EXPORT",
+                        "BACKUP"),
+        "local.write": ("INSERT", "COPY", "IMPORT", "CREATE TABLE", "DROP COLUMN", "DELETE", "EXPORT", "RESTORE"),
+        "local.sync": ("INSERT", "COPY", "IMPORT", "ADD COLUMN", "BACKUP LATEST"),
         "file.stage": ("INSERT", "COPY", "IMPORT", "ADD COLUMN"),
         "log.commit": ("INSERT", "COPY", "IMPORT", "ADD COLUMN", "RENAME COLUMN", "DROP COLUMN", "DELETE"),
         "catalog.commit": ("ADD COLUMN", "RENAME COLUMN", "DROP COLUMN", "ALTER CONNECTION", "ALTER ROLE", "CREATE TABLE",
-                           "IMPORT"),
+                           "IMPORT", "BACKUP", "RESTORE"),
     }
     for point, names in points.items():
         server.must_start()

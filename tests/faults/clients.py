@@ -2,11 +2,13 @@
 
 A client owns what it writes, as cells: a batch of rows, a table with its columns, an imported table, a connection. A
 statement changes cells; what it would change is noted before it is sent. So after a kill a client's cells are those of its
-last answer, or those with the one unanswered statement, whole.
+last answer, or those with the one unanswered statement, whole. Backups are cells too: what the table held when it was
+backed up, layer by layer.
 """
 
 import random
 import threading
+import time
 
 import psycopg
 
@@ -16,14 +18,17 @@ IMPORT_ROWS = 500
 COUNTERS = 3
 FILES_MAX = 5
 BIG_FILES, BIG_ROWS = 3, 120_000
+LAYERS_MAX = 4
+# Seconds that a schedule that is due may take to make its backup.
+SCHEDULE_WAIT = 5
 # What a server that lives may answer without having done anything.
 REFUSALS = ("40001", "55P03", "53000", "53300", "57P01")
 # What a statement answers that met an injected failure: it may have been done or not.
 FAILURES = ("53100", "58030", "XX000", "08006")
 
 
-def setting_up(connection, clients):
-    """The objects that clients share, and those that each has from the start."""
+def setting_up(connection, clients, keys):
+    """The objects that clients share, and those that each has from the start; `keys` are two of a key service, or none."""
     connection.execute("SET CLUSTER SETTING gc.ttl = '4s'")
     connection.execute(
         "CREATE TABLE batches (writer INT8, batch INT8, item INT8, note STRING, PRIMARY KEY (writer, batch, item))")
@@ -34,6 +39,12 @@ def setting_up(connection, clients):
         connection.execute(f"CREATE EXTERNAL CONNECTION moving_{number} AS '{place(0)}' WITH (VALIDATE = false)")
         connection.execute(f"CREATE TABLE shape_{number} (id INT8)")
         connection.execute(f"INSERT INTO shape_{number} SELECT n FROM generate_series(1, {SHAPE_ROWS}) AS n")
+        connection.execute(f"CREATE DATABASE copies_{number}")
+    for name, key in zip(("first", "second"), keys):
+        connection.execute(f"CREATE EXTERNAL CONNECTION {name} AS '{key}'")
+    if keys:
+        for number in range(clients):
+            connection.execute(f"BACKUP TABLE shape_{number} INTO '{collection('keys', number)}' WITH kms = 'external://first'")
 
 
 def write_files(folder):
@@ -51,16 +62,27 @@ def place(version):
             f"&AWS_SECRET_ACCESS_KEY=secret-{version}&AWS_ENDPOINT=http://host-{version}.invalid&AWS_REGION=region-{version}")
 
 
+def collection(kind, number):
+    """Where backups of one client lie."""
+    return f"nodelocal://1/{kind}-{number}"
+
+
 class Client:
     """One session after another, its cells, and the statement under way."""
 
-    def __init__(self, number, seed):
-        self.number, self.random = number, random.Random(f"{seed}/{number}")
+    def __init__(self, number, seed, has_keys=False):
+        self.number, self.random, self.has_keys = number, random.Random(f"{seed}/{number}"), has_keys
         self.cells = {("shape",): (("id", None),), ("connection",): 0}
+        if has_keys:
+            self.cells["keys",] = 1
         self.pending = None
+        # The schedule that may have met an injected failure: it waits for its next time, a year later.
+        self.failed_schedule = None
+        # Ends of the layers that were last found to hold what they should, and what that is.
+        self.seen_layers = None, ()
         self.increments = [0] * (COUNTERS + 1)
         self.unsure_increments = [0] * (COUNTERS + 1)
-        self.next_batch, self.next_table, self.next_column, self.next_file = 0, 0, 0, 0
+        self.next_batch, self.next_table, self.next_column, self.next_file, self.next_schedule = 0, 0, 0, 0, 0
         self.answered, self.refused = 0, {}
 
     def run(self, server, focus, stop):
@@ -272,6 +294,59 @@ class Client:
             files, rows = ("big-*.csv", BIG_FILES * BIG_ROWS) if self.takes_big_files else ("small*.csv", IMPORT_ROWS)
             self.change({key: rows}, f"IMPORT INTO {table} CSV DATA ('external://files/{files}')")
 
+    # Backups of the table whose columns change: nobody else changes it.
+
+    @property
+    def key(self):
+        return "kms = 'external://first'" if self.has_keys else ""
+
+    def backup(self):
+        """The next layer of the newest chain, or the first of a new one."""
+        layers, columns = self.cells.get(("layers",), ()), self.cells["shape",]
+        place, options = collection("backups", self.number), f"WITH {self.key}" if self.key else ""
+        is_full = not layers or len(layers) >= LAYERS_MAX
+        layers = (columns,) if is_full else (*layers, columns)
+        into = f"INTO {'' if is_full else 'LATEST IN '}'{place}'"
+        self.change({("layers",): layers}, f"BACKUP TABLE shape_{self.number} {into} {options}")
+        if self.random.random() < 0.5:
+            self.alter()
+
+    def restore(self):
+        """A copy of the table as the newest layer has it, or one less."""
+        layers, copy = self.cells.get(("layers",)), f"copies_{self.number}"
+        if ("copy",) in self.cells:
+            self.change({("copy",): None}, f"DROP TABLE {copy}.shape_{self.number}")
+        elif layers:
+            options = ", ".join(text for text in (f"into_db = '{copy}'", self.key) if text)
+            latest = f"LATEST IN '{collection('backups', self.number)}'"
+            self.change({("copy",): layers[-1]}, f"RESTORE TABLE shape_{self.number} FROM {latest} WITH {options}")
+        else:
+            self.backup()
+
+    def keys(self):
+        """Another key opens a chain, or it does no more."""
+        if self.has_keys:
+            add = self.cells["keys",] == 1
+            change = "ADD NEW_KMS = 'external://second' WITH OLD_KMS = 'external://first'" if add else "DROP KMS = 'external://second'"
+            latest = f"LATEST IN '{collection('keys', self.number)}'"
+            self.change({("keys",): 2 if add else 1}, f"ALTER BACKUP {latest} {change}")
+
+    def schedules(self):
+        """A schedule that is due makes one backup; then it is dropped."""
+        schedule = self.cells.get(("schedule",))
+        if schedule is None:
+            self.next_schedule += 1
+            place = collection("scheduled", f"{self.number}-{self.next_schedule}")
+            self.change({("schedule",): self.next_schedule}, f"""
+                CREATE SCHEDULE walk_{self.number} FOR BACKUP TABLE shape_{self.number} INTO '{place}' RECURRING '@yearly'
+                FULL BACKUP ALWAYS WITH SCHEDULE OPTIONS first_run = '2000-01-01 00:00:00+00:00'""")
+            deadline = time.monotonic() + SCHEDULE_WAIT
+            while time.monotonic() < deadline and scheduled(self.session, self.number, self.next_schedule) != (1, 0):
+                time.sleep(0.1)
+        else:
+            found = self.session.execute(f"SELECT id FROM [SHOW SCHEDULES] WHERE label = 'walk_{self.number}'").fetchone()
+            self.change({("schedule",): None}, f"DROP SCHEDULE {found[0]}")
+
     # What the walk says of the server's life.
     takes_big_files, meets_failures = False, False
 
@@ -280,8 +355,17 @@ class Client:
 WEIGHTS = {
     "insert": 30, "copy": 8, "block": 6, "update": 8, "upsert": 5, "delete": 8, "increment": 8, "alter": 6,
     "connection": 5, "imports": 5, "export": 1, "check": 1,
-    "upload": 2, "give_up": 1,
+    "upload": 2, "give_up": 1, "backup": 2, "restore": 2, "keys": 1, "schedules": 1,
 }
+
+
+def scheduled(connection, number, schedule):
+    """How many backups a schedule has made, and how many of its jobs run."""
+    place = collection("scheduled", f"{number}-{schedule}")
+    (made,) = connection.execute(f"SELECT count(*) FROM [SHOW BACKUPS IN '{place}']").fetchone()
+    (running,) = connection.execute(
+        f"SELECT coalesce(max(jobsrunning), 0) FROM [SHOW SCHEDULES] WHERE label = 'walk_{number}'").fetchone()
+    return made, running
 
 
 def work(server, clients, focus, until_dead):

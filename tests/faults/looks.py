@@ -6,6 +6,7 @@ import re
 import sqlite3
 import urllib.parse
 
+import psycopg
 import pyarrow.parquet
 
 from . import clients
@@ -15,7 +16,7 @@ FINAL = ("succeeded", "failed", "canceled")
 
 def compare(connection, workers):
     """Every client's cells as they were acknowledged, or with its unanswered statement whole; adopts what is found."""
-    found = [cells(connection, worker.number) for worker in workers]
+    found = [cells(connection, worker) for worker in workers]
     known = {worker.number for worker in workers}
     for worker, held in zip(workers, found):
         before = worker.cells
@@ -44,9 +45,11 @@ def compare_counters(connection, workers):
             worker.unsure_increments[counter] = 0
 
 
-def cells(connection, number):
+def cells(connection, worker):
     """All that belongs to one client."""
+    number = worker.number
     found = {("shape",): shape(connection, number), ("connection",): definition(connection, number)}
+    found |= backups(connection, worker)
     batches = connection.execute(
         "SELECT batch, count(*), count(DISTINCT item), min(note), max(note), min(item), max(item) FROM batches"
         f" WHERE writer = {number} GROUP BY batch").fetchall()
@@ -65,21 +68,89 @@ def cells(connection, number):
     return found
 
 
-def shape(connection, number):
-    """The columns of a client's table, each with the one value that all rows have."""
+def shape(connection, number, database=None):
+    """The columns of a client's table, or of a copy of it, each with the one value that all rows have."""
+    table = f"{database}.shape_{number}" if database else f"shape_{number}"
     with connection.cursor() as cursor:
-        rows = cursor.execute(f"SELECT * FROM shape_{number}").fetchall()
+        rows = cursor.execute(f"SELECT * FROM {table}").fetchall()
         names = [column.name for column in cursor.description]
     place = names.index("id")
     assert sorted(row[place] for row in rows) == list(range(1, clients.SHAPE_ROWS + 1)), rows
     values = {name: {row[index] for row in rows} for index, name in enumerate(names) if name != "id"}
     mixed = {name: found for name, found in values.items() if len(found) != 1}
     assert not mixed, f"half an ALTER TABLE: {mixed}"
-    catalog = connection.execute(
+    catalog = None if database else connection.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position",
         [f"shape_{number}"]).fetchall()
-    assert [name for (name,) in catalog] == names, (catalog, names)
+    assert database or [name for (name,) in catalog] == names, (catalog, names)
     return tuple((name, None if name == "id" else values[name].copy().pop()) for name in names)
+
+
+def backups(connection, worker):
+    """The cells of a client's backups: layers, a copy, keys, a schedule."""
+    number, found = worker.number, {}
+    layers = known_layers(connection, worker)
+    if layers:
+        found["layers",] = layers
+    if connection.execute(f"SELECT 1 FROM [SHOW TABLES FROM copies_{number}]").fetchall():
+        found["copy",] = shape(connection, number, f"copies_{number}")
+    if worker.has_keys:
+        found["keys",] = sum(opens(connection, number, key) for key in ("first", "second"))
+    for (command,) in connection.execute(f"SELECT command FROM [SHOW SCHEDULES] WHERE label = 'walk_{number}'"):
+        found["schedule",] = int(re.search(rf"/scheduled-{number}-(\d+)", str(command))[1])
+    return found
+
+
+def known_layers(connection, worker):
+    """What the layers of the newest chain hold: as the client knows it, if the newest and another one do hold that."""
+    place = clients.collection("backups", worker.number)
+    options = f"WITH {worker.key}" if worker.key else ""
+    if not connection.execute(f"SELECT 1 FROM [SHOW BACKUPS IN '{place}']").fetchall():
+        return ()
+    ends = connection.execute(
+        f"SELECT DISTINCT end_time::STRING FROM [SHOW BACKUP LATEST IN '{place}' {options}] ORDER BY 1").fetchall()
+    if worker.seen_layers[0] == ends:
+        return worker.seen_layers[1]
+    held = layer(connection, worker, ends[-1][0])
+    for layers in worker.cells.get(("layers",), ()), (worker.pending or {}).get(("layers",), ()):
+        if len(layers) == len(ends) and layers[-1] == held:
+            chosen = worker.random.randrange(len(ends))
+            older = layer(connection, worker, ends[chosen][0])
+            assert older == layers[chosen], f"layer {chosen} of {len(ends)} holds {older}, not {layers[chosen]}"
+            worker.seen_layers = (ends, layers)
+            return layers
+    return (len(ends), held)
+
+
+def layer(connection, worker, end):
+    """What a layer holds, by a restore of it."""
+    number = worker.number
+    place, options = clients.collection("backups", number), f", {worker.key}" if worker.key else ""
+    # An earlier look may have met a fault.
+    connection.execute(f"DROP DATABASE IF EXISTS look_{number} CASCADE")
+    connection.execute(f"CREATE DATABASE look_{number}")
+    connection.execute(f"RESTORE TABLE shape_{number} FROM LATEST IN '{place}' AS OF SYSTEM TIME '{end}'"
+                       f" WITH into_db = 'look_{number}'{options}")
+    held = shape(connection, number, f"look_{number}")
+    connection.execute(f"DROP DATABASE look_{number} CASCADE")
+    return held
+
+
+def opens(connection, number, key):
+    """Whether a key opens a client's chain."""
+    try:
+        connection.execute(f"SHOW BACKUP LATEST IN '{clients.collection('keys', number)}' WITH kms = 'external://{key}'")
+    except psycopg.errors.InvalidParameterValue as error:
+        assert "was not used when encrypting" in str(error), error
+        return False
+    return True
+
+
+def unfinished_layers(store):
+    """Folders of backups that have files and no list of them, and locks that nobody gave back."""
+    extern = pathlib.Path(store) / "extern"
+    packs = {path.parent.parent for path in extern.rglob("*.pack")}
+    return {path for path in packs if not (path / "BACKUP_MANIFEST").exists()} | set(extern.rglob("BACKUP-LOCK"))
 
 
 def definition(connection, number):

@@ -3,34 +3,47 @@
 import asyncio
 import collections
 import dataclasses
+import json
 import random
 import threading
 import urllib.parse
 
+# What S3 calls its answers when no rule says it.
+CODES = {400: "InvalidRequest", 401: "Unauthorized", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests",
+         500: "InternalError", 503: "SlowDown"}
+
 
 @dataclasses.dataclass
 class Rule:
-    """What happens to requests of a method whose path holds a text.
+    """What happens to requests of a method whose path and head hold a text, but for the first `after` of them.
 
     refuse   answers with status `value`, and the server never sees the request
     lose     the server does what is asked; its answer is lost and the connection ends
     cut      the connection ends after `value` bytes of the answer's body
     slow     the answer's body comes at `value` bytes a second
+    stall    nothing comes after `value` bytes of the answer's body, and the connection stays
     delay    the request waits for `value` seconds
     silent   the request is taken and nothing ever comes back, as from a machine that has vanished
+    deaf     the head of the request is taken, nothing of its body is, and nothing ever comes back
     """
 
     action: str
     value: float = 0
     method: str = ""
     path: str = ""
+    head: str = ""
     rate: float = 1.0
     times: int | None = None
+    after: int = 0
+    code: str = ""
     done: int = 0
 
     def takes(self, request, dice):
-        fits = self.method in ("", request.method) and self.path in request.path
+        fits = self.method in ("", request.method) and self.path in request.path and self.head in request.head.decode()
         if not fits or self.times == self.done or dice.random() >= self.rate:
+            return False
+        if self.after:
+            self.after -= 1
             return False
         self.done += 1
         return True
@@ -88,9 +101,12 @@ class FaultProxy:
 
     async def serve(self, reader, writer):
         try:
-            while (request := await receive(reader)) is not None:
+            while (request := await receive_head(reader)) is not None:
                 self.requests.append((request.method, request.path))
                 rule = next((rule for rule in self.rules if rule.takes(request, self.dice)), None)
+                if rule and rule.action == "deaf":
+                    await asyncio.sleep(3600)
+                request.body = await receive_body(request, reader)
                 if not await self.answer(request, rule, writer):
                     break
         except (OSError, asyncio.IncompleteReadError):
@@ -106,7 +122,7 @@ class FaultProxy:
         if action == "delay":
             await asyncio.sleep(value)
         if action == "refuse":
-            writer.write(refusal(int(value), request.method))
+            writer.write(refusal(int(value), request.method, rule.code))
             await writer.drain()
             return True
         answer = await self.forward(request)
@@ -119,9 +135,11 @@ class FaultProxy:
                 await writer.drain()
                 await asyncio.sleep(1 / value)
             return True
-        cut = action == "cut" and len(answer.body) > value
+        cut = action in ("cut", "stall") and len(answer.body) > value
         writer.write(answer.body[:int(value)] if cut else answer.body)
         await writer.drain()
+        if cut and action == "stall":
+            await asyncio.sleep(3600)
         return not cut
 
     async def forward(self, request):
@@ -129,27 +147,31 @@ class FaultProxy:
         try:
             writer.write(request.head + request.body)
             await writer.drain()
-            return await receive(reader, bodiless=request.method == "HEAD")
+            answer = await receive_head(reader)
+            if answer is None:
+                raise ConnectionResetError("the server has ended the connection")
+            if request.method != "HEAD":
+                answer.body = await receive_body(answer, reader)
+            return answer
         finally:
             writer.close()
 
 
-async def receive(reader, bodiless=False):
-    """The next message of a connection; None when it has ended."""
+async def receive_head(reader):
+    """The next message of a connection without its body; None when it has ended."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
         if error.partial:
             raise
         return None
-    message = Message(head, b"")
-    if bodiless:
-        return message
+    return Message(head, b"")
+
+
+async def receive_body(message, reader):
     if message.header(b"transfer-encoding") == b"chunked":
-        message.body = await chunks(reader)
-    else:
-        message.body = await reader.readexactly(int(message.header(b"content-length") or 0))
-    return message
+        return await chunks(reader)
+    return await reader.readexactly(int(message.header(b"content-length") or 0))
 
 
 async def chunks(reader):
@@ -163,10 +185,13 @@ async def chunks(reader):
             return body
 
 
-def refusal(status, method):
-    """An answer as S3 puts it."""
-    code = {401: "Unauthorized", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests",
-            500: "InternalError", 503: "SlowDown"}[status]
-    body = f"<Error><Code>{code}</Code><Message>refused by the test</Message></Error>".encode()
+def refusal(status, method, code):
+    """An answer as S3 puts it, or as a key service does with what it calls exceptions."""
+    code = code or CODES[status]
+    if code.endswith("Exception"):
+        kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": "refused by the test"}).encode()
+    else:
+        kind, body = "application/xml", f"<Error><Code>{code}</Code><Message>refused by the test</Message></Error>".encode()
     shown = b"" if method == "HEAD" else body
-    return f"HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {len(shown)}\r\n\r\n".encode() + shown
+    head = f"HTTP/1.1 {status} {code}\r\nContent-Type: {kind}\r\nContent-Length: {len(shown)}\r\n\r\n"
+    return head.encode() + shown

@@ -15,6 +15,7 @@ import time
 import psycopg
 
 from . import clients, looks
+from .keys import key_service
 from .lakeport import Lakeport, fault_points, until
 from .report import report
 
@@ -23,6 +24,8 @@ FOCUS = {
     "import": ("imports", 20), "merge": ("insert", 15), "checkpoint": ("insert", 30), "vacuum": ("insert", 12),
     "copy": ("copy", 6), "connection": ("connection", 6), "table.altered": ("alter", 6), "table": ("imports", 10),
     "log.create": ("imports", 6), "storage": ("check", 6), "storage.list": ("imports", 6),
+    "backup": ("backup", 20), "restore": ("restore", 20), "alter": ("keys", 12), "kms": ("keys", 12),
+    "schedule": ("schedules", 12),
     "storage.put": ("export", 6), "storage.copy": ("upload", 6), "storage.abort": ("give_up", 6),
 }
 # The latest arrival at which a fault happens, for points that are reached often.
@@ -36,9 +39,9 @@ OUTSIDE_EVERY = 10
 class Walk:
     """One store, its clients, and what has happened to it so far."""
 
-    def __init__(self, server, seed, count):
-        self.server, self.random = server, random.Random(seed)
-        self.clients = [clients.Client(number, seed) for number in range(count)]
+    def __init__(self, server, seed, count, keys):
+        self.server, self.random, self.keys = server, random.Random(seed), keys
+        self.clients = [clients.Client(number, seed, bool(keys)) for number in range(count)]
         self.kills = collections.Counter()
         self.failures, self.failed_jobs = collections.Counter(), set()
         # Whether statements of the last life and of this one may meet an injected failure.
@@ -51,7 +54,7 @@ class Walk:
         clients.write_files(self.server.extern / "files")
         self.server.must_start()
         with self.server.connect() as connection:
-            clients.setting_up(connection, len(self.clients))
+            clients.setting_up(connection, len(self.clients), self.keys)
         self.server.kill()
 
     def live(self, point):
@@ -101,8 +104,10 @@ class Walk:
                 failed = set(looks.failed_jobs(connection)) - self.failed_jobs
                 assert not failed or any(self.failing), f"jobs failed: {failed}"
                 self.failed_jobs |= failed
+                self.look_at_schedules(connection)
                 looks.compare(connection, self.clients)
                 self.look_for_leftovers()
+                until("no unfinished layer is left", lambda: not looks.unfinished_layers(self.server.store), 30)
                 looks.check_store(self.server.store)
                 if sum(self.kills.values()) % OUTSIDE_EVERY == 0:
                     looks.read_by_others(self.server.store, connection)
@@ -114,6 +119,22 @@ class Walk:
                 return False
             raise
         return True
+
+    def look_at_schedules(self, connection):
+        """Each has made one backup for the one time that it was due, or none where a failure was injected."""
+        for client in self.clients:
+            cells = client.cells | (client.pending or {})
+            schedule = cells.get(("schedule",)) or client.cells.get(("schedule",))
+            if schedule is None:
+                continue
+            made = lambda: clients.scheduled(connection, client.number, schedule)
+            if any(self.failing):
+                client.failed_schedule = schedule
+            if schedule == client.failed_schedule or client.pending and ("schedule",) in client.pending:
+                until("scheduled jobs ended", lambda: made()[1] == 0, 30)
+                assert made()[0] <= 1, (client.number, schedule, made())
+            else:
+                until(f"one backup by the schedule of client {client.number}", lambda: made() == (1, 0), 30)
 
     def look_for_leftovers(self):
         """A start removes what the last life left of tables that were never finished, or dropped."""
@@ -162,9 +183,9 @@ def schedule(points, kills, random):
     return turns[:kills]
 
 
-def walk(server, points, kills, seed, count, say, minutes=None):
+def walk(server, points, kills, seed, count, say, minutes=None, keys=()):
     """Kills a server so many times, or for so long; answers what was done, or raises what was found."""
-    journey = Walk(server, seed, count)
+    journey = Walk(server, seed, count, keys)
     journey.set_up()
     started = time.monotonic()
     for turn, point in enumerate(schedule(points, kills, journey.random)):
@@ -204,8 +225,9 @@ def main():
     # Kept when something is found.
     folder = tempfile.mkdtemp(prefix="lakeport-walk-")
     server = Lakeport(pathlib.Path(folder) / "store", options.binary)
-    done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
-                options.minutes)
+    with key_service() as keys:
+        done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
+                    options.minutes, keys)
     shutil.rmtree(folder)
     limit = f" --minutes {options.minutes:g}" if options.minutes else ""
     arguments = f"--kills {options.kills}{limit} --seed {seed} --clients {options.clients}"
