@@ -61,13 +61,15 @@ def renamed(first):
 
 
 def undone(first):
-    """A backup that fails ends, although its files cannot be deleted."""
+    """A backup that fails ends when its files can be deleted, and leaves none."""
     first.kill()
-    lists = ",".join(f"storage.list:error:{number}" for number in range(2, 40))
+    lists = ",".join(f"storage.list:error:{number}" for number in range(2, 5))
     first.must_start(f"backup.manifest:error,{lists}")
     with first.connect() as connection:
         [job] = connection.execute("BACKUP DATABASE d INTO 'nodelocal://1/undone' WITH detached").fetchone()
         assert ended(connection, job)[0] == "failed"
+    left = [path for path in (pathlib.Path(first.flags[-1]) / "undone").rglob("*") if path.is_file()]
+    assert not left, left
 
 
 def swept(first):

@@ -184,7 +184,8 @@ impl Collection {
         match self.store.head(path).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            // What refuses HEAD cannot say why.
+            Err(_) => Ok(self.store.get(path).await.map(|_| true)?),
         }
     }
 

@@ -247,7 +247,7 @@ pub fn without(infos: &[EncryptionInfo], services: &[Arc<dyn Kms>]) -> Result<Ve
 async fn wrap_by_kms(chain: &ChainKey, kms: &dyn Kms) -> Result<WrappedKey> {
     let clear = Secret::new(chain.expose().to_vec());
     let wrapped = kms.encrypt(&clear).await.map_err(|error| {
-        let doing = format!("failed to encrypt data key for KMS scheme {} with key {:?}", kms.kind(), kms.key_id());
+        let doing = format!("failed to encrypt data key for KMS scheme {} with key {:?}", kms.kind(), kms.key_name());
         Error::Kms(error.context(doing))
     })?;
     Ok(WrappedKey::Kms {
@@ -261,7 +261,7 @@ async fn unwrap_by_kms(key: &WrappedKey, kms: &dyn Kms) -> Result<ChainKey> {
     let WrappedKey::Kms { wrapped, .. } = key else { return Err(no_match()) };
     let wrapped = BASE64.decode(wrapped).map_err(|_| wrong_key(kms))?;
     let clear = kms.decrypt(&wrapped).await.map_err(|error| {
-        let doing = format!("failed to decrypt data key with KMS scheme {} and key {:?}", kms.kind(), kms.key_id());
+        let doing = format!("failed to decrypt data key with KMS scheme {} and key {:?}", kms.kind(), kms.key_name());
         Error::Kms(error.context(doing))
     })?;
     ChainKey::from_bytes(clear.expose()).ok_or_else(|| wrong_key(kms))

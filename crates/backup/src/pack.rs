@@ -69,14 +69,11 @@ impl PackWriter {
         let PackWriter { id, salt, sealer, mut out, mut upload, file_bytes, .. } = self;
         sealer.finish(&mut out);
         let bytes = file_bytes + out.len() as u64;
-        let sent = async {
-            upload.put(Bytes::from(out)).await?;
-            upload.shutdown().await.map_err(storage_error)
-        };
-        if let Err(error) = sent.await {
+        if let Err(error) = upload.put(Bytes::from(out)).await {
             let _ = upload.abort().await;
-            return Err(error);
+            return Err(error.into());
         }
+        upload.shutdown().await.map_err(storage_error)?;
         Ok(Pack { id, bytes, salt: hex(&salt) })
     }
 

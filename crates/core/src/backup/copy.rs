@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::crew::Crew;
 use super::cut::TableCut;
+use super::meter::Meter;
 use crate::error::{Error, Result};
 use crate::external::store_error;
-use crate::job::{Checkpoint, Progress, TaskContext};
+use crate::job::{Checkpoint, TaskContext};
 
 /// Files go into one pack up to so many bytes; a larger one has a pack of its own.
 const PACK_BYTES: u64 = 64 << 20;
@@ -84,20 +84,6 @@ pub(super) struct Destination {
     pub env: Env,
 }
 
-/// How much of the files is copied, in bytes.
-struct Meter {
-    progress: Arc<Progress>,
-    bytes: AtomicU64,
-    total: u64,
-}
-
-impl Meter {
-    fn add(&self, bytes: u64) {
-        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.progress.set_fraction(bytes as f64 / self.total.max(1) as f64);
-    }
-}
-
 /// Packs that are being made.
 pub(super) type Packing = Crew<(Pack, Vec<CopiedFile>)>;
 
@@ -157,7 +143,7 @@ pub(super) async fn copy_all(
     let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
     let bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
-    let meter = Meter { progress: cx.progress.clone(), bytes: AtomicU64::new(bytes), total };
+    let meter = Meter::new(cx.progress.clone(), bytes, total);
     cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
     let mut copying = Copying::start(sources, copied, to, meter, running);
     let mut saved = Instant::now();
@@ -247,7 +233,7 @@ async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter, stop: &Can
             return Err(Error::canceled());
         }
         writer.add(&piece).await?;
-        meter.add(piece.len() as u64);
+        meter.add(piece.len());
     }
     let copied = writer.offset() - offset;
     if copied != source.bytes {

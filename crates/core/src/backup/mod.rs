@@ -11,6 +11,7 @@ mod copy;
 mod crew;
 mod cut;
 mod error;
+mod meter;
 mod passphrases;
 mod protect;
 pub(crate) mod restore;

@@ -25,6 +25,7 @@ use self::publish::Publication;
 pub(crate) use self::publish::missing_database;
 use self::unpack::{Unpacking, Wanted};
 use super::contents::{restored_columns, restored_key};
+use super::meter::Meter;
 use super::{KeyTexts, rights};
 use crate::authz::Subject;
 use crate::engine::{TableFile, TableHandle};
@@ -150,16 +151,19 @@ impl RestoreTask {
         let keys = cx.server.open_keys(&cx.owner, &order.keys).await?;
         let protection = collection.protection(&order.subdir, &keys).await?;
         let chain = collection.chain(&order.subdir, &protection).await?;
-        let layers = chain.layers.iter().position(|layer| layer.manifest.end == order.layer_end);
-        let layers = layers.ok_or_else(|| gone(&order.subdir))? + 1;
+        let layer = chain.layers.iter().position(|layer| layer.manifest.end == order.layer_end);
+        if layer.is_none() {
+            chain.check_whole()?;
+        }
+        let layers = layer.ok_or_else(|| gone(&order.subdir))? + 1;
         let manifest = &chain.layers[layers - 1].manifest;
         let tables = self.new_tables(cx, &chain, manifest, layers)?;
         let publication = Publication::reserve(cx, order, manifest, &tables, made).await?;
         let wanted = self.wanted(&tables, made)?;
         let done = self.done(&tables);
         if !order.schema_only || order.verify {
-            unpacking.start(wanted, &collection, &chain, &protection)?;
-            copy(cx, unpacking, &tables).await?;
+            unpacking.start(wanted, &collection, &chain, &protection, meter(cx, &tables))?;
+            copy(cx, unpacking).await?;
         }
         // A log that is written after the clean-up of a cancelled run would stay.
         cx.cancel.commit(self.create(cx, &tables, made, protection.is_encrypted())).await?;
@@ -250,17 +254,19 @@ impl RestoreTask {
 }
 
 /// Waits until all files are copied, or read.
-async fn copy(cx: &TaskContext, unpacking: &mut Unpacking, tables: &[NewTable<'_>]) -> Result<()> {
-    let places = tables.iter().flat_map(|table| table.state.files.values());
-    let total = places.fold(0_u64, |total, place| total.saturating_add(place.file.bytes)).max(1);
-    cx.progress.set_status(format!("reading the files of {} tables", tables.len()));
-    let mut bytes = 0_u64;
-    while let Some(more) = unpacking.next().await? {
-        bytes = bytes.saturating_add(more);
-        cx.progress.set_fraction(bytes as f64 / total as f64);
+async fn copy(cx: &TaskContext, unpacking: &mut Unpacking) -> Result<()> {
+    while unpacking.next().await? {
         cx.fault(Point::RestoreCopied)?;
     }
     Ok(())
+}
+
+/// Counts the bytes of the tables' files.
+fn meter(cx: &TaskContext, tables: &[NewTable<'_>]) -> Meter {
+    let places = tables.iter().flat_map(|table| table.state.files.values());
+    let total = places.fold(0_u64, |total, place| total.saturating_add(place.file.bytes));
+    cx.progress.set_status(format!("reading the files of {} tables", tables.len()));
+    Meter::new(cx.progress.clone(), 0, total)
 }
 
 impl NewTable<'_> {

@@ -108,7 +108,12 @@ async fn settle(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
         // One that is being made has no log yet.
         let Ok(now) = engine.table_at(&table, cx.server.config.env.now_micros()).await else { continue };
         if names(&engine.columns_of(&now.schema)?) != names(&row.columns) {
-            engine.alter_table(&table, row).await?.commit().await?;
+            // Holds the table, so that no other ALTER is under way; one may have ended since the names were compared.
+            let mut alteration = engine.alter_table(&table, row).await?;
+            let directory = cx.server.directory().await?;
+            if directory.tables.get(&row.id).is_some_and(|known| known.version == row.version) {
+                alteration.commit().await?;
+            }
         }
     }
     Ok(())

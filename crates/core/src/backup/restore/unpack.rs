@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::backup::crew::Crew;
+use crate::backup::meter::Meter;
 use crate::error::{Error, Result};
 use crate::external::store_error;
 
@@ -67,6 +68,7 @@ pub(super) struct Unpacking {
     running: Crew<Wanted>,
     /// What the running ones take, in bytes.
     memory: u64,
+    meter: Arc<Meter>,
 }
 
 impl Unpacking {
@@ -77,7 +79,9 @@ impl Unpacking {
         collection: &Collection,
         chain: &Chain,
         protection: &Protection,
+        meter: Meter,
     ) -> Result<()> {
+        self.meter = Arc::new(meter);
         for ((layer, pack), mut files) in wanted {
             let layer = &chain.layers[layer];
             let pack = &layer.manifest.packs[pack];
@@ -95,40 +99,46 @@ impl Unpacking {
         self.running.stop().await
     }
 
-    /// Waits for the next file; answers its bytes, or `None` when all are done.
-    pub async fn next(&mut self) -> Result<Option<u64>> {
-        let Some(wanted) = self.running.next().await.transpose()? else { return Ok(None) };
+    /// Waits for the next file; false when all are done.
+    pub async fn next(&mut self) -> Result<bool> {
+        let Some(wanted) = self.running.next().await.transpose()? else { return Ok(false) };
         self.memory -= wanted.memory();
         self.start_next();
-        Ok(Some(wanted.file.bytes))
+        Ok(true)
     }
 
     fn start_next(&mut self) {
         while self.memory < MEMORY_MAX && self.running.len() < FILES_MAX {
             let Some((reader, wanted)) = self.waiting.pop_front() else { return };
             self.memory += wanted.memory();
-            self.running.spawn(|stop| copy(reader, wanted, stop));
+            let meter = self.meter.clone();
+            self.running.spawn(|stop| copy(reader, wanted, meter, stop));
         }
     }
 }
 
 /// Between two pieces it heeds `stop`; a piece that is being written is written.
-async fn copy(reader: Arc<PackReader>, wanted: Wanted, stop: CancellationToken) -> Result<Wanted> {
+async fn copy(reader: Arc<PackReader>, wanted: Wanted, meter: Arc<Meter>, stop: CancellationToken) -> Result<Wanted> {
     let Wanted { file, path, to } = &wanted;
     let writer = |store: &Arc<dyn ObjectStore>| BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
     let mut writer = to.as_ref().map(writer).map(|writer| writer.with_max_concurrency(PARTS_MAX));
-    let copied = copy_content(&reader, file, writer.as_mut(), &stop).await;
+    let copied = copy_content(&reader, file, writer.as_mut(), &meter, &stop).await;
     if let (Err(_), Some(writer)) = (&copied, &mut writer) {
         // What cannot be taken back goes with the folder of the table.
         let _ = writer.abort().await;
     }
-    copied.map(|()| wanted)
+    copied?;
+    if let Some(mut writer) = writer {
+        writer.shutdown().await.map_err(crate::export::io_error)?;
+    }
+    Ok(wanted)
 }
 
 async fn copy_content(
     reader: &Arc<PackReader>,
     file: &File,
     mut writer: Option<&mut BufWriter>,
+    meter: &Meter,
     stop: &CancellationToken,
 ) -> Result<()> {
     let end = file.offset.checked_add(file.bytes).ok_or_else(|| beyond(file))?;
@@ -137,14 +147,12 @@ async fn copy_content(
         if stop.is_cancelled() {
             return Err(Error::canceled());
         }
+        meter.add(piece.len());
         if let Some(writer) = &mut writer {
             writer.put(piece).await.map_err(store_error)?;
         }
     }
-    match writer {
-        Some(writer) => writer.shutdown().await.map_err(crate::export::io_error),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn beyond(file: &File) -> Error {
