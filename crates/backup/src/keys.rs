@@ -369,7 +369,7 @@ mod tests {
             self.kind
         }
 
-        fn key_id(&self) -> &str {
+        fn key_name(&self) -> &str {
             self.name
         }
 
