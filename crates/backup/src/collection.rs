@@ -181,11 +181,17 @@ impl Collection {
 
     /// Whether a file is there.
     pub async fn exists(&self, path: &Path) -> Result<bool> {
-        match self.store.head(path).await {
-            Ok(_) => Ok(true),
+        let found = match self.store.head(path).await {
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => {
+                // What refuses HEAD cannot say why.
+                self.store.get(path).await.map(drop)
+            }
+            found => found.map(drop),
+        };
+        match found {
+            Ok(()) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            // What refuses HEAD cannot say why.
-            Err(_) => Ok(self.store.get(path).await.map(|_| true)?),
+            Err(error) => Err(error.into()),
         }
     }
 
