@@ -154,11 +154,13 @@ impl Collection {
     /// changes in silence; so a storage that lists the manifest and says that it is not there is not believed.
     async fn layer_above(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
         let manifest = path.manifest();
-        let layer = self.layer(path, protection).await?;
-        if layer.is_none() && self.lists(&manifest).await? {
-            return Err(Error::corrupt(manifest.as_ref(), "it is listed, and cannot be read"));
+        let layer = self.layer(path.clone(), protection).await?;
+        if layer.is_some() || !self.lists(&manifest).await? {
+            return Ok(layer);
         }
-        Ok(layer)
+        // It may have been finished between the two requests.
+        let layer = self.layer(path, protection).await?;
+        layer.map(Some).ok_or_else(|| Error::corrupt(manifest.as_ref(), "it is listed, and cannot be read"))
     }
 
     async fn lists(&self, path: &Path) -> Result<bool> {
