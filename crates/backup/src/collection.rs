@@ -1,6 +1,6 @@
 //! A collection: the folder in which backups lie.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -293,6 +293,16 @@ impl Collection {
     pub async fn sweep(&self, layer: &LayerPath, noted: &[Pack]) -> Result<()> {
         let noted: HashSet<Path> = noted.iter().map(|pack| layer.pack(&pack.id)).collect();
         self.delete_all(&layer.data(), move |path| !noted.contains(path)).await
+    }
+
+    /// Which of the packs of a layer are there with their size.
+    pub async fn present(&self, layer: &LayerPath, packs: &[Pack]) -> Result<Vec<bool>> {
+        if packs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let files = self.store.list(Some(&layer.data())).map_ok(|file| (file.location, file.size));
+        let sizes: HashMap<Path, u64> = files.try_collect().await?;
+        Ok(packs.iter().map(|pack| sizes.get(&layer.pack(&pack.id)) == Some(&pack.bytes)).collect())
     }
 
     pub(crate) async fn delete_all(

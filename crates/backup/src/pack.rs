@@ -20,8 +20,10 @@ use crate::sealed::{HEADER_BYTES, Opener, Protection, SALT_BYTES, SEGMENT_BYTES,
 const ID_BYTES: usize = 16;
 /// Bytes of one part of an upload, and its memory.
 const PART_BYTES: usize = 8 << 20;
-/// Parts of one pack under way at a time.
-const PARTS_MAX: usize = 2;
+/// Parts of one pack under way at a time: a storage that refuses a key costs no more than one. The next is sealed meanwhile.
+const PARTS_MAX: usize = 1;
+/// Room for a part and for what the last piece of content had too much.
+const OUT_BYTES: usize = PART_BYTES + PART_BYTES / 2;
 /// Content read by one request.
 const READ_BYTES: u64 = 64 * SEGMENT_BYTES as u64;
 /// Requests of one reader under way at a time.
@@ -46,7 +48,7 @@ impl PackWriter {
         let path = layer.pack(&id);
         let mut salt = [0; SALT_BYTES];
         env.random(&mut salt);
-        let mut out = Vec::with_capacity(PART_BYTES);
+        let mut out = Vec::with_capacity(OUT_BYTES);
         let sealer = Sealer::new(protection, path.as_ref(), &salt, &mut out);
         let upload = BufWriter::with_capacity(store, path, PART_BYTES).with_max_concurrency(PARTS_MAX);
         PackWriter { id, salt, sealer, out, upload, content_bytes: 0, file_bytes: 0 }
@@ -61,7 +63,10 @@ impl PackWriter {
     pub async fn add(&mut self, content: &[u8]) -> Result<()> {
         self.sealer.push(content, &mut self.out);
         self.content_bytes += content.len() as u64;
-        if self.out.len() < PART_BYTES / 2 { Ok(()) } else { self.send().await }
+        while self.out.len() >= PART_BYTES {
+            self.send().await?;
+        }
+        Ok(())
     }
 
     /// Makes the file appear.
@@ -82,10 +87,14 @@ impl PackWriter {
         let _ = self.upload.abort().await;
     }
 
+    /// Hands in one part; waits for the one before.
     async fn send(&mut self) -> Result<()> {
-        let sealed = std::mem::replace(&mut self.out, Vec::with_capacity(PART_BYTES));
-        self.file_bytes += sealed.len() as u64;
-        Ok(self.upload.put(Bytes::from(sealed)).await?)
+        let mut rest = Vec::with_capacity(OUT_BYTES);
+        rest.extend_from_slice(&self.out[PART_BYTES..]);
+        self.out.truncate(PART_BYTES);
+        let part = std::mem::replace(&mut self.out, rest);
+        self.file_bytes += part.len() as u64;
+        Ok(self.upload.put(Bytes::from(part)).await?)
     }
 }
 

@@ -81,6 +81,8 @@ pub const JOBS_RUNNING_MAX: usize = 8;
 pub const JOB_RETRIES_MAX: u32 = 3;
 /// Runs of a job after its first, when storage refuses credentials that it took before: some four minutes to rotate them.
 pub const JOB_RETRIES_DENIED_MAX: u32 = 8;
+/// How long an upload in parts whose key storage refuses on the way waits for its connection to be altered.
+pub const UPLOAD_RENEWAL_WAIT: Duration = Duration::from_secs(600);
 /// Parts of its files that one IMPORT reads and stages at a time; each holds a row group in memory.
 pub const IMPORT_READERS_MAX: usize = 8;
 /// Parts of one IMPORT: its progress, rewritten after each of them, names the files of all.

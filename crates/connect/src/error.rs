@@ -247,19 +247,25 @@ impl From<lakeport_base::uri::UriError> for Error {
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Error {
+        Error::from(&error)
+    }
+}
+
+impl From<&object_store::Error> for Error {
+    fn from(error: &object_store::Error) -> Error {
         use object_store::Error as Store;
-        match &error {
+        match error {
             Store::NotFound { path, .. } => Error::not_found(
-                far_answer(&error)
+                far_answer(error)
                     .filter(|answer| answer.starts_with("NoSuchBucket"))
                     .unwrap_or_else(|| format!("file {path:?} does not exist")),
             ),
             Store::AlreadyExists { path, .. } => Error::conflict(format!("file {path:?} exists already")),
             Store::Precondition { path, .. } => Error::conflict(format!("file {path:?} changed meanwhile")),
-            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(&error)),
-            Store::NotSupported { .. } | Store::NotImplemented { .. } => Error::unsupported(scrub(&root_text(&error))),
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(error)),
+            Store::NotSupported { .. } | Store::NotImplemented { .. } => Error::unsupported(scrub(&root_text(error))),
             Store::InvalidPath { source } => Error::invalid(format!("invalid path: {source}")),
-            _ => Error::from_source(&error),
+            _ => Error::from_source(error),
         }
     }
 }

@@ -25,6 +25,7 @@ mod net;
 pub mod option;
 mod path;
 pub mod probe;
+mod storage;
 pub mod target;
 pub mod transfer;
 
@@ -38,5 +39,6 @@ pub use local::LocalStore;
 pub use net::install_tls_provider;
 pub use option::{Dialect, OptionSpec, OptionType, Options};
 pub use probe::probe;
+pub use storage::Storage;
 pub use target::{ExternalRef, Target, redact};
 pub use transfer::{Transfer, transfer_test};

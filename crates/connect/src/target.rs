@@ -12,6 +12,7 @@ use crate::kind::{Access, Host, KINDS, Kind, KindSpec, Role, Rule, Unknown, kind
 use crate::kms::Kms;
 use crate::option::{Options, REDACTED};
 use crate::path::{self, Split};
+use crate::storage::Storage;
 
 /// Which copy of a backup a URI holds; read by BACKUP and RESTORE only, allowed on every storage URI.
 pub const LOCALITY_PARAM: &str = "COCKROACH_LOCALITY";
@@ -106,6 +107,11 @@ impl Target {
         }
     }
 
+    /// Where its files are, whoever asks for them.
+    pub fn place(&self) -> String {
+        format!("{}{}", self.address(), self.uri.path)
+    }
+
     /// The URI as parsed.
     pub fn uri(&self) -> &Uri {
         &self.uri
@@ -182,6 +188,14 @@ impl Target {
     /// # Errors
     /// What the operator forbids, or what the far side answers.
     pub async fn open(&self, cx: &OpenCx) -> Result<Arc<dyn ObjectStore>> {
+        Ok(self.open_storage(cx).await?.files)
+    }
+
+    /// As [`Target::open`], with the uploads that another opening may go on with.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub async fn open_storage(&self, cx: &OpenCx) -> Result<Storage> {
         self.require_role(Role::Storage)?;
         self.require_bucket()?;
         self.kind.open(self, cx).await

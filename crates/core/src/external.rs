@@ -1,9 +1,11 @@
 //! Everything outside: who may use which URI, and the storage or key behind it.
 //!
 //! `external://name/sub` goes through the catalog each time its connection may have changed, so a job or a query follows
-//! an ALTER at its next request; requests under way keep the old options.
+//! an ALTER at its next request; requests under way keep the old options. An upload in parts whose key has expired waits for
+//! that ALTER.
 
 mod named;
+mod upload;
 
 use std::fmt;
 use std::ops::Range;
@@ -17,7 +19,7 @@ use lakeport_base::id::ConnectionId;
 use lakeport_catalog::model::Connection;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::target::LOCALITY_PARAM;
-use lakeport_connect::{Access, ExternalRef, Kms, OpenCx, OutboundPolicy, Role, Target, Timeouts};
+use lakeport_connect::{Access, ExternalRef, Kms, OpenCx, OutboundPolicy, Role, Storage, Target, Timeouts};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
@@ -28,6 +30,7 @@ use tokio::sync::Mutex;
 pub(crate) use self::named::Named;
 use crate::authz::Subject;
 use crate::error::{Error, Result};
+use crate::job::Progress;
 use crate::server::Server;
 use crate::setting;
 
@@ -156,19 +159,33 @@ impl Server {
     /// # Errors
     /// As [`Server::resolve`]; a target that is no storage; whatever opening it fails with.
     pub(crate) async fn open_storage(self: &Arc<Self>, user: &str, uri: &str) -> Result<Arc<dyn ObjectStore>> {
+        self.open_job_storage(user, uri, Arc::default()).await
+    }
+
+    /// As [`Server::open_storage`], for a job: an upload that waits for its connection to be altered says so there.
+    ///
+    /// # Errors
+    /// As [`Server::open_storage`].
+    pub(crate) async fn open_job_storage(
+        self: &Arc<Self>,
+        user: &str,
+        uri: &str,
+        progress: Arc<Progress>,
+    ) -> Result<Arc<dyn ObjectStore>> {
         // Before the connection is read, so that an ALTER in between is noticed at the first request.
         let generation = self.config.catalog.generation();
         let resolved = self.resolve(uri).await?;
         if ExternalRef::parse(uri)?.is_none() {
             return self.open_target(user, &resolved.target).await;
         }
-        let store = self.open_target(resolved.owner.as_deref().unwrap_or(user), &resolved.target).await?;
-        let current = Current { generation, version: resolved.connection, store };
+        let current = Current::open(self, user, resolved, generation).await?;
         Ok(Arc::new(Following(Arc::new(Reference {
             server: self.clone(),
             user: user.to_string(),
             uri: uri.to_string(),
             current: Mutex::new(current),
+            waiting: Mutex::default(),
+            progress,
         }))))
     }
 
@@ -233,11 +250,22 @@ fn check_params(reference: &ExternalRef) -> Result<()> {
     }
 }
 
-/// The store of an `external://` URI as of a catalog generation.
+/// The storage of an `external://` URI as of a catalog generation.
+#[derive(Clone)]
 struct Current {
     generation: u64,
     version: Option<(ConnectionId, i64)>,
-    store: Arc<dyn ObjectStore>,
+    /// Where its files are: an upload goes on nowhere else.
+    place: Arc<str>,
+    storage: Storage,
+}
+
+impl Current {
+    async fn open(server: &Server, user: &str, resolved: Resolved, generation: u64) -> Result<Current> {
+        let context = server.open_context(resolved.owner.as_deref().unwrap_or(user)).await?;
+        let storage = resolved.target.open_storage(&context).await?;
+        Ok(Current { generation, version: resolved.connection, place: resolved.target.place().into(), storage })
+    }
 }
 
 /// An `external://` URI in use by somebody.
@@ -246,17 +274,26 @@ struct Reference {
     user: String,
     uri: String,
     current: Mutex<Current>,
+    /// Held by the one of all uploads that looks for an ALTER.
+    waiting: Mutex<()>,
+    /// Of the job that uses it.
+    progress: Arc<Progress>,
 }
 
 impl Reference {
-    /// The store to send the next request to. Costs one atomic load while the catalog stands still.
+    /// The store to send the next request to.
     async fn now(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+        Ok(self.current().await?.storage.files)
+    }
+
+    /// What the connection means now. Costs one atomic load while the catalog stands still.
+    async fn current(&self) -> object_store::Result<Current> {
         let mut current = self.current.lock().await;
         let generation = self.server.config.catalog.generation();
         if current.generation != generation {
             self.refresh(&mut current, generation).await.map_err(into_store_error)?;
         }
-        Ok(current.store.clone())
+        Ok(current.clone())
     }
 
     async fn refresh(&self, current: &mut Current, generation: u64) -> Result<()> {
@@ -264,12 +301,11 @@ impl Reference {
         let subject = Subject { directory: &directory, user: &self.user };
         self.server.authorise_uri(subject, &self.uri).await?;
         let resolved = self.server.resolve(&self.uri).await?;
-        if resolved.connection != current.version {
-            let owner = resolved.owner.as_deref().unwrap_or(&self.user);
-            current.store = self.server.open_target(owner, &resolved.target).await?;
-            current.version = resolved.connection;
+        if resolved.connection == current.version {
+            current.generation = generation;
+        } else {
+            *current = Current::open(&self.server, &self.user, resolved, generation).await?;
         }
-        current.generation = generation;
         Ok(())
     }
 }
@@ -326,7 +362,7 @@ impl ObjectStore for Following {
         path: &Path,
         options: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.0.now().await?.put_multipart_opts(path, options).await
+        upload::begin(&self.0, path, options).await
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {

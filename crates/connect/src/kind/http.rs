@@ -1,7 +1,6 @@
 //! `http(s)://host/path`: files of a web server, read-only.
 
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -14,7 +13,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpService,
 };
 use object_store::http::HttpBuilder;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::{ClientOptions, RetryConfig};
 use url::{Url, form_urlencoded};
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
@@ -22,6 +21,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, ReadOnly};
 use crate::net::{self, Client, Redirects};
+use crate::storage::Storage;
 use crate::target::{LOCALITY_PARAM, Target};
 
 static SPEC: KindSpec = KindSpec {
@@ -60,7 +60,7 @@ impl Kind for Http {
         Access::Implicit
     }
 
-    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
             let (client, url) = connect(target, cx).await?;
             let retry = RetryConfig { retry_timeout: cx.timeouts.retry, ..RetryConfig::default() };

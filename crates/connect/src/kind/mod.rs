@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
 
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::kms::Kms;
 use crate::option::OptionSpec;
 use crate::probe;
+use crate::storage::Storage;
 use crate::target::Target;
 
 /// Every kind this server knows.
@@ -217,8 +217,8 @@ pub trait Kind: Sync {
     /// Whose credentials the target uses.
     fn access(&self, target: &Target) -> Access;
 
-    /// Opens the target as a store rooted at its path.
-    fn open<'a>(&'a self, target: &'a Target, _: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+    /// Opens the target as a storage rooted at its path.
+    fn open<'a>(&'a self, target: &'a Target, _: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move { Err(wrong_role(Role::Storage, target.spec())) }.boxed()
     }
 

@@ -1,10 +1,7 @@
 //! `nodelocal://<node id or self>/path`: files below a node's `--external-io-dir`.
 
-use std::sync::Arc;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
 use crate::cx::OpenCx;
@@ -12,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
 use crate::local::LocalStore;
 use crate::path;
+use crate::storage::Storage;
 use crate::target::Target;
 
 /// Stands for whichever node runs the work.
@@ -60,7 +58,7 @@ impl Kind for Nodelocal {
         Access::Implicit
     }
 
-    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
             let dir = cx.external_io_dir.as_deref().ok_or_else(|| {
                 Error::forbidden("local file access is disabled").with_hint("start the server with --external-io-dir")

@@ -1,12 +1,10 @@
 //! `s3://bucket/prefix`: Amazon S3 and everything that speaks its protocol.
 
-use std::sync::Arc;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpRequestBody, HttpService};
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, RetryConfig};
 use url::Url;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
@@ -17,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
 use crate::net::{self, Client, Redirects};
 use crate::option::{OptionSpec, OptionType};
+use crate::storage::Storage;
 use crate::target::Target;
 
 /// Signed for when an endpoint is given without a region; most S3 servers take any.
@@ -109,7 +108,7 @@ impl Kind for S3 {
         auth::access(target)
     }
 
-    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
             auth::check_policy(target, cx)?;
             let options = target.options();
@@ -125,7 +124,7 @@ impl Kind for S3 {
                 .with_http_connector(client)
                 .build()?;
             let layers = Layers::new(cx, &SPEC).storage_class(options.get("S3_STORAGE_CLASS"));
-            Ok(layers.wrap(Rooted::new(store, target.prefix()?)))
+            Ok(layers.wrap_with_uploads(Rooted::new(store, target.prefix()?)))
         }
         .boxed()
     }

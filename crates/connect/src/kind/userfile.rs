@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
 use object_store::path::{Path, PathPart};
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
@@ -12,6 +11,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
 use crate::path;
+use crate::storage::Storage;
 use crate::target::Target;
 
 /// How the default set of a user's files is called.
@@ -57,7 +57,7 @@ impl Kind for Userfile {
         Access::Explicit
     }
 
-    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>>> {
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
             let folder = folder(&target.uri().host, &cx.user)?;
             let prefix: Path = folder.parts().chain(target.prefix()?.parts()).collect();

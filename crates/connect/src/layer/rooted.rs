@@ -6,9 +6,10 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
@@ -123,5 +124,24 @@ impl<S: ObjectStore> ObjectStore for Rooted<S> {
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         self.out(self.inner.rename_opts(&self.full(from), &self.full(to), options).await)
+    }
+}
+
+#[async_trait]
+impl<S: MultipartStore> MultipartStore for Rooted<S> {
+    async fn create_multipart(&self, location: &Path) -> Result<MultipartId> {
+        self.out(self.inner.create_multipart(&self.full(location)).await)
+    }
+
+    async fn put_part(&self, location: &Path, id: &MultipartId, index: usize, data: PutPayload) -> Result<PartId> {
+        self.out(self.inner.put_part(&self.full(location), id, index, data).await)
+    }
+
+    async fn complete_multipart(&self, location: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
+        self.out(self.inner.complete_multipart(&self.full(location), id, parts).await)
+    }
+
+    async fn abort_multipart(&self, location: &Path, id: &MultipartId) -> Result<()> {
+        self.out(self.inner.abort_multipart(&self.full(location), id).await)
     }
 }

@@ -11,15 +11,17 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{FutureExt, TryStreamExt};
 use lakeport_base::{Env, Point};
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    Attribute, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    Attribute, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 use super::{Meter, fault, timeout};
 use crate::cx::OpenCx;
 use crate::kind::KindSpec;
+use crate::storage::Storage;
 
 /// What is applied to each request of a store.
 #[derive(Clone)]
@@ -52,8 +54,17 @@ impl Layers {
     }
 
     /// Puts the layers around a store.
-    pub(crate) fn wrap(self, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
-        Arc::new(Watched { inner: store, layers: self })
+    pub(crate) fn wrap(self, store: impl ObjectStore) -> Storage {
+        Storage { files: Arc::new(Watched { inner: store, layers: self }), uploads: None }
+    }
+
+    /// Puts the layers around a store whose uploads have ids.
+    pub(crate) fn wrap_with_uploads(self, store: impl ObjectStore + MultipartStore) -> Storage {
+        // An upload that is begun for its id cannot be told a storage class.
+        let has_uploads = self.storage_class.is_none();
+        let store = Arc::new(Watched { inner: store, layers: self });
+        let uploads: Option<Arc<dyn MultipartStore>> = if has_uploads { Some(store.clone()) } else { None };
+        Storage { files: store, uploads }
     }
 
     async fn run<T>(&self, point: Point, request: impl Future<Output = Result<T>>) -> Result<T> {
@@ -221,5 +232,27 @@ impl MultipartUpload for WatchedUpload {
 
     async fn abort(&mut self) -> Result<()> {
         self.layers.run(Point::StorageAbort, self.inner.abort()).await
+    }
+}
+
+#[async_trait]
+impl<S: MultipartStore> MultipartStore for Watched<S> {
+    async fn create_multipart(&self, location: &Path) -> Result<MultipartId> {
+        self.layers.run(Point::StorageUpload, self.inner.create_multipart(location)).await
+    }
+
+    async fn put_part(&self, location: &Path, id: &MultipartId, index: usize, data: PutPayload) -> Result<PartId> {
+        let bytes = data.content_length();
+        let part = self.layers.run(Point::StoragePart, self.inner.put_part(location, id, index, data)).await?;
+        self.layers.written(bytes);
+        Ok(part)
+    }
+
+    async fn complete_multipart(&self, location: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
+        self.layers.run(Point::StorageComplete, self.inner.complete_multipart(location, id, parts)).await
+    }
+
+    async fn abort_multipart(&self, location: &Path, id: &MultipartId) -> Result<()> {
+        self.layers.run(Point::StorageAbort, self.inner.abort_multipart(location, id)).await
     }
 }

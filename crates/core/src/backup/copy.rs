@@ -10,7 +10,7 @@ use lakeport_backup::manifest::Pack;
 use lakeport_backup::pack::PackWriter;
 use lakeport_backup::{Collection, Protection};
 use lakeport_base::limits::cores;
-use lakeport_base::{Env, Point};
+use lakeport_base::{Env, Point, Sqlstate};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::time::Instant;
@@ -66,6 +66,19 @@ impl Copied {
     /// Where each file is, by table and path.
     pub fn by_path(&self) -> HashMap<(i64, &str), &CopiedFile> {
         self.files.iter().map(|file| ((file.table, file.path.as_str()), file)).collect()
+    }
+
+    /// Forgets packs, and with them their files; `kept` says which stay.
+    pub(super) fn retain(&mut self, kept: &[bool]) {
+        let mut next = 0..;
+        let places: Vec<Option<usize>> = kept.iter().map(|kept| if *kept { next.next() } else { None }).collect();
+        self.files.retain_mut(|file| {
+            let place = places.get(file.pack).copied().flatten();
+            file.pack = place.unwrap_or_default();
+            place.is_some()
+        });
+        let mut places = places.iter();
+        self.packs.retain(|_| places.next().is_some_and(Option::is_some));
     }
 
     fn add(&mut self, pack: Pack, files: Vec<CopiedFile>) {
@@ -124,6 +137,15 @@ impl<'a> Copying<'a> {
         Ok(true)
     }
 
+    /// Waits for the packs under way and begins no other: their uploads may be waiting for another key, and go on with it.
+    async fn finish_running(&mut self, copied: &mut Copied) {
+        while let Some(made) = self.running.next().await {
+            if let Ok((pack, files)) = made {
+                copied.add(pack, files);
+            }
+        }
+    }
+
     fn start_next(&mut self) {
         if let Some(sources) = self.waiting.pop() {
             let (to, meter) = (self.to.clone(), self.meter.clone());
@@ -152,6 +174,9 @@ pub(super) async fn copy_all(
             Ok(false) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
             Ok(true) => {}
             Err(error) => {
+                if error.code() == Sqlstate::INVALID_AUTHORIZATION {
+                    copying.finish_running(copied).await;
+                }
                 // The next run sends again no more than what was under way.
                 cx.save(&Checkpoint::Backup(copied.clone())).await?;
                 return Err(error);
@@ -229,16 +254,18 @@ async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter, stop: &Can
     });
     let mut pieces = pieces.buffered(READS_MAX);
     while let Some(piece) = pieces.try_next().await.map_err(|error| unreadable(source, error))? {
-        if stop.is_cancelled() {
-            return Err(Error::canceled());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Error::canceled()),
+            // What is cut off here is given up.
+            added = writer.add(&piece) => added?,
         }
-        writer.add(&piece).await?;
         meter.add(piece.len());
     }
     let copied = writer.offset() - offset;
     if copied != source.bytes {
         let message = format!("{} of table {} has {copied} bytes, not {}", source.path, source.table, source.bytes);
-        return Err(Error::new(lakeport_base::Sqlstate::DATA_CORRUPTED, message));
+        return Err(Error::new(Sqlstate::DATA_CORRUPTED, message));
     }
     Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset })
 }
@@ -261,6 +288,20 @@ mod tests {
             bytes,
         };
         bytes.iter().copied().enumerate().map(source)
+    }
+
+    #[test]
+    fn packs_that_are_gone_are_forgotten_with_their_files() {
+        let pack = |id: &str| Pack { id: id.to_string(), bytes: 1, salt: String::new() };
+        let file = |path: &str| CopiedFile { table: 1, path: path.to_string(), pack: 0, offset: 0 };
+        let mut copied = Copied::default();
+        for (id, path) in [("1", "a"), ("2", "b"), ("3", "c")] {
+            copied.add(pack(id), vec![file(path)]);
+        }
+        copied.retain(&[true, false, true]);
+        let left: Vec<_> =
+            copied.files.iter().map(|file| (file.path.as_str(), copied.packs[file.pack].id.as_str())).collect();
+        assert_eq!((left, copied.packs.len()), (vec![("a", "1"), ("c", "3")], 2));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use lakeport_connect::{Kms, Operation, redact};
 use crate::authz::Subject;
 use crate::error::{Error, Result};
 use crate::external::Named;
+use crate::job::Progress;
 use crate::server::Server;
 
 pub(crate) use passphrases::Passphrases;
@@ -54,6 +55,19 @@ impl Server {
     /// # Errors
     /// 42501 when the user may not use it; 0A000 when the URI's kind takes no backups; as [`Server::open_storage`].
     pub(crate) async fn open_collection(self: &Arc<Self>, user: &str, uri: &str) -> Result<Collection> {
+        self.open_job_collection(user, uri, Arc::default()).await
+    }
+
+    /// As [`Server::open_collection`], for a job.
+    ///
+    /// # Errors
+    /// As [`Server::open_collection`].
+    pub(crate) async fn open_job_collection(
+        self: &Arc<Self>,
+        user: &str,
+        uri: &str,
+        progress: Arc<Progress>,
+    ) -> Result<Collection> {
         let directory = self.directory().await?;
         self.authorise_uri(Subject { directory: &directory, user }, uri).await?;
         let target = self.resolve(uri).await?.target;
@@ -61,7 +75,7 @@ impl Server {
             let message = format!("{} is not supported for backup and restore", target.uri().scheme);
             return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or userfile"));
         }
-        let store = Named::new(self.open_storage(user, uri).await?, &redact(uri));
+        let store = Named::new(self.open_job_storage(user, uri, progress).await?, &redact(uri));
         Ok(Collection::new(Arc::new(store)))
     }
 

@@ -85,7 +85,8 @@ impl Task for BackupTask {
         };
         let directory = cx.server.directory().await?;
         rights::require_backup(Subject { directory: &directory, user: &cx.owner }, &self.0.targets)?;
-        let collection = cx.server.open_collection(&cx.owner, self.0.collection.expose()).await?;
+        let uri = self.0.collection.expose();
+        let collection = cx.server.open_job_collection(&cx.owner, uri, cx.progress.clone()).await?;
         if let Some(layer) = self.finished(cx, &collection).await? {
             return self.finish(cx, &collection, &layer.manifest).await;
         }
@@ -179,6 +180,8 @@ impl BackupTask {
         let (mut contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
         self.add_rights(cx, &protection, &mut contents).await?;
         collection.sweep(&layer, &copied.packs).await?;
+        // What an ALTER of the connection has left elsewhere is copied again.
+        copied.retain(&collection.present(&layer, &copied.packs).await?);
         let to = Destination {
             collection: collection.clone(),
             layer: layer.clone(),
@@ -186,6 +189,9 @@ impl BackupTask {
             env: cx.server.config.env.clone(),
         };
         copy_all(cx, &cuts, &mut copied, to, packing).await?;
+        if collection.present(&layer, &copied.packs).await?.contains(&false) {
+            return Err(moved(&layer));
+        }
         let previous = chain.as_ref().map(|chain| chain.last().link.clone());
         let manifest = self.manifest(cx, previous, span, contents, cuts, copied)?;
         let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;
@@ -411,6 +417,11 @@ fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<T
 /// Who holds the lock of a chain.
 fn owner_text(cx: &TaskContext) -> String {
     format!("{OWNER}{}", cx.id)
+}
+
+fn moved(layer: &LayerPath) -> Error {
+    Error::new(Sqlstate::IO_ERROR, format!("packs of {layer} that were written are gone"))
+        .with_hint("the collection's connection was altered, or somebody deletes there")
 }
 
 fn present(layer: &LayerPath) -> Error {

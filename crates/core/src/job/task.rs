@@ -109,6 +109,11 @@ impl Progress {
         self.lock().status = Some(status.into());
     }
 
+    /// Says so, or nothing; answers what was said before.
+    pub fn replace_status(&self, status: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.lock().status, status)
+    }
+
     /// The state now.
     pub fn snapshot(&self) -> Snapshot {
         self.lock().clone()
