@@ -9,7 +9,7 @@ use object_store::path::Path;
 use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::layout::{LATEST_FOLDER, Subdir, end_of_mark};
+use crate::layout::{LATEST_FOLDER, LOCK, Subdir, end_of_mark};
 use crate::manifest::{Manifest, Targets};
 
 /// Folders listed at a time.
@@ -31,52 +31,55 @@ impl Whose<'_> {
 }
 
 impl Collection {
-    /// Deletes the chains whose every layer ends before a moment (microseconds since the epoch), if they open with these
-    /// keys and are backups of these targets, of this cluster as far as they tell: what others have put into the collection
-    /// stays. So does the newest full backup, and a chain that is being written. Answers the full backups that are gone.
-    ///
-    /// A chain loses its mark first, so that nobody begins to read what is being deleted, and its manifest last, so that
-    /// the next run knows what an interrupted one has left.
-    ///
-    /// # Errors
-    /// Those of the storage; the chains before are gone then.
-    pub async fn expire(&self, before: i64, whose: &Whose<'_>, keys: &Keys, owner: &str) -> Result<Vec<Subdir>> {
-        let listed = self.store().list(Some(&Path::from(LATEST_FOLDER))).map_ok(|file| file.location);
-        let marks: Vec<Path> = listed.try_collect().await?;
-        let newest = marks.iter().filter_map(end_of_mark).max().map(Subdir::of);
+    /// The chains whose every layer ends before a moment (microseconds since the epoch), if they open with these keys and are
+    /// backups of these targets, of this cluster as far as they tell: what others have put into the collection stays. So
+    /// does the newest full backup. What is left of a chain whose deletion was interrupted counts as one of them: nobody can
+    /// tell any more whose it was, but there is the lock of whoever deleted it.
+    pub async fn expired(&self, before: i64, whose: &Whose<'_>, keys: &Keys) -> Result<Vec<Subdir>> {
+        let newest = self.fulls().await?.pop();
         let mut expired = Vec::new();
         for subdir in self.folders().await? {
-            if Some(&subdir) == newest.as_ref() || subdir.latest_end() >= before {
-                continue;
+            let is_old = Some(&subdir) != newest.as_ref() && subdir.latest_end() < before;
+            if is_old && self.is_of(&subdir, whose, keys).await? && !self.reaches(&subdir, before).await? {
+                expired.push(subdir);
             }
-            if !self.is_of(&subdir, whose, keys).await? {
-                continue;
-            }
-            // Whoever adds a layer has the lock; it goes with the chain.
-            match self.lock(&subdir, owner).await {
-                Ok(()) => {}
-                Err(Error::Conflict { .. }) => continue,
-                Err(error) => return Err(error),
-            }
-            if self.reaches(&subdir, before).await? {
-                self.unlock(&subdir, owner).await?;
-                continue;
-            }
-            for mark in marks.iter().filter(|mark| end_of_mark(mark).map(Subdir::of).as_ref() == Some(&subdir)) {
-                self.delete(mark).await?;
-            }
-            self.delete_chain(&subdir).await?;
-            expired.push(subdir);
         }
         Ok(expired)
     }
 
-    /// Deletes the files of a chain, those that tell what it is last.
-    async fn delete_chain(&self, subdir: &Subdir) -> Result<()> {
+    /// Deletes a chain that `owner` has locked, unless it has a layer by now that ends at the moment or later; answers whether.
+    /// The lock goes too, except that of a chain that can be told by nothing else any more.
+    ///
+    /// # Errors
+    /// Those of the storage: the next run goes on.
+    pub async fn delete_expired(&self, subdir: &Subdir, before: i64, owner: &str) -> Result<bool> {
+        match self.delete_contents(subdir, before).await {
+            Ok(true) => {}
+            kept => {
+                let unlocked = self.unlock(subdir, owner).await;
+                return kept.and_then(|kept| unlocked.map(|()| kept));
+            }
+        }
+        self.delete(&subdir.full().manifest()).await?;
+        let lock = subdir.file(LOCK);
+        let kept = lock.clone();
+        self.delete_all(&subdir.full().folder(), move |path| *path != kept).await?;
+        self.delete(&lock).await?;
+        Ok(true)
+    }
+
+    /// Deletes the files of a chain but for those that tell what it is; answers false for one that is needed again. Its mark
+    /// goes first, so that nobody takes what is being deleted for a backup.
+    async fn delete_contents(&self, subdir: &Subdir, before: i64) -> Result<bool> {
+        if self.reaches(subdir, before).await? {
+            return Ok(false);
+        }
+        let marked = subdir.clone();
+        let is_mark = move |path: &Path| end_of_mark(path).map(Subdir::of).as_ref() == Some(&marked);
+        self.delete_all(&Path::from(LATEST_FOLDER), is_mark).await?;
         self.delete_all(&subdir.incrementals(), |_| true).await?;
         self.delete_all(&subdir.full().data(), |_| true).await?;
-        self.delete(&subdir.full().manifest()).await?;
-        self.delete_all(&subdir.full().folder(), |_| true).await
+        Ok(true)
     }
 
     /// Whether a chain is one of those, as far as the keys tell.
@@ -87,7 +90,8 @@ impl Collection {
             self.layer(subdir.full(), &self.protection(subdir, keys).await?).await
         };
         match opened.await {
-            Ok(full) => Ok(full.is_some_and(|full| whose.is_of(&full.manifest))),
+            Ok(Some(full)) => Ok(whose.is_of(&full.manifest)),
+            Ok(None) => Ok(self.holder(subdir).await?.is_some()),
             Err(Error::Storage(error)) => Err(error.into()),
             // Others' keys, or damage: not ours to delete.
             Err(_) => Ok(false),
@@ -124,11 +128,18 @@ impl Collection {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
+    use async_trait::async_trait;
+    use futures::stream::BoxStream;
     use lakeport_base::Env;
     use object_store::memory::InMemory;
-    use object_store::{ObjectStoreExt, PutPayload};
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    };
 
     use super::*;
     use crate::layout::LayerPath;
@@ -136,12 +147,17 @@ mod tests {
     use crate::sealed::Protection;
 
     const OURS: &str = "this cluster";
+    const OWNER: &str = "job 2";
     const DAY: i64 = 86_400_000_000;
     const START: i64 = 1_700_000_000_000_000;
 
     /// A collection of full backups and the ends of their layers, in days.
     async fn collection(chains: &[(i64, &[i64])]) -> Collection {
-        let collection = Collection::new(Arc::new(InMemory::new()));
+        collection_in(Arc::new(InMemory::new()), chains).await
+    }
+
+    async fn collection_in(store: Arc<dyn ObjectStore>, chains: &[(i64, &[i64])]) -> Collection {
+        let collection = Collection::new(store);
         for (full, layers) in chains {
             let end = START + full * DAY;
             let subdir = Subdir::of(end);
@@ -163,8 +179,27 @@ mod tests {
     }
 
     async fn expired(collection: &Collection, before: i64) -> Vec<Subdir> {
+        let mut gone = Vec::new();
+        for subdir in told(collection, before).await {
+            if expire(collection, &subdir, before).await.unwrap() {
+                gone.push(subdir);
+            }
+        }
+        gone
+    }
+
+    async fn told(collection: &Collection, before: i64) -> Vec<Subdir> {
         let whose = Whose { targets: &ours(), cluster: OURS };
-        collection.expire(before, &whose, &Keys::None, "job 2").await.unwrap()
+        collection.expired(before, &whose, &Keys::None).await.unwrap()
+    }
+
+    /// Answers false for what another writes to.
+    async fn expire(collection: &Collection, subdir: &Subdir, before: i64) -> Result<bool> {
+        match collection.lock(subdir, OWNER).await {
+            Ok(()) => collection.delete_expired(subdir, before, OWNER).await,
+            Err(Error::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn fill(collection: &Collection, layer: &LayerPath) {
@@ -193,6 +228,109 @@ mod tests {
         collection.store().list(None).try_collect::<Vec<_>>().await.unwrap().len()
     }
 
+    /// Deletes so many files, and then no more.
+    #[derive(Debug)]
+    struct Failing {
+        store: Arc<InMemory>,
+        deletes: Arc<AtomicI64>,
+    }
+
+    impl fmt::Display for Failing {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Failing")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Failing {
+        async fn put_opts(
+            &self,
+            path: &Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> object_store::Result<PutResult> {
+            self.store.put_opts(path, payload, options).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            path: &Path,
+            options: PutMultipartOptions,
+        ) -> object_store::Result<Box<dyn MultipartUpload>> {
+            self.store.put_multipart_opts(path, options).await
+        }
+
+        async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+            self.store.get_opts(path, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, object_store::Result<Path>>,
+        ) -> BoxStream<'static, object_store::Result<Path>> {
+            let (store, deletes) = (self.store.clone(), self.deletes.clone());
+            let delete = move |path: object_store::Result<Path>| {
+                let (store, deletes) = (store.clone(), deletes.clone());
+                async move {
+                    let path = path?;
+                    if deletes.fetch_sub(1, Ordering::Relaxed) <= 0 {
+                        let source = "as the test wants it".into();
+                        return Err(object_store::Error::Generic { store: "Failing", source });
+                    }
+                    store.delete(&path).await?;
+                    Ok(path)
+                }
+            };
+            paths.then(delete).boxed()
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+            self.store.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+            self.store.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+            self.store.copy_opts(from, to, options).await
+        }
+    }
+
+    /// After any number of deleted files the chain is whole or is not listed, and the next run does the rest.
+    #[tokio::test]
+    async fn a_run_that_fails_anywhere_is_finished_by_the_next() {
+        let before = START + 4 * DAY;
+        let old = Subdir::of(START);
+        let mut failures = 0;
+        for deletes in 0.. {
+            let left = Arc::new(AtomicI64::new(i64::MAX));
+            let store = Failing { store: Arc::new(InMemory::new()), deletes: left.clone() };
+            let collection = collection_in(Arc::new(store), &[(0, &[1, 2]), (9, &[])]).await;
+            let all = files(&collection).await;
+            assert_eq!(told(&collection, before).await, [old.clone()]);
+            left.store(deletes, Ordering::Relaxed);
+            let failed = expire(&collection, &old, before).await.is_err();
+            left.store(i64::MAX, Ordering::Relaxed);
+            if !failed {
+                break;
+            }
+            failures += 1;
+            let holder = collection.holder(&old).await.unwrap();
+            let is_whole = files(&collection).await == all + usize::from(holder.is_some());
+            assert_eq!(collection.fulls().await.unwrap().contains(&old), is_whole, "after {deletes} deletes");
+            // The job that holds the lock has ended.
+            collection.delete(&old.file(LOCK)).await.unwrap();
+            if let Some(holder) = holder {
+                collection.lock(&old, &holder).await.unwrap();
+            }
+            assert_eq!(expired(&collection, before).await, [old.clone()], "after {deletes} deletes");
+            assert_eq!(files(&collection).await, 3, "after {deletes} deletes");
+        }
+        // The mark, three layers of two files, the lock.
+        assert_eq!(failures, 8);
+    }
+
     #[tokio::test]
     async fn a_chain_goes_when_its_last_layer_is_too_old() {
         let chains: &[(i64, &[i64])] = &[(0, &[1, 2]), (3, &[4, 9]), (10, &[])];
@@ -216,7 +354,7 @@ mod tests {
         let collection = collection(&[(0, &[]), (1, &[])]).await;
         for (targets, cluster) in [(Targets::Cluster, OURS), (ours(), "another cluster")] {
             let whose = Whose { targets: &targets, cluster };
-            assert_eq!(collection.expire(i64::MAX, &whose, &Keys::None, "job 2").await.unwrap(), []);
+            assert_eq!(collection.expired(i64::MAX, &whose, &Keys::None).await.unwrap(), []);
         }
     }
 

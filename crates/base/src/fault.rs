@@ -88,7 +88,7 @@ points! {
     RestoreCopied = "restore.copied", "a file is in the folder of its table";
     RestoreTable = "restore.table", "before the log of a restored table is written";
     RestorePublish = "restore.publish", "all tables are there, the catalog does not know them";
-    RestorePublished = "restore.published", "it does, the job has no record of it";
+    RestorePublished = "restore.published", "it does, and the job is recorded as done";
     AlterBackup = "alter.backup", "before the wrapped keys of a chain are changed";
     KmsWrap = "kms.wrap", "before a key service is asked to encrypt the key of a chain";
     KmsUnwrap = "kms.unwrap", "before it is asked to decrypt one";

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::NAME_BYTES_MAX;
+
 /// A possibly qualified name. Two parts are `database.name` or `schema.name`; the catalog
 /// decides which, as CockroachDB does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +38,16 @@ impl fmt::Display for QualifiedName {
             f.write_str(&quote_ident(part))?;
         }
         Ok(())
+    }
+}
+
+/// What keeps a text from being the name of an object, if anything does.
+pub fn fault_of(name: &str) -> Option<String> {
+    match name {
+        "" => Some("name must not be empty".to_string()),
+        name if name.len() > NAME_BYTES_MAX => Some(format!("name is longer than {NAME_BYTES_MAX} bytes")),
+        name if name.contains('\0') => Some("name must not hold NUL".to_string()),
+        _ => None,
     }
 }
 

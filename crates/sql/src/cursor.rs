@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use lakeport_base::QualifiedName;
-use lakeport_base::limits::NAME_BYTES_MAX;
-use lakeport_base::name::is_reserved;
+use lakeport_base::name::{fault_of, is_reserved};
 use sqlparser::tokenizer::{Token, Word};
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
@@ -416,11 +415,6 @@ fn literal(token: &Token) -> Option<String> {
 /// # Errors
 /// A name that is empty, too long or holds NUL.
 pub(crate) fn check_name(name: &str, position: usize) -> Result<()> {
-    let fault = match name {
-        "" => "name must not be empty".to_string(),
-        name if name.len() > NAME_BYTES_MAX => format!("name is longer than {NAME_BYTES_MAX} bytes"),
-        name if name.contains('\0') => "name must not hold NUL".to_string(),
-        _ => return Ok(()),
-    };
+    let Some(fault) = fault_of(name) else { return Ok(()) };
     Err(SyntaxError { kind: SyntaxErrorKind::Name, ..SyntaxError::syntax(fault, position) })
 }

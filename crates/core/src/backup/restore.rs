@@ -3,6 +3,7 @@
 //! New tables are made beside those that exist, and the catalog learns of all of them at once. A run that ends before
 //! that leaves nothing: its folders are noted as left over. So a run that follows begins anew.
 
+mod claims;
 mod publish;
 mod system;
 mod unpack;
@@ -19,7 +20,6 @@ use lakeport_backup::manifest::{self, Manifest};
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{Point, Secret, Sqlstate};
 use lakeport_catalog::model::{Column, Leftover, Table};
-use lakeport_sql::Statement;
 
 use self::publish::Publication;
 pub(crate) use self::publish::missing_database;
@@ -87,7 +87,8 @@ pub struct RestoredTable {
     pub schema: String,
 }
 
-/// A restore whose tables are all there and that may be published.
+/// A restore whose tables are all there and that may be published. It was noted when the end of a job was not published
+/// together with its tables; now it says no more than that the work is to be begun anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
     pub tables: Vec<TableId>,
@@ -100,12 +101,8 @@ pub struct RestoreTask(pub RestoreOrder);
 #[async_trait]
 impl Task for RestoreTask {
     async fn run(&self, cx: &TaskContext) -> Result<Done> {
-        match cx.checkpoint().await? {
-            Some(Checkpoint::Done(done)) => return Ok(done),
-            Some(Checkpoint::Restore(restored)) if self.is_published(cx, &restored).await? => {
-                return finish(cx, restored.done).await;
-            }
-            _ => {}
+        if let Some(Checkpoint::Done(done)) = cx.checkpoint().await? {
+            return Ok(done);
         }
         let mut made = Vec::new();
         let mut unpacking = Unpacking::default();
@@ -115,7 +112,10 @@ impl Task for RestoreTask {
             restored = self.restore(cx, &mut made, &mut unpacking) => restored,
         };
         match restored {
-            Ok(done) => finish(cx, done).await,
+            Ok(done) => {
+                cx.fault(Point::RestorePublished)?;
+                Ok(done)
+            }
             Err(error) => {
                 // A write that goes on would leave a file in a folder that nobody knows any more.
                 if unpacking.stop().await {
@@ -167,10 +167,8 @@ impl RestoreTask {
         }
         // A log that is written after the clean-up of a cancelled run would stay.
         cx.cancel.commit(self.create(cx, &tables, made, protection.is_encrypted())).await?;
-        let restored = Restored { tables: made.iter().map(|handle| handle.row.id).collect(), done };
-        cx.save(&Checkpoint::Restore(restored)).await?;
         cx.fault(Point::RestorePublish)?;
-        cx.cancel.commit(publication.publish(cx, made)).await?;
+        cx.cancel.commit(publication.publish(cx, made, done)).await?;
         Ok(done)
     }
 
@@ -216,19 +214,10 @@ impl RestoreTask {
             let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
             let columns = cx.server.config.engine.columns_of(state.schema)?;
             let columns = restored_columns(columns, listed, &state, self.0.moment < manifest.end);
-            check_defaults(&columns, &listed.name)?;
+            claims::check_table(&listed.name, &columns, &restored_key(&columns, listed))?;
             tables.push(NewTable { listed, state, columns, target });
         }
         Ok(tables)
-    }
-
-    /// Whether an earlier run has published its tables, or databases without any.
-    async fn is_published(&self, cx: &TaskContext, restored: &Restored) -> Result<bool> {
-        let directory = cx.server.directory().await?;
-        let has_database = |made: &RestoredDatabase| directory.databases.contains_key(&made.name);
-        let is_empty = restored.tables.is_empty() && !self.0.databases.is_empty();
-        Ok(restored.tables.iter().any(|id| directory.tables.contains_key(id))
-            || is_empty && self.0.databases.iter().all(has_database))
     }
 
     /// The files of the tables by index of layer and pack, and where each goes, if anywhere.
@@ -287,23 +276,6 @@ impl NewTable<'_> {
     }
 }
 
-/// A default runs with the rights of whoever inserts, so it must be one that CREATE TABLE takes.
-fn check_defaults(columns: &[Column], table: &str) -> Result<()> {
-    let is_default = |text: &str| {
-        let parsed = lakeport_sql::parse(&format!("CREATE TABLE t (a STRING DEFAULT {text})"));
-        let [parsed] = parsed.as_deref().ok()? else { return None };
-        let Statement::CreateTable(made) = &parsed.statement else { return None };
-        (made.columns.len() == 1 && made.primary_key.is_empty()).then_some(())
-    };
-    match columns.iter().find(|column| column.default.as_deref().is_some_and(|text| is_default(text).is_none())) {
-        None => Ok(()),
-        Some(column) => {
-            let message = format!("the default of column {:?} of table {table:?} in the backup is none", column.name);
-            Err(Error::new(Sqlstate::DATA_CORRUPTED, message))
-        }
-    }
-}
-
 /// What a backup without a key says of the contents of files is a stranger's claim.
 fn files_of(state: &TableState<'_>, is_authentic: bool) -> Vec<TableFile> {
     let file = |place: &Place<'_>| TableFile {
@@ -313,12 +285,6 @@ fn files_of(state: &TableState<'_>, is_authentic: bool) -> Vec<TableFile> {
         stats: place.file.stats.clone().filter(|_| is_authentic),
     };
     state.files.values().map(file).collect()
-}
-
-async fn finish(cx: &TaskContext, done: Done) -> Result<Done> {
-    cx.fault(Point::RestorePublished)?;
-    cx.save(&Checkpoint::Done(done)).await?;
-    Ok(done)
 }
 
 /// Deletes the folders of tables that are not published.

@@ -207,23 +207,10 @@ impl BackupTask {
     /// Takes the right to write to the chain, also from a job of this server that has ended without giving it back. What that
     /// one has left goes too.
     async fn lock(&self, cx: &TaskContext, collection: &Collection) -> Result<()> {
-        let (subdir, owner) = (&self.0.subdir, owner_text(cx));
-        let conflict = match collection.lock(subdir, &owner).await {
-            Err(conflict @ lakeport_backup::Error::Conflict { .. }) => conflict,
-            locked => return Ok(locked?),
-        };
-        // Who finds the same one gone must not take the right from who was quicker.
-        let _turn = cx.server.taking_over.lock().await;
-        let holder = collection.holder(subdir).await?.unwrap_or_default();
-        let Some(job) = holder.strip_prefix(OWNER).and_then(|id| id.parse().ok()).map(JobId) else {
-            return Err(conflict.into());
-        };
-        if !cx.server.config.catalog.read().await?.job(job).await?.is_some_and(|job| job.state.is_final()) {
-            return Err(conflict.into());
+        match take(cx, collection, &self.0.subdir).await? {
+            Taken::Free => Ok(()),
+            Taken::FromEnded => Ok(collection.discard_unfinished(&self.0.subdir, &self.0.layer()).await?),
         }
-        collection.unlock(subdir, &holder).await?;
-        collection.lock(subdir, &owner).await?;
-        Ok(collection.discard_unfinished(subdir, &self.0.layer()).await?)
     }
 
     /// How the chain is protected; a new one gets its key here.
@@ -348,17 +335,28 @@ impl BackupTask {
 
     /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one tries again.
     async fn expire(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) {
-        let expired = async {
-            let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
-            let before = self.0.end.saturating_sub(retain_micros);
-            let whose = Whose { targets: &self.0.targets, cluster: cx.server.config.catalog.identity() };
-            Ok::<_, Error>(collection.expire(before, &whose, &keys, &owner_text(cx)).await?)
-        };
-        match expired.await {
-            Ok(expired) if expired.is_empty() => {}
-            Ok(expired) => tracing::info!(job = cx.id.0, count = expired.len(), "old backups deleted"),
+        match self.delete_expired(cx, collection, retain_micros).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(job = cx.id.0, count, "old backups deleted"),
             Err(error) => tracing::warn!(job = cx.id.0, %error, "old backups not deleted"),
         }
+    }
+
+    /// Answers how many chains are gone; one that is being written to stays.
+    async fn delete_expired(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) -> Result<u64> {
+        let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
+        let before = self.0.end.saturating_sub(retain_micros);
+        let whose = Whose { targets: &self.0.targets, cluster: cx.server.config.catalog.identity() };
+        let mut count = 0;
+        for subdir in collection.expired(before, &whose, &keys).await? {
+            match take(cx, collection, &subdir).await {
+                Ok(_) => {}
+                Err(error) if error.code() == Sqlstate::OBJECT_IN_USE => continue,
+                Err(error) => return Err(error),
+            }
+            count += u64::from(collection.delete_expired(&subdir, before, &owner_text(cx)).await?);
+        }
+        Ok(count)
     }
 
     /// Makes a full backup the latest.
@@ -412,6 +410,37 @@ fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<T
         Ok(manifest::Version { version, at, schema, added, removed })
     };
     Ok(TableHistory { table, versions: cut.versions.into_iter().map(version).collect::<Result<_>>()? })
+}
+
+/// Whose a lock was before it was taken.
+enum Taken {
+    Free,
+    /// A job's of this server that had ended.
+    FromEnded,
+}
+
+/// Takes the lock of a chain, also from a job of this server that has ended without giving it back.
+///
+/// # Errors
+/// 55006 while somebody else writes to the chain.
+async fn take(cx: &TaskContext, collection: &Collection, subdir: &Subdir) -> Result<Taken> {
+    let owner = owner_text(cx);
+    let conflict = match collection.lock(subdir, &owner).await {
+        Err(conflict @ lakeport_backup::Error::Conflict { .. }) => conflict,
+        locked => return Ok(locked.map(|()| Taken::Free)?),
+    };
+    // Who finds the same one gone must not take the right from who was quicker.
+    let _turn = cx.server.taking_over.lock().await;
+    let holder = collection.holder(subdir).await?.unwrap_or_default();
+    let Some(job) = holder.strip_prefix(OWNER).and_then(|id| id.parse().ok()).map(JobId) else {
+        return Err(conflict.into());
+    };
+    if !cx.server.config.catalog.read().await?.job(job).await?.is_some_and(|job| job.state.is_final()) {
+        return Err(conflict.into());
+    }
+    collection.unlock(subdir, &holder).await?;
+    collection.lock(subdir, &owner).await?;
+    Ok(Taken::FromEnded)
 }
 
 /// Who holds the lock of a chain.

@@ -144,6 +144,19 @@ impl Jobs {
         change: impl FnOnce(&mut Job) + Send,
     ) -> Result<Option<Job>> {
         let mut tx = server.config.catalog.write().await?;
+        let Some(job) = self.update_leased_in(tx.as_mut(), server, id, change).await? else { return Ok(None) };
+        tx.commit().await?;
+        Ok(Some(job))
+    }
+
+    /// As [`Jobs::update_leased`], as part of a transaction.
+    pub(super) async fn update_leased_in(
+        &self,
+        tx: &mut dyn Tx,
+        server: &Server,
+        id: JobId,
+        change: impl FnOnce(&mut Job) + Send,
+    ) -> Result<Option<Job>> {
         let job = tx.job(id).await?;
         let Some(mut job) = job.filter(|job| job.lease.is_some_and(|lease| lease.node == self.node)) else {
             return Ok(None);
@@ -151,7 +164,6 @@ impl Jobs {
         change(&mut job);
         job.modified = server.config.env.now_micros();
         tx.update_job(&job).await?;
-        tx.commit().await?;
         Ok(Some(job))
     }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lakeport_base::Point;
 use lakeport_base::id::JobId;
+use lakeport_catalog::Tx;
+use lakeport_catalog::model::Job;
 
 use super::Checkpoint;
 use crate::cancel::Cancel;
@@ -60,6 +62,17 @@ impl TaskContext {
     pub async fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
         let checkpoint = checkpoint.encode()?;
         let saved = self.server.jobs.update_leased(&self.server, self.id, |job| job.checkpoint = Some(checkpoint));
+        saved.await?.map(|_| ()).ok_or_else(|| lost_lease(self.id))
+    }
+
+    /// As [`save`](Self::save), together with the work itself: neither is there without the other.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub(crate) async fn save_in(&self, tx: &mut dyn Tx, checkpoint: &Checkpoint) -> Result<()> {
+        let checkpoint = checkpoint.encode()?;
+        let change = |job: &mut Job| job.checkpoint = Some(checkpoint);
+        let saved = self.server.jobs.update_leased_in(tx, &self.server, self.id, change);
         saved.await?.map(|_| ()).ok_or_else(|| lost_lease(self.id))
     }
 

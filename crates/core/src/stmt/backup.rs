@@ -209,7 +209,8 @@ async fn layer(
         };
     };
     let subdir = subdir(cx, chain, collection).await?;
-    if !collection.has(&subdir).await? {
+    // One that has lost its mark is being deleted.
+    if !collection.fulls().await?.contains(&subdir) {
         return Err(no_full(&subdir));
     }
     let protection = collection.protection(&subdir, &place.keys).await?;

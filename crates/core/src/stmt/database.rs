@@ -26,6 +26,11 @@ use crate::show::rows::batch_of;
 /// Schemas that every database has and nobody may make or drop.
 pub(crate) const SYSTEM_SCHEMAS: &[&str] = &["crdb_internal", "information_schema", "pg_catalog"];
 
+/// Whether no schema can be made under a name.
+pub(crate) fn is_reserved_schema(name: &str) -> bool {
+    SYSTEM_SCHEMAS.contains(&name) || name.starts_with("pg_")
+}
+
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Outcome> {
     cx.subject().require_system("CREATEDB", || "permission denied to create database".to_string())?;
     let location = statement.location.as_ref().map(|location| cx.string(location)).transpose()?;
@@ -165,7 +170,7 @@ pub(crate) async fn create_schema(cx: &Cx<'_>, statement: &CreateSchema) -> Resu
         let error = Error::new(Sqlstate::DUPLICATE_SCHEMA, format!("schema {name:?} already exists"));
         return if statement.if_not_exists { Ok(cx.skipped("CREATE SCHEMA", &error)) } else { Err(error) };
     }
-    if name.starts_with("pg_") {
+    if is_reserved_schema(name) {
         return Err(Error::new(Sqlstate::RESERVED_NAME, format!("unacceptable schema name {name:?}"))
             .with_detail("the prefix \"pg_\" is reserved for system schemas"));
     }

@@ -35,10 +35,20 @@ const OPTIONS: &[&str] = &[
 /// Roles that cannot be made, altered or dropped.
 const RESERVED: &[&str] = &[PUBLIC, "none", "node"];
 
+/// Whether no role can be made under a name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// Whether there is such an option of roles, beside LOGIN, PASSWORD and VALID UNTIL.
+pub(crate) fn is_option(name: &str) -> bool {
+    OPTIONS.contains(&name)
+}
+
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcome> {
     require_createrole(cx, "CREATE ROLE")?;
     let name = &statement.name;
-    if RESERVED.contains(&name.as_str()) {
+    if is_reserved(name) {
         return Err(Error::new(Sqlstate::RESERVED_NAME, format!("role name {name:?} is reserved")));
     }
     let mut role = Role {
@@ -127,7 +137,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
     require_createrole(cx, "DROP ROLE")?;
     let mut tx = cx.server.config.catalog.write().await?;
     for name in &statement.names {
-        if name == "root" || name == ADMIN || RESERVED.contains(&name.as_str()) {
+        if name == "root" || name == ADMIN || is_reserved(name) {
             return Err(Error::new(Sqlstate::INVALID_PARAMETER_VALUE, format!("cannot drop special role {name}")));
         }
         if tx.find_role(name).await?.is_none() {
@@ -236,7 +246,7 @@ async fn verifier(cx: &Cx<'_>, password: Secret<String>) -> Result<Secret<String
 }
 
 fn checked_flag(name: &str) -> Result<String> {
-    if OPTIONS.contains(&name) {
+    if is_option(name) {
         return Ok(name.to_string());
     }
     Err(Error::new(Sqlstate::SYNTAX_ERROR, format!("unrecognized role option {name:?}"))

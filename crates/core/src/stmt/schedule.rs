@@ -8,13 +8,14 @@ use std::collections::HashSet;
 
 use lakeport_base::Sqlstate;
 use lakeport_base::id::ScheduleId;
+use lakeport_base::name::fault_of;
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{OnFailure, OnRunning, Schedule};
 use lakeport_sql::stmt::Text;
 use lakeport_sql::stmt::schedule::{Control, ControlSchedules, ScheduleOptions, Schedules};
 
 pub(crate) use self::alter::alter;
-pub(crate) use self::create::{columns, create};
+pub(crate) use self::create::{columns, create, is_storable};
 use super::{Cx, job};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
@@ -53,6 +54,18 @@ async fn ids(cx: &Cx<'_>, schedules: &Schedules) -> Result<Vec<ScheduleId>> {
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
+}
+
+/// The label that a statement gives.
+///
+/// # Errors
+/// 42602 for what is no name.
+fn label(cx: &Cx<'_>, text: &Text) -> Result<String> {
+    let label = cx.string(text)?;
+    match fault_of(&label) {
+        None => Ok(label),
+        Some(fault) => Err(Error::new(Sqlstate::INVALID_NAME, format!("label of a schedule: {fault}"))),
+    }
 }
 
 fn resume(schedule: &mut Schedule, now: i64) -> Result<()> {

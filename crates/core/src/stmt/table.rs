@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lakeport_base::id::TableId;
 use lakeport_base::limits::TABLE_COLUMNS_MAX;
+use lakeport_base::name::fault_of;
 use lakeport_base::{Point, QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Column, Database, Object, Schema, Table};
@@ -161,13 +162,20 @@ fn columns_of(rows: &RowStream, names: &[String]) -> Result<Vec<Column>> {
     Ok(fields.iter().enumerate().map(column).collect())
 }
 
-fn check_columns(columns: &[Column]) -> Result<()> {
+/// # Errors
+/// Columns that no table can have: 54000, 42P16, 42602, 0A000, 42701.
+pub(crate) fn check_columns(columns: &[Column]) -> Result<()> {
     if columns.len() > TABLE_COLUMNS_MAX {
         let message = format!("a table may have {TABLE_COLUMNS_MAX} columns, not {}", columns.len());
         return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
     }
     if columns.is_empty() {
         return Err(Error::new(Sqlstate::INVALID_TABLE_DEFINITION, "a table needs at least one column"));
+    }
+    for column in columns {
+        if let Some(fault) = fault_of(&column.name) {
+            return Err(Error::new(Sqlstate::INVALID_NAME, format!("column {:?}: {fault}", column.name)));
+        }
     }
     if let Some(column) = columns.iter().find(|column| !column.ty.is_storable()) {
         return Err(Error::unsupported(format!("column {:?} of a table cannot be of type {}", column.name, column.ty))

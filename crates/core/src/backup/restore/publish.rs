@@ -1,6 +1,6 @@
 //! Restored tables in the catalog: their ids before a file is written, their rows when all are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lakeport_backup::manifest::{self, Manifest};
@@ -10,12 +10,12 @@ use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Grant, Object, Schema, Table};
 use object_store::ObjectStore;
 
-use super::system::{self, System};
-use super::{NewTable, RestoreOrder, SystemPart, leftover};
+use super::system::{self, Owners, System};
+use super::{NewTable, RestoreOrder, SystemPart, claims, leftover};
 use crate::directory::{Directory, PUBLIC_SCHEMA};
 use crate::engine::TableHandle;
 use crate::error::{Error, Result};
-use crate::job::TaskContext;
+use crate::job::{Checkpoint, Done, TaskContext};
 use crate::relations::table_folder;
 
 /// What becomes part of the catalog in one step.
@@ -56,11 +56,11 @@ impl Publication {
         Ok(reserving.publication)
     }
 
-    /// Writes all rows in one transaction.
+    /// Writes all rows, and that the job is done, in one transaction.
     ///
     /// # Errors
     /// 42P04, 42P07 when a name was taken meanwhile.
-    pub async fn publish(self, cx: &TaskContext, made: &[TableHandle]) -> Result<()> {
+    pub async fn publish(self, cx: &TaskContext, made: &[TableHandle], done: Done) -> Result<()> {
         let mut tx = cx.server.config.catalog.write().await?;
         for database in &self.databases {
             tx.insert_database(database).await?;
@@ -77,6 +77,7 @@ impl Publication {
         for grant in &self.grants {
             tx.put_grant(grant).await?;
         }
+        cx.save_in(tx.as_mut(), &Checkpoint::Done(done)).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -88,8 +89,7 @@ struct Reserving<'a> {
     directory: Arc<Directory>,
     tx: Box<dyn Tx>,
     homes: HashMap<String, Home>,
-    /// Who may own what is restored: whoever did in a backup of the cluster, if there will be such a role.
-    owners: HashSet<String>,
+    owners: Owners,
     /// By database and name; new ones and old.
     schemas: HashMap<(DatabaseId, String), SchemaId>,
     publication: Publication,
@@ -120,7 +120,7 @@ impl<'a> Reserving<'a> {
             schemas: directory.schemas.values().map(|row| ((row.database, row.name.clone()), row.id)).collect(),
             tx: cx.server.config.catalog.write().await?,
             homes,
-            owners: owners(order.system, &directory, manifest),
+            owners: Owners::of(order.system, &directory, manifest, &cx.owner),
             publication: Publication {
                 databases: Vec::new(),
                 schemas: Vec::new(),
@@ -136,15 +136,11 @@ impl<'a> Reserving<'a> {
         })
     }
 
-    /// The owner in the backup where owners are restored, else whoever restores.
-    fn owner(&self, listed: &str) -> String {
-        self.owners.get(listed).unwrap_or(&self.cx.owner).clone()
-    }
-
     async fn new_database(&mut self, listed: i64, name: &str) -> Result<()> {
+        claims::check_name("database", name)?;
         let id = DatabaseId(self.tx.next_id().await?);
         let row = self.manifest.catalog.databases.iter().find(|row| row.id == listed);
-        let owner = self.owner(row.map_or("", |row| &row.owner));
+        let owner = self.owners.owner(row.map_or("", |row| &row.owner));
         let comment = row.and_then(|row| row.comment.clone());
         let root = self.cx.server.root(&owner, None).await?;
         self.homes.insert(name.to_string(), Home { id, location: None, owner: owner.clone(), root });
@@ -152,8 +148,10 @@ impl<'a> Reserving<'a> {
         self.publication.databases.push(row);
         self.database_ids.insert(listed, id);
         let manifest = self.manifest;
-        for row in manifest.catalog.schemas.iter().filter(|schema| schema.database == listed) {
-            let owner = self.owner(&row.owner);
+        let schemas = || manifest.catalog.schemas.iter().filter(|schema| schema.database == listed);
+        claims::check_distinct("schema", schemas().map(|schema| schema.name.as_str()))?;
+        for row in schemas() {
+            let owner = self.owners.owner(&row.owner);
             let schema = self.schema(id, &row.name, owner).await?;
             self.schema_ids.insert(row.id, schema);
         }
@@ -167,6 +165,7 @@ impl<'a> Reserving<'a> {
         if let Some(id) = self.schemas.get(&(database, name.to_string())) {
             return Ok(*id);
         }
+        claims::check_schema(name)?;
         let id = SchemaId(self.tx.next_id().await?);
         let row = Schema { id, database, name: name.to_string(), owner };
         self.publication.schemas.push(row);
@@ -181,7 +180,7 @@ impl<'a> Reserving<'a> {
         let schema = self.schema(database, &table.target.schema, self.cx.owner.clone()).await?;
         let id = self.tx.next_id().await?;
         self.tx.insert_leftover(&leftover(TableId(id), database, &owner, location)).await?;
-        let row = Arc::new(table.row(id, schema, database, &self.owner(&table.listed.owner), self.now));
+        let row = Arc::new(table.row(id, schema, database, &self.owners.owner(&table.listed.owner), self.now));
         let store = table_folder(root, database, row.id);
         Ok(TableHandle { row, store })
     }
@@ -189,8 +188,8 @@ impl<'a> Reserving<'a> {
     /// What comes beside tables, and the backup's grants where they are asked for.
     async fn system(&mut self, order: &RestoreOrder, tables: &[NewTable<'_>], made: &[TableHandle]) -> Result<()> {
         let directory = Arc::clone(&self.directory);
-        let (restorer, tx) = (&self.cx.owner, self.tx.as_mut());
-        let system = System::reserve(order.system, self.manifest, &directory, tx, restorer, self.now).await?;
+        let (owners, tx) = (&self.owners, self.tx.as_mut());
+        let system = System::reserve(order.system, self.manifest, &directory, tx, owners, self.now).await?;
         if order.grants || order.system == SystemPart::All {
             let tables = tables.iter().zip(made).map(|(table, handle)| (table.listed.id, handle.row.id)).collect();
             if order.system == SystemPart::All {
@@ -228,17 +227,6 @@ impl<'a> Reserving<'a> {
             manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
         };
         system::grants(self.manifest, &system.known_roles(&self.directory), restored)
-    }
-}
-
-/// The roles that may own what a backup of the cluster brings.
-fn owners(part: SystemPart, directory: &Directory, manifest: &Manifest) -> HashSet<String> {
-    match part {
-        SystemPart::All => {
-            let listed = manifest.catalog.roles.iter().map(|role| &role.name);
-            directory.roles.keys().chain(listed).cloned().collect()
-        }
-        SystemPart::Nothing | SystemPart::Users => HashSet::new(),
     }
 }
 

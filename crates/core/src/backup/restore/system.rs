@@ -13,14 +13,39 @@ use lakeport_catalog::model::{
 };
 use lakeport_connect::Target;
 
-use super::SystemPart;
-use crate::backup::cluster::{dialect_named, restored_role};
+use super::{SystemPart, claims};
+use crate::authz::privileges_of;
+use crate::backup::cluster::dialect_named;
 use crate::directory::{ADMIN, Directory, PUBLIC};
 use crate::error::Result;
 use crate::schedule::{Recurrence, backup_of};
+use crate::stmt::schedule::is_storable;
 
+/// What a schedule keeps of the session that made it.
+const VARIABLES: &[&str] = &["database", "search_path"];
 /// State of a schedule that a restore has brought.
 const RESTORED: &str = "restored with the cluster: RESUME SCHEDULE lets it run";
+
+/// Who may own what is restored.
+pub(super) struct Owners {
+    /// Of a backup of the cluster: the roles that there will be, without the one that everybody has.
+    known: HashSet<String>,
+    /// Owns what nobody else may.
+    restorer: String,
+}
+
+impl Owners {
+    pub fn of(part: SystemPart, directory: &Directory, manifest: &Manifest, restorer: &str) -> Owners {
+        let listed = manifest.catalog.roles.iter().map(|role| &role.name);
+        let known = directory.roles.keys().chain(listed).filter(|role| part == SystemPart::All && *role != PUBLIC);
+        Owners { known: known.cloned().collect(), restorer: restorer.to_string() }
+    }
+
+    /// The owner here of what is listed with this one.
+    pub fn owner(&self, listed: &str) -> String {
+        self.known.get(listed).unwrap_or(&self.restorer).clone()
+    }
+}
 
 /// Roles, memberships, settings, connections and schedules that become part of the catalog with the tables.
 #[derive(Default)]
@@ -35,13 +60,16 @@ pub(super) struct System {
 }
 
 impl System {
-    /// What of a manifest is new here, if `restorer` restores it.
+    /// What of a manifest is new here.
+    ///
+    /// # Errors
+    /// For what no statement would have made; the catalog's.
     pub async fn reserve(
         part: SystemPart,
         manifest: &Manifest,
         directory: &Directory,
         tx: &mut dyn Tx,
-        restorer: &str,
+        owners: &Owners,
         now: i64,
     ) -> Result<System> {
         let mut system = System::default();
@@ -49,35 +77,34 @@ impl System {
             return Ok(system);
         }
         let catalog = &manifest.catalog;
+        claims::check_distinct("role", catalog.roles.iter().map(|role| role.name.as_str()))?;
         let new_roles = catalog.roles.iter().filter(|role| !directory.roles.contains_key(&role.name));
-        system.roles = new_roles.map(restored_role).collect();
+        system.roles = new_roles.map(claims::role).collect::<Result<_>>()?;
         let known: HashSet<&str> = system.known_roles(directory);
         // Between roles that were here before, what was granted and revoked here counts.
         let is_new = |name: &str| !directory.roles.contains_key(name);
         let is_whole = |row: &&manifest::Membership| {
             known.contains(&*row.role) && known.contains(&*row.member) && (is_new(&row.role) || is_new(&row.member))
         };
-        let membership = |row: &manifest::Membership| Membership {
-            role: row.role.clone(),
-            member: row.member.clone(),
-            admin_option: row.admin_option,
-        };
-        let memberships: Vec<Membership> = catalog.memberships.iter().filter(is_whole).map(membership).collect();
-        system.memberships = memberships;
+        let memberships = catalog.memberships.iter().filter(is_whole).map(claims::membership);
+        system.memberships = memberships.collect::<Result<_>>()?;
         if part == SystemPart::Users {
             return Ok(system);
         }
         let is_new = |(name, _): &&(String, String)| !directory.settings.contains_key(name);
-        system.settings = catalog.settings.iter().filter(is_new).cloned().collect();
+        let settings = catalog.settings.iter().filter(is_new);
+        let settings = settings.filter_map(|(name, value)| claims::setting(name, value).transpose());
+        system.settings = settings.collect::<Result<_>>()?;
+        let names = catalog.connections.iter().map(|connection| connection.name.as_str());
+        claims::check_distinct("external connection", names)?;
         for listed in &catalog.connections {
             let here = tx.find_connection(&listed.name).await?.map(|connection| connection.id);
-            let new = if here.is_none() { restored_connection(listed, tx, now).await? } else { None };
+            let new = if here.is_none() { restored_connection(listed, owners, tx, now).await? } else { None };
             let id = here.or(new.as_ref().map(|connection| connection.id));
             system.connection_ids.extend(id.map(|id| (listed.id, id)));
             system.connections.extend(new);
         }
-        let known = system.known_roles(directory).into_iter().map(str::to_string).collect();
-        system.schedules = restored_schedules(&catalog.schedules, &known, restorer, tx, now).await?;
+        system.schedules = restored_schedules(&catalog.schedules, owners, tx, now).await?;
         Ok(system)
     }
 
@@ -114,7 +141,13 @@ impl System {
 }
 
 /// The listed connection with an id of its own; `None` for one without its secrets, or that nobody here understands.
-async fn restored_connection(listed: &manifest::Connection, tx: &mut dyn Tx, now: i64) -> Result<Option<Connection>> {
+async fn restored_connection(
+    listed: &manifest::Connection,
+    owners: &Owners,
+    tx: &mut dyn Tx,
+    now: i64,
+) -> Result<Option<Connection>> {
+    claims::check_name("external connection", &listed.name)?;
     let Some((definition, dialect)) = listed.definition.as_ref().zip(dialect_named(&listed.dialect)) else {
         return Ok(None);
     };
@@ -126,7 +159,7 @@ async fn restored_connection(listed: &manifest::Connection, tx: &mut dyn Tx, now
         dialect,
         redacted: target.redacted(),
         definition: Secret::new(definition.clone()),
-        owner: listed.owner.clone(),
+        owner: owners.owner(&listed.owner),
         version: 1,
         created: now,
         updated: now,
@@ -134,21 +167,18 @@ async fn restored_connection(listed: &manifest::Connection, tx: &mut dyn Tx, now
     }))
 }
 
-/// The listed schedules with ids of their own, paused; without those that nobody here understands. One whose owner is
-/// not there is the restorer's.
+/// The listed schedules with ids of their own, paused; without those that nobody here understands.
 async fn restored_schedules(
     listed: &[manifest::Schedule],
-    known: &HashSet<String>,
-    restorer: &str,
+    owners: &Owners,
     tx: &mut dyn Tx,
     now: i64,
 ) -> Result<Vec<Schedule>> {
     let mut ids: HashMap<i64, ScheduleId> = HashMap::new();
     let mut schedules = Vec::new();
     for row in listed {
-        let owner = if known.contains(&row.owner) { row.owner.as_str() } else { restorer };
         let id = ScheduleId(tx.next_id().await?);
-        let Some(schedule) = restored_schedule(row, id, owner, now) else { continue };
+        let Some(schedule) = restored_schedule(row, id, owners.owner(&row.owner), now)? else { continue };
         ids.insert(row.id, id);
         schedules.push((schedule, row));
     }
@@ -159,36 +189,47 @@ async fn restored_schedules(
     Ok(paired.collect())
 }
 
-/// One that makes backups and holds no secrets. Incremental ones wait for a full one, since what is there is of another
-/// cluster.
-fn restored_schedule(listed: &manifest::Schedule, id: ScheduleId, owner: &str, now: i64) -> Option<Schedule> {
-    let plan = SchedulePlan {
+/// One that makes backups. Incremental ones wait for a full one, since what is there is of another cluster.
+///
+/// # Errors
+/// For what CREATE SCHEDULE would not make.
+fn restored_schedule(listed: &manifest::Schedule, id: ScheduleId, owner: String, now: i64) -> Result<Option<Schedule>> {
+    claims::check_name("schedule", &listed.label)?;
+    let plan = OnFailure::parse(&listed.on_failure).zip(OnRunning::parse(&listed.on_running));
+    let plan = plan.map(|(on_failure, on_running)| SchedulePlan {
         recurrence: listed.recurrence.clone(),
         statement: listed.statement.clone(),
-        variables: listed.variables.clone(),
-        on_failure: OnFailure::parse(&listed.on_failure)?,
-        on_running: OnRunning::parse(&listed.on_running)?,
+        variables: listed.variables.iter().filter(|(name, _)| VARIABLES.contains(&name.as_str())).cloned().collect(),
+        on_failure,
+        on_running,
         partner: None,
         ignores_existing: listed.ignores_existing,
-    };
+    });
+    let recurs = Recurrence::parse(&listed.recurrence).and_then(|recurrence| recurrence.after(now)).is_ok();
+    let Some(plan) = plan.filter(|_| recurs) else { return Ok(None) };
     let run = ScheduleRun { state: RESTORED.to_string(), ..ScheduleRun::default() };
-    let owner = owner.to_string();
     let mut schedule = Schedule { id, label: listed.label.clone(), owner, created: now, next_run: None, plan, run };
-    let backup = backup_of(&schedule).ok()?;
-    Recurrence::parse(&schedule.plan.recurrence).and_then(|recurrence| recurrence.after(now)).ok()?;
+    let Ok(backup) = backup_of(&schedule) else { return Ok(None) };
+    if !is_storable(&backup) {
+        return Err(claims::refused("schedule", &listed.label, "its statement holds a secret, or is not DETACHED"));
+    }
+    schedule.plan.statement = backup.to_string();
     schedule.run.resumes_partner = backup.chain.is_none();
-    Some(schedule)
+    Ok(Some(schedule))
 }
 
-/// The grants of a manifest to roles that there will be, on objects that are restored.
+/// The grants of a manifest to roles that there will be, on objects that are restored; those that this server knows.
 pub(super) fn grants(
     manifest: &Manifest,
     known: &HashSet<&str>,
     restored: impl Fn(manifest::Object) -> Option<Object>,
 ) -> Vec<Grant> {
     let grant = |listed: &manifest::Grant| {
+        let object = restored(listed.object)?;
+        let (privileges, _) = privileges_of(object);
+        privileges.contains(&listed.privilege.as_str()).then_some(())?;
         Some(Grant {
-            object: restored(listed.object)?,
+            object,
             grantee: Some(listed.grantee.clone()).filter(|grantee| known.contains(grantee.as_str()))?,
             privilege: listed.privilege.clone(),
             grant_option: listed.grant_option,

@@ -21,7 +21,6 @@ use crate::directory::PUBLIC_SCHEMA;
 use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
 use crate::outcome::Outcome;
-use crate::stmt::database::SYSTEM_SCHEMAS;
 use crate::stmt::{Cx, job};
 
 pub(crate) fn columns(statement: &Restore) -> SchemaRef {
@@ -252,10 +251,6 @@ impl<'a> Plan<'a> {
         }
         let mut taken = HashSet::new();
         for table in &self.tables {
-            if table.schema.is_empty() || SYSTEM_SCHEMAS.contains(&table.schema.as_str()) {
-                let message = format!("the backup has a table in schema {:?}, where none can be", table.schema);
-                return Err(Error::new(Sqlstate::DATA_CORRUPTED, message));
-            }
             let name = self.manifest.table(table.id).map_or("", |listed| listed.name.as_str());
             let home = cx.directory.databases.get(&table.database);
             if home.is_none() && !new.contains(table.database.as_str()) {

@@ -68,7 +68,7 @@ impl Pair {
         for change in changes {
             match change {
                 ScheduleChange::Label(label) => {
-                    let label = cx.string(label)?;
+                    let label = super::label(cx, label)?;
                     self.each(|schedule| schedule.label.clone_from(&label));
                 }
                 ScheduleChange::Into(collection) => self.set_collection(cx, collection)?,

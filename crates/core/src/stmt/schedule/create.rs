@@ -12,7 +12,7 @@ use lakeport_sql::stmt::backup::{Backup, Chain, Encryption};
 use lakeport_sql::stmt::schedule::{CreateSchedule, FullCadence};
 use lakeport_sql::stmt::{Text, Texts};
 
-use super::{on_failure, on_running};
+use super::{label, on_failure, on_running};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::row;
@@ -83,7 +83,7 @@ fn made(cx: &Cx<'_>, statement: &CreateSchedule, backup: &Backup) -> Result<Vec<
         Some(text) => first_run(cx, &cx.string(text)?)?,
         None => cadence.first_full(cx.now)?,
     };
-    let label = statement.label.as_ref().map(|label| cx.string(label)).transpose()?;
+    let label = statement.label.as_ref().map(|text| label(cx, text)).transpose()?;
     let seconds = cx.now / 1_000_000;
     let mut full = Schedule {
         id: ScheduleId(cx.server.jobs.next_id(cx.now).0),
@@ -231,6 +231,17 @@ pub(super) fn literals(cx: &Cx<'_>, texts: &Texts) -> Result<Texts> {
         }
     }
     Ok(Texts(uris.into_iter().map(Text::Literal).collect()))
+}
+
+/// Whether a statement is one that a schedule stores: its jobs are waited for by nobody, and it holds no secrets.
+pub(crate) fn is_storable(backup: &Backup) -> bool {
+    let keys = match &backup.options.encryption {
+        Encryption::None => &[][..],
+        Encryption::Kms(keys) => &keys.0,
+        Encryption::Passphrase(_) => return false,
+    };
+    let is_clear = |text: &Text| matches!(text, Text::Literal(uri) if is_open(uri).unwrap_or(false));
+    backup.options.detached && backup.collection.0.iter().chain(keys).all(is_clear)
 }
 
 /// Whether a URI has nothing that must not be shown.
