@@ -99,6 +99,18 @@ def backups(connection):
         print(f"expired after {after} {method} {path}: {again} of {needed} parts sent again by {WORKERS} workers")
 
 
+def given_up(connection):
+    """A job that waits can be cancelled."""
+    expire("", 12, "PUT", "partNumber")
+    (job,) = connection.execute("BACKUP DATABASE d INTO 'external://lake/given-up' WITH detached").fetchone()
+    until("it waits", lambda: (status(connection, job)[1] or "").startswith("waiting for ALTER"))
+    connection.execute(f"CANCEL JOB {job}")
+    until("it is given up", lambda: status(connection, job)[0] != "cancel-requested")
+    known_again(connection)
+    until("it has ended", lambda: status(connection, job)[0] == "canceled")
+    assert not connection.execute("SELECT * FROM [SHOW BACKUPS IN 'external://lake/given-up']").fetchall()
+
+
 def moved(connection):
     """A connection that is led elsewhere meanwhile: the whole backup is there, and none of it is missed."""
     rule = expire("", 12, "PUT", "partNumber")
@@ -167,6 +179,7 @@ with psycopg.connect(autocommit=True) as connection:
     connection.execute(f"CREATE EXTERNAL CONNECTION lake AS '{uri('')}'")
     fill(connection)
     backups(connection)
+    given_up(connection)
     moved(connection)
     exports(connection)
     restores(connection)

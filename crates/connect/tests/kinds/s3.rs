@@ -7,6 +7,8 @@ use crate::scratch::{conforms, scratch};
 use crate::variable;
 use lakeport_base::Uri;
 use lakeport_connect::{Error, Target, probe, transfer_test};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -40,12 +42,35 @@ async fn conformance_on_s3() {
     let own = peer.as_ref().map(|peer| peer.uri("S3_BUCKET", "S3_KEY", "S3_SECRET"));
     let Some(uri) = variable("LAKEPORT_TEST_S3").or(own) else { return };
     conforms(&uri).await;
+    an_upload_goes_on_in_another_opening(&uri).await;
     the_check_and_the_transfer_test_pass(&uri).await;
     wrong_credentials_are_named(&uri).await;
     implicit_credentials_come_from_the_environment(&uri);
     if let Some(peer) = peer {
         keys_that_may_only_read_fail_the_check(&peer.uri("S3_BUCKET", "S3_READER_KEY", "S3_READER_SECRET")).await;
     }
+}
+
+async fn an_upload_goes_on_in_another_opening(uri: &str) {
+    const PART_BYTES: usize = 5 << 20;
+    let (_folder, cx) = scratch();
+    let target = Target::parse(uri).unwrap();
+    let (one, other) = (target.open_storage(&cx).await.unwrap(), target.open_storage(&cx).await.unwrap());
+    let (first, second) = (one.uploads.unwrap(), other.uploads.unwrap());
+    let path = Path::from("uploads/file");
+    let id = first.create_multipart(&path).await.unwrap();
+    let last = second.put_part(&path, &id, 1, vec![2; 10].into()).await.unwrap();
+    let parts = vec![first.put_part(&path, &id, 0, vec![1; PART_BYTES].into()).await.unwrap(), last];
+    second.complete_multipart(&path, &id, parts).await.unwrap();
+    let found = one.files.get(&path).await.unwrap().bytes().await.unwrap();
+    assert_eq!((found.len(), found[PART_BYTES - 1], found[PART_BYTES]), (PART_BYTES + 10, 1, 2));
+    let given_up = first.create_multipart(&path).await.unwrap();
+    second.abort_multipart(&path, &given_up).await.unwrap();
+    assert!(first.put_part(&path, &given_up, 0, "x".into()).await.is_err());
+    let written: u64 = cx.meter.snapshot().values().map(|usage| usage.bytes_written).sum();
+    assert_eq!(written, PART_BYTES as u64 + 10);
+    let classed = with(uri, "S3_STORAGE_CLASS", "STANDARD_IA");
+    assert!(classed.open_storage(&cx).await.unwrap().uploads.is_none());
 }
 
 async fn the_check_and_the_transfer_test_pass(uri: &str) {
