@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
+use crate::hex;
 use crate::layout::{LayerPath, Subdir};
-use crate::manifest::{FILE_BYTES_MAX, File, Manifest, Previous, Table, TableHistory, hex};
+use crate::manifest::{FILE_BYTES_MAX, File, Manifest, Previous, Table, TableHistory};
 use crate::sealed::sha256;
 
 /// Most layers of a chain.
@@ -43,7 +44,7 @@ impl Layer {
 
 /// How the next layer names one with this id and this manifest file.
 pub fn link_to(id: &str, file: &[u8]) -> Previous {
-    Previous { id: id.to_string(), sha256: hex(&sha256(&[file])) }
+    Previous { id: id.to_string(), sha256: hex::encode(&sha256(&[file])) }
 }
 
 /// A full backup and what is on top of it.

@@ -35,7 +35,7 @@ pub struct Collection {
 
 /// What became of a file that may have been there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum Creation {
     /// It is as written.
     Written,
     /// Another was there, and stays.
@@ -214,14 +214,14 @@ impl Collection {
     }
 
     /// Writes a file that must not be there. An answer that was lost is found out.
-    pub async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<Put> {
+    pub async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<Creation> {
         let bytes = Bytes::from(bytes);
         let put = self.store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await;
         match put {
-            Ok(_) => Ok(Put::Written),
+            Ok(_) => Ok(Creation::Written),
             Err(error) => match self.read(path, bytes.len() as u64).await {
-                Ok(Some(found)) if found == bytes => Ok(Put::Written),
-                Ok(Some(_)) | Err(Error::Corrupt { .. }) => Ok(Put::Present),
+                Ok(Some(found)) if found == bytes => Ok(Creation::Written),
+                Ok(Some(_)) | Err(Error::Corrupt { .. }) => Ok(Creation::Present),
                 _ => Err(error.into()),
             },
         }
@@ -247,8 +247,8 @@ impl Collection {
         // Who had it may give it back between the two requests.
         for _ in 0..LOCKS_MAX {
             match self.create(&path, owner.as_bytes().to_vec()).await {
-                Ok(Put::Written) => return Ok(()),
-                Ok(Put::Present) => break,
+                Ok(Creation::Written) => return Ok(()),
+                Ok(Creation::Present) => break,
                 Err(Error::Storage(object_store::Error::AlreadyExists { .. })) => {}
                 Err(error) => return Err(error),
             }

@@ -29,10 +29,7 @@ pub enum Error {
         what: String,
     },
     /// Another Lakeport wrote the file.
-    #[error(
-        "{file} is in version {version} of the backup format; this server reads version {}",
-        crate::manifest::FORMAT
-    )]
+    #[error("{file} is in version {version} of the backup format; this server reads version {}", crate::format::FORMAT)]
     Newer {
         /// Path in the collection.
         file: String,

@@ -17,7 +17,8 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::manifest::{FORMAT, check_format, from_hex, hex};
+use crate::format::{FORMAT, check_format};
+use crate::hex;
 use crate::passphrase::{COST, Passphrase};
 use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 
@@ -117,7 +118,7 @@ impl KeyCount {
 
 /// By what a backup knows a key of a key service.
 pub fn fingerprint(key_name: &str) -> String {
-    hex(&sha256(&[key_name.as_bytes()]))
+    hex::encode(&sha256(&[key_name.as_bytes()]))
 }
 
 impl EncryptionInfo {
@@ -142,7 +143,7 @@ impl EncryptionInfo {
                 wrapped
             }
         };
-        Ok(EncryptionInfo { format: FORMAT, check: hex(&check_of(chain)), keys: wrapped })
+        Ok(EncryptionInfo { format: FORMAT, check: hex::encode(&check_of(chain)), keys: wrapped })
     }
 
     /// The file's bytes.
@@ -160,7 +161,7 @@ impl EncryptionInfo {
     }
 
     fn is_of(&self, chain: &ChainKey) -> bool {
-        let check: Option<[u8; KEY_BYTES]> = from_hex(&self.check);
+        let check: Option<[u8; KEY_BYTES]> = hex::decode(&self.check);
         check.is_some_and(|check| constant_time::verify_slices_are_equal(&check, &check_of(chain)).is_ok())
     }
 }

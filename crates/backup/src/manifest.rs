@@ -12,10 +12,9 @@ use lakeport_base::Env;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::check_format;
 use crate::sealed::{self, Protection};
 
-/// The version of the format that this crate writes, and the newest that it reads.
-pub const FORMAT: u64 = 1;
 /// Most bytes of a manifest, uncompressed.
 const JSON_BYTES_MAX: u64 = 256 << 20;
 /// Most bytes of a manifest's file.
@@ -27,7 +26,7 @@ const UNPACKED_BYTES_FREE: u64 = 1 << 20;
 /// One layer of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] of its writer.
+    /// [`FORMAT`](crate::format::FORMAT) of its writer.
     pub format: u64,
     /// Tells the layer from all others; random.
     pub id: String,
@@ -336,37 +335,4 @@ fn packed(json: &[u8], compression: Compression) -> Vec<u8> {
 /// How many bytes a reader unpacks.
 fn unpacked_max(packed: &[u8]) -> u64 {
     (packed.len() as u64 * UNPACKING_MAX + UNPACKED_BYTES_FREE).min(JSON_BYTES_MAX)
-}
-
-/// # Errors
-/// [`Error::Newer`] for a version that this crate does not read.
-pub(crate) fn check_format(path: &str, json: &[u8]) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Format {
-        format: u64,
-    }
-    let found: Format = serde_json::from_slice(json).map_err(|error| Error::corrupt(path, error.to_string()))?;
-    match found.format {
-        FORMAT => Ok(()),
-        version => Err(Error::Newer { file: path.to_string(), version }),
-    }
-}
-
-/// Bytes as lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The bytes of lower-case hex, if it is that, and of this length.
-pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    let mut bytes = [0; N];
-    if digits.len() != 2 * N || digits.iter().any(u8::is_ascii_uppercase) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-    }
-    Some(bytes)
 }

@@ -12,8 +12,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Result};
+use crate::hex;
 use crate::layout::LayerPath;
-use crate::manifest::{Pack, from_hex, hex};
+use crate::manifest::Pack;
 use crate::sealed::{HEADER_BYTES, Opener, Protection, SALT_BYTES, SEGMENT_BYTES, Sealer};
 
 /// Random bytes in the name of a pack.
@@ -79,7 +80,7 @@ impl PackWriter {
             return Err(error.into());
         }
         upload.shutdown().await.map_err(storage_error)?;
-        Ok(Pack { id, bytes, salt: hex(&salt) })
+        Ok(Pack { id, bytes, salt: hex::encode(&salt) })
     }
 
     /// Gives the upload up; what cannot be taken back is swept with the layer.
@@ -127,9 +128,9 @@ impl PackReader {
     ) -> Result<PackReader> {
         let listed = || layer.manifest().to_string();
         // A name of a stranger's choice could lead anywhere.
-        from_hex::<ID_BYTES>(&pack.id)
+        hex::decode::<ID_BYTES>(&pack.id)
             .ok_or_else(|| Error::corrupt(listed(), "it lists a pack without a proper id"))?;
-        let salt = from_hex(&pack.salt).ok_or_else(|| Error::corrupt(listed(), "it lists a pack without a salt"))?;
+        let salt = hex::decode(&pack.salt).ok_or_else(|| Error::corrupt(listed(), "it lists a pack without a salt"))?;
         let path = layer.pack(&pack.id);
         let opener = Opener::new(protection, path.as_ref(), &salt, pack.bytes)?;
         Ok(PackReader { store, path, file_bytes: pack.bytes, opener })

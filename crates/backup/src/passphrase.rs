@@ -1,4 +1,4 @@
-//! Passphrases, and the keys that argon2id makes of them (RFC 9106).
+//! PassphraseCache, and the keys that argon2id makes of them (RFC 9106).
 
 use std::collections::HashMap;
 use std::fmt;

@@ -142,8 +142,9 @@ mod tests {
     };
 
     use super::*;
+    use crate::format::FORMAT;
     use crate::layout::LayerPath;
-    use crate::manifest::{Catalog, FORMAT};
+    use crate::manifest::Catalog;
     use crate::sealed::Protection;
 
     const OURS: &str = "this cluster";

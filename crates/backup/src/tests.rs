@@ -7,9 +7,10 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
+use crate::format::FORMAT;
 use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
-use crate::{Collection, Error, manifest};
+use crate::{Collection, Error, hex, manifest};
 
 const PATH: &str = "2022/09/19-134559.68/BACKUP_MANIFEST";
 
@@ -104,7 +105,7 @@ fn the_published_vector_holds() {
     let mut sealer = Sealer::new(&protection, PATH, &std::array::from_fn(|at| 0x20 + at as u8), &mut file);
     sealer.push(b"lakeport", &mut file);
     sealer.finish(&mut file);
-    assert_eq!(manifest::hex(&file), VECTOR);
+    assert_eq!(hex::encode(&file), VECTOR);
 }
 
 const VECTOR: &str = "4c4b504201010000202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f\
@@ -133,7 +134,7 @@ fn no_path_leads_out() {
 
 fn empty_manifest() -> manifest::Manifest {
     manifest::Manifest {
-        format: manifest::FORMAT,
+        format: FORMAT,
         id: "0".to_string(),
         previous: None,
         start: None,
@@ -151,7 +152,7 @@ fn empty_manifest() -> manifest::Manifest {
 
 #[test]
 fn other_versions_are_named() {
-    for format in [0, manifest::FORMAT + 1] {
+    for format in [0, FORMAT + 1] {
         let [clear, _] = protections();
         let file = manifest::Manifest { format, ..empty_manifest() }.seal(&clear, PATH, &Env::system()).unwrap();
         let error = manifest::Manifest::open(&clear, PATH, file).unwrap_err();

@@ -3,6 +3,7 @@
 //!
 //! Reading order: [`name`], [`sqltype`], [`uri`], [`secret`], [`sqlstate`], [`env`], [`fault`].
 
+pub mod dialect;
 pub mod env;
 pub mod fault;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod sqltype;
 pub mod units;
 pub mod uri;
 
+pub use dialect::Dialect;
 pub use env::Env;
 pub use fault::Point;
 pub use name::QualifiedName;

@@ -11,11 +11,11 @@ mod transaction;
 
 use std::sync::Arc;
 
-use lakeport_base::Secret;
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::{Dialect, Secret};
 
 use crate::error::{Error, Result};
-use crate::model::{Connection, Database, Dialect, Job, Role, Schema, Table};
+use crate::model::{Connection, Database, Job, Role, Schema, Table};
 use crate::{Catalog, Tx};
 
 /// Name of the connection that [`run`] leaves for [`reopened`].

@@ -2,7 +2,7 @@
 //! How they are stored, and the version of each stored shape, is the store's affair.
 
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
-use lakeport_base::{Secret, SqlType};
+use lakeport_base::{Dialect, Secret, SqlType};
 
 /// A database: a namespace of schemas, and a folder of the warehouse.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,14 +80,6 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
-/// Which dialect a connection was written in; `SHOW CREATE` answers in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    Cockroach,
-    Databend,
-    Materialize,
-}
-
 /// An external connection: a named way to something outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -95,6 +87,7 @@ pub struct Connection {
     pub name: String,
     /// Name of the kind in the registry of kinds, such as `s3`.
     pub kind: String,
+    /// The one it was written in.
     pub dialect: Dialect,
     /// The definition exactly as written in its dialect (a URI, or an option list). Sealed at rest; the additional
     /// authenticated data are the id and the version.

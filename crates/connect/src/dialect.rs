@@ -1,12 +1,12 @@
 //! One option table in three spellings: a URI, Databend's key/value list, Materialize's typed options.
 
-use lakeport_base::Uri;
 use lakeport_base::name::quote_literal;
 use lakeport_base::nearest::nearest;
+use lakeport_base::{Dialect, Uri};
 
 use crate::error::{Error, Result};
 use crate::kind::{Host, KINDS, Kind, KindSpec};
-use crate::option::{Dialect, OptionSpec, parse_bool};
+use crate::option::{OptionSpec, parse_bool};
 use crate::target::Target;
 
 /// Writes a target in a dialect, secrets in clear. Reading it back gives the same options.

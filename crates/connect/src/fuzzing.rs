@@ -1,12 +1,12 @@
 //! What holds for every URI and option list; for fuzzers and tests.
 
-use lakeport_base::Uri;
+use lakeport_base::{Dialect, Uri};
 
 use crate::error::{Error, scrub};
 use crate::kind::{Host, KindSpec, Unknown, kind_of_scheme};
 use crate::path;
 use crate::target::LOCALITY_PARAM;
-use crate::{Dialect, ExternalRef, Result, Target, parse_databend, parse_materialize, redact, render};
+use crate::{ExternalRef, Result, Target, parse_databend, parse_materialize, redact, render};
 
 /// Put where a secret may stand: nothing that is shown may hold it.
 const SECRET: &str = "hunter2hunter2";

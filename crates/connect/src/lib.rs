@@ -37,7 +37,7 @@ pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_
 pub use kms::Kms;
 pub use local::LocalStore;
 pub use net::install_tls_provider;
-pub use option::{Dialect, OptionSpec, OptionType, Options};
+pub use option::{OptionSpec, OptionType, Options};
 pub use probe::probe;
 pub use storage::Storage;
 pub use target::{ExternalRef, Target, redact};

@@ -1,20 +1,9 @@
 //! The option table of a kind: one row per option carries its three spellings, its type and whether it is secret.
 
 use lakeport_base::nearest::nearest;
-use lakeport_base::{Secret, units};
+use lakeport_base::{Dialect, Secret, units};
 
 use crate::error::{Error, Result};
-
-/// A surface syntax in which a connection can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// `scheme://host/path?KEY=value`
-    Cockroach,
-    /// `STORAGE_TYPE = 's3' KEY = 'value'`
-    Databend,
-    /// `TO AWS (OPTION NAME = 'value')`
-    Materialize,
-}
 
 /// What an option's value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

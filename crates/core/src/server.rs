@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::admission::Admission;
 use crate::advisory::AdvisoryLocks;
-use crate::backup::Passphrases;
+use crate::backup::PassphraseCache;
 use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -56,12 +56,10 @@ pub struct Server {
     pub(crate) housekeeping: Housekeeping,
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
-    pub(crate) passphrases: Passphrases,
+    pub(crate) passphrases: PassphraseCache,
     pub(crate) schedule_runs: RunCounts,
-    /// Held by whoever takes keys of a backup away.
-    pub(crate) dropping_keys: Mutex<()>,
-    /// One job at a time takes over the lock of a backup that has ended.
-    pub(crate) taking_over: Mutex<()>,
+    /// Held by whoever looks at a chain's keys, or at the job that has its lock, and takes them away.
+    pub(crate) revoking: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     session_numbers: AtomicU32,
@@ -78,10 +76,9 @@ impl Server {
             housekeeping: Housekeeping::default(),
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
-            passphrases: Passphrases::default(),
+            passphrases: PassphraseCache::default(),
             schedule_runs: RunCounts::default(),
-            dropping_keys: Mutex::new(()),
-            taking_over: Mutex::new(()),
+            revoking: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             session_numbers: AtomicU32::new(0),

@@ -1,12 +1,12 @@
 //! Databases, schemas, tables and connections.
 
 use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
-use lakeport_base::{Secret, SqlType};
+use lakeport_base::{Dialect, Secret, SqlType};
 
 use super::{connection, database, defaultdb, expect_exists, expect_missing, schema, table};
 use crate::Catalog;
 use crate::error::{Error, Result};
-use crate::model::{Check, Column, Dialect, Leftover, Membership, Table};
+use crate::model::{Check, Column, Leftover, Membership, Table};
 
 pub(super) async fn first_rows(catalog: &dyn Catalog) -> Result<()> {
     let mut tx = catalog.write().await?;

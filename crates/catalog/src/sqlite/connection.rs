@@ -5,7 +5,7 @@ use lakeport_base::id::ConnectionId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
-use super::row::{Query, all, change, decode, dialect_text, field, one};
+use super::row::{Query, all, change, decode, field, one};
 use crate::error::{Error, Result};
 use crate::model::{Check, Connection};
 use crate::seal::{DataKey, Place};
@@ -58,7 +58,7 @@ fn bound<'q>(statement: &'static str, key: &DataKey, env: &Env, row: &'q Connect
     query(statement)
         .bind(&row.name)
         .bind(&row.kind)
-        .bind(dialect_text(row.dialect))
+        .bind(row.dialect.as_str())
         .bind(seal(row, key, env))
         .bind(&row.redacted)
         .bind(&row.owner)

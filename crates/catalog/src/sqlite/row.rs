@@ -1,11 +1,12 @@
 //! From rows to structs, and the outcome of statements that change rows.
 
+use lakeport_base::Dialect;
 use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{Decode, Row, SqliteConnection, Type};
 
 use crate::error::{Error, Result};
-use crate::model::{Dialect, JobState};
+use crate::model::JobState;
 
 /// A statement with its arguments.
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
@@ -48,17 +49,7 @@ impl Field for Dialect {
     type Stored = String;
 
     fn from_stored(stored: String) -> Option<Self> {
-        let dialects = [Dialect::Cockroach, Dialect::Databend, Dialect::Materialize];
-        dialects.into_iter().find(|dialect| dialect_text(*dialect) == stored)
-    }
-}
-
-/// A dialect as stored.
-pub(super) fn dialect_text(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Cockroach => "cockroach",
-        Dialect::Databend => "databend",
-        Dialect::Materialize => "materialize",
+        Dialect::of_name(&stored)
     }
 }
 

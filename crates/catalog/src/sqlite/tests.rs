@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::task::{Context, Waker};
 
-use lakeport_base::Secret;
 use lakeport_base::id::ConnectionId;
+use lakeport_base::{Dialect, Secret};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row};
 
 use super::*;
-use crate::model::{Connection, Dialect};
+use crate::model::Connection;
 use crate::{Error, conformance};
 
 fn key(byte: u8) -> MasterKey {

@@ -2,15 +2,11 @@
 
 use lakeport_backup::manifest::{self, Catalog};
 use lakeport_base::Secret;
-use lakeport_catalog::model::{Connection, Dialect, Grant, Object, Role, Schedule};
+use lakeport_catalog::model::{Connection, Grant, Object, Role, Schedule};
 
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::server::Server;
-
-/// The names of dialects in a manifest.
-const DIALECTS: &[(&str, Dialect)] =
-    &[("cockroach", Dialect::Cockroach), ("databend", Dialect::Databend), ("materialize", Dialect::Materialize)];
 
 /// Adds it to a list. Secrets come along only where nobody reads them without a key.
 pub(super) async fn add(
@@ -86,12 +82,11 @@ fn object_of(object: manifest::Object) -> Object {
 fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::Connection {
     let definition = connection.definition.expose();
     let is_public = *definition == connection.redacted;
-    let dialect = DIALECTS.iter().find(|(_, dialect)| *dialect == connection.dialect);
     manifest::Connection {
         id: connection.id.0,
         name: connection.name.clone(),
         kind: connection.kind.clone(),
-        dialect: dialect.map_or("cockroach", |(name, _)| name).to_string(),
+        dialect: connection.dialect.as_str().to_string(),
         definition: (is_encrypted || is_public).then(|| definition.clone()),
         redacted: connection.redacted.clone(),
         owner: connection.owner.clone(),
@@ -112,9 +107,4 @@ fn listed_schedule(schedule: &Schedule) -> manifest::Schedule {
         partner: plan.partner.map(|id| id.0),
         ignores_existing: plan.ignores_existing,
     }
-}
-
-/// The dialect of a name in a manifest.
-pub(super) fn dialect_named(name: &str) -> Option<Dialect> {
-    DIALECTS.iter().find(|(known, _)| *known == name).map(|(_, dialect)| *dialect)
 }

@@ -35,7 +35,7 @@ const READS_MAX: usize = 2;
 const SAVE_PERIOD: Duration = Duration::from_secs(5);
 
 /// A file of a table to copy.
-struct Source {
+struct Wanted {
     /// Id of the table.
     table: i64,
     store: Arc<dyn ObjectStore>,
@@ -102,7 +102,7 @@ pub(super) type Packing = Crew<(Pack, Vec<CopiedFile>)>;
 
 /// Packs that are being made, and files that wait.
 struct Copying<'a> {
-    waiting: Vec<Vec<Source>>,
+    waiting: Vec<Vec<Wanted>>,
     running: &'a mut Packing,
     to: Destination,
     meter: Arc<Meter>,
@@ -111,7 +111,7 @@ struct Copying<'a> {
 impl<'a> Copying<'a> {
     /// Copies what is not copied yet.
     fn start(
-        sources: Vec<Source>,
+        sources: Vec<Wanted>,
         copied: &Copied,
         to: Destination,
         meter: Meter,
@@ -162,7 +162,7 @@ pub(super) async fn copy_all(
     to: Destination,
     running: &mut Packing,
 ) -> Result<()> {
-    let sources: Vec<Source> = cuts.iter().flat_map(sources).collect();
+    let sources: Vec<Wanted> = cuts.iter().flat_map(sources).collect();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
     let bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
     let meter = Meter::new(cx.progress.clone(), bytes, total);
@@ -191,9 +191,9 @@ pub(super) async fn copy_all(
 }
 
 /// The files that a cut adds.
-fn sources(cut: &TableCut) -> impl Iterator<Item = Source> {
+fn sources(cut: &TableCut) -> impl Iterator<Item = Wanted> {
     let files = cut.versions.iter().flat_map(|version| &version.added);
-    files.map(|file| Source {
+    files.map(|file| Wanted {
         table: cut.table.row.id.0,
         store: cut.table.store.clone(),
         path: file.path.clone(),
@@ -202,8 +202,8 @@ fn sources(cut: &TableCut) -> impl Iterator<Item = Source> {
 }
 
 /// Files in groups, each for one pack.
-fn grouped(sources: impl Iterator<Item = Source>) -> Vec<Vec<Source>> {
-    let mut groups: Vec<Vec<Source>> = Vec::new();
+fn grouped(sources: impl Iterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
+    let mut groups: Vec<Vec<Wanted>> = Vec::new();
     let mut bytes = 0;
     for source in sources {
         let fits = bytes + source.bytes <= PACK_BYTES;
@@ -223,7 +223,7 @@ fn grouped(sources: impl Iterator<Item = Source>) -> Vec<Vec<Source>> {
 
 /// Makes one pack.
 async fn pack(
-    sources: Vec<Source>,
+    sources: Vec<Wanted>,
     to: Destination,
     meter: Arc<Meter>,
     stop: CancellationToken,
@@ -243,7 +243,7 @@ async fn pack(
     Ok((writer.finish().await?, files))
 }
 
-async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter, stop: &CancellationToken) -> Result<CopiedFile> {
+async fn add(writer: &mut PackWriter, source: &Wanted, meter: &Meter, stop: &CancellationToken) -> Result<CopiedFile> {
     let offset = writer.offset();
     let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
     let path = Path::parse(&source.path).map_err(Error::internal)?;
@@ -270,7 +270,7 @@ async fn add(writer: &mut PackWriter, source: &Source, meter: &Meter, stop: &Can
     Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset })
 }
 
-fn unreadable(source: &Source, error: object_store::Error) -> Error {
+fn unreadable(source: &Wanted, error: object_store::Error) -> Error {
     store_error(error).prefixed(&format!("cannot read {} of table {}", source.path, source.table))
 }
 
@@ -279,9 +279,9 @@ mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
-    fn sources(bytes: &[u64]) -> impl Iterator<Item = Source> {
+    fn sources(bytes: &[u64]) -> impl Iterator<Item = Wanted> {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let source = move |(index, bytes): (usize, u64)| Source {
+        let source = move |(index, bytes): (usize, u64)| Wanted {
             table: 1,
             store: store.clone(),
             path: index.to_string(),

@@ -1,11 +1,12 @@
 //! BACKUP and RESTORE: tables to files of a collection and back.
 //!
 //! The format itself is the crate `lakeport-backup`. `contents` turns rows of the catalog into what a manifest lists, and
-//! back, and `cluster` those that only a backup of everything has; `rights` says who may. `cut` finds out what tables were
-//! at one moment and what a chain lacks of it, `copy` puts files into packs and `write` is the job that makes a layer of
-//! them. `restore` is the job that makes tables of a chain, beside those that exist, and publishes them at once. Both let a
-//! `crew` of tasks move the files, and a `meter` count them. `protect` keeps what an unfinished backup needs, and
-//! `passphrases` lets a statement and its job derive a key once.
+//! back, and `cluster` those that only a backup of everything has; `rights` says who may. `settle` puts right what an
+//! interrupted ALTER TABLE has left. `cut` finds out what tables were at one moment and what a chain lacks of it, `copy`
+//! puts files into packs and `write` is the job that makes a layer of them. `restore` is the job that makes tables of a
+//! chain, beside those that exist, and publishes them at once. Both let a `crew` of tasks move the files, and a `meter`
+//! count them. `protect` keeps what an unfinished backup needs, and `passphrases` lets a statement and its job derive a key
+//! once.
 
 mod cluster;
 pub(crate) mod contents;
@@ -18,6 +19,7 @@ mod passphrases;
 mod protect;
 pub(crate) mod restore;
 pub(crate) mod rights;
+pub(crate) mod settle;
 pub(crate) mod write;
 
 use std::sync::Arc;
@@ -33,7 +35,7 @@ use crate::external::Named;
 use crate::job::Progress;
 use crate::server::Server;
 
-pub(crate) use passphrases::Passphrases;
+pub(crate) use passphrases::PassphraseCache;
 
 pub use copy::{Copied, CopiedFile};
 pub use restore::{RestoreOrder, RestoreTask};

@@ -1,4 +1,4 @@
-//! Passphrases in use.
+//! PassphraseCache in use.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -7,9 +7,9 @@ use lakeport_base::Secret;
 
 /// The passphrases that statements and jobs hold, so that a statement and its job derive a key once.
 #[derive(Default)]
-pub(crate) struct Passphrases(Mutex<Vec<Weak<Passphrase>>>);
+pub(crate) struct PassphraseCache(Mutex<Vec<Weak<Passphrase>>>);
 
-impl Passphrases {
+impl PassphraseCache {
     /// The passphrase with this text, shared with whoever holds it.
     pub fn get(&self, text: &Secret<String>) -> Arc<Passphrase> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_shared_while_it_is_held() {
-        let passphrases = Passphrases::default();
+        let passphrases = PassphraseCache::default();
         let text = |text: &str| Secret::new(text.to_string());
         let first = passphrases.get(&text("a"));
         assert!(Arc::ptr_eq(&first, &passphrases.get(&text("a"))));

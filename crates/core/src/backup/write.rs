@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lakeport_backup::chain::Layer;
-use lakeport_backup::collection::Put;
+use lakeport_backup::collection::Creation;
 use lakeport_backup::keys::{EncryptionInfo, Keys};
 use lakeport_backup::layout::{LayerPath, Subdir};
 use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, Targets};
@@ -197,10 +197,10 @@ impl BackupTask {
         let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;
         cx.fault(Point::BackupManifest)?;
         // From here on the layer may be there, and is not given up.
-        let put = cx.cancel.commit(async { Ok(collection.create(&layer.manifest(), file).await?) }).await?;
+        let creation = cx.cancel.commit(async { Ok(collection.create(&layer.manifest(), file).await?) }).await?;
         match put {
-            Put::Written => Ok(manifest),
-            Put::Present => Err(present(&layer)),
+            Creation::Written => Ok(manifest),
+            Creation::Present => Err(present(&layer)),
         }
     }
 
@@ -225,8 +225,8 @@ impl BackupTask {
         let info = EncryptionInfo::lock(&key, keys, env).await?;
         cx.fault(Point::BackupKey)?;
         match collection.create(&subdir.encryption_info(1), info.encode()).await? {
-            Put::Written => Ok(Protection::Encrypted(key)),
-            Put::Present => Err(present(&subdir.full())),
+            Creation::Written => Ok(Protection::Encrypted(key)),
+            Creation::Present => Err(present(&subdir.full())),
         }
     }
 
@@ -430,7 +430,7 @@ async fn take(cx: &TaskContext, collection: &Collection, subdir: &Subdir) -> Res
         locked => return Ok(locked.map(|()| Taken::Free)?),
     };
     // Who finds the same one gone must not take the right from who was quicker.
-    let _turn = cx.server.taking_over.lock().await;
+    let _turn = cx.server.revoking.lock().await;
     let holder = collection.holder(subdir).await?.unwrap_or_default();
     let Some(job) = holder.strip_prefix(OWNER).and_then(|id| id.parse().ok()).map(JobId) else {
         return Err(conflict.into());

@@ -5,25 +5,25 @@ mod locality;
 mod restore;
 mod show;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use lakeport_backup::chain::shown;
 use lakeport_backup::keys::Keys;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::Targets as Listed;
+use lakeport_backup::manifest::Targets;
 use lakeport_backup::{Chain, Collection};
 use lakeport_base::id::{ConnectionId, TableId};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Secret, Sqlstate, units};
-use lakeport_catalog::model::{Column, Table};
+use lakeport_catalog::model::Table;
 use lakeport_connect::{ExternalRef, redact};
-use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern, Targets};
+use lakeport_sql::stmt::backup::{self as ast, Backup, Encryption, TablePattern};
 use lakeport_sql::stmt::{Text, Texts};
 
 use super::{Cx, job, query};
 use crate::backup::contents::Contents;
+use crate::backup::settle::settle;
 use crate::backup::{BackupOrder, KeyTexts, rights};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
@@ -46,17 +46,18 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         cx.refuse_in_block("BACKUP cannot be used inside a multi-statement transaction without DETACHED option")?;
     }
     let targets = targets(cx, &statement.targets)?;
+    let tables = Contents::of(&cx.directory, &targets).tables;
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
     let end = match &statement.as_of {
         Some(text) => query::as_of(cx, text)?,
         None => {
-            settle(cx, &Contents::of(&cx.directory, &targets).tables).await?;
+            settle(cx.server, &cx.directory, &tables).await?;
             cx.server.config.env.now_micros()
         }
     };
     warn_of_younger(cx, &targets, end);
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
-    let (subdir, start) = layer(cx, statement, &collection, &place, &targets, end).await?;
+    let (subdir, start) = position(cx, statement, &collection, &place, &targets, end).await?;
     let order = BackupOrder {
         collection: Secret::new(place.uri.clone()),
         keys: place.key_texts.clone(),
@@ -65,7 +66,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         end,
         revision_history: statement.options.revision_history,
         retain_micros: statement.options.retain.as_ref().map(|text| retain_micros(cx, text)).transpose()?,
-        tables: Contents::of(&cx.directory, &targets).tables.iter().map(|table| table.id).collect(),
+        tables: tables.iter().map(|table| table.id).collect(),
         targets,
     };
     let new = NewJob {
@@ -78,15 +79,15 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
 }
 
 /// Names what was made after the moment that is backed up.
-fn warn_of_younger(cx: &Cx<'_>, targets: &Listed, end: i64) {
+fn warn_of_younger(cx: &Cx<'_>, targets: &Targets, end: i64) {
     let is_younger = |created: i64| created > end;
     let younger: Vec<String> = match targets {
-        Listed::Cluster => Vec::new(),
-        Listed::Databases(names) => {
+        Targets::Cluster => Vec::new(),
+        Targets::Databases(names) => {
             let found = names.iter().filter_map(|name| cx.directory.databases.get(name));
             found.filter(|row| is_younger(row.created)).map(|row| format!("database {:?}", row.name)).collect()
         }
-        Listed::Tables(tables) => {
+        Targets::Tables(tables) => {
             let found = tables
                 .iter()
                 .filter(|(id, _)| cx.directory.tables.get(&TableId(*id)).is_some_and(|row| is_younger(row.created)));
@@ -97,30 +98,6 @@ fn warn_of_younger(cx: &Cx<'_>, targets: &Listed, end: i64) {
         let message = format!("{name} did not exist at {}: the backup has nothing of it", shown(end));
         cx.session.notice(Notice::warning(Sqlstate::WARNING, message));
     }
-}
-
-/// Makes the logs of tables say what the catalog says. Where a server ended in the middle of an ALTER TABLE the log has what
-/// that would have done, and a backup would hold columns that the table never had, or lack some.
-async fn settle(cx: &Cx<'_>, tables: &[Arc<Table>]) -> Result<()> {
-    let engine = &cx.server.config.engine;
-    for row in tables {
-        let table = cx.server.table_handle(&cx.directory, row).await?;
-        // One that is being made has no log yet.
-        let Ok(now) = engine.table_at(&table, cx.server.config.env.now_micros()).await else { continue };
-        if names(&engine.columns_of(&now.schema)?) != names(&row.columns) {
-            // Holds the table, so that no other ALTER is under way; one may have ended since the names were compared.
-            let mut alteration = engine.alter_table(&table, row).await?;
-            let directory = cx.server.directory().await?;
-            if directory.tables.get(&row.id).is_some_and(|known| known.version == row.version) {
-                alteration.commit().await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn names(columns: &[Column]) -> BTreeSet<(&str, &str)> {
-    columns.iter().map(|column| (column.stored_name.as_str(), column.name.as_str())).collect()
 }
 
 /// # Errors
@@ -193,12 +170,12 @@ async fn key_texts(cx: &Cx<'_>, encryption: &Encryption, used: &mut Vec<Connecti
 }
 
 /// The full backup that is made or added to, and the end of the layer below.
-async fn layer(
+async fn position(
     cx: &Cx<'_>,
     statement: &Backup,
     collection: &Collection,
     place: &Place,
-    targets: &Listed,
+    targets: &Targets,
     end: i64,
 ) -> Result<(Subdir, Option<i64>)> {
     let Some(chain) = &statement.chain else {
@@ -243,19 +220,19 @@ async fn subdir(cx: &Cx<'_>, chain: &ast::Chain, collection: &Collection) -> Res
 }
 
 /// What the statement's targets are now, if the user may back them up.
-fn targets(cx: &Cx<'_>, targets: &Targets) -> Result<Listed> {
+fn targets(cx: &Cx<'_>, targets: &ast::Targets) -> Result<Targets> {
     let listed = match targets {
-        Targets::Cluster => Listed::Cluster,
-        Targets::Databases(names) => {
+        ast::Targets::Cluster => Targets::Cluster,
+        ast::Targets::Databases(names) => {
             names.iter().try_for_each(|name| cx.directory.database(name).map(drop))?;
-            Listed::Databases(sorted(names.clone()))
+            Targets::Databases(sorted(names.clone()))
         }
-        Targets::Tables(patterns) => {
+        ast::Targets::Tables(patterns) => {
             let mut tables: Vec<Arc<Table>> = Vec::new();
             for pattern in patterns {
                 tables.extend(tables_of(cx, pattern)?);
             }
-            Listed::Tables(sorted(tables.iter().map(|table| (table.id.0, cx.directory.full_name(table))).collect()))
+            Targets::Tables(sorted(tables.iter().map(|table| (table.id.0, cx.directory.full_name(table))).collect()))
         }
     };
     rights::require_backup(cx.subject(), &listed)?;
@@ -298,7 +275,7 @@ fn require_same_cluster(cx: &Cx<'_>, chain: &Chain) -> Result<()> {
         .with_hint("begin a chain of this server with BACKUP INTO, in a collection of its own"))
 }
 
-fn require_same_targets(chain: &Chain, targets: &Listed) -> Result<()> {
+fn require_same_targets(chain: &Chain, targets: &Targets) -> Result<()> {
     let below = &chain.last().manifest.targets;
     if below.covers_as(targets) {
         return Ok(());
@@ -307,11 +284,11 @@ fn require_same_targets(chain: &Chain, targets: &Listed) -> Result<()> {
         .with_hint("add to a chain with the targets that it began with, or begin one with BACKUP INTO"))
 }
 
-fn named(targets: &Listed) -> String {
+fn named(targets: &Targets) -> String {
     match targets {
-        Listed::Cluster => "the cluster".to_string(),
-        Listed::Databases(names) => format!("database {}", names.join(", ")),
-        Listed::Tables(tables) => {
+        Targets::Cluster => "the cluster".to_string(),
+        Targets::Databases(names) => format!("database {}", names.join(", ")),
+        Targets::Tables(tables) => {
             format!("table {}", tables.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", "))
         }
     }
@@ -320,8 +297,8 @@ fn named(targets: &Listed) -> String {
 /// The statement in its canonical form, with the folder that was chosen and URIs without secrets.
 fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String {
     let targets = match &order.targets {
-        Listed::Cluster => String::new(),
-        Listed::Databases(names) => {
+        Targets::Cluster => String::new(),
+        Targets::Databases(names) => {
             format!("DATABASE {} ", names.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", "))
         }
         tables => format!("{} ", named(tables).replacen("table", "TABLE", 1)),

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use lakeport_backup::manifest::{self, Manifest};
-use lakeport_base::Secret;
 use lakeport_base::id::{ConnectionId, ScheduleId};
+use lakeport_base::{Dialect, Secret};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{
     Connection, Grant, Membership, Object, OnFailure, OnRunning, Role, Schedule, SchedulePlan, ScheduleRun,
@@ -15,7 +15,6 @@ use lakeport_connect::Target;
 
 use super::{SystemPart, claims};
 use crate::authz::privileges_of;
-use crate::backup::cluster::dialect_named;
 use crate::directory::{ADMIN, Directory, PUBLIC};
 use crate::error::Result;
 use crate::schedule::{Recurrence, backup_of};
@@ -148,7 +147,7 @@ async fn restored_connection(
     now: i64,
 ) -> Result<Option<Connection>> {
     claims::check_name("external connection", &listed.name)?;
-    let Some((definition, dialect)) = listed.definition.as_ref().zip(dialect_named(&listed.dialect)) else {
+    let Some((definition, dialect)) = listed.definition.as_ref().zip(Dialect::of_name(&listed.dialect)) else {
         return Ok(None);
     };
     let Ok(target) = Target::parse(definition) else { return Ok(None) };

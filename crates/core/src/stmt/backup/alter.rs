@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lakeport_backup::Collection;
-use lakeport_backup::collection::Put;
+use lakeport_backup::collection::Creation;
 use lakeport_backup::keys::{self, EncryptionInfo, Keys};
 use lakeport_backup::layout::Subdir;
 use lakeport_base::{Point, Sqlstate};
@@ -82,8 +82,8 @@ async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts,
         let info = EncryptionInfo::lock(&key, &Keys::Kms(fresh), &cx.server.config.env).await.map_err(adding)?;
         cx.server.config.env.fault(Point::AlterBackup)?;
         let path = subdir.encryption_info(infos.len() + 1);
-        let put = cx.cancel.commit(async { Ok(collection.create(&path, info.encode()).await?) }).await?;
-        if put == Put::Written {
+        let creation = cx.cancel.commit(async { Ok(collection.create(&path, info.encode()).await?) }).await?;
+        if creation == Creation::Written {
             return Ok(());
         }
     }
@@ -94,7 +94,7 @@ async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts,
 async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, dropped: &Texts) -> Result<()> {
     let dropped = opened(cx, dropped).await?;
     // Two that drop one key each must not both find the other's.
-    let _turn = cx.server.dropping_keys.lock().await;
+    let _turn = cx.server.revoking.lock().await;
     let before = collection.infos(subdir).await?;
     let after = keys::without(&before, &dropped)?;
     cx.server.config.env.fault(Point::AlterBackup)?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{self, Manifest, Targets as Listed};
+use lakeport_backup::manifest::{self, Manifest};
 use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
@@ -285,7 +285,7 @@ fn require_kept(below: &Manifest, manifest: &Manifest, database: Option<i64>) ->
 /// # Errors
 /// A backup of less than the cluster; a user who could make himself what the backup calls an admin.
 fn require_whole(cx: &Cx<'_>, manifest: &Manifest) -> Result<()> {
-    if manifest.targets != Listed::Cluster {
+    if manifest.targets != manifest::Targets::Cluster {
         return Err(Error::invalid("full cluster RESTORE can only be used on full cluster BACKUP files")
             .with_hint("RESTORE DATABASE or RESTORE TABLE what the backup has; SHOW BACKUP lists it"));
     }
