@@ -216,8 +216,7 @@ impl ObjectStore for LocalStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let opened = self.on(location, |root, location| read::open(root, &location)).await?;
-        opened.result(options)
+        self.on(location, |root, location| read::open(root, &location)?.result(options)).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {

@@ -70,7 +70,8 @@ pub(super) fn e_tag(stat: &Stat) -> String {
 }
 
 impl Opened {
-    /// Answers a request for the file.
+    /// Answers a request for the file. The first piece is read at once: most files have no other, and handing work to
+    /// another thread costs more than to read it.
     pub(super) fn result(self, options: GetOptions) -> Result<GetResult> {
         options.check_preconditions(&self.meta)?;
         let range = match &options.range {
@@ -78,7 +79,10 @@ impl Opened {
             None => 0..self.meta.size,
             Some(range) => resolve(range, self.meta.size)?,
         };
-        let payload = GetResultPayload::Stream(chunks(self.file, self.meta.location.clone(), range.clone()));
+        let begin = range.start..range.end.min(range.start + CHUNK_BYTES);
+        let first = read_at(&self.file, &self.meta.location, begin.clone())?;
+        let rest = chunks(self.file, self.meta.location.clone(), begin.end..range.end);
+        let payload = GetResultPayload::Stream(stream::iter([Ok(first)]).chain(rest).boxed());
         Ok(GetResult { payload, meta: self.meta, range, attributes: Attributes::default() })
     }
 

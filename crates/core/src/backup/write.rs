@@ -9,7 +9,8 @@ use lakeport_backup::chain::Layer;
 use lakeport_backup::collection::Creation;
 use lakeport_backup::keys::{EncryptionInfo, Keys};
 use lakeport_backup::layout::{LayerPath, Subdir};
-use lakeport_backup::manifest::{self, FORMAT, Manifest, Previous, TableHistory, Targets};
+use lakeport_backup::format::FORMAT;
+use lakeport_backup::manifest::{self, Manifest, Previous, TableHistory, Targets};
 use lakeport_backup::retention::Whose;
 use lakeport_backup::sealed::ChainKey;
 use lakeport_backup::{Chain, Collection, Protection};
@@ -198,7 +199,7 @@ impl BackupTask {
         cx.fault(Point::BackupManifest)?;
         // From here on the layer may be there, and is not given up.
         let creation = cx.cancel.commit(async { Ok(collection.create(&layer.manifest(), file).await?) }).await?;
-        match put {
+        match creation {
             Creation::Written => Ok(manifest),
             Creation::Present => Err(present(&layer)),
         }

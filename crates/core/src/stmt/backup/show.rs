@@ -17,6 +17,7 @@ use lakeport_connect::{Role, kms};
 use lakeport_sql::stmt::Texts;
 use lakeport_sql::stmt::backup::Encryption;
 use lakeport_sql::stmt::backup::show::{ShowBackup, ShowBackupEncryption, ShowBackups};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::listing::Listing;
 use super::{Place, query, subdir};
@@ -61,10 +62,11 @@ pub(crate) async fn show_backups(cx: &Cx<'_>, statement: &ShowBackups) -> Result
 /// Every layer with the moments that it restores: its end, and all from its revision start on. Those of encrypted chains
 /// are known with their keys only, and are NULL.
 async fn layer_rows(cx: &Cx<'_>, collection: &Collection, fulls: Vec<Subdir>) -> Result<Vec<Vec<Cell>>> {
-    let reads: Vec<_> = fulls.into_iter().map(|subdir| clear_chain(collection.clone(), subdir)).collect();
-    let mut chains = stream::iter(reads).buffered(CHAINS_MAX);
+    let read = |subdir| AbortOnDropHandle::new(tokio::spawn(clear_chain(collection.clone(), subdir)));
+    let mut chains = stream::iter(fulls).map(read).buffered(CHAINS_MAX);
     let mut rows = Vec::new();
-    while let Some((subdir, chain)) = chains.try_next().await? {
+    while let Some(read) = chains.next().await {
+        let (subdir, chain) = read.map_err(Error::internal)??;
         let Some(chain) = chain else {
             rows.push(row![subdir.shown(), Cell::Null, Cell::Null]);
             continue;
