@@ -3,6 +3,7 @@
 """Key services that refuse, vanish and hang, and a server that ends before it asks them: an error that says which key, and the
 old keys or the new."""
 
+import collections
 import os
 import pathlib
 import shutil
@@ -51,6 +52,8 @@ FAILURES = {
     "hanging": (Rule("silent"), "08006"),
     "dripping": (Rule("slow", 1), "08006"),
 }
+# What a server does before it asks one.
+ACTIONS = ("kill", "error", "panic")
 # What passes when the service is well again soon.
 PASSING = ("throttled", "broken")
 
@@ -175,10 +178,11 @@ def ends(folder):
     with template.connect() as connection:
         set_up(connection, os.environ["STS_ENDPOINT"])
     template.stop()
-    count, wrong = 0, []
-    for point in (point for point in fault_points(template.binary) if point.startswith("kms.")):
+    met, wrong = collections.Counter(), []
+    points = [point for point in fault_points(template.binary) if point.startswith("kms.")]
+    for point in points:
         for name in STATEMENTS:
-            for action in ("kill", "error", "panic"):
+            for action in ACTIONS:
                 for nth in (1, 2, 3):
                     store = folder / f"{point}-{name.replace(' ', '-')}-{action}-{nth}"
                     shutil.copytree(template.store, store)
@@ -186,14 +190,15 @@ def ends(folder):
                     try:
                         if not cell.walk():
                             break
-                        count += 1
+                        met[point, action] += 1
                     except Exception as error:
                         wrong.append(f"{point} {name} {action} {nth}: {type(error).__name__} {error}")
                     finally:
                         cell.server.kill()
                         shutil.rmtree(store)
     assert not wrong, "\n".join(wrong)
-    return count
+    assert len(met) == len(points) * len(ACTIONS) > 0, met
+    return met.total()
 
 
 with psycopg.connect(autocommit=True) as connection:

@@ -153,7 +153,9 @@ its commit may have been made.
 `make soak` walks through all points and through random moments, kills the server there, starts it again and compares what
 it finds with what was acknowledged; the [last result](soak.md). A short walk is part of `make test`. Torn files, full
 disks and failing storage have tests of their own: `tests/clients/faults_*.py`, with what they share in `tests/faults/`; so
-have backups and schedules: `backup_faults.py`, `backup_storage_faults.py`, `backup_rotation.py`, `schedule_faults.py`.
+have backups: `backup_storage_faults.py`, `backup_rotation.py`. `backup_faults.py`, `backup_kms_faults.py` and
+`schedule_faults.py` kill a server, and let it fail and panic, at each point of `backup`, `restore`, `alter`, `kms` and
+`schedule`, and fail when one of them is not reached.
 
 | point | reached |
 |---|---|
