@@ -6,11 +6,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use lakeport_base::{Env, Secret};
 use lakeport_connect::kms::Kms;
 use object_store::path::Path;
@@ -26,6 +28,10 @@ use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 pub const KEYS_MAX: usize = 256;
 /// Most entries of passphrases, each of which may cost as much as the largest cost allowed. Writers make one.
 const PASSPHRASES_MAX: usize = 4;
+/// Key services asked at a time to wrap a chain's key.
+const WRAPS_MAX: usize = 16;
+/// How long a key service may think before the next key is tried beside it.
+const PATIENCE: Duration = Duration::from_secs(1);
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const CHECK_CONTEXT: &[u8] = b"lakeport backup 1\0key check";
@@ -134,13 +140,10 @@ impl EncryptionInfo {
                 let message = format!("{} keys are given, of {KEYS_MAX} that a backup may have", services.len());
                 return Err(Error::invalid(message).with_hint("name fewer"));
             }
+            // Two keys may have one name, in different accounts.
             Keys::Kms(services) => {
-                // Two keys may have one name, in different accounts.
-                let mut wrapped: Vec<WrappedKey> = Vec::with_capacity(services.len());
-                for kms in services {
-                    wrapped.push(wrap_by_kms(chain, &**kms).await?);
-                }
-                wrapped
+                let wraps: Vec<_> = services.iter().map(|kms| wrap_by_kms(chain, &**kms)).collect();
+                stream::iter(wraps).buffered(WRAPS_MAX).try_collect().await?
             }
         };
         Ok(EncryptionInfo { format: FORMAT, check: hex::encode(&check_of(chain)), keys: wrapped })
@@ -194,27 +197,29 @@ pub async fn unlock(infos: &[EncryptionInfo], keys: &Keys) -> Result<ChainKey> {
     }
 }
 
-/// The chain key by the first of the keys that opens it; keys that are not the chain's are passed over.
+/// The chain key by the first of the keys that opens it; keys that are not the chain's are passed over. They are asked in
+/// turn, and the next one also when the last one is slow to answer.
 ///
 /// # Errors
 /// [`Error::Key`] when none is the chain's; else what the last key service answered.
 pub async fn unwrap_by_any(services: &[Arc<dyn Kms>], infos: &[EncryptionInfo]) -> Result<ChainKey> {
-    let mut failure = None;
+    let mut tries = Vec::new();
     for kms in services {
         for info in infos {
-            for key in &info.keys {
-                if !key.is_of(&**kms) {
-                    continue;
-                }
-                match unwrap_by_kms(key, &**kms).await {
-                    Ok(chain) if info.is_of(&chain) => return Ok(chain),
-                    Ok(_) => failure = Some(wrong_key(&**kms)),
-                    Err(error) => failure = Some(error),
-                }
-            }
+            tries.extend(info.keys.iter().filter(|key| key.is_of(&**kms)).map(|key| unwrap_for(info, key, &**kms)));
         }
     }
-    Err(failure.unwrap_or_else(no_match))
+    let (mut untried, mut asked, mut failure) = (tries.into_iter(), FuturesUnordered::new(), no_match());
+    loop {
+        asked.extend(untried.next());
+        match tokio::time::timeout(PATIENCE, asked.next()).await {
+            Ok(Some(Ok(chain))) => return Ok(chain),
+            Ok(Some(Err(error))) => failure = error,
+            Ok(None) => return Err(failure),
+            // Still no answer: the next is asked too.
+            Err(_) => {}
+        }
+    }
 }
 
 /// Whether one of the keys is the chain's.
@@ -256,6 +261,11 @@ async fn wrap_by_kms(chain: &ChainKey, kms: &dyn Kms) -> Result<WrappedKey> {
         key_sha256: fingerprint(kms.key_name()),
         wrapped: BASE64.encode(wrapped),
     })
+}
+
+async fn unwrap_for(info: &EncryptionInfo, key: &WrappedKey, kms: &dyn Kms) -> Result<ChainKey> {
+    let chain = unwrap_by_kms(key, kms).await?;
+    if info.is_of(&chain) { Ok(chain) } else { Err(wrong_key(kms)) }
 }
 
 async fn unwrap_by_kms(key: &WrappedKey, kms: &dyn Kms) -> Result<ChainKey> {
@@ -353,8 +363,13 @@ impl fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use tokio::sync::Barrier;
+    use tokio::time::timeout;
 
     use super::*;
+
+    /// After that a test that waits for ever has failed.
+    const LIMIT: Duration = Duration::from_secs(10);
 
     /// A key that marks what it encrypts.
     #[derive(Debug)]
@@ -362,6 +377,31 @@ mod tests {
         kind: &'static str,
         name: &'static str,
         mark: u8,
+    }
+
+    /// A key that answers when as many are asked as the barrier waits for.
+    #[derive(Debug)]
+    struct Meeting(Arc<Barrier>);
+
+    #[async_trait]
+    impl Kms for Meeting {
+        fn kind(&self) -> &'static str {
+            "aws-kms"
+        }
+
+        fn key_name(&self) -> &str {
+            "meeting"
+        }
+
+        async fn encrypt(&self, plaintext: &Secret<Vec<u8>>) -> lakeport_connect::Result<Vec<u8>> {
+            self.0.wait().await;
+            Ok(plaintext.expose().clone())
+        }
+
+        async fn decrypt(&self, ciphertext: &[u8]) -> lakeport_connect::Result<Secret<Vec<u8>>> {
+            self.0.wait().await;
+            Ok(Secret::new(ciphertext.to_vec()))
+        }
     }
 
     #[async_trait]
@@ -406,6 +446,36 @@ mod tests {
         }
         let third = Keys::Kms(vec![key("aws-kms", "k", 3)]);
         assert!(unlock(std::slice::from_ref(&info), &third).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_does_not_answer_keeps_none_that_does_away() {
+        let (down, well) = (key("aws-kms", "meeting", 1), key("aws-kms", "well", 2));
+        let (chain, info) = locked(&[down, well.clone()]).await;
+        // Nobody else comes to the meeting.
+        let keys = Keys::Kms(vec![Arc::new(Meeting(Arc::new(Barrier::new(2)))), well]);
+        let opened = timeout(LIMIT, unlock(&[info], &keys)).await.unwrap().unwrap();
+        assert_eq!(opened.expose(), chain.expose());
+    }
+
+    #[tokio::test]
+    async fn keys_are_wrapped_side_by_side() {
+        let both_asked = Arc::new(Barrier::new(2));
+        let keys: [Arc<dyn Kms>; 2] = [Arc::new(Meeting(both_asked.clone())), Arc::new(Meeting(both_asked))];
+        assert_eq!(timeout(LIMIT, locked(&keys)).await.unwrap().1.keys.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_chain_has_no_more_keys_than_readers_try() {
+        let chain = ChainKey::from_bytes(&[7; KEY_BYTES]).unwrap();
+        let lock = async |count: usize| {
+            let keys = Keys::Kms(vec![key("aws-kms", "k", 1); count]);
+            EncryptionInfo::lock(&chain, &keys, &Env::system()).await
+        };
+        assert_eq!(lock(KEYS_MAX).await.unwrap().keys.len(), KEYS_MAX);
+        let error = lock(KEYS_MAX + 1).await.unwrap_err();
+        assert_eq!(error.to_string(), "257 keys are given, of 256 that a backup may have");
+        assert_eq!(error.sqlstate().code(), "22023");
     }
 
     #[tokio::test]

@@ -161,6 +161,8 @@ pub struct TableFile {
 pub struct TableVersion {
     /// Number in the table's log.
     pub version: u64,
+    /// When it was committed (microseconds since the epoch), if the log still has that commit.
+    pub at: Option<i64>,
     /// Its columns, as `schemaString` of the Delta protocol.
     pub schema: String,
     pub files: Vec<TableFile>,

@@ -54,6 +54,10 @@ pub(crate) struct StubEngine {
     pub deleted: Mutex<Vec<TableId>>,
     /// Names of the tables that were to be emptied, in turn.
     pub truncated: Mutex<Vec<String>>,
+    /// When the last version of any table was committed.
+    pub committed: AtomicI64,
+    /// Columns by the schema that stands for them.
+    columns: Mutex<HashMap<String, Vec<Column>>>,
     /// The table whose next truncation finds the catalog changed.
     pub overtaken: Mutex<Option<(String, Arc<dyn Catalog>)>>,
 }
@@ -71,6 +75,8 @@ impl StubEngine {
             stagings: AtomicU64::new(0),
             deleted: Mutex::default(),
             truncated: Mutex::default(),
+            committed: AtomicI64::new(0),
+            columns: Mutex::default(),
             overtaken: Mutex::default(),
         }
     }
@@ -135,16 +141,18 @@ impl Engine for StubEngine {
         self.deleted.lock().unwrap().push(table);
         Ok(())
     }
-    async fn table_at(&self, _: &TableHandle, _: i64) -> Result<TableVersion> {
-        Ok(TableVersion { version: 0, schema: String::new(), files: Vec::new() })
+    async fn table_at(&self, table: &TableHandle, _: i64) -> Result<TableVersion> {
+        let (schema, at) = (table.row.id.to_string(), Some(self.committed.load(Ordering::Relaxed)));
+        self.columns.lock().unwrap().insert(schema.clone(), table.row.columns.clone());
+        Ok(TableVersion { version: 0, at, schema, files: Vec::new() })
     }
 
     async fn revisions(&self, _: &TableHandle, _: Option<u64>, _: u64) -> Result<Vec<TableRevision>> {
         Ok(Vec::new())
     }
 
-    fn columns_of(&self, _: &str) -> Result<Vec<Column>> {
-        Ok(Vec::new())
+    fn columns_of(&self, schema: &str) -> Result<Vec<Column>> {
+        Ok(self.columns.lock().unwrap().get(schema).cloned().unwrap_or_default())
     }
 
     async fn create_table_of(&self, _: &TableHandle, _: &str, _: &[TableFile]) -> Result<()> {

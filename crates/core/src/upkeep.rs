@@ -144,7 +144,7 @@ async fn look_after(
     }
     let ttl_micros = i64::try_from(setting::GC_TTL.duration(directory).as_micros()).unwrap_or(i64::MAX);
     let kept_since = server.config.env.now_micros().saturating_sub(ttl_micros);
-    let keep_since = match server.protected_since().await {
+    let keep_since = match server.protected_since(table.id).await {
         Ok(protected) => protected.map_or(kept_since, |since| since.min(kept_since)),
         // Without an answer nothing is safe to delete.
         Err(_) => i64::MIN,

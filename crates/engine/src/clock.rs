@@ -24,6 +24,11 @@ impl Clock {
         now.max(previous.saturating_add(1))
     }
 
+    /// Makes all commits to come later than a moment, such as one before the process began, if the clock was set back since.
+    pub fn pass(&self, moment: i64) {
+        self.last.fetch_max(moment, Ordering::SeqCst);
+    }
+
     /// An id that no other commit has.
     pub fn random_id(&self) -> String {
         self.env.random_hex(16)
@@ -37,5 +42,21 @@ impl Clock {
     /// The wall clock.
     pub fn now(&self) -> i64 {
         self.env.now_micros()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn commits_are_later_than_those_before_a_clock_was_set_back() {
+        let clock = Clock::new(Env::with_clock(|| DateTime::from_timestamp_micros(1_000).unwrap()));
+        assert_eq!([clock.next(), clock.next()], [1_000, 1_001]);
+        clock.pass(5_000);
+        clock.pass(4_000);
+        assert_eq!([clock.next(), clock.next()], [5_001, 5_002]);
     }
 }

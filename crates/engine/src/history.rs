@@ -33,8 +33,9 @@ impl DataFusionEngine {
             rows: file.rows.unwrap_or(0) as u64,
             stats: file.stats(),
         });
-        let schema = schema_of(snapshot.metadata())?;
-        Ok(TableVersion { version: snapshot.version(), schema, files: files.collect() })
+        let (version, schema) = (snapshot.version(), schema_of(snapshot.metadata())?);
+        let at = log.time_of(&table.store, version).await?;
+        Ok(TableVersion { version, at, schema, files: files.collect() })
     }
 
     /// What the commits after one version, up to another, made of the table.

@@ -69,21 +69,41 @@ struct ChainArgs {
 /// What is wrong with the collection, or with the keys.
 pub async fn run(args: BackupArgs) -> Result<()> {
     lakeport_connect::install_tls_provider();
-    match args.command {
-        BackupCommand::List(place) => {
-            let fulls = place.open().await?.fulls().await?;
-            ensure!(!fulls.is_empty(), "there is no backup in {}", redact(&place.collection));
-            fulls.iter().for_each(|subdir| println!("{}", subdir.shown()));
-            Ok(())
-        }
-        BackupCommand::Show(args) => {
-            let (_, chain, _) = args.open().await?;
-            show(&chain);
-            Ok(chain.check_whole()?)
-        }
-        BackupCommand::Verify(args) => {
-            let (collection, chain, protection) = args.open().await?;
-            verify(&collection, &chain, &protection).await
+    args.command.run().await.map_err(|error| error.downcast().map_or_else(|other| other, told))
+}
+
+/// A failure of a storage or a key service said once, though its client repeats it layer by layer, and with its remedy.
+/// Other remedies speak of statements.
+fn told(error: lakeport_backup::Error) -> anyhow::Error {
+    let error = match error {
+        lakeport_backup::Error::Storage(error) => lakeport_connect::Error::from(error),
+        lakeport_backup::Error::Kms(error) => error,
+        error => return anyhow!("{error}"),
+    };
+    match error.hint() {
+        Some(hint) => anyhow!("{error}\nhint: {hint}"),
+        None => anyhow!("{error}"),
+    }
+}
+
+impl BackupCommand {
+    async fn run(self) -> Result<()> {
+        match self {
+            BackupCommand::List(place) => {
+                let fulls = place.open().await?.fulls().await?;
+                ensure!(!fulls.is_empty(), "there is no backup in {}", redact(&place.collection));
+                fulls.iter().for_each(|subdir| println!("{}", subdir.shown()));
+                Ok(())
+            }
+            BackupCommand::Show(args) => {
+                let (_, chain, _) = args.open().await?;
+                show(&chain);
+                Ok(chain.check_whole()?)
+            }
+            BackupCommand::Verify(args) => {
+                let (collection, chain, protection) = args.open().await?;
+                verify(&collection, &chain, &protection).await
+            }
         }
     }
 }
@@ -124,7 +144,13 @@ impl ChainArgs {
             false => Subdir::parse(&self.subdir)?,
         };
         let keys = self.keys().await?;
-        let protection = collection.protection(&subdir, &keys).await.map_err(|error| with_flags(error, &keys))?;
+        let protection = match collection.protection(&subdir, &keys).await {
+            Err(lakeport_backup::Error::Key { message, .. }) => {
+                let is_encrypted = !collection.infos(&subdir).await?.is_empty();
+                bail!("{}", with_flags(&message, &keys, is_encrypted));
+            }
+            protection => protection?,
+        };
         let chain = collection.chain(&subdir, &protection).await?;
         Ok((collection, chain, protection))
     }
@@ -145,14 +171,15 @@ impl ChainArgs {
     }
 }
 
-/// Where SQL would have its options named, this command has its flags.
-fn with_flags(error: lakeport_backup::Error, keys: &Keys) -> anyhow::Error {
-    match (&error, keys) {
-        (lakeport_backup::Error::Key { .. }, Keys::None) => {
-            anyhow!("the backup is encrypted: use --passphrase-file or --kms")
-        }
-        _ => error.into(),
-    }
+/// Why keys do not open a chain. Where SQL would have its options named, this command has its flags.
+fn with_flags(message: &str, keys: &Keys, is_encrypted: bool) -> String {
+    let hint = match keys {
+        Keys::None => return "file appears encrypted: give --passphrase-file or --kms".to_string(),
+        _ if !is_encrypted => "leave out --passphrase-file and --kms",
+        Keys::Passphrase(_) => "give the file of another passphrase, or --kms",
+        Keys::Kms(_) => "give the URI of another key, or --passphrase-file",
+    };
+    format!("{message}\nhint: {hint}")
 }
 
 /// Whoever runs the command may reach what he can reach.
@@ -201,7 +228,7 @@ async fn verify(collection: &Collection, chain: &Chain, protection: &Protection)
     let checks = stream::iter(readers).map(|reader| async move {
         match reader.verify().await {
             Ok(()) => Ok(None),
-            Err(lakeport_backup::Error::Storage(error)) => Err(error),
+            Err(error @ lakeport_backup::Error::Storage(_)) => Err(error),
             Err(damage) => Ok(Some(damage)),
         }
     });

@@ -19,6 +19,10 @@ use crate::target::Target;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Most that one attempt takes: what is asked of a key is a few bytes, and somebody waits for the answer.
+const ATTEMPT_MAX: Duration = Duration::from_secs(10);
+/// After that no further attempt is begun, so that a service which is down is given up within half a minute.
+const ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Puts time limits, counters and retries around the key of a target.
 pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static) -> Result<Arc<dyn Kms>> {
@@ -28,8 +32,8 @@ pub(crate) fn watch_key(target: &Target, cx: &OpenCx, key: impl Cipher + 'static
         key,
         env: cx.env.clone(),
         meter: cx.meter.clone(),
-        request: cx.timeouts.request,
-        retry: cx.timeouts.retry,
+        request: cx.timeouts.request.min(ATTEMPT_MAX),
+        retry: cx.timeouts.retry.min(ATTEMPTS_TIME_MAX),
     }))
 }
 

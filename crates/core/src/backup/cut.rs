@@ -119,7 +119,7 @@ mod tests {
 
     fn version(number: u64, paths: &[&str]) -> TableVersion {
         let file = |path: &&str| TableFile { path: path.to_string(), bytes: 1, rows: 1, stats: None };
-        TableVersion { version: number, schema: "{}".to_string(), files: paths.iter().map(file).collect() }
+        TableVersion { version: number, at: None, schema: "{}".to_string(), files: paths.iter().map(file).collect() }
     }
 
     fn known<'a>(version: u64, paths: &[&'a str]) -> Known<'a> {

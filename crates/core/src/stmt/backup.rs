@@ -4,6 +4,8 @@ mod alter;
 mod locality;
 mod restore;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -37,6 +39,9 @@ pub(crate) use show::{
     show_backups, show_encryption,
 };
 
+/// What the name of a layer's folder tells apart, in microseconds.
+const FOLDER_MICROS: i64 = 10_000;
+
 pub(crate) fn columns(statement: &Backup) -> SchemaRef {
     job::run_columns(statement.options.detached)
 }
@@ -48,16 +53,20 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     let targets = targets(cx, &statement.targets)?;
     let tables = Contents::of(&cx.directory, &targets).tables;
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
-    let end = match &statement.as_of {
+    let as_of = statement.as_of.as_deref().map(|text| query::moment_text(cx, text)).transpose()?;
+    let end = match &as_of {
         Some(text) => query::as_of(cx, text)?,
         None => {
-            settle(cx.server, &cx.directory, &tables).await?;
-            cx.server.config.env.now_micros()
+            let changed = settle(cx.server, &cx.directory, &tables).await?;
+            // After a clock was set back it may be earlier than what is there.
+            cx.server.config.env.now_micros().max(changed)
         }
     };
     warn_of_younger(cx, &targets, end);
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
     let (subdir, start) = position(cx, statement, &collection, &place, &targets, end).await?;
+    // The clock may stand behind the chain: then its next moment is the earliest whose folder has another name.
+    let end = start.filter(|_| as_of.is_none()).map_or(end, |start| end.max(start + FOLDER_MICROS));
     let order = BackupOrder {
         collection: Secret::new(place.uri.clone()),
         keys: place.key_texts.clone(),
@@ -70,7 +79,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         targets,
     };
     let new = NewJob {
-        description: description(statement, &place, &order),
+        description: description(statement, as_of.as_deref(), &place, &order),
         payload: Payload::Backup(order),
         owner: cx.session.user.clone(),
         connections: place.connections.clone(),
@@ -197,7 +206,7 @@ async fn position(
     require_same_cluster(cx, &chain)?;
     require_same_targets(&chain, targets)?;
     chain.check_room()?;
-    if last.end >= end {
+    if statement.as_of.is_some() && last.end >= end {
         return Err(Error::invalid(format!(
             "the backup would end at {}, which is not after the end of the chain, {}",
             shown(end),
@@ -295,7 +304,7 @@ fn named(targets: &Targets) -> String {
 }
 
 /// The statement in its canonical form, with the folder that was chosen and URIs without secrets.
-fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String {
+fn description(statement: &Backup, as_of: Option<&str>, place: &Place, order: &BackupOrder) -> String {
     let targets = match &order.targets {
         Targets::Cluster => String::new(),
         Targets::Databases(names) => {
@@ -303,7 +312,7 @@ fn description(statement: &Backup, place: &Place, order: &BackupOrder) -> String
         }
         tables => format!("{} ", named(tables).replacen("table", "TABLE", 1)),
     };
-    let as_of = statement.as_of.as_ref().map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
+    let as_of = as_of.map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
     let mut options: Vec<String> = Vec::new();
     if statement.options.detached {
         options.push("detached".to_string());

@@ -6,7 +6,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use futures::TryStreamExt;
 use lakeport_base::limits::COLUMNS_MAX;
+use lakeport_base::name::quote_literal;
 use lakeport_base::{SqlType, Sqlstate, units};
+use lakeport_sql::stmt::Text;
 use lakeport_sql::stmt::query::Query;
 
 use super::Cx;
@@ -51,7 +53,7 @@ fn check_width(columns: usize) -> Result<()> {
 
 /// The context of a query. Without `run`, sources such as `[SHOW ...]` stand there empty.
 pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result<QueryContext> {
-    let as_of = statement.as_of.as_deref().map(|text| as_of(cx, text)).transpose()?;
+    let as_of = statement.as_of.as_deref().map(|text| as_of_query(cx, text)).transpose()?;
     let mut shows = HashMap::new();
     for (name, source) in &statement.shows {
         let rows = if run {
@@ -76,6 +78,15 @@ async fn collect(outcome: Outcome) -> Result<RecordBatch> {
 fn no_rows(name: &str) -> Error {
     Error::new(Sqlstate::SYNTAX_ERROR, format!("the statement in brackets for {name} gives no rows"))
         .with_hint("only statements with rows, such as SHOW, can stand in FROM [...]")
+}
+
+/// As [`as_of`]; 0A000 for a parameter, since the columns of a query must be known before its value is.
+fn as_of_query(cx: &Cx<'_>, text: &str) -> Result<i64> {
+    if placeholder(text).is_some() {
+        return Err(Error::unsupported("AS OF SYSTEM TIME of a query takes no parameter")
+            .with_hint("write the moment into the statement"));
+    }
+    as_of(cx, text)
 }
 
 /// The moment of `AS OF SYSTEM TIME`, microseconds since the epoch.
@@ -106,6 +117,22 @@ pub(crate) fn past(cx: &Cx<'_>, text: &str) -> Result<i64> {
         true => Err(Error::invalid("AS OF SYSTEM TIME: cannot specify timestamp in the future")),
         false => Ok(moment),
     }
+}
+
+/// The text of a moment, with the value of a parameter in its place.
+///
+/// # Errors
+/// 42P02 for a parameter not given, 22023 for NULL.
+pub(crate) fn moment_text(cx: &Cx<'_>, text: &str) -> Result<String> {
+    match placeholder(text) {
+        Some(number) => Ok(quote_literal(&cx.string(&Text::Placeholder(number))?)),
+        None => Ok(text.to_string()),
+    }
+}
+
+/// The number of a `$n`, whatever it is cast to.
+fn placeholder(text: &str) -> Option<usize> {
+    text.split("::").next()?.trim().strip_prefix('$')?.parse().ok()
 }
 
 /// Staleness that `follower_read_timestamp()` stands for.

@@ -48,7 +48,7 @@ impl Log {
     }
 
     /// When a version was committed; `None` when its log entry has been cleaned up.
-    async fn time_of(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Option<i64>> {
+    pub async fn time_of(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Option<i64>> {
         if let Some(at) = self.times.lock().unwrap_or_else(PoisonError::into_inner).get(&version) {
             return Ok(Some(*at));
         }

@@ -134,6 +134,7 @@ impl Log {
     pub async fn latest(&self, store: &Arc<dyn ObjectStore>) -> Result<Snapshot> {
         let Some(mut snapshot) = self.known() else { return self.load(store).await };
         while let Some(entry) = Entry::read(store, snapshot.version() + 1).await? {
+            entry.time().into_iter().for_each(|at| self.clock.pass(at));
             snapshot = match entry.changes() {
                 Some(changes) => snapshot.after(&changes)?,
                 None => return self.load(store).await,
@@ -146,7 +147,8 @@ impl Log {
     async fn load(&self, store: &Arc<dyn ObjectStore>) -> Result<Snapshot> {
         let latest = self.replay(store, None).await?;
         // Replaying takes an entry without a line for a whole one: one that its writer has not filled yet.
-        Entry::read(store, latest.version()).await?;
+        let entry = Entry::read(store, latest.version()).await?;
+        entry.and_then(|entry| entry.time()).into_iter().for_each(|at| self.clock.pass(at));
         Ok(self.remember(latest))
     }
 

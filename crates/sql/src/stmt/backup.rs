@@ -87,7 +87,8 @@ pub enum Encryption {
 pub(super) fn backup(c: &mut Cursor) -> Result<Statement> {
     let targets = targets("INTO", c)?;
     if c.is_next("TO") {
-        return Err(c.expected("INTO").with_hint("write BACKUP INTO 'collection', or INTO LATEST IN 'collection'"));
+        let hint = "write BACKUP INTO 'collection', or INTO LATEST IN 'collection'";
+        return Err(c.unsupported("BACKUP TO is not supported").with_hint(hint));
     }
     c.expect("INTO")?;
     let (chain, collection) = place(c)?;

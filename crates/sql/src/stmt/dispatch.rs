@@ -83,7 +83,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("SET", session::set),
     ("SHOW ALL CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),
     ("SHOW AUTOMATIC JOBS", job::show_jobs),
-    ("SHOW BACKUPS IN", backup::show::backups),
+    ("SHOW BACKUPS", backup::show::backups),
     ("SHOW BACKUP ENCRYPTION FROM", backup::show::encryption),
     ("SHOW BACKUP", backup::show::backup),
     ("SHOW CLUSTER SETTINGS", |_| Ok(ALL_CLUSTER_SETTINGS)),

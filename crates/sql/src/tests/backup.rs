@@ -20,9 +20,15 @@ fn forms_of_the_past_name_those_of_today() {
             "leave it out: incremental backups lie in the collection of their full backup",
         ),
         ("RESTORE DATABASE d FROM 'a'", "write {LATEST | 'subdirectory'} IN 'collection'"),
+        ("SHOW BACKUPS", "write SHOW BACKUPS IN 'collection'"),
+        ("SHOW BACKUPS 'a'", "write SHOW BACKUPS IN 'collection'"),
         ("SHOW BACKUP 'a'", "write {LATEST | 'subdirectory'} IN 'collection'"),
     ] {
         assert_eq!(parse_one(text).expect_err(text).hint.as_deref(), Some(hint), "{text}");
+    }
+    for text in ["BACKUP DATABASE d TO 'a'", "BACKUP TO 'a'", "BACKUP TABLE t TO ('a', 'b')"] {
+        let error = parse_one(text).expect_err(text);
+        assert_eq!((error.message.as_str(), error.kind), ("BACKUP TO is not supported", SyntaxErrorKind::Unsupported));
     }
 }
 

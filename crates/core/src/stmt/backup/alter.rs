@@ -1,10 +1,12 @@
 //! `ALTER BACKUP`: who opens a chain. No data is touched.
 
+use std::slice;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use lakeport_backup::Collection;
 use lakeport_backup::collection::Creation;
-use lakeport_backup::keys::{self, EncryptionInfo, Keys};
+use lakeport_backup::keys::{self, EncryptionInfo, Keys, WrappedKey};
 use lakeport_backup::layout::Subdir;
 use lakeport_base::{Point, Sqlstate};
 use lakeport_connect::Kms;
@@ -68,13 +70,11 @@ async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts,
     for _ in 0..RUNS_MAX {
         let infos = infos(collection, subdir).await?;
         let key = keys::unwrap_by_any(&old, &infos).await?;
-        let mut fresh: Vec<Arc<dyn Kms>> = Vec::new();
-        for kms in &new {
-            // A key of the same name elsewhere may be listed: only one that opens the chain is there already.
-            if keys::unwrap_by_any(std::slice::from_ref(kms), &infos).await.is_err() {
-                fresh.push(kms.clone());
-            }
-        }
+        // A key of the same name elsewhere may be listed: only one that opens the chain is there already.
+        let opens: Vec<_> = new.iter().map(|kms| keys::unwrap_by_any(slice::from_ref(kms), &infos)).collect();
+        let opened = new.iter().zip(join_all(opens).await);
+        let fresh: Vec<Arc<dyn Kms>> =
+            opened.filter(|(_, opened)| opened.is_err()).map(|(kms, _)| kms.clone()).collect();
         if fresh.is_empty() {
             return Ok(());
         }
@@ -95,7 +95,7 @@ async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, droppe
     let dropped = opened(cx, dropped).await?;
     // Two that drop one key each must not both find the other's.
     let _turn = cx.server.revoking.lock().await;
-    let before = collection.infos(subdir).await?;
+    let before = infos(collection, subdir).await?;
     let after = keys::without(&before, &dropped)?;
     cx.server.config.env.fault(Point::AlterBackup)?;
     cx.cancel
@@ -132,11 +132,18 @@ async fn known(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
     Ok(known)
 }
 
+/// The wrapped keys of a chain that opens with keys.
 async fn infos(collection: &Collection, subdir: &Subdir) -> Result<Vec<EncryptionInfo>> {
     let infos = collection.infos(subdir).await?;
     if infos.is_empty() {
         let message = format!("could not find or read encryption information: {:?} is not encrypted", subdir.shown());
         return Err(Error::invalid(message));
+    }
+    if !infos.iter().flat_map(|info| &info.keys).any(|key| matches!(key, WrappedKey::Kms { .. })) {
+        let message =
+            format!("{:?} is encrypted with a passphrase, which ALTER BACKUP does not change", subdir.shown());
+        return Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            .with_hint("begin a chain that opens with keys by BACKUP INTO ... WITH kms"));
     }
     Ok(infos)
 }

@@ -40,7 +40,8 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     check_options(cx, targets, options)?;
     require_restore(cx, targets, options)?;
     let place = Place::read(cx, &statement.collection, &options.encryption).await?;
-    let moment = statement.as_of.as_deref().map(|text| query::past(cx, text)).transpose()?;
+    let as_of = statement.as_of.as_deref().map(|text| query::moment_text(cx, text)).transpose()?;
+    let moment = as_of.as_deref().map(|text| query::past(cx, text)).transpose()?;
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
     let subdir = subdir(cx, &statement.chain, &collection).await?;
     let protection = collection.protection(&subdir, &place.keys).await?;
@@ -61,7 +62,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
         system,
     };
     let new = NewJob {
-        description: description(statement, targets, &place, &order.subdir),
+        description: description(statement, targets, as_of.as_deref(), &place, &order.subdir),
         payload: Payload::Restore(order),
         owner: cx.session.user.clone(),
         connections: place.connections.clone(),
@@ -261,6 +262,10 @@ impl<'a> Plan<'a> {
             if exists || !taken.insert((&table.database, &table.schema, name)) {
                 let message = format!("relation {name:?} already exists");
                 return Err(Error::new(Sqlstate::DUPLICATE_TABLE, message)
+                    .with_detail(format!(
+                        "the name is taken in schema {:?} of database {:?}",
+                        table.schema, table.database
+                    ))
                     .with_hint("restore it into another database WITH into_db, or drop the one that exists"));
             }
         }
@@ -374,9 +379,9 @@ fn unresolved(what: &str) -> Error {
     )
 }
 
-fn description(statement: &Restore, targets: &Targets, place: &Place, chain: &Subdir) -> String {
+fn description(statement: &Restore, targets: &Targets, as_of: Option<&str>, place: &Place, chain: &Subdir) -> String {
     let options = &statement.options;
-    let as_of = statement.as_of.as_ref().map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
+    let as_of = as_of.map_or_else(String::new, |text| format!(" AS OF SYSTEM TIME {text}"));
     let flags = [
         (options.detached, "detached"),
         (options.schema_only, "schema_only"),

@@ -44,7 +44,8 @@ pub(crate) fn backups_columns(statement: &ShowBackups) -> SchemaRef {
 }
 
 pub(crate) async fn show_backups(cx: &Cx<'_>, statement: &ShowBackups) -> Result<Outcome> {
-    let time = |text: &Option<String>| text.as_deref().map(|text| query::past(cx, text)).transpose();
+    let moment = |text: &str| query::past(cx, &query::moment_text(cx, text)?);
+    let time = |text: &Option<String>| text.as_deref().map(moment).transpose();
     let (newer, older) = (time(&statement.newer_than)?, time(&statement.older_than)?);
     let (_, collection) = open(cx, &statement.collection, &Encryption::None).await?;
     let is_shown = |subdir: &Subdir| {

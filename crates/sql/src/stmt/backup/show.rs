@@ -45,8 +45,9 @@ pub struct ShowBackupEncryption {
     pub collection: Texts,
 }
 
-/// After `SHOW BACKUPS IN`.
+/// After `SHOW BACKUPS`.
 pub(in crate::stmt) fn backups(c: &mut Cursor) -> Result<Statement> {
+    c.expect("IN").map_err(|error| error.with_hint("write SHOW BACKUPS IN 'collection'"))?;
     let collection = c.texts()?;
     let bound = |phrase, c: &mut Cursor| if c.keywords(phrase) { query::time(c).map(Some) } else { Ok(None) };
     let newer_than = bound("NEWER THAN", c)?;
