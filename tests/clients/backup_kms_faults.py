@@ -110,6 +110,31 @@ def unreachable(connection):
     return len(STATEMENTS)
 
 
+def one_of_two(connection):
+    """A service that is down, or takes requests and never answers, keeps no other key away, whatever time storage is given; one that is
+    asked alone is given up before the statement is."""
+    run, other = connection.execute, FaultProxy(os.environ["STS_ENDPOINT"])
+    run("RESET CLUSTER SETTING cloudstorage.timeout")
+    run("SET statement_timeout = '60s'")
+    run(f"ALTER EXTERNAL CONNECTION second AS '{kms('KMS_OTHER_KEY', other.endpoint)}'")
+    both = "kms = ('external://first', 'external://second')"
+    run(f"BACKUP DATABASE d INTO 'nodelocal://1/both' WITH {both}")
+    for rule in (Rule("refuse", 500, code="KMSInternalException"), Rule("silent")):
+        proxy.use(rule)
+        other.use()
+        run(f"SHOW BACKUP LATEST IN 'nodelocal://1/both' WITH {both}")
+        assert rule.done >= 1 and len(other.requests) == 1, (rule, other.requests)
+    error = attempt(connection, "SHOW BACKUP LATEST IN 'nodelocal://1/both' WITH kms = 'external://first'")
+    assert error is not None and error.sqlstate == "08006" and os.environ["KMS_KEY"] in str(error), error
+    assert "check the endpoint, and that its server is up" in str(error.diag.message_hint), error.diag.message_hint
+    # A service that answers at once is the only one asked.
+    proxy.use()
+    other.use()
+    run(f"SHOW BACKUP LATEST IN 'nodelocal://1/both' WITH {both}")
+    assert (len(proxy.requests), len(other.requests)) == (1, 0), (proxy.requests, other.requests)
+    run("RESET statement_timeout")
+
+
 def services(connection):
     count = 0
     for name, (statement, key) in STATEMENTS.items():
@@ -204,6 +229,7 @@ def ends(folder):
 with psycopg.connect(autocommit=True) as connection:
     set_up(connection, proxy.endpoint)
     failures = services(connection)
+    one_of_two(connection)
 with tempfile.TemporaryDirectory(prefix="lakeport-kms-") as name:
     count = ends(pathlib.Path(name))
 assert count >= 15, count

@@ -1,9 +1,11 @@
 # flags: --insecure
 """A reader of backups written from docs/format/backup.md alone: decrypts a chain, checks all of it, reads its tables."""
 
+import http.server
 import os
 import pathlib
 import subprocess
+import threading
 
 import psycopg
 
@@ -12,6 +14,22 @@ from faults.backup import Collection, opened
 VECTOR = """4c4b504201010000 202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
             f6d6ec4adbab43614c39f4e2dc11db8066d44f6869b64ebba6c7057ccdbf571e
             9b25c8c71774ce86 b1f55090ed43786949284211e807efa0"""
+
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A bucket that lets nobody in."""
+
+    def do_GET(self):
+        body = b"<Error><Code>AccessDenied</Code><Message>not you</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", len(body))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
 
 vector = opened(bytes.fromhex(VECTOR), "2022/09/19-134559.68/BACKUP_MANIFEST", bytes(range(32)))
 assert vector == b"lakeport", vector
@@ -58,7 +76,25 @@ with psycopg.connect(autocommit=True) as connection:
     phrase = extern / "phrase"
     phrase.write_text("a passphrase\n")
     assert lakeport("list", sealed) == f"/{Collection(sealed).latest()[0]}\n"
-    assert "use --passphrase-file or --kms" in lakeport("show", sealed, fails=True)
+    assert lakeport("show", sealed, fails=True) == "lakeport: error: file appears encrypted: give --passphrase-file or --kms\n"
+    wrong = extern / "wrong"
+    wrong.write_text("another passphrase\n")
+    hint = "message authentication failed\nhint: give the file of another passphrase, or --kms\n"
+    assert lakeport("show", sealed, "--passphrase-file", str(wrong), fails=True).endswith(hint)
+    key = "aws-kms:///k?REGION=r&AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=hunter2"
+    assert lakeport("show", sealed, "--kms", key, fails=True).endswith("hint: give the URI of another key, or --passphrase-file\n")
+    hint = "hint: leave out --passphrase-file and --kms\n"
+    assert lakeport("verify", str(extern / "clear"), "--passphrase-file", str(phrase), fails=True).endswith(hint)
+    empty = extern / "empty"
+    empty.mkdir()
+    assert lakeport("list", str(empty), fails=True).startswith("lakeport: error: there is no backup in ")
+    assert "path does not contain a completed latest backup" in lakeport("show", str(empty), fails=True)
+    # A failure of a storage is said once, and without the secret.
+    bucket = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=bucket.serve_forever, daemon=True).start()
+    uri = f"s3://b/p?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=hunter2&AWS_REGION=r&AWS_ENDPOINT=http://127.0.0.1:{bucket.server_port}"
+    refused = lakeport("list", uri, fails=True)
+    assert refused == "lakeport: error: AccessDenied: not you\nhint: check the key, and that it may read, write and list there\n", refused
     shown = lakeport("show", sealed, "--passphrase-file", str(phrase))
     assert "full backup of" in shown and "d.public.t: 50000 rows" in shown and "incremental backup of" in shown, shown
     assert "2 layers" in lakeport("verify", sealed, "LATEST", "--passphrase-file", str(phrase))

@@ -49,11 +49,11 @@ def wait_for(url, process, seconds=60):
     raise RuntimeError(f"{url} does not answer")
 
 
-def client(service, endpoint, keys, token=None):
+def client(service, endpoint, keys, token=None, region="us-east-1"):
     return boto3.client(
         service,
         endpoint_url=endpoint,
-        region_name="us-east-1",
+        region_name=region,
         aws_access_key_id=keys[0],
         aws_secret_access_key=keys[1],
         aws_session_token=token,
@@ -127,6 +127,9 @@ def sts(folder, log):
     kms = client("kms", endpoint, any_keys)
     key, other = (kms.create_key()["KeyMetadata"] for _ in range(2))
     kms.create_alias(AliasName="alias/backups", TargetKeyId=key["KeyId"])
+    # A namesake in another region.
+    far = client("kms", endpoint, any_keys, region="eu-west-1")
+    far.create_alias(AliasName="alias/backups", TargetKeyId=far.create_key()["KeyMetadata"]["KeyId"])
     roles = {}
     for name, external_id in (("plain", None), ("guarded", "tenant-7"), ("relay", None)):
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}

@@ -114,7 +114,7 @@ impl Error {
             Error::Corrupt { .. } => Some(
                 "RESTORE an earlier moment of it AS OF SYSTEM TIME, or another backup; SHOW BACKUP lists what can be read",
             ),
-            Error::Newer { .. } => Some("use a newer Lakeport"),
+            Error::Newer { version, .. } => (*version > crate::format::FORMAT).then_some("use a newer Lakeport"),
             Error::Kms(error) => error.hint(),
             Error::Storage(_) => None,
         }

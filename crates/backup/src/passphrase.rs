@@ -83,3 +83,24 @@ fn derive(text: &Secret<String>, salt: &[u8], cost: Cost) -> Option<Key> {
     argon2.hash_password_into(text.expose().as_bytes(), salt, &mut key).ok()?;
     Some(Secret::new(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_keys_are_derived_at_a_time() {
+        let text = || Secret::new("correct horse".to_string());
+        let small = Cost { memory_kib: 64, passes: 1, lanes: 1 };
+        // Two are under way.
+        let held = DERIVING.acquire_many(2).await.unwrap();
+        let third = tokio::spawn(async move { Passphrase::new(text()).key(vec![7; 16], small).await });
+        // In that time it would have been done.
+        let large = Cost { memory_kib: 1024, passes: 8, lanes: 1 };
+        tokio::task::spawn_blocking(move || derive(&text(), &[7; 16], large)).await.unwrap().unwrap();
+        assert!(!third.is_finished());
+        drop(held);
+        let key = third.await.unwrap().unwrap();
+        assert_eq!(key.expose(), derive(&text(), &[7; 16], small).unwrap().expose());
+    }
+}

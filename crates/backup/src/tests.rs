@@ -8,6 +8,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::format::FORMAT;
+use crate::keys::EncryptionInfo;
 use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
 use crate::{Collection, Error, hex, manifest};
@@ -159,6 +160,11 @@ fn other_versions_are_named() {
         assert_eq!(error.sqlstate().code(), "0A000");
         let text = format!("{PATH} is in version {format} of the backup format; this server reads version 1");
         assert_eq!(error.to_string(), text);
+        assert_eq!(error.hint().is_some(), format > FORMAT, "a newer Lakeport reads no older one");
+        let path = Path::from("2022/09/19-134559.68/ENCRYPTION-INFO");
+        let info = format!(r#"{{"format":{format},"check":"","keys":[]}}"#);
+        let error = EncryptionInfo::decode(&path, info.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with("2022/09/19-134559.68/ENCRYPTION-INFO is in version "), "{error}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
@@ -16,6 +17,8 @@ use lakeport_base::{Env, Secret};
 use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts, redact};
 use object_store::memory::InMemory;
 
+/// For one request, without its body. What fails is tried again for half as long.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// Packs read at a time.
 const READS_MAX: usize = 4;
 
@@ -191,7 +194,7 @@ fn surroundings(external_io_dir: Option<PathBuf>) -> OpenCx {
         userfiles: Arc::new(InMemory::new()),
         user: String::new(),
         policy: OutboundPolicy::default(),
-        timeouts: Timeouts::default(),
+        timeouts: Timeouts::within(REQUEST_LIMIT),
         meter: lakeport_connect::layer::Meter::default(),
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_kms::Client as Service;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_kms::config::timeout::TimeoutConfig;
-use aws_sdk_kms::config::{BehaviorVersion, Config, IdentityCache, Region};
+use aws_sdk_kms::config::{BehaviorVersion, Config, IdentityCache, Region, StalledStreamProtectionConfig};
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use futures::FutureExt;
@@ -102,6 +102,7 @@ impl Kind for AwsKms {
                 // Connections are the HTTP client's: the library would look for them, and complain of each failure.
                 .retry_config(RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections))
                 .timeout_config(TimeoutConfig::disabled())
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 .http_client(Transport(client));
             let config = match endpoint {
                 Some(endpoint) => config.endpoint_url(endpoint),
