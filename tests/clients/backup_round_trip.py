@@ -99,9 +99,17 @@ with psycopg.connect(autocommit=True) as connection:
     run("DROP DATABASE now CASCADE")
     # The names of columns are those of the moment; keys, defaults and comments those of the layer.
     for moment, expected in moments[1:-2]:
-        run(f"RESTORE DATABASE src FROM LATEST IN 'nodelocal://1/b' AS OF SYSTEM TIME '{moment}' WITH new_db_name = 'past', {KEY}")
+        restore = "RESTORE DATABASE src FROM LATEST IN 'nodelocal://1/b' AS OF SYSTEM TIME %s WITH new_db_name = 'past'"
+        (job, *_) = run(f"{restore}, {KEY}", [moment]).fetchone()
+        assert f"AS OF SYSTEM TIME '{moment}'" in run(f"SELECT description FROM [SHOW JOB {job}]").fetchone()[0]
         found = state("past")
         for table in expected:
             assert found[table][:2] == expected[table][:2], (moment, table)
         run("DROP DATABASE past CASCADE")
     assert len(found) == len(TPCH) + 2
+
+    # Other moments that a parameter gives.
+    run(f"BACKUP TABLE src.types INTO 'nodelocal://1/then' AS OF SYSTEM TIME %s WITH {KEY}", [moments[0][0]])
+    for bound, count in (("NEWER", 1), ("OLDER", 0)):
+        shown = run(f"SHOW BACKUPS IN 'nodelocal://1/then' {bound} THAN %s", ["-10m"]).fetchall()
+        assert len(shown) == count, (bound, shown)

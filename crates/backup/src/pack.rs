@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use lakeport_base::Env;
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use tokio::io::AsyncWriteExt;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::error::{Error, Result};
 use crate::hex;
@@ -21,8 +20,6 @@ use crate::sealed::{HEADER_BYTES, Opener, Protection, SALT_BYTES, SEGMENT_BYTES,
 const ID_BYTES: usize = 16;
 /// Bytes of one part of an upload, and its memory.
 const PART_BYTES: usize = 8 << 20;
-/// Parts of one pack under way at a time: a storage that refuses a key costs no more than one. The next is sealed meanwhile.
-const PARTS_MAX: usize = 1;
 /// Room for a part and for what the last piece of content had too much.
 const OUT_BYTES: usize = PART_BYTES + PART_BYTES / 2;
 /// Content read by one request.
@@ -35,9 +32,12 @@ pub struct PackWriter {
     id: String,
     salt: [u8; SALT_BYTES],
     sealer: Sealer,
-    /// Sealed and not yet handed to the upload.
+    /// Sealed and not yet sent.
     out: Vec<u8>,
-    upload: BufWriter,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// Begun when there is more than one part.
+    parts: Option<Parts>,
     content_bytes: u64,
     file_bytes: u64,
 }
@@ -51,8 +51,7 @@ impl PackWriter {
         env.random(&mut salt);
         let mut out = Vec::with_capacity(OUT_BYTES);
         let sealer = Sealer::new(protection, path.as_ref(), &salt, &mut out);
-        let upload = BufWriter::with_capacity(store, path, PART_BYTES).with_max_concurrency(PARTS_MAX);
-        PackWriter { id, salt, sealer, out, upload, content_bytes: 0, file_bytes: 0 }
+        PackWriter { id, salt, sealer, out, store, path, parts: None, content_bytes: 0, file_bytes: 0 }
     }
 
     /// Where the next content will begin.
@@ -70,40 +69,77 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Makes the file appear.
-    pub async fn finish(self) -> Result<Pack> {
-        let PackWriter { id, salt, sealer, mut out, mut upload, file_bytes, .. } = self;
-        sealer.finish(&mut out);
-        let bytes = file_bytes + out.len() as u64;
-        if let Err(error) = upload.put(Bytes::from(out)).await {
-            let _ = upload.abort().await;
-            return Err(error.into());
+    /// Makes the file appear. Nothing can be added after that.
+    pub async fn finish(&mut self) -> Result<Pack> {
+        self.sealer.finish(&mut self.out);
+        let last = std::mem::take(&mut self.out);
+        self.file_bytes += last.len() as u64;
+        match &mut self.parts {
+            None => drop(self.store.put(&self.path, last.into()).await?),
+            Some(parts) => {
+                parts.send(last).await?;
+                parts.complete().await?;
+            }
         }
-        upload.shutdown().await.map_err(storage_error)?;
-        Ok(Pack { id, bytes, salt: hex::encode(&salt) })
+        Ok(Pack { id: self.id.clone(), bytes: self.file_bytes, salt: hex::encode(&self.salt) })
     }
 
     /// Gives the upload up; what cannot be taken back is swept with the layer.
     pub async fn abort(mut self) {
-        let _ = self.upload.abort().await;
+        if let Some(parts) = &mut self.parts {
+            parts.abort().await;
+        }
     }
 
-    /// Hands in one part; waits for the one before.
+    /// Sends one part.
     async fn send(&mut self) -> Result<()> {
         let mut rest = Vec::with_capacity(OUT_BYTES);
         rest.extend_from_slice(&self.out[PART_BYTES..]);
         self.out.truncate(PART_BYTES);
         let part = std::mem::replace(&mut self.out, rest);
         self.file_bytes += part.len() as u64;
-        Ok(self.upload.put(Bytes::from(part)).await?)
+        if self.parts.is_none() {
+            self.parts = Some(Parts::begin(&self.store, &self.path).await?);
+        }
+        match &mut self.parts {
+            Some(parts) => Ok(parts.send(part).await?),
+            None => Ok(()),
+        }
     }
 }
 
-/// The storage's own error inside an I/O error.
-fn storage_error(error: std::io::Error) -> Error {
-    match error.downcast::<object_store::Error>() {
-        Ok(error) => error.into(),
-        Err(error) => object_store::Error::Generic { store: "upload", source: error.into() }.into(),
+/// An upload in parts, one of them under way: a storage that refuses a key costs no more than that. The next is sealed
+/// meanwhile.
+struct Parts {
+    upload: Box<dyn MultipartUpload>,
+    under_way: JoinSet<object_store::Result<()>>,
+}
+
+impl Parts {
+    async fn begin(store: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Result<Parts> {
+        Ok(Parts { upload: store.put_multipart(path).await?, under_way: JoinSet::new() })
+    }
+
+    /// Hands in a part; waits for the one before.
+    async fn send(&mut self, part: Vec<u8>) -> object_store::Result<()> {
+        self.wait().await?;
+        self.under_way.spawn(self.upload.put_part(part.into()));
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> object_store::Result<()> {
+        self.wait().await?;
+        self.upload.complete().await.map(drop)
+    }
+
+    async fn abort(&mut self) {
+        self.under_way.shutdown().await;
+        let _ = self.upload.abort().await;
+    }
+
+    async fn wait(&mut self) -> object_store::Result<()> {
+        let failed = |error: JoinError| object_store::Error::Generic { store: "upload", source: error.into() };
+        self.under_way.join_next().await.map_or(Ok(()), |sent| sent.map_err(failed).flatten())
     }
 }
 

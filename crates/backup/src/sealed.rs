@@ -215,8 +215,8 @@ impl Sealer {
         self.held.extend_from_slice(content);
     }
 
-    /// Ends the file.
-    pub fn finish(mut self, out: &mut Vec<u8>) {
+    /// Ends the file: nothing comes after.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.held);
         self.seal(start, true, out);

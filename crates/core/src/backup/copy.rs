@@ -34,6 +34,10 @@ const READS_MAX: usize = 2;
 /// Least time between two checkpoints.
 const SAVE_PERIOD: Duration = Duration::from_secs(5);
 
+/// How long a pack that is to stop may take to appear: cut off, it might do so after its job has cleaned up. Less than
+/// what a job waits for, so that there is time to give the upload up.
+const FINISH_WAIT: Duration = Duration::from_secs(5);
+
 /// A file of a table to copy.
 struct Wanted {
     /// Id of the table.
@@ -221,7 +225,7 @@ fn grouped(sources: impl Iterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
     groups
 }
 
-/// Makes one pack.
+/// Makes one pack, or leaves nothing of it.
 async fn pack(
     sources: Vec<Wanted>,
     to: Destination,
@@ -230,17 +234,31 @@ async fn pack(
 ) -> Result<(Pack, Vec<CopiedFile>)> {
     to.env.fault(Point::BackupPack)?;
     let mut writer = PackWriter::new(to.collection.store().clone(), &to.layer, &to.protection, &to.env);
+    let filled = fill(&mut writer, sources, &meter, &stop).await;
+    if filled.is_err() {
+        writer.abort().await;
+    }
+    filled
+}
+
+async fn fill(
+    writer: &mut PackWriter,
+    sources: Vec<Wanted>,
+    meter: &Meter,
+    stop: &CancellationToken,
+) -> Result<(Pack, Vec<CopiedFile>)> {
     let mut files = Vec::with_capacity(sources.len());
     for source in sources {
-        match add(&mut writer, &source, &meter, &stop).await {
-            Ok(file) => files.push(file),
-            Err(error) => {
-                writer.abort().await;
-                return Err(error);
-            }
-        }
+        files.push(add(writer, &source, meter, stop).await?);
     }
-    Ok((writer.finish().await?, files))
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(FINISH_WAIT).await;
+    };
+    tokio::select! {
+        finished = writer.finish() => Ok((finished?, files)),
+        () = stopped => Err(Error::canceled()),
+    }
 }
 
 async fn add(writer: &mut PackWriter, source: &Wanted, meter: &Meter, stop: &CancellationToken) -> Result<CopiedFile> {
