@@ -108,7 +108,7 @@ class Walk:
                 looks.compare(connection, self.clients)
                 self.look_for_leftovers()
                 until("no unfinished layer is left", lambda: not looks.unfinished_layers(self.server.store), 30)
-                looks.check_store(self.server.store)
+                looks.check_store(self.server.store, self.server.is_running)
                 if sum(self.kills.values()) % OUTSIDE_EVERY == 0:
                     looks.read_by_others(self.server.store, connection)
                 self.adopted += len(unfinished)
@@ -225,9 +225,13 @@ def main():
     # Kept when something is found.
     folder = tempfile.mkdtemp(prefix="lakeport-walk-")
     server = Lakeport(pathlib.Path(folder) / "store", options.binary)
-    with key_service() as keys:
-        done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
-                    options.minutes, keys)
+    try:
+        with key_service() as keys:
+            done = walk(server, points, options.kills, seed, options.clients, lambda text: print(text, flush=True),
+                        options.minutes, keys)
+    finally:
+        if server.is_running():
+            server.kill()
     shutil.rmtree(folder)
     limit = f" --minutes {options.minutes:g}" if options.minutes else ""
     arguments = f"--kills {options.kills}{limit} --seed {seed} --clients {options.clients}"
