@@ -17,10 +17,6 @@ mod password;
 mod tls;
 mod userfile;
 
-/// Gives memory back that a large statement has freed; the C library keeps it in the arenas of its threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     cli::run()
 }
