@@ -59,9 +59,38 @@ def fill(run):
         " FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = '2100-01-01', on_previous_running = 'skip'")
 
 
+def restored_once(folder):
+    """A restore without a table that is killed when it is published is not made again."""
+    bare = server(folder, "bare")
+    target = Lakeport(folder / "target", flags=["--external-io-dir", str(folder / "shared")])
+    try:
+        with bare.connect() as connection:
+            connection.execute("CREATE EXTERNAL CONNECTION plain AS 'nodelocal://1/files'")
+            connection.execute("CREATE SCHEDULE nightly FOR BACKUP INTO 'external://plain/bare' RECURRING '@hourly'"
+                               " FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = '2100-01-01'")
+            connection.execute("BACKUP INTO 'nodelocal://1/bare'")
+        target.must_start("restore.published:kill")
+        try:
+            with target.connect() as connection:
+                connection.execute("RESTORE FROM LATEST IN 'nodelocal://1/bare'")
+            raise AssertionError("the server was not killed")
+        except psycopg.OperationalError:
+            assert target.ends_within(30)
+        target.must_start()
+        with target.connect() as connection:
+            run = lambda text: connection.execute(text).fetchall()
+            ended = "SELECT status FROM [SHOW JOBS] WHERE job_type = 'RESTORE'"
+            until("the restore ends", lambda: run(ended) == [("succeeded",)])
+            assert run("SELECT count(*) FROM [SHOW SCHEDULES]") == [(2,)], run("SHOW SCHEDULES")
+    finally:
+        bare.kill()
+        target.kill()
+
+
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     (folder / "shared").mkdir()
+    restored_once(folder)
     first = server(folder, "first")
     others = []
     try:

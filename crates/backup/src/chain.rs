@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
+use lakeport_base::limits::BACKUP_LAYERS_MAX;
+
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::layout::{LayerPath, Subdir};
-use crate::manifest::{FILE_BYTES_MAX, File, Manifest, Previous, Table, TableHistory};
-use crate::sealed::sha256;
-
-/// Most layers of a chain.
-pub const LAYERS_MAX: usize = 10_000;
-/// Most bytes of all manifest files of a chain.
-pub(crate) const MANIFESTS_BYTES_MAX: u64 = 512 << 20;
+use crate::manifest::{File, Manifest, Previous, TableHistory};
+use crate::room::Room;
+use crate::sealed::{self, Protection};
 
 /// One layer as it was read.
 #[derive(Clone, Debug)]
@@ -20,31 +19,33 @@ pub struct Layer {
     pub manifest: Manifest,
     /// What the next layer calls it.
     pub link: Previous,
-    /// Bytes of the manifest's file.
-    pub manifest_bytes: u64,
     /// Where in the manifest's list the history of each table is.
     histories: HashMap<i64, usize>,
 }
 
 impl Layer {
     /// The layer whose manifest's file has these bytes.
-    pub(crate) fn new(path: LayerPath, manifest: Manifest, file: &[u8]) -> Layer {
-        let link = link_to(&manifest.id, file);
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Newer`].
+    pub(crate) fn open(path: LayerPath, protection: &Protection, file: Bytes, room: &Room) -> Result<Layer> {
+        let name = path.manifest();
+        if sealed::is_encrypted(name.as_ref(), &file)? != protection.is_encrypted() {
+            return Err(Error::corrupt(name.as_ref(), "it is not protected as the chain's wrapped keys say"));
+        }
+        let sha256 = hex::encode(&sealed::sha256(&[&file]));
+        let manifest = Manifest::open(protection, name.as_ref(), file.into(), room)?;
+        let link = Previous { id: manifest.id.clone(), sha256 };
         // Of a table that is listed twice the first counts.
         let listed = manifest.tables.iter().enumerate().rev();
         let histories = listed.map(|(index, history)| (history.table, index)).collect();
-        Layer { path, manifest, link, manifest_bytes: file.len() as u64, histories }
+        Ok(Layer { path, manifest, link, histories })
     }
 
     /// What the layer says of a table.
     pub fn history_of(&self, table: i64) -> Option<&TableHistory> {
         self.manifest.tables.get(*self.histories.get(&table)?)
     }
-}
-
-/// How the next layer names one with this id and this manifest file.
-pub fn link_to(id: &str, file: &[u8]) -> Previous {
-    Previous { id: id.to_string(), sha256: hex::encode(&sha256(&[file])) }
 }
 
 /// A full backup and what is on top of it.
@@ -55,6 +56,8 @@ pub struct Chain {
     pub layers: Vec<Layer>,
     /// Why there are no more, when there should be: what is above a damaged layer cannot be used.
     pub damage: Option<Damage>,
+    /// Bytes of JSON that the manifest of a layer on top may take.
+    pub room: u64,
 }
 
 /// A file that is not what was written.
@@ -98,7 +101,7 @@ impl Chain {
     /// [`Error::Corrupt`] for the manifest of another layer.
     pub(crate) fn begin(subdir: Subdir, full: Layer) -> Result<Chain> {
         match full.manifest.previous {
-            None => Ok(Chain { subdir, layers: vec![full], damage: None }),
+            None => Ok(Chain { subdir, layers: vec![full], damage: None, room: 0 }),
             Some(_) => Err(Error::corrupt(full.path.manifest().as_ref(), "it is not the manifest of a full backup")),
         }
     }
@@ -125,10 +128,9 @@ impl Chain {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] when a reader might refuse the chain with one more layer.
+    /// [`Error::Invalid`] when a reader would refuse the chain with one more layer.
     pub fn check_room(&self) -> Result<()> {
-        let bytes: u64 = self.layers.iter().map(|layer| layer.manifest_bytes).sum();
-        if self.layers.len() < LAYERS_MAX && bytes + FILE_BYTES_MAX <= MANIFESTS_BYTES_MAX {
+        if self.layers.len() < BACKUP_LAYERS_MAX && self.room > 0 {
             return Ok(());
         }
         let message = format!("the chain in {:?} has as many layers as a chain may have", self.subdir.shown());
@@ -178,42 +180,75 @@ impl Chain {
     pub fn table_at(&self, table: i64, layers: usize, moment: i64) -> Result<Option<TableState<'_>>> {
         let mut state: Option<TableState<'_>> = None;
         for (index, layer) in self.layers[..layers].iter().enumerate() {
-            let versions = layer.history_of(table).map_or(&[][..], |history| &history.versions);
-            for version in versions.iter().filter(|version| version.at <= moment) {
-                let broken = |what: String| Error::corrupt(layer.path.manifest().as_ref(), what);
-                let now = match (state.as_mut(), version.schema.as_deref()) {
-                    (None, None) => return Err(broken(format!("table {table} has no schema"))),
-                    (None, Some(schema)) => {
-                        state.insert(TableState { version: version.version, schema, files: BTreeMap::new() })
-                    }
-                    (Some(now), schema) => {
-                        now.schema = schema.unwrap_or(now.schema);
-                        now
-                    }
-                };
-                now.version = version.version;
-                for path in &version.removed {
-                    if now.files.remove(path.as_str()).is_none() {
-                        return Err(broken(format!("it removes {path:?}, which table {table} does not have")));
-                    }
-                }
-                for file in &version.added {
-                    if file.pack >= layer.manifest.packs.len() {
-                        return Err(broken(format!("{:?} is in a pack that is not listed", file.path)));
-                    }
-                    now.files.insert(&file.path, Place { layer: index, file });
-                }
+            if let Some(history) = layer.history_of(table) {
+                replay(&mut state, index, layer, history, moment)?;
             }
         }
         Ok(state)
     }
 }
 
-impl Manifest {
-    /// A table's row.
-    pub fn table(&self, id: i64) -> Option<&Table> {
-        self.catalog.tables.iter().find(|table| table.id == id)
+/// The tables of a chain as they were at the end of one layer after the other.
+#[derive(Default)]
+pub struct Replay<'a> {
+    /// How many layers are replayed.
+    layers: usize,
+    tables: HashMap<i64, Option<TableState<'a>>>,
+}
+
+impl<'a> Replay<'a> {
+    /// Goes on to the next layer of the chain.
+    ///
+    /// # Errors
+    /// As [`Chain::table_at`].
+    pub fn add(&mut self, layer: &'a Layer) -> Result<()> {
+        for history in layer.histories.values().map(|index| &layer.manifest.tables[*index]) {
+            replay(self.tables.entry(history.table).or_default(), self.layers, layer, history, layer.manifest.end)?;
+        }
+        self.layers += 1;
+        Ok(())
     }
+
+    /// A table at the end of the last layer; `None` before its first version.
+    pub fn table(&self, id: i64) -> Option<&TableState<'a>> {
+        self.tables.get(&id)?.as_ref()
+    }
+}
+
+/// What a layer, which has an index in its chain, makes of a table until a moment.
+fn replay<'a>(
+    state: &mut Option<TableState<'a>>,
+    index: usize,
+    layer: &'a Layer,
+    TableHistory { table, versions }: &'a TableHistory,
+    moment: i64,
+) -> Result<()> {
+    let broken = |what: String| Error::corrupt(layer.path.manifest().as_ref(), what);
+    for version in versions.iter().filter(|version| version.at <= moment) {
+        let now = match (state.as_mut(), version.schema.as_deref()) {
+            (None, None) => return Err(broken(format!("table {table} has no schema"))),
+            (None, Some(schema)) => {
+                state.insert(TableState { version: version.version, schema, files: BTreeMap::new() })
+            }
+            (Some(now), schema) => {
+                now.schema = schema.unwrap_or(now.schema);
+                now
+            }
+        };
+        now.version = version.version;
+        for path in &version.removed {
+            if now.files.remove(path.as_str()).is_none() {
+                return Err(broken(format!("it removes {path:?}, which table {table} does not have")));
+            }
+        }
+        for file in &version.added {
+            if file.pack >= layer.manifest.packs.len() {
+                return Err(broken(format!("{:?} is in a pack that is not listed", file.path)));
+            }
+            now.files.insert(&file.path, Place { layer: index, file });
+        }
+    }
+    Ok(())
 }
 
 /// The documented text.

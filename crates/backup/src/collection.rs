@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use lakeport_base::limits::{BACKUP_LAYERS_MAX, CHAIN_BYTES_MAX};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode};
 
-use crate::chain::{self, Chain, Damage, Layer};
+use crate::chain::{Chain, Damage, Layer};
 use crate::error::{Error, Result};
 use crate::keys::{self, EncryptionInfo, KeyCount, Keys};
 use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
-use crate::manifest::{self, Manifest, Pack};
-use crate::sealed::{self, Protection};
+use crate::manifest::{self, Pack};
+use crate::room::Room;
+use crate::sealed::Protection;
 
 /// Manifests read at a time.
 const READS_MAX: usize = 16;
@@ -113,23 +115,27 @@ impl Collection {
     /// # Errors
     /// [`Error::Missing`] when there is no such full backup; what is wrong with its files, or with the keys.
     pub async fn chain(&self, subdir: &Subdir, protection: &Protection) -> Result<Chain> {
-        let full = self.layer(subdir.full(), protection).await?.ok_or_else(|| no_backup(subdir))?;
+        self.chain_in(subdir, protection, Room::default()).await
+    }
+
+    pub(crate) async fn chain_in(&self, subdir: &Subdir, protection: &Protection, room: Room) -> Result<Chain> {
+        let room = Arc::new(room);
+        let full = self.layer_in(subdir.full(), protection, &room).await?.ok_or_else(|| no_backup(subdir))?;
         let mut folders = self.incrementals(subdir).await?;
         folders.sort_by_key(LayerPath::latest_end);
-        if folders.len() >= chain::LAYERS_MAX {
+        if folders.len() >= BACKUP_LAYERS_MAX {
             return Err(too_large(subdir, format!("it has {} layers", folders.len() + 1)));
         }
-        let reads: Vec<_> = folders.into_iter().map(|folder| self.layer_above(folder, protection)).collect();
+        let reads: Vec<_> = folders.into_iter().map(|folder| self.layer_above(folder, protection, &room)).collect();
         let mut layers = stream::iter(reads).buffered(READS_MAX);
-        let (mut bytes, mut chain) = (full.manifest_bytes, Chain::begin(subdir.clone(), full)?);
+        let mut chain = Chain::begin(subdir.clone(), full)?;
         while let Some(layer) = layers.next().await {
             let Some(layer) = layer.transpose() else { continue };
-            bytes += layer.as_ref().map_or(0, |layer| layer.manifest_bytes);
-            if bytes > chain::MANIFESTS_BYTES_MAX {
-                return Err(too_large(subdir, format!("its manifests take more than {bytes} bytes")));
-            }
             match layer.and_then(|layer| chain.push(layer)) {
                 Ok(()) => {}
+                Err(_) if room.is_exceeded() => {
+                    return Err(too_large(subdir, format!("its manifests hold over {CHAIN_BYTES_MAX} bytes")));
+                }
                 Err(Error::Corrupt { file, what }) => {
                     chain.damage = Some(Damage { file, what });
                     break;
@@ -137,6 +143,7 @@ impl Collection {
                 Err(error) => return Err(error),
             }
         }
+        chain.room = room.left();
         Ok(chain)
     }
 
@@ -152,14 +159,14 @@ impl Collection {
 
     /// A layer on top of a full backup. Without its manifest it counts as never finished, and all would go back by its
     /// changes in silence; so a storage that lists the manifest and says that it is not there is not believed.
-    async fn layer_above(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
+    async fn layer_above(&self, path: LayerPath, protection: &Protection, room: &Arc<Room>) -> Result<Option<Layer>> {
         let manifest = path.manifest();
-        let layer = self.layer(path.clone(), protection).await?;
+        let layer = self.layer_in(path.clone(), protection, room).await?;
         if layer.is_some() || !self.lists(&manifest).await? {
             return Ok(layer);
         }
         // It may have been finished between the two requests.
-        let layer = self.layer(path, protection).await?;
+        let layer = self.layer_in(path, protection, room).await?;
         layer.map(Some).ok_or_else(|| Error::corrupt(manifest.as_ref(), "it is listed, and cannot be read"))
     }
 
@@ -171,14 +178,19 @@ impl Collection {
 
     /// One layer; `None` when it was never finished.
     pub async fn layer(&self, path: LayerPath, protection: &Protection) -> Result<Option<Layer>> {
-        let file = path.manifest();
-        let Some(bytes) = self.read(&file, manifest::FILE_BYTES_MAX).await? else { return Ok(None) };
-        if sealed::is_encrypted(file.as_ref(), &bytes)? != protection.is_encrypted() {
-            let what = "it is not protected as the chain's wrapped keys say";
-            return Err(Error::corrupt(file.as_ref(), what));
-        }
-        let manifest = Manifest::open(protection, file.as_ref(), bytes.to_vec())?;
-        Ok(Some(Layer::new(path, manifest, &bytes)))
+        self.layer_in(path, protection, &Arc::new(Room::default())).await
+    }
+
+    /// One layer of a chain with this room.
+    async fn layer_in(&self, path: LayerPath, protection: &Protection, room: &Arc<Room>) -> Result<Option<Layer>> {
+        let name = path.manifest();
+        let Some(found) = self.find(&name, manifest::FILE_BYTES_MAX).await? else { return Ok(None) };
+        let _memory = room.hold(found.meta.size).await;
+        let file = found.bytes().await?;
+        let (protection, room) = (protection.clone(), room.clone());
+        // A large one takes seconds, in which its thread does nothing else.
+        let opened = tokio::task::spawn_blocking(move || Layer::open(path, &protection, file, &room)).await;
+        opened.unwrap_or_else(|_| Err(Error::corrupt(name.as_ref(), "it cannot be read"))).map(Some)
     }
 
     /// Whether a file is there.
@@ -202,12 +214,20 @@ impl Collection {
     /// # Errors
     /// [`Error::Corrupt`] for one that is larger than `bytes_max`, of which nothing is read.
     async fn read(&self, path: &Path, bytes_max: u64) -> Result<Option<Bytes>> {
+        match self.find(path, bytes_max).await? {
+            Some(found) => Ok(Some(found.bytes().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A file of which nothing is read yet; `None` when it is not there.
+    async fn find(&self, path: &Path, bytes_max: u64) -> Result<Option<GetResult>> {
         match self.store.get(path).await {
             Ok(found) if found.meta.size > bytes_max => {
                 let what = format!("it has {} bytes, of {bytes_max} that such a file may have", found.meta.size);
                 Err(Error::corrupt(path.as_ref(), what))
             }
-            Ok(found) => Ok(Some(found.bytes().await?)),
+            Ok(found) => Ok(Some(found)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -2,7 +2,7 @@
 //!
 //! It knows neither catalog nor tables, so a collection can be listed, shown and verified without a server. The format is
 //! described for other readers in `docs/format/backup.md`. Reading order: [`layout`], [`sealed`], [`passphrase`], [`keys`],
-//! [`manifest`], [`collection`], [`chain`], [`pack`], [`retention`].
+//! [`room`], [`manifest`], [`collection`], [`chain`], [`pack`], [`retention`].
 
 pub mod chain;
 pub mod collection;
@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod pack;
 pub mod passphrase;
 pub mod retention;
+pub mod room;
 pub mod sealed;
 
 #[cfg(test)]

@@ -3,22 +3,24 @@
 //! A manifest is JSON, compressed with gzip, in a sealed file. Times are microseconds since the epoch. Whatever it says
 //! is taken for the claim of a stranger: sizes are capped, paths are checked by those who use them.
 
-use std::io::Read;
+use std::collections::HashMap;
+use std::io::{Read, Write};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use lakeport_base::Env;
+use lakeport_base::{Env, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::format::check_format;
+use crate::room::Room;
 use crate::sealed::{self, Protection};
 
 /// Most bytes of a manifest, uncompressed.
-const JSON_BYTES_MAX: u64 = 256 << 20;
+const JSON_BYTES_MAX: u64 = limits::MANIFEST_BYTES_MAX as u64;
 /// Most bytes of a manifest's file.
-pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = limits::MANIFEST_FILE_BYTES_MAX as u64;
 /// A few bytes of a file may not stand for much memory: how often what is packed may repeat itself, and from which size on.
 const UNPACKING_MAX: u64 = 100;
 const UNPACKED_BYTES_FREE: u64 = 1 << 20;
@@ -278,45 +280,66 @@ pub struct File {
     pub offset: u64,
 }
 
-impl Catalog {
-    /// The database of an id.
-    pub fn database(&self, id: i64) -> Option<&Database> {
-        self.databases.iter().find(|row| row.id == id)
-    }
+/// Objects of a catalog by their ids. Of those that are listed twice the first counts.
+pub struct ById<'a> {
+    pub databases: HashMap<i64, &'a Database>,
+    pub schemas: HashMap<i64, &'a Schema>,
+    pub tables: HashMap<i64, &'a Table>,
+}
 
-    /// The schema of an id.
-    pub fn schema(&self, id: i64) -> Option<&Schema> {
-        self.schemas.iter().find(|row| row.id == id)
+impl Catalog {
+    /// Its objects by their ids.
+    pub fn by_id(&self) -> ById<'_> {
+        ById {
+            databases: self.databases.iter().rev().map(|row| (row.id, row)).collect(),
+            schemas: self.schemas.iter().rev().map(|row| (row.id, row)).collect(),
+            tables: self.tables.iter().rev().map(|row| (row.id, row)).collect(),
+        }
     }
 }
 
 impl Manifest {
-    /// The manifest as the file at `path`.
+    /// Whether it can be sealed, as far as that is known before it is: it may tell of files that are not copied yet.
+    ///
+    /// # Errors
+    /// As [`Manifest::seal`].
+    pub fn check_size(&self, room: u64) -> Result<()> {
+        let mut counted = Counted(0);
+        serde_json::to_writer(&mut counted, self).map_err(|error| Error::invalid(error.to_string()))?;
+        let file_bytes = match counted.0 > FILE_BYTES_MAX {
+            false => 0,
+            true => {
+                let mut gzip = GzEncoder::new(Counted(0), Compression::default());
+                serde_json::to_writer(&mut gzip, self).map_err(|error| Error::invalid(error.to_string()))?;
+                gzip.finish().map_err(|error| Error::invalid(error.to_string()))?.0
+            }
+        };
+        check_sizes(counted.0, file_bytes, room)
+    }
+
+    /// The manifest as the file at `path`, of a chain with room for so many bytes of JSON.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is larger than a manifest may be.
-    pub fn seal(&self, protection: &Protection, path: &str, env: &Env) -> Result<Vec<u8>> {
+    pub fn seal(&self, protection: &Protection, path: &str, env: &Env, room: u64) -> Result<Vec<u8>> {
         let json = serde_json::to_vec(self).map_err(|error| Error::corrupt(path, error.to_string()))?;
         let mut packed = packed(&json, Compression::default());
         if json.len() as u64 > unpacked_max(&packed) {
             packed = self::packed(&json, Compression::none());
         }
         let file = sealed::seal(protection, path, env, &packed);
-        if json.len() as u64 <= JSON_BYTES_MAX && file.len() as u64 <= FILE_BYTES_MAX {
-            return Ok(file);
-        }
-        let message = format!("the backup's list of files takes {} bytes, packed {}", json.len(), file.len());
-        Err(Error::invalid(message).with_hint("back up fewer tables at a time, or let small files be merged first"))
+        check_sizes(json.len() as u64, file.len() as u64, room)?;
+        Ok(file)
     }
 
-    /// The manifest in the file at `path`.
+    /// The manifest in the file at `path`, whose JSON takes of the room that its chain has.
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Newer`].
-    pub fn open(protection: &Protection, path: &str, file: Vec<u8>) -> Result<Manifest> {
+    pub fn open(protection: &Protection, path: &str, file: Vec<u8>, room: &Room) -> Result<Manifest> {
         let packed = sealed::open(protection, path, file)?;
         let (mut json, bytes_max) = (Vec::new(), unpacked_max(&packed));
-        let unpacked = GzDecoder::new(packed.as_slice()).take(bytes_max + 1).read_to_end(&mut json);
+        let unpacked = room.read(GzDecoder::new(packed.as_slice()).take(bytes_max + 1), &mut json);
         unpacked.map_err(|error| Error::corrupt(path, error.to_string()))?;
         if json.len() as u64 > bytes_max {
             return Err(Error::corrupt(path, "it is larger than a manifest may be"));
@@ -326,9 +349,37 @@ impl Manifest {
     }
 }
 
+/// # Errors
+/// [`Error::Invalid`] for what a reader would not read.
+fn check_sizes(json_bytes: u64, file_bytes: u64, room: u64) -> Result<()> {
+    if json_bytes > room.min(JSON_BYTES_MAX) || file_bytes > FILE_BYTES_MAX {
+        let hint = match json_bytes <= JSON_BYTES_MAX && file_bytes <= FILE_BYTES_MAX {
+            true => "its chain has no room for that any more: begin another with BACKUP INTO",
+            false => "back up fewer tables at a time, or let small files be merged first",
+        };
+        let message = format!("the backup's list of files takes {json_bytes} bytes, packed {file_bytes}");
+        return Err(Error::invalid(message).with_hint(hint));
+    }
+    Ok(())
+}
+
+/// Bytes that were written nowhere.
+struct Counted(u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn packed(json: &[u8], compression: Compression) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), compression);
-    std::io::Write::write_all(&mut gzip, json).expect("memory takes all bytes");
+    gzip.write_all(json).expect("memory takes all bytes");
     gzip.finish().expect("memory takes all bytes")
 }
 

@@ -220,7 +220,7 @@ mod tests {
             tables: Vec::new(),
         };
         let path = layer.manifest();
-        let file = manifest.seal(&Protection::Checksums, path.as_ref(), &Env::system()).unwrap();
+        let file = manifest.seal(&Protection::Checksums, path.as_ref(), &Env::system(), u64::MAX).unwrap();
         collection.store().put(&path, file.into()).await.unwrap();
         collection.store().put(&layer.pack("00"), PutPayload::from_static(b"x")).await.unwrap();
     }

@@ -7,9 +7,11 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
+use crate::chain::{Chain, Layer, Replay};
 use crate::format::FORMAT;
 use crate::keys::EncryptionInfo;
 use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
+use crate::room::Room;
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
 use crate::{Collection, Error, hex, manifest};
 
@@ -155,8 +157,9 @@ fn empty_manifest() -> manifest::Manifest {
 fn other_versions_are_named() {
     for format in [0, FORMAT + 1] {
         let [clear, _] = protections();
-        let file = manifest::Manifest { format, ..empty_manifest() }.seal(&clear, PATH, &Env::system()).unwrap();
-        let error = manifest::Manifest::open(&clear, PATH, file).unwrap_err();
+        let file = manifest::Manifest { format, ..empty_manifest() };
+        let file = file.seal(&clear, PATH, &Env::system(), u64::MAX).unwrap();
+        let error = manifest::Manifest::open(&clear, PATH, file, &Room::default()).unwrap_err();
         assert_eq!(error.sqlstate().code(), "0A000");
         let text = format!("{PATH} is in version {format} of the backup format; this server reads version 1");
         assert_eq!(error.to_string(), text);
@@ -173,14 +176,91 @@ fn what_repeats_itself_is_read_back_and_does_not_swell() {
     let [clear, _] = protections();
     let mut manifest = empty_manifest();
     manifest.server = "x".repeat(5 << 20);
-    let file = manifest.seal(&clear, PATH, &Env::system()).unwrap();
-    assert_eq!(manifest::Manifest::open(&clear, PATH, file).unwrap(), manifest);
+    let file = manifest.seal(&clear, PATH, &Env::system(), u64::MAX).unwrap();
+    assert_eq!(manifest::Manifest::open(&clear, PATH, file, &Room::default()).unwrap(), manifest);
     // The same, packed as tightly as a stranger might.
     let json = serde_json::to_vec(&manifest).unwrap();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut gzip, &json).unwrap();
     let bomb = sealed::seal(&clear, PATH, &Env::system(), &gzip.finish().unwrap());
-    assert!(matches!(manifest::Manifest::open(&clear, PATH, bomb), Err(Error::Corrupt { .. })));
+    assert!(matches!(manifest::Manifest::open(&clear, PATH, bomb, &Room::default()), Err(Error::Corrupt { .. })));
+}
+
+/// A chain of full backups' lists that say nothing, and its size in JSON.
+async fn chain_of(layers: i64) -> (Collection, Subdir, u64) {
+    let collection = Collection::new(Arc::new(InMemory::new()));
+    let full = empty_manifest();
+    let subdir = Subdir::of(full.end);
+    let (mut path, mut manifest, mut bytes) = (subdir.full(), full, 0);
+    for layer in 1..=layers {
+        bytes += serde_json::to_vec(&manifest).unwrap().len() as u64;
+        let file = manifest.seal(&Protection::Checksums, path.manifest().as_ref(), &Env::system(), u64::MAX).unwrap();
+        collection.store().put(&path.manifest(), file.clone().into()).await.unwrap();
+        let below = collection.layer(path, &Protection::Checksums).await.unwrap().unwrap();
+        let (start, end) = (manifest.end, manifest.end + 1_000_000 * layer);
+        path = subdir.incremental(start, end);
+        manifest = manifest::Manifest { previous: Some(below.link), start: Some(start), end, ..manifest };
+    }
+    (collection, subdir, bytes)
+}
+
+#[tokio::test]
+async fn the_manifests_of_a_chain_share_one_room() {
+    let (collection, subdir, bytes) = chain_of(20).await;
+    let chain = async |room: u64| -> crate::Result<Chain> {
+        collection.chain_in(&subdir, &Protection::Checksums, Room::of(room as usize)).await
+    };
+    assert_eq!(chain(bytes).await.unwrap().room, 0);
+    let with_room = chain(bytes + 7).await.unwrap();
+    assert_eq!((with_room.layers.len(), with_room.room), (20, 7));
+    for room in [bytes - 1, bytes / 2] {
+        let refusal = chain(room).await.unwrap_err().to_string();
+        assert!(refusal.contains("more than a chain may have"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn layers_replayed_one_by_one_are_the_chain() {
+    let (collection, subdir, _) = chain_of(4).await;
+    let mut chain = collection.chain(&subdir, &Protection::Checksums).await.unwrap();
+    let file = |path: String| manifest::File { path, bytes: 1, rows: 1, stats: None, pack: 0, offset: 0 };
+    for (index, layer) in chain.layers.iter_mut().enumerate() {
+        let end = layer.manifest.end;
+        let version = manifest::Version {
+            version: index as u64,
+            at: end,
+            schema: (index == 0).then(|| "{}".to_string()),
+            added: vec![file(index.to_string())],
+            removed: index.checked_sub(2).map(|old| old.to_string()).into_iter().collect(),
+        };
+        let mut listed = layer.manifest.clone();
+        listed.packs = vec![manifest::Pack { id: String::new(), bytes: 1, salt: String::new() }];
+        listed.tables = vec![manifest::TableHistory { table: 7, versions: vec![version] }];
+        let bytes = listed.seal(&Protection::Checksums, layer.path.manifest().as_ref(), &Env::system(), u64::MAX);
+        let (path, bytes) = (layer.path.clone(), bytes.unwrap().into());
+        *layer = Layer::open(path, &Protection::Checksums, bytes, &Room::default()).unwrap();
+    }
+    let mut replay = Replay::default();
+    for (index, layer) in chain.layers.iter().enumerate() {
+        replay.add(layer).unwrap();
+        let [replayed, found] =
+            [replay.table(7), chain.table_at(7, 4, layer.manifest.end).unwrap().as_ref()].map(|state| {
+                state.map(|state| (state.version, state.files.keys().map(|path| path.to_string()).collect::<Vec<_>>()))
+            });
+        assert_eq!(replayed, found);
+        assert_eq!(found.unwrap().1.len(), (index + 1).min(2));
+        assert!(replay.table(8).is_none());
+    }
+}
+
+#[test]
+fn a_manifest_that_is_too_large_is_told_before_it_is_sealed() {
+    let manifest = empty_manifest();
+    let json = serde_json::to_vec(&manifest).unwrap().len() as u64;
+    let seal = |room| manifest.seal(&Protection::Checksums, PATH, &Env::system(), room);
+    assert!(manifest.check_size(json).is_ok() && seal(json).is_ok());
+    assert!(matches!(manifest.check_size(json - 1), Err(Error::Invalid { .. })));
+    assert!(matches!(seal(json - 1), Err(Error::Invalid { .. })));
 }
 
 #[tokio::test]

@@ -207,9 +207,10 @@ fn show(chain: &Chain) {
         if let Some(since) = manifest.revisions_since {
             println!("    every moment from {} on can be restored", shown(since));
         }
+        let known = manifest.catalog.by_id();
         for table in &manifest.catalog.tables {
-            let database = manifest.catalog.database(table.database).map_or("", |database| &database.name);
-            let schema = manifest.catalog.schema(table.schema).map_or("", |schema| &schema.name);
+            let database = known.databases.get(&table.database).map_or("", |database| &database.name);
+            let schema = known.schemas.get(&table.schema).map_or("", |schema| &schema.name);
             let versions = layer.history_of(table.id).map_or(&[][..], |history| &history.versions);
             let files = || versions.iter().flat_map(|version| &version.added);
             let rows = files().map(|file| file.rows).fold(0, u64::saturating_add);

@@ -89,6 +89,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
     let running = format!("{} for each processor", l::STATEMENTS_PER_PROCESSOR);
     let plans = format!("{}, of texts up to {}", l::PLANS_KEPT_MAX, bytes(l::PLAN_TEXT_BYTES_MAX));
     let prepared = format!("{}, {} of text and parameters", l::PREPARED_MAX, bytes(l::PREPARED_BYTES_MAX));
+    let list = format!("{} of JSON, packed {}", bytes(l::MANIFEST_BYTES_MAX), bytes(l::MANIFEST_FILE_BYTES_MAX));
     vec![
         ("sessions", connections, "`53300`"),
         ("clients between connecting and their first statement", l::HANDSHAKES_MAX.to_string(), "`53300`"),
@@ -114,6 +115,9 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("values that the clauses of a MERGE compute for a pair of rows", l::MERGE_VALUES_MAX.to_string(), "`54001`"),
         ("columns under CUBE", l::CUBE_COLUMNS_MAX.to_string(), "`54001`"),
         ("row of COPY or of an imported text file", bytes(l::IMPORT_ROW_BYTES_MAX), "`22P04`"),
+        ("layers of a chain of backups", l::BACKUP_LAYERS_MAX.to_string(), "`22023`"),
+        ("list of files of a backup", list, "`22023`"),
+        ("lists of files of all backups of a chain, as JSON", bytes(l::CHAIN_BYTES_MAX), "`22023`"),
         ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
         ("plans kept for statements that come again", plans, "the one unused for longest is made anew"),
         ("memory of which keys files do not hold", bytes(l::KEY_FILTERS_BYTES_MAX), "more files are read"),

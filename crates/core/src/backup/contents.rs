@@ -1,12 +1,14 @@
 //! Rows of the catalog as a manifest lists them.
 
-use std::collections::HashSet;
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::manifest::{self, Catalog, Targets};
 use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::{Column, Database, Schema, Table};
+use serde_json::Value;
 
 use crate::directory::Directory;
 
@@ -30,9 +32,13 @@ impl<'a> Contents<'a> {
             }
         };
         let inside: HashSet<DatabaseId> = databases.iter().map(|database| database.id).collect();
-        let is_named = |table: &&Arc<Table>| match targets {
-            Targets::Tables(ids) => ids.iter().any(|(id, _)| *id == table.id.0),
-            _ => inside.contains(&table.database),
+        let named: Option<HashSet<i64>> = match targets {
+            Targets::Tables(ids) => Some(ids.iter().map(|(id, _)| *id).collect()),
+            Targets::Cluster | Targets::Databases(_) => None,
+        };
+        let is_named = |table: &&Arc<Table>| match &named {
+            Some(ids) => ids.contains(&table.id.0),
+            None => inside.contains(&table.database),
         };
         let tables: Vec<Arc<Table>> = directory.tables.values().filter(is_named).cloned().collect();
         let used: HashSet<_> = tables.iter().map(|table| table.schema).collect();
@@ -98,9 +104,12 @@ pub(crate) fn restored_columns(
     state: &TableState<'_>,
     is_before_end: bool,
 ) -> Vec<Column> {
+    let known: HashMap<&str, &manifest::Column> =
+        listed.columns.iter().rev().map(|known| (known.stored_name.as_str(), known)).collect();
+    let with_nulls = LazyCell::new(|| with_nulls(state));
     for column in &mut columns {
-        if let Some(known) = listed.columns.iter().find(|known| known.stored_name == column.stored_name) {
-            column.nullable &= known.nullable || is_before_end || has_nulls(state, &column.stored_name);
+        if let Some(known) = known.get(column.stored_name.as_str()) {
+            column.nullable &= known.nullable || is_before_end || with_nulls.contains(&column.stored_name);
             column.default.clone_from(&known.default);
             column.comment.clone_from(&known.comment);
         }
@@ -108,17 +117,22 @@ pub(crate) fn restored_columns(
     columns
 }
 
-/// Whether a file is known to have NULLs in a column.
-fn has_nulls(state: &TableState<'_>, stored_name: &str) -> bool {
-    let nulls = |place: &Place<'_>| -> Option<u64> {
-        let stats: serde_json::Value = serde_json::from_str(place.file.stats.as_deref()?).ok()?;
-        stats["nullCount"][stored_name].as_u64()
-    };
-    state.files.values().any(|place| nulls(place) > Some(0))
+/// Stored names of the columns in which a file is known to have NULLs.
+fn with_nulls(state: &TableState<'_>) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for Place { file, .. } in state.files.values() {
+        let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
+        let Some(counts) = stats.as_ref().and_then(|stats| stats["nullCount"].as_object()) else { continue };
+        let with_nulls = counts.iter().filter(|(_, count)| count.as_u64() > Some(0));
+        found.extend(with_nulls.map(|(name, _)| name.clone()));
+    }
+    found
 }
 
 /// The names of a restored table's key; a key whose columns were not all there then is no key.
 pub(crate) fn restored_key(columns: &[Column], listed: &manifest::Table) -> Vec<String> {
-    let name = |stored: &String| columns.iter().find(|column| column.stored_name == *stored).map(|c| c.name.clone());
-    listed.primary_key.iter().map(name).collect::<Option<_>>().unwrap_or_default()
+    let names: HashMap<&str, &str> =
+        columns.iter().rev().map(|column| (column.stored_name.as_str(), column.name.as_str())).collect();
+    let key = listed.primary_key.iter().map(|stored| names.get(stored.as_str()).map(|name| name.to_string()));
+    key.collect::<Option<_>>().unwrap_or_default()
 }

@@ -33,13 +33,15 @@ const READ_BYTES: u64 = 4 << 20;
 const READS_MAX: usize = 2;
 /// Least time between two checkpoints.
 const SAVE_PERIOD: Duration = Duration::from_secs(5);
+/// Of the time at most one part in so many is spent on checkpoints.
+const SAVE_SHARE: u32 = 20;
 
 /// How long a pack that is to stop may take to appear: cut off, it might do so after its job has cleaned up. Less than
 /// what a job waits for, so that there is time to give the upload up.
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
 /// A file of a table to copy.
-struct Wanted {
+pub(super) struct Wanted {
     /// Id of the table.
     table: i64,
     store: Arc<dyn ObjectStore>,
@@ -158,21 +160,21 @@ impl<'a> Copying<'a> {
     }
 }
 
-/// Copies the files of the cuts into packs, with a checkpoint now and then.
+/// Copies files into packs, with a checkpoint now and then.
 pub(super) async fn copy_all(
     cx: &TaskContext,
-    cuts: &[TableCut],
+    sources: Vec<Wanted>,
     copied: &mut Copied,
     to: Destination,
     running: &mut Packing,
 ) -> Result<()> {
-    let sources: Vec<Wanted> = cuts.iter().flat_map(sources).collect();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
     let bytes: u64 = copied.packs.iter().map(|pack| pack.bytes).sum();
     let meter = Meter::new(cx.progress.clone(), bytes, total);
-    cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), cuts.len()));
+    let tables: HashSet<i64> = sources.iter().map(|source| source.table).collect();
+    cx.progress.set_status(format!("writing {} files of {} tables", sources.len(), tables.len()));
     let mut copying = Copying::start(sources, copied, to, meter, running);
-    let mut saved = Instant::now();
+    let (mut saved, mut period) = (Instant::now(), SAVE_PERIOD);
     loop {
         match copying.next(copied).await {
             Ok(false) => return cx.save(&Checkpoint::Backup(copied.clone())).await,
@@ -187,22 +189,33 @@ pub(super) async fn copy_all(
             }
         }
         cx.fault(Point::BackupPacked)?;
-        if saved.elapsed() >= SAVE_PERIOD {
+        if saved.elapsed() >= period {
+            let begun = Instant::now();
             cx.save(&Checkpoint::Backup(copied.clone())).await?;
             saved = Instant::now();
+            period = period_after(saved - begun);
         }
     }
 }
 
-/// The files that a cut adds.
-fn sources(cut: &TableCut) -> impl Iterator<Item = Wanted> {
-    let files = cut.versions.iter().flat_map(|version| &version.added);
-    files.map(|file| Wanted {
-        table: cut.table.row.id.0,
-        store: cut.table.store.clone(),
-        path: file.path.clone(),
-        bytes: file.bytes,
-    })
+/// How long to wait after a checkpoint that took so long. It tells of all that is copied, so it takes longer each time.
+fn period_after(taken: Duration) -> Duration {
+    SAVE_PERIOD.max(taken * SAVE_SHARE)
+}
+
+/// The files that the cuts add.
+pub(super) fn wanted(cuts: &[TableCut]) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for TableCut { table, versions } in cuts {
+        let files = versions.iter().flat_map(|version| &version.added);
+        wanted.extend(files.map(|file| Wanted {
+            table: table.row.id.0,
+            store: table.store.clone(),
+            path: file.path.clone(),
+            bytes: file.bytes,
+        }));
+    }
+    wanted
 }
 
 /// Files in groups, each for one pack.
@@ -320,6 +333,12 @@ mod tests {
         let left: Vec<_> =
             copied.files.iter().map(|file| (file.path.as_str(), copied.packs[file.pack].id.as_str())).collect();
         assert_eq!((left, copied.packs.len()), (vec![("a", "1"), ("c", "3")], 2));
+    }
+
+    #[test]
+    fn checkpoints_that_take_long_are_made_seldom() {
+        assert_eq!(period_after(Duration::from_millis(3)), SAVE_PERIOD);
+        assert_eq!(period_after(Duration::from_secs(3)), Duration::from_secs(60));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What tables were at one moment, and what a chain lacks of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use lakeport_backup::Chain;
 use lakeport_backup::chain::TableState;
 use lakeport_base::Sqlstate;
 use lakeport_catalog::model::Table;
 
+use crate::directory::Directory;
 use crate::engine::{TableFile, TableHandle, TableRevision, TableVersion};
 use crate::error::{Error, Result};
 use crate::server::Server;
@@ -30,15 +32,17 @@ pub(super) struct Span {
 }
 
 /// What a layer adds of a table; `None` when it was made after the moment of the layer.
-pub(super) async fn cut(
-    server: &Server,
-    table: TableHandle,
+pub(super) async fn cut_of(
+    server: &Arc<Server>,
+    directory: &Directory,
+    row: &Arc<Table>,
     chain: Option<&Chain>,
     span: Span,
 ) -> Result<Option<TableCut>> {
-    if table.row.created > span.end {
+    if row.created > span.end {
         return Ok(None);
     }
+    let table = server.table_handle(directory, row).await?;
     let engine = &server.config.engine;
     let now = match engine.table_at(&table, span.end).await {
         Ok(now) => now,

@@ -207,9 +207,10 @@ impl RestoreTask {
         layers: usize,
     ) -> Result<Vec<NewTable<'a>>> {
         let mut tables = Vec::with_capacity(self.0.tables.len());
+        let known = manifest.catalog.by_id();
         for target in &self.0.tables {
             let missing = || gone(&self.0.subdir);
-            let listed = manifest.table(target.id).ok_or_else(missing)?;
+            let listed = known.tables.get(&target.id).copied().ok_or_else(missing)?;
             // A table that is younger than the moment.
             let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
             let columns = cx.server.config.engine.columns_of(state.schema)?;

@@ -1,10 +1,11 @@
 //! The job of a BACKUP.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakeport_backup::chain::Layer;
 use lakeport_backup::collection::Creation;
 use lakeport_backup::keys::{EncryptionInfo, Keys};
@@ -20,18 +21,20 @@ use lakeport_catalog::model::Table;
 use tokio::time::Instant;
 
 use super::contents::Contents;
-use super::copy::{Copied, CopiedFile, Destination, Packing, copy_all};
-use super::cut::{Span, TableCut, cut};
+use super::copy::{Copied, Destination, Packing, copy_all, wanted};
+use super::cut::{Span, TableCut, cut_of};
 use super::{KeyTexts, cluster, rights};
 use crate::authz::Subject;
 use crate::directory::Directory;
-use crate::engine::TableRevision;
+use crate::engine::{TableFile, TableRevision};
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext, may_pass};
 use crate::setting;
 
 /// Random bytes in the id of a layer.
 const ID_BYTES: usize = 16;
+/// Tables that are looked at side by side.
+const CUTS_AT_ONCE: usize = 8;
 /// What precedes a job's id in a lock.
 const OWNER: &str = "job ";
 
@@ -180,6 +183,12 @@ impl BackupTask {
         let span = self.span(cx, chain.as_ref()).await?;
         let (mut contents, cuts) = self.cuts(cx, chain.as_ref(), span).await?;
         self.add_rights(cx, &protection, &mut contents).await?;
+        let room = chain.as_ref().map_or(u64::MAX, |chain| chain.room);
+        let previous = chain.map(|chain| chain.last().link.clone());
+        let files = wanted(&cuts);
+        let manifest = self.manifest(cx, previous, span, contents, cuts);
+        // What cannot be listed need not be copied.
+        let manifest = aside(manifest, move |manifest| manifest.check_size(room)).await?.0;
         collection.sweep(&layer, &copied.packs).await?;
         // What an ALTER of the connection has left elsewhere is copied again.
         copied.retain(&collection.present(&layer, &copied.packs).await?);
@@ -189,13 +198,14 @@ impl BackupTask {
             protection: protection.clone(),
             env: cx.server.config.env.clone(),
         };
-        copy_all(cx, &cuts, &mut copied, to, packing).await?;
+        copy_all(cx, files, &mut copied, to, packing).await?;
         if collection.present(&layer, &copied.packs).await?.contains(&false) {
             return Err(moved(&layer));
         }
-        let previous = chain.as_ref().map(|chain| chain.last().link.clone());
-        let manifest = self.manifest(cx, previous, span, contents, cuts, copied)?;
-        let file = manifest.seal(&protection, layer.manifest().as_ref(), &cx.server.config.env)?;
+        let manifest = placed(manifest, copied)?;
+        let (path, env) = (layer.manifest(), cx.server.config.env.clone());
+        let seal = move |manifest: &Manifest| manifest.seal(&protection, path.as_ref(), &env, room);
+        let (manifest, file) = aside(manifest, seal).await?;
         cx.fault(Point::BackupManifest)?;
         // From here on the layer may be there, and is not given up.
         let creation = cx.cancel.commit(async { Ok(collection.create(&layer.manifest(), file).await?) }).await?;
@@ -273,18 +283,18 @@ impl BackupTask {
     ) -> Result<(manifest::Catalog, Vec<TableCut>)> {
         let directory = cx.server.directory().await?;
         let contents = Contents::of(&directory, &self.0.targets);
-        if let Some(id) = self.0.tables.iter().find(|id| !contents.tables.iter().any(|row| row.id == **id)) {
+        let found: HashSet<TableId> = contents.tables.iter().map(|row| row.id).collect();
+        if let Some(id) = self.0.tables.iter().find(|id| !found.contains(id)) {
             return Err(Error::new(
                 Sqlstate::UNDEFINED_TABLE,
                 format!("table {id} was dropped, or its database renamed, before it was backed up"),
             )
             .with_hint("run the statement again"));
         }
-        let mut cuts = Vec::with_capacity(contents.tables.len());
-        for row in &contents.tables {
-            let table = cx.server.table_handle(&directory, row).await?;
-            cuts.extend(cut(&cx.server, table, chain, span).await?);
-        }
+        let cuts: Vec<_> =
+            contents.tables.iter().map(|row| cut_of(&cx.server, &directory, row, chain, span).boxed()).collect();
+        let cuts: Vec<Option<TableCut>> = stream::iter(cuts).buffered(CUTS_AT_ONCE).try_collect().await?;
+        let cuts: Vec<TableCut> = cuts.into_iter().flatten().collect();
         let tables: Vec<Arc<Table>> = cuts.iter().map(|cut| cut.table.row.clone()).collect();
         Ok((contents.listed(&tables), cuts))
     }
@@ -306,6 +316,7 @@ impl BackupTask {
         }
     }
 
+    /// The layer's list; where the files are is not known yet.
     fn manifest(
         &self,
         cx: &TaskContext,
@@ -313,11 +324,8 @@ impl BackupTask {
         span: Span,
         catalog: manifest::Catalog,
         cuts: Vec<TableCut>,
-        copied: Copied,
-    ) -> Result<Manifest> {
-        let places = copied.by_path();
-        let tables = cuts.into_iter().map(|cut| listed(cut, &places)).collect::<Result<_>>()?;
-        Ok(Manifest {
+    ) -> Manifest {
+        Manifest {
             format: FORMAT,
             id: cx.server.config.env.random_hex(ID_BYTES),
             previous,
@@ -329,9 +337,9 @@ impl BackupTask {
             cluster: Some(cx.server.config.catalog.identity().to_string()),
             targets: self.0.targets.clone(),
             catalog,
-            packs: copied.packs,
-            tables,
-        })
+            packs: Vec::new(),
+            tables: cuts.into_iter().map(listed).collect(),
+        }
     }
 
     /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one tries again.
@@ -391,26 +399,37 @@ fn oldest(directory: &Directory, end: i64) -> i64 {
     end.saturating_sub(ttl_micros - ttl_micros / 10)
 }
 
-/// A cut as the manifest lists it.
-fn listed(cut: TableCut, places: &HashMap<(i64, &str), &CopiedFile>) -> Result<TableHistory> {
-    let table = cut.table.row.id.0;
-    let file = |file: crate::engine::TableFile| {
-        let place = places.get(&(table, file.path.as_str())).ok_or_else(|| Error::internal("a file was not copied"))?;
-        Ok(manifest::File {
-            pack: place.pack,
-            offset: place.offset,
-            path: file.path,
-            bytes: file.bytes,
-            rows: file.rows,
-            stats: file.stats,
-        })
+/// A cut as the manifest lists it, with its files nowhere.
+fn listed(cut: TableCut) -> TableHistory {
+    let file = |TableFile { path, bytes, rows, stats }| manifest::File { path, bytes, rows, stats, pack: 0, offset: 0 };
+    let version = |TableRevision { version, at, schema, added, removed }| {
+        let added = added.into_iter().map(file).collect();
+        manifest::Version { version, at, schema, added, removed }
     };
-    let version = |revision: TableRevision| {
-        let added = revision.added.into_iter().map(file).collect::<Result<_>>()?;
-        let TableRevision { version, at, schema, removed, .. } = revision;
-        Ok(manifest::Version { version, at, schema, added, removed })
-    };
-    Ok(TableHistory { table, versions: cut.versions.into_iter().map(version).collect::<Result<_>>()? })
+    TableHistory { table: cut.table.row.id.0, versions: cut.versions.into_iter().map(version).collect() }
+}
+
+/// The list with the places of the files.
+fn placed(mut manifest: Manifest, copied: Copied) -> Result<Manifest> {
+    let places = copied.by_path();
+    for history in &mut manifest.tables {
+        for file in history.versions.iter_mut().flat_map(|version| &mut version.added) {
+            let place = places.get(&(history.table, file.path.as_str()));
+            let place = place.ok_or_else(|| Error::internal("a file was not copied"))?;
+            (file.pack, file.offset) = (place.pack, place.offset);
+        }
+    }
+    manifest.packs = copied.packs;
+    Ok(manifest)
+}
+
+/// Does what may take seconds with a list, on a thread that nothing else waits for.
+async fn aside<T: Send + 'static>(
+    manifest: Manifest,
+    work: impl FnOnce(&Manifest) -> lakeport_backup::Result<T> + Send + 'static,
+) -> Result<(Manifest, T)> {
+    let working = tokio::task::spawn_blocking(move || work(&manifest).map(|done| (manifest, done)));
+    Ok(working.await.map_err(Error::internal)??)
 }
 
 /// Whose a lock was before it was taken.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lakeport_backup::manifest::{self, Manifest};
+use lakeport_backup::manifest::{self, ById, Manifest};
 use lakeport_base::Sqlstate;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_catalog::Tx;
@@ -86,6 +86,9 @@ impl Publication {
 struct Reserving<'a> {
     cx: &'a TaskContext,
     manifest: &'a Manifest,
+    known: ById<'a>,
+    /// The listed schemas, by id of the database.
+    schemas_of: HashMap<i64, Vec<&'a manifest::Schema>>,
     directory: Arc<Directory>,
     tx: Box<dyn Tx>,
     homes: HashMap<String, Home>,
@@ -116,7 +119,13 @@ impl<'a> Reserving<'a> {
                 homes.insert(name.clone(), home(cx, &directory, name, &table.listed.name).await?);
             }
         }
+        let mut schemas_of: HashMap<i64, Vec<&manifest::Schema>> = HashMap::new();
+        for schema in &manifest.catalog.schemas {
+            schemas_of.entry(schema.database).or_default().push(schema);
+        }
         Ok(Reserving {
+            known: manifest.catalog.by_id(),
+            schemas_of,
             schemas: directory.schemas.values().map(|row| ((row.database, row.name.clone()), row.id)).collect(),
             tx: cx.server.config.catalog.write().await?,
             homes,
@@ -139,7 +148,7 @@ impl<'a> Reserving<'a> {
     async fn new_database(&mut self, listed: i64, name: &str) -> Result<()> {
         claims::check_name("database", name)?;
         let id = DatabaseId(self.tx.next_id().await?);
-        let row = self.manifest.catalog.databases.iter().find(|row| row.id == listed);
+        let row = self.known.databases.get(&listed).copied();
         let owner = self.owners.owner(row.map_or("", |row| &row.owner));
         let comment = row.and_then(|row| row.comment.clone());
         let root = self.cx.server.root(&owner, None).await?;
@@ -147,10 +156,9 @@ impl<'a> Reserving<'a> {
         let row = Database { id, name: name.to_string(), owner, location: None, comment, created: self.now };
         self.publication.databases.push(row);
         self.database_ids.insert(listed, id);
-        let manifest = self.manifest;
-        let schemas = || manifest.catalog.schemas.iter().filter(|schema| schema.database == listed);
-        claims::check_distinct("schema", schemas().map(|schema| schema.name.as_str()))?;
-        for row in schemas() {
+        let schemas = self.schemas_of.remove(&listed).unwrap_or_default();
+        claims::check_distinct("schema", schemas.iter().map(|schema| schema.name.as_str()))?;
+        for row in schemas {
             let owner = self.owners.owner(&row.owner);
             let schema = self.schema(id, &row.name, owner).await?;
             self.schema_ids.insert(row.id, schema);

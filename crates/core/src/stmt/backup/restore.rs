@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{self, Manifest};
+use lakeport_backup::manifest::{self, ById, Manifest};
 use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
@@ -115,6 +115,7 @@ fn require_restore(cx: &Cx<'_>, targets: &Targets, options: &RestoreOptions) -> 
 /// What a restore makes, and from which layer.
 struct Plan<'a> {
     manifest: &'a Manifest,
+    known: ById<'a>,
     moment: i64,
     databases: Vec<RestoredDatabase>,
     tables: Vec<RestoredTable>,
@@ -132,15 +133,20 @@ impl<'a> Plan<'a> {
         let index = chain.layer_at(moment)?;
         let manifest = &chain.layers[index].manifest;
         let below = index.checked_sub(1).filter(|_| moment.is_some_and(|moment| moment < manifest.end));
-        let mut plan =
-            Plan { manifest, moment: moment.unwrap_or(manifest.end), databases: Vec::new(), tables: Vec::new() };
+        let mut plan = Plan {
+            manifest,
+            known: manifest.catalog.by_id(),
+            moment: moment.unwrap_or(manifest.end),
+            databases: Vec::new(),
+            tables: Vec::new(),
+        };
         match targets {
             Targets::Cluster => {
                 require_whole(cx, manifest)?;
                 if system == SystemPart::All {
                     require_unused(cx)?;
                     for database in below.iter().flat_map(|below| &chain.layers[*below].manifest.catalog.databases) {
-                        require_kept(&chain.layers[index - 1].manifest, manifest, Some(database.id))?;
+                        plan.require_kept(&chain.layers[index - 1].manifest, Some(database.id))?;
                     }
                     plan.add_cluster(cx);
                 }
@@ -148,7 +154,7 @@ impl<'a> Plan<'a> {
             Targets::Databases(names) => {
                 for name in names {
                     if let Some(below) = below {
-                        require_kept(&chain.layers[below].manifest, manifest, plan.database(name))?;
+                        plan.require_kept(&chain.layers[below].manifest, plan.database(name))?;
                     }
                     let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
                     plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
@@ -159,7 +165,7 @@ impl<'a> Plan<'a> {
                 for pattern in patterns {
                     if let (Some(below), TablePattern::AllIn(_)) = (below, pattern) {
                         let database = plan.database(&parts(cx, pattern).0);
-                        require_kept(&chain.layers[below].manifest, manifest, database)?;
+                        plan.require_kept(&chain.layers[below].manifest, database)?;
                     }
                     let added = plan.add_tables(cx, pattern, into.as_deref());
                     added.map_err(|error| with_earlier(error, cx, pattern, &chain.layers[..index]))?;
@@ -177,7 +183,12 @@ impl<'a> Plan<'a> {
             if !cx.directory.databases.contains_key(&database.name) {
                 self.databases.push(RestoredDatabase { id: database.id, name: database.name.clone() });
             }
-            self.add_tables_of(database.id, &database.name);
+        }
+        for table in &self.manifest.catalog.tables {
+            if let Some(database) = self.known.databases.get(&table.database) {
+                let schema = self.schema_name(table);
+                self.tables.push(RestoredTable { id: table.id, database: database.name.clone(), schema });
+            }
         }
     }
 
@@ -228,6 +239,21 @@ impl<'a> Plan<'a> {
         Err(unresolved(&text))
     }
 
+    /// # Errors
+    /// 22023 for a table of the database that was dropped after the layer `below`: its last rows are in neither.
+    fn require_kept(&self, below: &Manifest, database: Option<i64>) -> Result<()> {
+        let is_dropped =
+            |table: &&manifest::Table| Some(table.database) == database && !self.known.tables.contains_key(&table.id);
+        let Some(dropped) = below.catalog.tables.iter().find(is_dropped) else { return Ok(()) };
+        Err(Error::invalid(format!(
+            "table {:?} was dropped between {} and {}: the backup does not have all its rows of that time",
+            dropped.name,
+            shown(below.end),
+            shown(self.manifest.end)
+        ))
+        .with_hint("restore as of one of these two moments, or RESTORE TABLE the others"))
+    }
+
     /// The id of a database in the backup.
     fn database(&self, name: &str) -> Option<i64> {
         let databases = &self.manifest.catalog.databases;
@@ -235,8 +261,7 @@ impl<'a> Plan<'a> {
     }
 
     fn schema_name(&self, table: &manifest::Table) -> String {
-        let schema = self.manifest.catalog.schemas.iter().find(|schema| schema.id == table.schema);
-        schema.map_or_else(|| PUBLIC_SCHEMA.to_string(), |schema| schema.name.clone())
+        self.known.schemas.get(&table.schema).map_or_else(|| PUBLIC_SCHEMA.to_string(), |schema| schema.name.clone())
     }
 
     /// # Errors
@@ -252,7 +277,7 @@ impl<'a> Plan<'a> {
         }
         let mut taken = HashSet::new();
         for table in &self.tables {
-            let name = self.manifest.table(table.id).map_or("", |listed| listed.name.as_str());
+            let name = self.known.tables.get(&table.id).map_or("", |listed| listed.name.as_str());
             let home = cx.directory.databases.get(&table.database);
             if home.is_none() && !new.contains(table.database.as_str()) {
                 return Err(missing_database(&table.database, name));
@@ -271,20 +296,6 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
-}
-
-/// # Errors
-/// 22023 for a table of the database that was dropped between two layers: its last rows are in neither.
-fn require_kept(below: &Manifest, manifest: &Manifest, database: Option<i64>) -> Result<()> {
-    let is_dropped = |table: &&manifest::Table| Some(table.database) == database && manifest.table(table.id).is_none();
-    let Some(dropped) = below.catalog.tables.iter().find(is_dropped) else { return Ok(()) };
-    Err(Error::invalid(format!(
-        "table {:?} was dropped between {} and {}: the backup does not have all its rows of that time",
-        dropped.name,
-        shown(below.end),
-        shown(manifest.end)
-    ))
-    .with_hint("restore as of one of these two moments, or RESTORE TABLE the others"))
 }
 
 /// # Errors

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use arrow_schema::SchemaRef;
 use futures::{StreamExt, TryStreamExt, stream};
-use lakeport_backup::chain::Damage;
+use lakeport_backup::chain::{Damage, Replay};
 use lakeport_backup::keys::{WrappedKey, fingerprint};
 use lakeport_backup::layout::Subdir;
 use lakeport_backup::manifest::Manifest;
@@ -161,12 +161,16 @@ pub(crate) async fn show_backup(cx: &Cx<'_>, statement: &ShowBackup) -> Result<O
         check_files(&collection, &chain, &protection).await?;
     }
     warn_of_damage(cx, &chain);
-    let listing = Listing { cx, statement, chain: &chain };
+    let listing = Listing { cx, statement };
     let mut rows = Vec::new();
+    let mut tables = Replay::default();
     for layer in &chain.layers {
+        if statement.schemas {
+            tables.add(layer)?;
+        }
         match statement.options.as_json {
             true => rows.push(row![json(&layer.manifest)?]),
-            false => rows.extend(listing.rows(layer)?),
+            false => rows.extend(listing.rows(layer, &tables)?),
         }
     }
     Ok(Outcome::rows("SHOW BACKUP", batch_of(backup_columns(statement), &rows)?))

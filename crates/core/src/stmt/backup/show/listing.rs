@@ -1,10 +1,12 @@
 //! The rows of `SHOW BACKUP`: one for each object of each layer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use lakeport_backup::Layer;
+use lakeport_backup::chain::{Replay, TableState};
 use lakeport_backup::manifest::{self, Manifest, Targets};
-use lakeport_backup::{Chain, Layer};
 use lakeport_base::SqlType;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::name::{quote_ident, quote_literal};
@@ -22,7 +24,6 @@ use crate::stmt::table::show::create_text;
 pub(super) struct Listing<'a> {
     pub cx: &'a Cx<'a>,
     pub statement: &'a ShowBackup,
-    pub chain: &'a Chain,
 }
 
 /// What is told of one object.
@@ -37,6 +38,8 @@ struct Shown<'a> {
     /// What grants name it by.
     object: Option<manifest::Object>,
     table: Option<&'a manifest::Table>,
+    /// Of statements that want them.
+    grants: Vec<&'a manifest::Grant>,
     create: Option<String>,
 }
 
@@ -72,7 +75,7 @@ const COLUMNS: &[Column] = &[
         |statement| statement.options.check_files,
         |layer, shown| size(added(layer, shown).map(|(bytes, _)| bytes)),
     ),
-    column("privileges", SqlType::Text, privileges, |layer, shown| granted(layer, shown).into()),
+    column("privileges", SqlType::Text, privileges, |_, shown| granted(&shown.grants).into()),
     column("owner", SqlType::Text, privileges, |_, shown| shown.owner.into()),
 ];
 
@@ -111,13 +114,16 @@ pub(super) fn columns(statement: &ShowBackup) -> SchemaRef {
 }
 
 impl<'a> Listing<'a> {
-    /// The rows of one layer.
-    pub fn rows(&self, layer: &'a Layer) -> Result<Vec<Vec<Cell>>> {
+    /// The rows of one layer, with its tables as they were at its end.
+    pub fn rows(&self, layer: &'a Layer, tables: &Replay<'_>) -> Result<Vec<Vec<Cell>>> {
         let mut shown = objects(&layer.manifest);
+        if privileges(self.statement) {
+            add_grants(&mut shown, &layer.manifest.catalog);
+        }
         if self.statement.schemas {
             for object in &mut shown {
-                if let Some(table) = object.table {
-                    object.create = self.create_table(layer, table, object.schema)?;
+                if let Some((table, state)) = object.table.and_then(|row| Some((row, tables.table(row.id)?))) {
+                    object.create = Some(self.create_table(table, state, object.schema)?);
                 }
             }
         }
@@ -130,17 +136,14 @@ impl<'a> Listing<'a> {
         wanted(self.statement).map(cell).collect()
     }
 
-    /// The statement that makes a table as it was at the end of a layer.
+    /// The statement that makes a table.
     fn create_table(
         &self,
-        layer: &Layer,
         table: &manifest::Table,
+        state: &TableState<'_>,
         schema: Option<&manifest::Schema>,
-    ) -> Result<Option<String>> {
-        let Some(state) = self.chain.table_at(table.id, self.chain.layers.len(), layer.manifest.end)? else {
-            return Ok(None);
-        };
-        let columns = restored_columns(self.cx.server.config.engine.columns_of(state.schema)?, table, &state, false);
+    ) -> Result<String> {
+        let columns = restored_columns(self.cx.server.config.engine.columns_of(state.schema)?, table, state, false);
         let row = Table {
             id: TableId(table.id),
             schema: SchemaId(table.schema),
@@ -153,13 +156,14 @@ impl<'a> Listing<'a> {
             comment: table.comment.clone(),
             created: 0,
         };
-        Ok(Some(create_text(schema.map_or("public", |schema| &schema.name), &Arc::new(row))))
+        Ok(create_text(schema.map_or("public", |schema| &schema.name), &Arc::new(row)))
     }
 }
 
 /// All objects of a layer: those of databases, then what else a backup of the cluster has.
 fn objects(layer: &Manifest) -> Vec<Shown<'_>> {
     let catalog = &layer.catalog;
+    let known = catalog.by_id();
     let databases = catalog.databases.iter().map(|row| Shown {
         name: &row.name,
         id: Some(row.id),
@@ -170,7 +174,7 @@ fn objects(layer: &Manifest) -> Vec<Shown<'_>> {
         ..Shown::default()
     });
     let schemas = catalog.schemas.iter().map(|row| Shown {
-        database: catalog.database(row.database),
+        database: known.databases.get(&row.database).copied(),
         name: &row.name,
         id: Some(row.id),
         ty: "schema",
@@ -180,8 +184,8 @@ fn objects(layer: &Manifest) -> Vec<Shown<'_>> {
         ..Shown::default()
     });
     let tables = catalog.tables.iter().map(|row| Shown {
-        database: catalog.database(row.database),
-        schema: catalog.schema(row.schema),
+        database: known.databases.get(&row.database).copied(),
+        schema: known.schemas.get(&row.schema).copied(),
         name: &row.name,
         id: Some(row.id),
         ty: "table",
@@ -244,8 +248,17 @@ fn added(layer: &Layer, shown: &Shown<'_>) -> Option<(u64, u64)> {
     Some(files.fold((0, 0), add))
 }
 
-fn granted(layer: &Layer, shown: &Shown<'_>) -> String {
-    let grants = layer.manifest.catalog.grants.iter().filter(|grant| Some(grant.object) == shown.object);
-    let lines: Vec<String> = grants.map(|grant| format!("GRANT {} TO {}", grant.privilege, grant.grantee)).collect();
-    lines.join("; ")
+fn add_grants<'a>(shown: &mut [Shown<'a>], catalog: &'a manifest::Catalog) {
+    let mut granted: HashMap<manifest::Object, Vec<&manifest::Grant>> = HashMap::new();
+    for grant in &catalog.grants {
+        granted.entry(grant.object).or_default().push(grant);
+    }
+    for object in shown {
+        object.grants = object.object.and_then(|object| granted.remove(&object)).unwrap_or_default();
+    }
+}
+
+fn granted(grants: &[&manifest::Grant]) -> String {
+    let line = |grant: &&manifest::Grant| format!("GRANT {} TO {}", grant.privilege, grant.grantee);
+    grants.iter().map(line).collect::<Vec<_>>().join("; ")
 }
