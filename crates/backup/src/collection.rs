@@ -20,6 +20,8 @@ use crate::sealed::Protection;
 
 /// Manifests read at a time.
 const READS_MAX: usize = 16;
+/// A manifest's file of no more bytes is opened at once: to hand it to another thread would cost more.
+const SMALL_BYTES_MAX: u64 = 16 << 10;
 /// Most files of wrapped keys that a chain may have, and most bytes of one.
 const INFOS_MAX: usize = 1000;
 const INFO_BYTES_MAX: u64 = 1 << 20;
@@ -185,8 +187,12 @@ impl Collection {
     async fn layer_in(&self, path: LayerPath, protection: &Protection, room: &Arc<Room>) -> Result<Option<Layer>> {
         let name = path.manifest();
         let Some(found) = self.find(&name, manifest::FILE_BYTES_MAX).await? else { return Ok(None) };
+        let is_small = found.meta.size <= SMALL_BYTES_MAX;
         let _memory = room.hold(found.meta.size).await;
         let file = found.bytes().await?;
+        if is_small {
+            return Layer::open(path, protection, file, room).map(Some);
+        }
         let (protection, room) = (protection.clone(), room.clone());
         // A large one takes seconds, in which its thread does nothing else.
         let opened = tokio::task::spawn_blocking(move || Layer::open(path, &protection, file, &room)).await;
