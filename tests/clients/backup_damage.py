@@ -192,7 +192,7 @@ def missing(victim):
         victim.heal()
     for name in victim.infos:
         gone(name)
-        victim.refused("missing files", ["encryption information"], victim.show(), victim.restore(), states=("22023",))
+        victim.refused("missing files", [name], victim.show(), victim.restore())
         victim.heal()
     mark = next(name for name in victim.whole if "LATEST-" in name)
     gone(mark)

@@ -16,6 +16,10 @@ store = pathlib.Path(os.environ["TEST_STORE"])
 NO_NAMES = ["", "a\0b", "x" * 256, "\u00e9" * 200, "x" * 100_000]
 SYSTEM_SCHEMAS = ["pg_catalog", "information_schema", "crdb_internal", "pg_mine"]
 SECRET = "hushhush"
+# Longer than a statement, and gzip halves it at most.
+LONG = os.urandom(9 << 20).hex()
+NO_DEFAULTS = ["", "1) --", "1 --", "1 /* */", "1 NOT NULL", "1 PRIMARY KEY", "1) AS SELECT 1 --", "1, c INT8", "1; SELECT 1",
+               "(SELECT 1)"]
 S3 = f"s3://bucket/place?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY={SECRET}"
 
 
@@ -74,6 +78,11 @@ def of_database():
     more = {"name": "c", "type": "long", "nullable": True, "metadata": {}}
     yield Case("columns", 1601, with_column(lambda fields: fields.extend(
         more | {"name": f"c{number}"} for number in range(1601))), code="54000")
+    for column in (0, 1):
+        yield from named("default", lambda manifest, column=column: first("tables")(manifest)["columns"][column], NO_DEFAULTS,
+                         field="default")
+    yield from named("table", first("tables"), [LONG], field="comment")
+    yield from named("column", lambda manifest: first("tables")(manifest)["columns"][1], [LONG], field="comment")
     yield Case("primary key", "twice", lambda manifest: first("tables")(manifest)["primary_key"].append(
         first("tables")(manifest)["primary_key"][0]))
 
@@ -94,12 +103,18 @@ def of_cluster():
                    code=code)
     yield Case("member", "public", lambda manifest: manifest["catalog"]["memberships"].append(
         {"role": "ada", "member": "public", "admin_option": False}))
+    for rows in ([("ada", "ada")], [("ada", "admin"), ("admin", "ada")]):
+        yield Case("member", rows, lambda manifest, rows=rows: manifest["catalog"]["memberships"].extend(
+            {"role": role, "member": member, "admin_option": False} for role, member in rows))
     for name, value in [("gc.ttl", "often"), ("feature.import.enabled", "perhaps"), ("cloudstorage.timeout", "-1x")]:
         yield Case("setting", value, lambda manifest, name=name, value=value: manifest["catalog"]["settings"].append(
             [name, value]), code="22023", shown=name)
     yield from named("external connection", connection, NO_NAMES)
     yield from twice("external connection", lambda manifest: manifest["catalog"]["connections"])
     yield from named("schedule", schedule, NO_NAMES, field="label")
+    yield from named("schedule", schedule, [[["database", LONG]], [["database", "d"]] * 2], field="variables")
+    yield Case("comment", LONG, lambda manifest: next(
+        row for row in manifest["catalog"]["databases"] if row["name"] == "d").update(comment=LONG))
     for statement in (f"BACKUP DATABASE d INTO '{S3}' WITH OPTIONS (detached)",
                       f"BACKUP DATABASE d INTO 'nodelocal://1/x' WITH OPTIONS (detached, encryption_passphrase = '{SECRET}')",
                       f"BACKUP DATABASE d INTO 'nodelocal://1/x' WITH OPTIONS (detached, kms = 'aws:///k?{S3.split('?')[1]}')",
@@ -154,7 +169,7 @@ def strange(manifest):
     catalog = manifest["catalog"]
     catalog["settings"].append(["a.setting.of.tomorrow", "on"])
     ada = next(row for row in catalog["roles"] if row["name"] == "ada")
-    ada["options"].append("TIMETRAVEL")
+    ada["options"] += ["TIMETRAVEL", "CREATEDB"]
     ada["defaults"].append(["variable_of_tomorrow", "on"])
     catalog["grants"].append({"object": "system", "grantee": "ada", "privilege": "EVERYTHING", "grant_option": True})
     for owned in [catalog["connections"][0], catalog["schedules"][0]] + catalog["databases"] + catalog["tables"]:

@@ -113,9 +113,24 @@ def given_up(connection):
 
 def moved(connection):
     """A connection that is led elsewhere meanwhile: the whole backup is there, and none of it is missed."""
-    rule = expire("", 12, "PUT", "partNumber")
-    rotated(connection, "BACKUP DATABASE d INTO 'external://lake/moved'", uri("NEXT_", folder="elsewhere"), rule)
-    compare(connection, "external://lake/moved")
+    for folder, option in (("moved", ""), ("sealed", "encryption_passphrase = 'x'")):
+        rule = expire("", 12, "PUT", "partNumber")
+        statement = f"BACKUP DATABASE d INTO 'external://lake/{folder}'" + (f" WITH {option}" if option else "")
+        rotated(connection, statement, uri("NEXT_", folder="elsewhere"), rule)
+        compare(connection, f"external://lake/{folder}", option)
+        known_again(connection)
+
+
+def moved_early(connection):
+    """Led elsewhere when the wrapped key is written and no pack is: there must be no backup without its key."""
+    proxy.use(Rule("delay", 3, "PUT", "ENCRYPTION-INFO", times=1))
+    (job,) = connection.execute("BACKUP DATABASE d INTO 'external://lake/early' WITH encryption_passphrase = 'x', detached").fetchone()
+    until("the key is being written", lambda: proxy.rules[0].done > 0)
+    connection.execute(f"ALTER EXTERNAL CONNECTION lake AS '{uri('', folder='elsewhere')}'")
+    until("the job ends", lambda: status(connection, job)[0] not in ("running", "pending", "reverting"), 120)
+    (error,) = connection.execute(f"SELECT error FROM [SHOW JOB {job}]").fetchone()
+    assert status(connection, job)[0] == "failed" and "leads elsewhere" in error, (status(connection, job), error)
+    assert not connection.execute("SELECT * FROM [SHOW BACKUPS IN 'external://lake/early']").fetchall()
     known_again(connection)
 
 
@@ -161,8 +176,9 @@ def not_begun(connection):
     proxy.use()
 
 
-def compare(connection, place):
-    connection.execute(f"RESTORE DATABASE d FROM LATEST IN '{place}' WITH new_db_name = 'copy'")
+def compare(connection, place, option=""):
+    options = ", ".join(filter(None, ("new_db_name = 'copy'", option)))
+    connection.execute(f"RESTORE DATABASE d FROM LATEST IN '{place}' WITH {options}")
     compare_with(connection, "copy")
     connection.execute("DROP DATABASE copy CASCADE")
 
@@ -181,6 +197,7 @@ with psycopg.connect(autocommit=True) as connection:
     backups(connection)
     given_up(connection)
     moved(connection)
+    moved_early(connection)
     exports(connection)
     restores(connection)
     not_begun(connection)

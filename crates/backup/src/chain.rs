@@ -56,7 +56,7 @@ pub struct Chain {
     pub layers: Vec<Layer>,
     /// Why there are no more, when there should be: what is above a damaged layer cannot be used.
     pub damage: Option<Damage>,
-    /// Bytes of JSON that the manifest of a layer on top may take.
+    /// How much the JSON of the manifest of a layer on top may weigh.
     pub room: u64,
 }
 
@@ -95,24 +95,25 @@ pub struct TableState<'a> {
 }
 
 impl Chain {
-    /// A chain of a full backup alone.
+    /// A chain of a full backup alone, with this room for more.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for the manifest of another layer.
-    pub(crate) fn begin(subdir: Subdir, full: Layer) -> Result<Chain> {
+    pub(crate) fn begin(subdir: Subdir, full: Layer, room: u64) -> Result<Chain> {
         match full.manifest.previous {
-            None => Ok(Chain { subdir, layers: vec![full], damage: None, room: 0 }),
+            None => Ok(Chain { subdir, layers: vec![full], damage: None, room }),
             Some(_) => Err(Error::corrupt(full.path.manifest().as_ref(), "it is not the manifest of a full backup")),
         }
     }
 
-    /// Puts a layer on top.
+    /// Puts a layer on top, which leaves this room.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for one that does not belong there.
-    pub(crate) fn push(&mut self, layer: Layer) -> Result<()> {
+    pub(crate) fn push(&mut self, layer: Layer, room: u64) -> Result<()> {
         check_link(self.last(), &layer)?;
         self.layers.push(layer);
+        self.room = room;
         Ok(())
     }
 
@@ -130,10 +131,14 @@ impl Chain {
     /// # Errors
     /// [`Error::Invalid`] when a reader would refuse the chain with one more layer.
     pub fn check_room(&self) -> Result<()> {
-        if self.layers.len() < BACKUP_LAYERS_MAX && self.room > 0 {
+        let full = if self.layers.len() >= BACKUP_LAYERS_MAX {
+            "as many layers"
+        } else if self.room == 0 {
+            "manifests as large"
+        } else {
             return Ok(());
-        }
-        let message = format!("the chain in {:?} has as many layers as a chain may have", self.subdir.shown());
+        };
+        let message = format!("the chain in {:?} has {full} as a chain may have", self.subdir.shown());
         Err(Error::invalid(message).with_hint("begin another with BACKUP INTO"))
     }
 

@@ -16,7 +16,7 @@ use crate::keys::{self, EncryptionInfo, KeyCount, Keys};
 use crate::layout::{self, LATEST_FOLDER, LOCK, LayerPath, Subdir};
 use crate::manifest::{self, Pack};
 use crate::room::Room;
-use crate::sealed::Protection;
+use crate::sealed::{self, Protection};
 
 /// Manifests read at a time.
 const READS_MAX: usize = 16;
@@ -107,8 +107,22 @@ impl Collection {
         let infos = self.infos(subdir).await?;
         match (infos.is_empty(), keys) {
             (true, Keys::None) => Ok(Protection::Checksums),
-            (true, _) => Err(not_encrypted(subdir)),
+            (true, _) => Err(self.without_keys(subdir).await),
             (false, keys) => Ok(Protection::Encrypted(keys::unlock(&infos, keys).await?)),
+        }
+    }
+
+    /// Why no key opens a chain that has no wrapped keys.
+    async fn without_keys(&self, subdir: &Subdir) -> Error {
+        let manifest = subdir.full().manifest();
+        match self.read(&manifest, manifest::FILE_BYTES_MAX).await {
+            Ok(None) => no_backup(subdir),
+            Ok(Some(file)) if sealed::is_encrypted(manifest.as_ref(), &file).unwrap_or(false) => Error::corrupt(
+                subdir.encryption_info(1).as_ref(),
+                "it is missing, and without it no key opens the chain",
+            ),
+            Ok(Some(_)) => not_encrypted(subdir),
+            Err(error) => error,
         }
     }
 
@@ -130,13 +144,13 @@ impl Collection {
         }
         let reads: Vec<_> = folders.into_iter().map(|folder| self.layer_above(folder, protection, &room)).collect();
         let mut layers = stream::iter(reads).buffered(READS_MAX);
-        let mut chain = Chain::begin(subdir.clone(), full)?;
+        let mut chain = Chain::begin(subdir.clone(), full, room.left())?;
         while let Some(layer) = layers.next().await {
             let Some(layer) = layer.transpose() else { continue };
-            match layer.and_then(|layer| chain.push(layer)) {
+            match layer.and_then(|layer| chain.push(layer, room.left())) {
                 Ok(()) => {}
                 Err(_) if room.is_exceeded() => {
-                    return Err(too_large(subdir, format!("its manifests hold over {CHAIN_BYTES_MAX} bytes")));
+                    return Err(too_large(subdir, format!("its manifests take over {CHAIN_BYTES_MAX} bytes")));
                 }
                 Err(Error::Corrupt { file, what }) => {
                     chain.damage = Some(Damage { file, what });
@@ -145,7 +159,6 @@ impl Collection {
                 Err(error) => return Err(error),
             }
         }
-        chain.room = room.left();
         Ok(chain)
     }
 
@@ -227,6 +240,9 @@ impl Collection {
     }
 
     /// A file of which nothing is read yet; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for one that is larger than `bytes_max`.
     async fn find(&self, path: &Path, bytes_max: u64) -> Result<Option<GetResult>> {
         match self.store.get(path).await {
             Ok(found) if found.meta.size > bytes_max => {

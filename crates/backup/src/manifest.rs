@@ -4,6 +4,7 @@
 //! is taken for the claim of a stranger: sizes are capped, paths are checked by those who use them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{Read, Write};
 
 use flate2::Compression;
@@ -14,13 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::format::check_format;
-use crate::room::Room;
+use crate::room::{Room, Scale};
 use crate::sealed::{self, Protection};
 
 /// Most bytes of a manifest, uncompressed.
 const JSON_BYTES_MAX: u64 = limits::MANIFEST_BYTES_MAX as u64;
 /// Most bytes of a manifest's file.
 pub(crate) const FILE_BYTES_MAX: u64 = limits::MANIFEST_FILE_BYTES_MAX as u64;
+/// Most that it may weigh, whatever its chain has room for.
+const WEIGHT_MAX: u64 = limits::CHAIN_BYTES_MAX as u64;
 /// A few bytes of a file may not stand for much memory: how often what is packed may repeat itself, and from which size on.
 const UNPACKING_MAX: u64 = 100;
 const UNPACKED_BYTES_FREE: u64 = 1 << 20;
@@ -282,8 +285,11 @@ pub struct File {
 
 /// Objects of a catalog by their ids. Of those that are listed twice the first counts.
 pub struct ById<'a> {
+    /// The databases.
     pub databases: HashMap<i64, &'a Database>,
+    /// The schemas of all databases.
     pub schemas: HashMap<i64, &'a Schema>,
+    /// The tables of all schemas.
     pub tables: HashMap<i64, &'a Table>,
 }
 
@@ -304,31 +310,33 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::seal`].
     pub fn check_size(&self, room: u64) -> Result<()> {
-        let mut counted = Counted(0);
-        serde_json::to_writer(&mut counted, self).map_err(|error| Error::invalid(error.to_string()))?;
-        let file_bytes = match counted.0 > FILE_BYTES_MAX {
+        let mut json = Scale::default();
+        serde_json::to_writer(&mut json, self).map_err(unwritable)?;
+        let file_bytes = match json.bytes > FILE_BYTES_MAX {
             false => 0,
             true => {
                 let mut gzip = GzEncoder::new(Counted(0), Compression::default());
-                serde_json::to_writer(&mut gzip, self).map_err(|error| Error::invalid(error.to_string()))?;
-                gzip.finish().map_err(|error| Error::invalid(error.to_string()))?.0
+                serde_json::to_writer(&mut gzip, self).map_err(unwritable)?;
+                gzip.finish().map_err(unwritable)?.0
             }
         };
-        check_sizes(counted.0, file_bytes, room)
+        check_sizes(&json, file_bytes, room)
     }
 
-    /// The manifest as the file at `path`, of a chain with room for so many bytes of JSON.
+    /// The manifest as the file at `path`, of a chain with room for JSON of so much weight.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is larger than a manifest may be.
     pub fn seal(&self, protection: &Protection, path: &str, env: &Env, room: u64) -> Result<Vec<u8>> {
-        let json = serde_json::to_vec(self).map_err(|error| Error::corrupt(path, error.to_string()))?;
+        let json = serde_json::to_vec(self).map_err(unwritable)?;
+        let mut scale = Scale::default();
+        scale.add(&json);
         let mut packed = packed(&json, Compression::default());
         if json.len() as u64 > unpacked_max(&packed) {
             packed = self::packed(&json, Compression::none());
         }
         let file = sealed::seal(protection, path, env, &packed);
-        check_sizes(json.len() as u64, file.len() as u64, room)?;
+        check_sizes(&scale, file.len() as u64, room)?;
         Ok(file)
     }
 
@@ -351,16 +359,22 @@ impl Manifest {
 
 /// # Errors
 /// [`Error::Invalid`] for what a reader would not read.
-fn check_sizes(json_bytes: u64, file_bytes: u64, room: u64) -> Result<()> {
-    if json_bytes > room.min(JSON_BYTES_MAX) || file_bytes > FILE_BYTES_MAX {
-        let hint = match json_bytes <= JSON_BYTES_MAX && file_bytes <= FILE_BYTES_MAX {
-            true => "its chain has no room for that any more: begin another with BACKUP INTO",
-            false => "back up fewer tables at a time, or let small files be merged first",
-        };
-        let message = format!("the backup's list of files takes {json_bytes} bytes, packed {file_bytes}");
-        return Err(Error::invalid(message).with_hint(hint));
+fn check_sizes(json: &Scale, file_bytes: u64, room: u64) -> Result<()> {
+    let Scale { bytes, weight, .. } = json;
+    let fits_alone = *bytes <= JSON_BYTES_MAX && *weight <= WEIGHT_MAX && file_bytes <= FILE_BYTES_MAX;
+    if fits_alone && *weight <= room {
+        return Ok(());
     }
-    Ok(())
+    let hint = match fits_alone {
+        true => "its chain has no room for that any more: begin another with BACKUP INTO",
+        false => "back up fewer tables at a time, or let small files be merged first",
+    };
+    let message = format!("the backup's list of files takes {bytes} bytes, packed {file_bytes}, in memory {weight}");
+    Err(Error::invalid(message).with_hint(hint))
+}
+
+fn unwritable(error: impl fmt::Display) -> Error {
+    Error::invalid(format!("the backup's list of files cannot be written: {error}"))
 }
 
 /// Bytes that were written nowhere.

@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use lakeport_base::Env;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::{Error, Result};
@@ -84,7 +85,7 @@ impl PackWriter {
         Ok(Pack { id: self.id.clone(), bytes: self.file_bytes, salt: hex::encode(&self.salt) })
     }
 
-    /// Gives the upload up; what cannot be taken back is swept with the layer.
+    /// Gives the upload up. Parts that cannot be taken back are left to the storage's own rules.
     pub async fn abort(mut self) {
         if let Some(parts) = &mut self.parts {
             parts.abort().await;
@@ -93,18 +94,16 @@ impl PackWriter {
 
     /// Sends one part.
     async fn send(&mut self) -> Result<()> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            none => none.insert(Parts::begin(&self.store, &self.path).await?),
+        };
         let mut rest = Vec::with_capacity(OUT_BYTES);
         rest.extend_from_slice(&self.out[PART_BYTES..]);
         self.out.truncate(PART_BYTES);
         let part = std::mem::replace(&mut self.out, rest);
         self.file_bytes += part.len() as u64;
-        if self.parts.is_none() {
-            self.parts = Some(Parts::begin(&self.store, &self.path).await?);
-        }
-        match &mut self.parts {
-            Some(parts) => Ok(parts.send(part).await?),
-            None => Ok(()),
-        }
+        Ok(parts.send(part).await?)
     }
 }
 
@@ -116,8 +115,18 @@ struct Parts {
 }
 
 impl Parts {
+    /// Whoever stops waiting for the answer leaves no upload behind.
     async fn begin(store: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Result<Parts> {
-        Ok(Parts { upload: store.put_multipart(path).await?, under_way: JoinSet::new() })
+        let (store, path) = (store.clone(), path.clone());
+        let (hand_over, begun) = oneshot::channel();
+        tokio::spawn(async move {
+            let upload = store.put_multipart(&path).await;
+            if let Err(Ok(mut upload)) = hand_over.send(upload) {
+                let _ = upload.abort().await;
+            }
+        });
+        let failed = |error: RecvError| object_store::Error::Generic { store: "upload", source: error.into() };
+        Ok(Parts { upload: begun.await.map_err(failed)??, under_way: JoinSet::new() })
     }
 
     /// Hands in a part; waits for the one before.

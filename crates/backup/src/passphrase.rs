@@ -1,4 +1,4 @@
-//! PassphraseCache, and the keys that argon2id makes of them (RFC 9106).
+//! Passphrases, and the keys that argon2id makes of them (RFC 9106).
 
 use std::collections::HashMap;
 use std::fmt;

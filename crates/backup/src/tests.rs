@@ -11,7 +11,7 @@ use crate::chain::{Chain, Layer, Replay};
 use crate::format::FORMAT;
 use crate::keys::EncryptionInfo;
 use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
-use crate::room::Room;
+use crate::room::{Room, Scale};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
 use crate::{Collection, Error, hex, manifest};
 
@@ -186,14 +186,36 @@ fn what_repeats_itself_is_read_back_and_does_not_swell() {
     assert!(matches!(manifest::Manifest::open(&clear, PATH, bomb, &Room::default()), Err(Error::Corrupt { .. })));
 }
 
-/// A chain of full backups' lists that say nothing, and its size in JSON.
+/// What a manifest takes of its chain's room.
+fn weight(manifest: &manifest::Manifest) -> u64 {
+    let mut scale = Scale::default();
+    scale.add(&serde_json::to_vec(manifest).unwrap());
+    scale.weight
+}
+
+#[test]
+fn what_is_small_as_json_weighs_what_it_takes() {
+    let weighed = |parts: &[&[u8]]| {
+        let mut scale = Scale::default();
+        parts.iter().for_each(|part| scale.add(part));
+        (scale.bytes, scale.weight)
+    };
+    assert_eq!(weighed(&[br#"["","",""]"#.as_slice()]), (10, 10 + 2 * 24));
+    let texts: &[u8] = br#"[",,\",\\",{"a":","}]"#;
+    assert_eq!(weighed(&[texts]), (21, 21 + 24));
+    for at in 0..texts.len() {
+        assert_eq!(weighed(&[&texts[..at], &texts[at..]]), weighed(&[texts]), "cut at {at}");
+    }
+}
+
+/// A chain of full backups' lists that say nothing, and its weight.
 async fn chain_of(layers: i64) -> (Collection, Subdir, u64) {
     let collection = Collection::new(Arc::new(InMemory::new()));
     let full = empty_manifest();
     let subdir = Subdir::of(full.end);
-    let (mut path, mut manifest, mut bytes) = (subdir.full(), full, 0);
+    let (mut path, mut manifest, mut sum) = (subdir.full(), full, 0);
     for layer in 1..=layers {
-        bytes += serde_json::to_vec(&manifest).unwrap().len() as u64;
+        sum += weight(&manifest);
         let file = manifest.seal(&Protection::Checksums, path.manifest().as_ref(), &Env::system(), u64::MAX).unwrap();
         collection.store().put(&path.manifest(), file.clone().into()).await.unwrap();
         let below = collection.layer(path, &Protection::Checksums).await.unwrap().unwrap();
@@ -201,19 +223,19 @@ async fn chain_of(layers: i64) -> (Collection, Subdir, u64) {
         path = subdir.incremental(start, end);
         manifest = manifest::Manifest { previous: Some(below.link), start: Some(start), end, ..manifest };
     }
-    (collection, subdir, bytes)
+    (collection, subdir, sum)
 }
 
 #[tokio::test]
 async fn the_manifests_of_a_chain_share_one_room() {
-    let (collection, subdir, bytes) = chain_of(20).await;
+    let (collection, subdir, weight) = chain_of(20).await;
     let chain = async |room: u64| -> crate::Result<Chain> {
         collection.chain_in(&subdir, &Protection::Checksums, Room::of(room as usize)).await
     };
-    assert_eq!(chain(bytes).await.unwrap().room, 0);
-    let with_room = chain(bytes + 7).await.unwrap();
+    assert_eq!(chain(weight).await.unwrap().room, 0);
+    let with_room = chain(weight + 7).await.unwrap();
     assert_eq!((with_room.layers.len(), with_room.room), (20, 7));
-    for room in [bytes - 1, bytes / 2] {
+    for room in [weight - 1, weight / 2] {
         let refusal = chain(room).await.unwrap_err().to_string();
         assert!(refusal.contains("more than a chain may have"), "{refusal}");
     }
@@ -256,11 +278,11 @@ async fn layers_replayed_one_by_one_are_the_chain() {
 #[test]
 fn a_manifest_that_is_too_large_is_told_before_it_is_sealed() {
     let manifest = empty_manifest();
-    let json = serde_json::to_vec(&manifest).unwrap().len() as u64;
+    let weight = weight(&manifest);
     let seal = |room| manifest.seal(&Protection::Checksums, PATH, &Env::system(), room);
-    assert!(manifest.check_size(json).is_ok() && seal(json).is_ok());
-    assert!(matches!(manifest.check_size(json - 1), Err(Error::Invalid { .. })));
-    assert!(matches!(seal(json - 1), Err(Error::Invalid { .. })));
+    assert!(manifest.check_size(weight).is_ok() && seal(weight).is_ok());
+    assert!(matches!(manifest.check_size(weight - 1), Err(Error::Invalid { .. })));
+    assert!(matches!(seal(weight - 1), Err(Error::Invalid { .. })));
 }
 
 #[tokio::test]

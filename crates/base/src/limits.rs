@@ -111,7 +111,7 @@ pub const BACKUP_LAYERS_MAX: usize = 10_000;
 /// File of the manifest of a layer, and its JSON, in bytes.
 pub const MANIFEST_FILE_BYTES_MAX: usize = 64 << 20;
 pub const MANIFEST_BYTES_MAX: usize = 256 << 20;
-/// JSON of all manifests of a chain, in bytes: whoever opens the chain has them in memory.
+/// What all manifests of a chain take, in bytes of JSON and 24 for each value: whoever opens the chain has them in memory.
 pub const CHAIN_BYTES_MAX: usize = 512 << 20;
 /// Stack of a thread, in bytes: plans of deeply nested queries recurse.
 pub const WORKER_STACK_BYTES: usize = 32 << 20;

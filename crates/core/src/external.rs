@@ -159,18 +159,29 @@ impl Server {
     /// # Errors
     /// As [`Server::resolve`]; a target that is no storage; whatever opening it fails with.
     pub(crate) async fn open_storage(self: &Arc<Self>, user: &str, uri: &str) -> Result<Arc<dyn ObjectStore>> {
-        self.open_job_storage(user, uri, Arc::default()).await
+        self.open_following(user, uri, Arc::default(), false).await
     }
 
-    /// As [`Server::open_storage`], for a job: an upload that waits for its connection to be altered says so there.
+    /// As [`Server::open_storage`], for a job that writes what belongs together: where the connection leads elsewhere
+    /// meanwhile every request fails. An upload that waits for its connection to be altered says so in the progress.
     ///
     /// # Errors
     /// As [`Server::open_storage`].
-    pub(crate) async fn open_job_storage(
+    pub(crate) async fn open_bound_storage(
         self: &Arc<Self>,
         user: &str,
         uri: &str,
         progress: Arc<Progress>,
+    ) -> Result<Arc<dyn ObjectStore>> {
+        self.open_following(user, uri, progress, true).await
+    }
+
+    async fn open_following(
+        self: &Arc<Self>,
+        user: &str,
+        uri: &str,
+        progress: Arc<Progress>,
+        is_bound: bool,
     ) -> Result<Arc<dyn ObjectStore>> {
         // Before the connection is read, so that an ALTER in between is noticed at the first request.
         let generation = self.config.catalog.generation();
@@ -186,6 +197,7 @@ impl Server {
             current: Mutex::new(current),
             waiting: Mutex::default(),
             progress,
+            is_bound,
         }))))
     }
 
@@ -278,6 +290,8 @@ struct Reference {
     waiting: Mutex<()>,
     /// Of the job that uses it.
     progress: Arc<Progress>,
+    /// Whether it goes nowhere else.
+    is_bound: bool,
 }
 
 impl Reference {
@@ -303,10 +317,18 @@ impl Reference {
         let resolved = self.server.resolve(&self.uri).await?;
         if resolved.connection == current.version {
             current.generation = generation;
-        } else {
-            *current = Current::open(&self.server, &self.user, resolved, generation).await?;
+            return Ok(());
         }
+        if self.is_bound && *current.place != *resolved.target.place() {
+            return Err(self.led_elsewhere());
+        }
+        *current = Current::open(&self.server, &self.user, resolved, generation).await?;
         Ok(())
+    }
+
+    fn led_elsewhere(&self) -> Error {
+        let message = format!("{} leads elsewhere since files were written there", lakeport_connect::redact(&self.uri));
+        Error::new(lakeport_base::Sqlstate::IO_ERROR, message).with_hint("what is not whole there is made anew")
     }
 }
 

@@ -58,8 +58,10 @@ pub struct Server {
     pub(crate) advisory_locks: AdvisoryLocks,
     pub(crate) passphrases: PassphraseCache,
     pub(crate) schedule_runs: RunCounts,
-    /// Held by whoever looks at a chain's keys, or at the job that has its lock, and takes them away.
-    pub(crate) revoking: Mutex<()>,
+    /// Held by whoever takes keys of a backup away.
+    pub(crate) dropping_keys: Mutex<()>,
+    /// One job at a time takes over the lock of a backup that has ended.
+    pub(crate) taking_over: Mutex<()>,
     directory: Mutex<Option<Arc<Directory>>>,
     sessions: AtomicI64,
     session_numbers: AtomicU32,
@@ -78,7 +80,8 @@ impl Server {
             advisory_locks: AdvisoryLocks::default(),
             passphrases: PassphraseCache::default(),
             schedule_runs: RunCounts::default(),
-            revoking: Mutex::new(()),
+            dropping_keys: Mutex::new(()),
+            taking_over: Mutex::new(()),
             directory: Mutex::new(None),
             sessions: AtomicI64::new(0),
             session_numbers: AtomicU32::new(0),

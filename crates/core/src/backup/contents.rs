@@ -8,6 +8,7 @@ use lakeport_backup::chain::{Place, TableState};
 use lakeport_backup::manifest::{self, Catalog, Targets};
 use lakeport_base::id::{DatabaseId, TableId};
 use lakeport_catalog::model::{Column, Database, Schema, Table};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::directory::Directory;
@@ -117,14 +118,21 @@ pub(crate) fn restored_columns(
     columns
 }
 
+/// What of a file's `stats` tells of NULLs. The rest is passed over: it may be large.
+#[derive(Deserialize)]
+struct NullCounts {
+    #[serde(rename = "nullCount")]
+    by_column: HashMap<String, Value>,
+}
+
 /// Stored names of the columns in which a file is known to have NULLs.
 fn with_nulls(state: &TableState<'_>) -> HashSet<String> {
     let mut found = HashSet::new();
     for Place { file, .. } in state.files.values() {
-        let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
-        let Some(counts) = stats.as_ref().and_then(|stats| stats["nullCount"].as_object()) else { continue };
-        let with_nulls = counts.iter().filter(|(_, count)| count.as_u64() > Some(0));
-        found.extend(with_nulls.map(|(name, _)| name.clone()));
+        let stats: Option<NullCounts> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
+        let counts = stats.map(|stats| stats.by_column).unwrap_or_default();
+        let with_nulls = counts.into_iter().filter(|(_, count)| count.as_u64() > Some(0));
+        found.extend(with_nulls.map(|(name, _)| name));
     }
     found
 }

@@ -41,7 +41,7 @@ const SAVE_SHARE: u32 = 20;
 const FINISH_WAIT: Duration = Duration::from_secs(5);
 
 /// A file of a table to copy.
-pub(super) struct Wanted {
+pub(super) struct SourceFile {
     /// Id of the table.
     table: i64,
     store: Arc<dyn ObjectStore>,
@@ -108,7 +108,7 @@ pub(super) type Packing = Crew<(Pack, Vec<CopiedFile>)>;
 
 /// Packs that are being made, and files that wait.
 struct Copying<'a> {
-    waiting: Vec<Vec<Wanted>>,
+    waiting: Vec<Vec<SourceFile>>,
     running: &'a mut Packing,
     to: Destination,
     meter: Arc<Meter>,
@@ -117,7 +117,7 @@ struct Copying<'a> {
 impl<'a> Copying<'a> {
     /// Copies what is not copied yet.
     fn start(
-        sources: Vec<Wanted>,
+        sources: Vec<SourceFile>,
         copied: &Copied,
         to: Destination,
         meter: Meter,
@@ -163,7 +163,7 @@ impl<'a> Copying<'a> {
 /// Copies files into packs, with a checkpoint now and then.
 pub(super) async fn copy_all(
     cx: &TaskContext,
-    sources: Vec<Wanted>,
+    sources: Vec<SourceFile>,
     copied: &mut Copied,
     to: Destination,
     running: &mut Packing,
@@ -204,11 +204,11 @@ fn period_after(taken: Duration) -> Duration {
 }
 
 /// The files that the cuts add.
-pub(super) fn wanted(cuts: &[TableCut]) -> Vec<Wanted> {
+pub(super) fn source_files(cuts: &[TableCut]) -> Vec<SourceFile> {
     let mut wanted = Vec::new();
     for TableCut { table, versions } in cuts {
         let files = versions.iter().flat_map(|version| &version.added);
-        wanted.extend(files.map(|file| Wanted {
+        wanted.extend(files.map(|file| SourceFile {
             table: table.row.id.0,
             store: table.store.clone(),
             path: file.path.clone(),
@@ -219,8 +219,8 @@ pub(super) fn wanted(cuts: &[TableCut]) -> Vec<Wanted> {
 }
 
 /// Files in groups, each for one pack.
-fn grouped(sources: impl Iterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
-    let mut groups: Vec<Vec<Wanted>> = Vec::new();
+fn grouped(sources: impl Iterator<Item = SourceFile>) -> Vec<Vec<SourceFile>> {
+    let mut groups: Vec<Vec<SourceFile>> = Vec::new();
     let mut bytes = 0;
     for source in sources {
         let fits = bytes + source.bytes <= PACK_BYTES;
@@ -240,7 +240,7 @@ fn grouped(sources: impl Iterator<Item = Wanted>) -> Vec<Vec<Wanted>> {
 
 /// Makes one pack, or leaves nothing of it.
 async fn pack(
-    sources: Vec<Wanted>,
+    sources: Vec<SourceFile>,
     to: Destination,
     meter: Arc<Meter>,
     stop: CancellationToken,
@@ -256,7 +256,7 @@ async fn pack(
 
 async fn fill(
     writer: &mut PackWriter,
-    sources: Vec<Wanted>,
+    sources: Vec<SourceFile>,
     meter: &Meter,
     stop: &CancellationToken,
 ) -> Result<(Pack, Vec<CopiedFile>)> {
@@ -274,7 +274,12 @@ async fn fill(
     }
 }
 
-async fn add(writer: &mut PackWriter, source: &Wanted, meter: &Meter, stop: &CancellationToken) -> Result<CopiedFile> {
+async fn add(
+    writer: &mut PackWriter,
+    source: &SourceFile,
+    meter: &Meter,
+    stop: &CancellationToken,
+) -> Result<CopiedFile> {
     let offset = writer.offset();
     let starts = (0..source.bytes.div_ceil(READ_BYTES)).map(|number| number * READ_BYTES);
     let path = Path::parse(&source.path).map_err(Error::internal)?;
@@ -301,7 +306,7 @@ async fn add(writer: &mut PackWriter, source: &Wanted, meter: &Meter, stop: &Can
     Ok(CopiedFile { table: source.table, path: source.path.clone(), pack: 0, offset })
 }
 
-fn unreadable(source: &Wanted, error: object_store::Error) -> Error {
+fn unreadable(source: &SourceFile, error: object_store::Error) -> Error {
     store_error(error).prefixed(&format!("cannot read {} of table {}", source.path, source.table))
 }
 
@@ -310,9 +315,9 @@ mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
-    fn sources(bytes: &[u64]) -> impl Iterator<Item = Wanted> {
+    fn sources(bytes: &[u64]) -> impl Iterator<Item = SourceFile> {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let source = move |(index, bytes): (usize, u64)| Wanted {
+        let source = move |(index, bytes): (usize, u64)| SourceFile {
             table: 1,
             store: store.clone(),
             path: index.to_string(),

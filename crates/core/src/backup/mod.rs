@@ -41,6 +41,9 @@ pub use copy::{Copied, CopiedFile};
 pub use restore::{RestoreOrder, RestoreTask};
 pub use write::{BackupOrder, BackupTask};
 
+/// Tables that are looked at side by side.
+const TABLES_AT_ONCE: usize = 8;
+
 /// What opens or locks a chain, as the statement has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum KeyTexts {
@@ -77,7 +80,7 @@ impl Server {
             let message = format!("{} is not supported for backup and restore", target.uri().scheme);
             return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or userfile"));
         }
-        let store = Named::new(self.open_job_storage(user, uri, progress).await?, &redact(uri));
+        let store = Named::new(self.open_bound_storage(user, uri, progress).await?, &redact(uri));
         Ok(Collection::new(Arc::new(store)))
     }
 

@@ -1,4 +1,4 @@
-//! PassphraseCache in use.
+//! Passphrases in use.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

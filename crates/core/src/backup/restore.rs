@@ -87,14 +87,6 @@ pub struct RestoredTable {
     pub schema: String,
 }
 
-/// A restore whose tables are all there and that may be published. It was noted when the end of a job was not published
-/// together with its tables; now it says no more than that the work is to be begun anew.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Restored {
-    pub tables: Vec<TableId>,
-    pub done: Done,
-}
-
 /// Makes tables of a chain.
 pub struct RestoreTask(pub RestoreOrder);
 
@@ -215,7 +207,7 @@ impl RestoreTask {
             let Some(state) = chain.table_at(target.id, layers, self.0.moment)? else { continue };
             let columns = cx.server.config.engine.columns_of(state.schema)?;
             let columns = restored_columns(columns, listed, &state, self.0.moment < manifest.end);
-            claims::check_table(&listed.name, &columns, &restored_key(&columns, listed))?;
+            claims::check_table(listed, &columns, &restored_key(&columns, listed))?;
             tables.push(NewTable { listed, state, columns, target });
         }
         Ok(tables)

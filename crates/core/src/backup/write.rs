@@ -21,9 +21,9 @@ use lakeport_catalog::model::Table;
 use tokio::time::Instant;
 
 use super::contents::Contents;
-use super::copy::{Copied, Destination, Packing, copy_all, wanted};
+use super::copy::{Copied, Destination, Packing, copy_all, source_files};
 use super::cut::{Span, TableCut, cut_of};
-use super::{KeyTexts, cluster, rights};
+use super::{KeyTexts, TABLES_AT_ONCE, cluster, rights};
 use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::engine::{TableFile, TableRevision};
@@ -33,8 +33,6 @@ use crate::setting;
 
 /// Random bytes in the id of a layer.
 const ID_BYTES: usize = 16;
-/// Tables that are looked at side by side.
-const CUTS_AT_ONCE: usize = 8;
 /// What precedes a job's id in a lock.
 const OWNER: &str = "job ";
 
@@ -43,6 +41,8 @@ const UNDO_WAIT_MIN: Duration = Duration::from_secs(1);
 const UNDO_WAIT_MAX: Duration = Duration::from_secs(5);
 /// After that no further attempt is begun.
 const UNDO_TIME_MAX: Duration = Duration::from_secs(600);
+/// How long a backup deletes old ones before it ends.
+const EXPIRE_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// What one BACKUP is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,7 +177,7 @@ impl BackupTask {
             return Err(present(&layer));
         }
         let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
-        let protection = self.protection(cx, collection, &keys).await?;
+        let protection = self.protection(cx, collection, &keys, &mut copied).await?;
         let chain = self.chain(collection, &protection).await?;
         cx.progress.set_status("looking for changes");
         let span = self.span(cx, chain.as_ref()).await?;
@@ -185,7 +185,7 @@ impl BackupTask {
         self.add_rights(cx, &protection, &mut contents).await?;
         let room = chain.as_ref().map_or(u64::MAX, |chain| chain.room);
         let previous = chain.map(|chain| chain.last().link.clone());
-        let files = wanted(&cuts);
+        let files = source_files(&cuts);
         let manifest = self.manifest(cx, previous, span, contents, cuts);
         // What cannot be listed need not be copied.
         let manifest = aside(manifest, move |manifest| manifest.check_size(room)).await?.0;
@@ -224,14 +224,21 @@ impl BackupTask {
         }
     }
 
-    /// How the chain is protected; a new one gets its key here.
-    async fn protection(&self, cx: &TaskContext, collection: &Collection, keys: &Keys) -> Result<Protection> {
+    /// How the chain is protected; a new one gets its key here, under which nothing can be copied yet.
+    async fn protection(
+        &self,
+        cx: &TaskContext,
+        collection: &Collection,
+        keys: &Keys,
+        copied: &mut Copied,
+    ) -> Result<Protection> {
         let subdir = &self.0.subdir;
         let is_new = self.0.start.is_none() && collection.infos(subdir).await?.is_empty();
         if !is_new || matches!(keys, Keys::None) {
             return Ok(collection.protection(subdir, keys).await?);
         }
         let env = &cx.server.config.env;
+        *copied = Copied::default();
         let key = ChainKey::generate(env);
         let info = EncryptionInfo::lock(&key, keys, env).await?;
         cx.fault(Point::BackupKey)?;
@@ -244,6 +251,10 @@ impl BackupTask {
     /// What the layer is put on top of.
     async fn chain(&self, collection: &Collection, protection: &Protection) -> Result<Option<Chain>> {
         let Some(start) = self.0.start else { return Ok(None) };
+        // Who deletes a chain takes its mark away first.
+        if !collection.fulls().await?.contains(&self.0.subdir) {
+            return Err(gone(&self.0.subdir));
+        }
         let chain = collection.chain(&self.0.subdir, protection).await?;
         chain.check_whole()?;
         match chain.last().manifest.end == start {
@@ -293,7 +304,7 @@ impl BackupTask {
         }
         let cuts: Vec<_> =
             contents.tables.iter().map(|row| cut_of(&cx.server, &directory, row, chain, span).boxed()).collect();
-        let cuts: Vec<Option<TableCut>> = stream::iter(cuts).buffered(CUTS_AT_ONCE).try_collect().await?;
+        let cuts: Vec<Option<TableCut>> = stream::iter(cuts).buffered(TABLES_AT_ONCE).try_collect().await?;
         let cuts: Vec<TableCut> = cuts.into_iter().flatten().collect();
         let tables: Vec<Arc<Table>> = cuts.iter().map(|cut| cut.table.row.clone()).collect();
         Ok((contents.listed(&tables), cuts))
@@ -342,30 +353,29 @@ impl BackupTask {
         }
     }
 
-    /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one tries again.
+    /// Deletes chains that are too old. The backup is made, whatever becomes of this; the next one goes on.
     async fn expire(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) {
-        match self.delete_expired(cx, collection, retain_micros).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(job = cx.id.0, count, "old backups deleted"),
-            Err(error) => tracing::warn!(job = cx.id.0, %error, "old backups not deleted"),
+        let deleted = self.delete_all_expired(cx, collection, retain_micros);
+        match tokio::time::timeout(EXPIRE_TIME_MAX, deleted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(job = cx.id.0, %error, "old backups not deleted"),
+            Err(_) => tracing::warn!(job = cx.id.0, "old backups not all deleted in time"),
         }
     }
 
-    /// Answers how many chains are gone; one that is being written to stays.
-    async fn delete_expired(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) -> Result<u64> {
+    /// One that cannot be deleted, such as one that is being written to, does not keep the others.
+    async fn delete_all_expired(&self, cx: &TaskContext, collection: &Collection, retain_micros: i64) -> Result<()> {
         let keys = cx.server.open_keys(&cx.owner, &self.0.keys).await?;
         let before = self.0.end.saturating_sub(retain_micros);
         let whose = Whose { targets: &self.0.targets, cluster: cx.server.config.catalog.identity() };
-        let mut count = 0;
         for subdir in collection.expired(before, &whose, &keys).await? {
-            match take(cx, collection, &subdir).await {
-                Ok(_) => {}
-                Err(error) if error.code() == Sqlstate::OBJECT_IN_USE => continue,
-                Err(error) => return Err(error),
+            match delete_expired(cx, collection, &subdir, before).await {
+                Ok(true) => tracing::info!(job = cx.id.0, %subdir, "old backup deleted"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(job = cx.id.0, %subdir, %error, "old backup not deleted"),
             }
-            count += u64::from(collection.delete_expired(&subdir, before, &owner_text(cx)).await?);
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Makes a full backup the latest.
@@ -382,14 +392,23 @@ impl BackupTask {
         self.mark(collection).await?;
         collection.unlock(&self.0.subdir, &owner_text(cx)).await?;
         cx.fault(Point::BackupMarked)?;
-        if let Some(retain_micros) = self.0.retain_micros {
-            self.expire(cx, collection, retain_micros).await;
-        }
         let added = manifest.tables.iter().flat_map(|table| &table.versions).flat_map(|version| &version.added);
         let (rows, bytes) = added.fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         let done = Done { rows, bytes };
         cx.save(&Checkpoint::Done(done)).await?;
+        if let Some(retain_micros) = self.0.retain_micros {
+            self.expire(cx, collection, retain_micros).await;
+        }
         Ok(done)
+    }
+}
+
+/// Deletes a chain unless a layer is or was put on top of it; answers whether.
+async fn delete_expired(cx: &TaskContext, collection: &Collection, subdir: &Subdir, before: i64) -> Result<bool> {
+    match take(cx, collection, subdir).await {
+        Ok(_) => Ok(collection.delete_expired(subdir, before, &owner_text(cx)).await?),
+        Err(error) if error.code() == Sqlstate::OBJECT_IN_USE => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -450,7 +469,7 @@ async fn take(cx: &TaskContext, collection: &Collection, subdir: &Subdir) -> Res
         locked => return Ok(locked.map(|()| Taken::Free)?),
     };
     // Who finds the same one gone must not take the right from who was quicker.
-    let _turn = cx.server.revoking.lock().await;
+    let _turn = cx.server.taking_over.lock().await;
     let holder = collection.holder(subdir).await?.unwrap_or_default();
     let Some(job) = holder.strip_prefix(OWNER).and_then(|id| id.parse().ok()).map(JobId) else {
         return Err(conflict.into());
@@ -471,6 +490,11 @@ fn owner_text(cx: &TaskContext) -> String {
 fn moved(layer: &LayerPath) -> Error {
     Error::new(Sqlstate::IO_ERROR, format!("packs of {layer} that were written are gone"))
         .with_hint("the collection's connection was altered, or somebody deletes there")
+}
+
+fn gone(subdir: &Subdir) -> Error {
+    Error::new(Sqlstate::UNDEFINED_FILE, format!("the full backup in {:?} is not there any more", subdir.shown()))
+        .with_hint("begin a chain with BACKUP INTO")
 }
 
 fn present(layer: &LayerPath) -> Error {

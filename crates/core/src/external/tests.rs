@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
+use lakeport_base::Sqlstate;
 use lakeport_connect::Kms;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
+use super::store_error;
 use crate::engine_stub::StubServer;
 use crate::error::Error;
 
@@ -67,4 +71,19 @@ async fn what_is_no_key_is_refused() {
         assert_eq!(found, state, "{uri}: {message}");
         assert!(message.starts_with(text), "{uri}: {message}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_together_is_written_to_one_place() {
+    let stub = server().await;
+    let (uri, file) = ("external://files/sub", Path::from("file"));
+    let bound = stub.server.open_bound_storage("root", uri, Arc::default()).await.unwrap();
+    let following = stub.server.open_storage("root", uri).await.unwrap();
+    let root = stub.session("root").await;
+    root.ok("ALTER EXTERNAL CONNECTION files AS 'nodelocal://1/x' WITH (VALIDATE = false)").await;
+    bound.put(&file, "content".into()).await.unwrap();
+    root.ok("ALTER EXTERNAL CONNECTION files AS 'nodelocal://1/y'").await;
+    let error = store_error(bound.get(&file).await.unwrap_err());
+    assert_eq!(error.code(), Sqlstate::IO_ERROR);
+    assert!(matches!(following.get(&file).await, Err(object_store::Error::NotFound { .. })));
 }

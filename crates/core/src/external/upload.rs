@@ -17,6 +17,7 @@ use object_store::{MultipartId, MultipartUpload, PutMultipartOptions, PutPayload
 
 use super::{Current, Reference, into_store_error};
 use crate::error::Error;
+use crate::job::Progress;
 
 /// How often an upload that waits looks whether its connection was altered.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -31,7 +32,8 @@ pub(super) async fn begin(
     let uploads = storage.uploads.filter(|_| options == PutMultipartOptions::default());
     let Some(uploads) = uploads else { return storage.files.put_multipart_opts(path, options).await };
     let id = uploads.create_multipart(path).await?;
-    let upload = Upload { reference: reference.clone(), place, path: path.clone(), id, parts: Mutex::default() };
+    let (reference, path) = (reference.clone(), path.clone());
+    let upload = Upload { reference, place, begun: uploads, path, id, parts: Mutex::default() };
     Ok(Box::new(FollowingUpload { upload: Arc::new(upload), parts: 0 }))
 }
 
@@ -77,8 +79,10 @@ impl MultipartUpload for FollowingUpload {
     }
 
     async fn abort(&mut self) -> Result<()> {
-        let current = self.upload.reference.current().await?;
-        self.upload.uploads(&current)?.abort_multipart(&self.upload.path, &self.upload.id).await
+        let Upload { reference, begun, path, id, .. } = &*self.upload;
+        let current = reference.current().await.and_then(|current| self.upload.uploads(&current));
+        // A connection that leads elsewhere now, or is gone, has not taken the parts along.
+        current.unwrap_or_else(|_| begun.clone()).abort_multipart(path, id).await
     }
 }
 
@@ -86,6 +90,8 @@ impl MultipartUpload for FollowingUpload {
 struct Upload {
     reference: Arc<Reference>,
     place: Arc<str>,
+    /// Where it was begun, with the key of then.
+    begun: Arc<dyn MultipartStore>,
     path: Path,
     id: MultipartId,
     /// Those that the storage has, by index.
@@ -110,10 +116,7 @@ impl Upload {
     /// Where the upload goes on.
     fn uploads(&self, current: &Current) -> Result<Arc<dyn MultipartStore>> {
         let uploads = current.storage.uploads.clone().filter(|_| current.place == self.place);
-        uploads.ok_or_else(|| {
-            let message = format!("{} leads elsewhere since an upload was begun there", redact(&self.reference.uri));
-            into_store_error(Error::new(Sqlstate::IO_ERROR, message))
-        })
+        uploads.ok_or_else(|| into_store_error(self.reference.led_elsewhere()))
     }
 
     fn sent(&self, parts: usize) -> Result<Vec<PartId>> {
@@ -133,11 +136,18 @@ impl Reference {
     /// Waits until the connection is another one than that whose key was refused.
     ///
     /// # Errors
-    /// The refusal when nobody alters it in time; whatever makes the connection unusable.
+    /// 42501 when nobody alters it in time, which no job waits for again; whatever makes the connection unusable.
     async fn altered_since(&self, refused: &Current, error: object_store::Error) -> Result<()> {
         let told = lakeport_connect::Error::from(&error).to_string();
         let altered = tokio::time::timeout(UPLOAD_RENEWAL_WAIT, self.altered(refused, &told)).await;
-        altered.unwrap_or(Err(error))
+        altered.unwrap_or_else(|_| Err(into_store_error(self.not_altered(&told))))
+    }
+
+    fn not_altered(&self, told: &str) -> Error {
+        let (uri, seconds) = (redact(&self.uri), UPLOAD_RENEWAL_WAIT.as_secs());
+        let message = format!("access to {uri} failed: {told}; its connection was not altered within {seconds} s");
+        Error::new(Sqlstate::INSUFFICIENT_PRIVILEGE, message)
+            .with_hint("ALTER EXTERNAL CONNECTION gives it another key; then run the statement again")
     }
 
     async fn altered(&self, refused: &Current, told: &str) -> Result<()> {
@@ -148,12 +158,29 @@ impl Reference {
         let uri = redact(&self.uri);
         tracing::warn!(%uri, error = told, "storage refuses the key; an upload waits until its connection is altered");
         let status = format!("waiting for ALTER EXTERNAL CONNECTION: access to {uri} failed: {told}");
-        let before = self.progress.replace_status(Some(status));
+        let _shown = Shown::new(&self.progress, status);
         while self.current().await?.version == refused.version {
             tokio::time::sleep(LOOK_PERIOD).await;
         }
-        self.progress.replace_status(before);
         Ok(())
+    }
+}
+
+/// A status of a job for as long as this lives.
+struct Shown<'a> {
+    progress: &'a Progress,
+    before: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(progress: &'a Progress, status: String) -> Shown<'a> {
+        Shown { progress, before: progress.replace_status(Some(status)) }
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.progress.replace_status(self.before.take());
     }
 }
 

@@ -8,7 +8,6 @@ mod restore;
 use std::sync::Arc;
 
 use lakeport_backup::manifest::Pack;
-use lakeport_base::id::TableId;
 use lakeport_base::{Secret, Sqlstate};
 use lakeport_catalog::model::Job;
 use serde::de::DeserializeOwned;
@@ -18,7 +17,6 @@ use self::backup::{StoredBackup, StoredFile};
 use self::import::{StoredImport, StoredPart};
 use self::restore::StoredRestore;
 use super::task::{Done, Task};
-use crate::backup::restore::Restored;
 use crate::backup::{BackupOrder, BackupTask, Copied, KeyTexts, RestoreOrder, RestoreTask};
 use crate::error::{Error, Result};
 use crate::import::{ImportOrder, ImportTask, StagedImport};
@@ -71,8 +69,6 @@ pub enum Checkpoint {
     Import(StagedImport),
     /// The packs that are written.
     Backup(Copied),
-    /// All tables are made and may be published.
-    Restore(Restored),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,8 +80,6 @@ enum StoredCheckpoint {
     Import { source: u64, parts: Vec<StoredPart> },
     #[serde(rename = "3")]
     Backup { packs: Vec<Pack>, files: Vec<StoredFile> },
-    #[serde(rename = "4")]
-    Restore { tables: Vec<i64>, rows: u64, bytes: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,11 +197,6 @@ impl Checkpoint {
             Checkpoint::Backup(Copied { packs, files }) => {
                 StoredCheckpoint::Backup { packs: packs.clone(), files: files.iter().map(StoredFile::of).collect() }
             }
-            Checkpoint::Restore(Restored { tables, done: Done { rows, bytes } }) => StoredCheckpoint::Restore {
-                tables: tables.iter().map(|table| table.0).collect(),
-                rows: *rows,
-                bytes: *bytes,
-            },
         };
         serde_json::to_string(&stored).map_err(Error::internal)
     }
@@ -229,10 +218,6 @@ impl Checkpoint {
             StoredCheckpoint::Backup { packs, files } => {
                 let files = files.into_iter().map(StoredFile::into_file).collect();
                 Checkpoint::Backup(Copied { packs, files })
-            }
-            StoredCheckpoint::Restore { tables, rows, bytes } => {
-                let tables = tables.into_iter().map(TableId).collect();
-                Checkpoint::Restore(Restored { tables, done: Done { rows, bytes } })
             }
         })
     }

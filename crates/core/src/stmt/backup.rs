@@ -63,6 +63,11 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         }
     };
     warn_of_younger(cx, &targets, end);
+    if targets == Targets::Cluster && matches!(place.key_texts, KeyTexts::None) {
+        let message = "a backup without encryption has neither passwords nor connections with secrets";
+        let hint = Some("WITH encryption_passphrase or kms keeps them".to_string());
+        cx.session.notice(Notice { hint, ..Notice::new(message) });
+    }
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
     let (subdir, start) = position(cx, statement, &collection, &place, &targets, end).await?;
     // The clock may stand behind the chain: then its next moment is the earliest whose folder has another name.

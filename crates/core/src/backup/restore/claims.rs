@@ -3,10 +3,11 @@
 //! What only a later server knows, such as a setting, is left out by those who restore it. What this one knows and would
 //! refuse from a user, it refuses from a backup, before anything is written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use lakeport_backup::manifest;
 use lakeport_base::Sqlstate;
+use lakeport_base::limits::STATEMENT_BYTES_MAX;
 use lakeport_base::name::fault_of;
 use lakeport_base::scram::Verifier;
 use lakeport_catalog::model::{Column, Membership, Role};
@@ -49,10 +50,28 @@ pub(super) fn check_distinct<'a>(sort: &str, names: impl Iterator<Item = &'a str
 }
 
 /// # Errors
-/// For what CREATE TABLE would not make.
-pub(super) fn check_table(name: &str, columns: &[Column], key: &[String]) -> Result<()> {
+/// XX001 for a text, such as a comment, that no statement could have given to an object.
+pub(super) fn check_text(sort: &str, name: &str, text_of: &str, text: Option<&str>) -> Result<()> {
+    match text {
+        Some(text) if text.len() > STATEMENT_BYTES_MAX => {
+            let why =
+                format!("its {text_of} has {} bytes, of {STATEMENT_BYTES_MAX} that a statement may have", text.len());
+            Err(refused(sort, name, &why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// # Errors
+/// For what CREATE TABLE and COMMENT ON would not make.
+pub(super) fn check_table(listed: &manifest::Table, columns: &[Column], key: &[String]) -> Result<()> {
+    let name = &listed.name;
     check_name("table", name)?;
-    columns.iter().try_for_each(|column| check_name("column", &column.name))?;
+    check_text("table", name, "comment", listed.comment.as_deref())?;
+    for column in columns {
+        check_name("column", &column.name)?;
+        check_text("column", &column.name, "comment", column.comment.as_deref())?;
+    }
     check_columns(columns).map_err(|error| error.prefixed(&format!("table {name:?} of the backup")))?;
     check_distinct("column of a primary key", key.iter().map(String::as_str))?;
     match columns.iter().find(|column| column.default.as_deref().is_some_and(|text| !is_default(text))) {
@@ -64,12 +83,14 @@ pub(super) fn check_table(name: &str, columns: &[Column], key: &[String]) -> Res
     }
 }
 
-/// A default runs with the rights of whoever inserts, so it must be one that CREATE TABLE takes.
+/// A default runs with the rights of whoever inserts, and becomes part of his statement: it must be what CREATE TABLE
+/// keeps of one, and nothing beside it, such as a bracket that ends another or a comment.
 fn is_default(text: &str) -> bool {
     let parsed = lakeport_sql::parse(&format!("CREATE TABLE t (a STRING DEFAULT {text})"));
     let Ok([parsed]) = parsed.as_deref() else { return false };
     let Statement::CreateTable(made) = &parsed.statement else { return false };
-    made.columns.len() == 1 && made.primary_key.is_empty()
+    let [column] = made.columns.as_slice() else { return false };
+    column.default.as_deref() == Some(text) && column.nullable && made.primary_key.is_empty() && made.query.is_none()
 }
 
 /// The role that is listed, as far as this server knows its options.
@@ -81,16 +102,20 @@ pub(super) fn role(listed: &manifest::Role) -> Result<Role> {
     if is_reserved(&listed.name) {
         return Err(refused("role", &listed.name, "the name is reserved"));
     }
+    check_text("role", &listed.name, "password", listed.verifier.as_deref())?;
     if listed.verifier.as_deref().is_some_and(|verifier| Verifier::parse(verifier).is_none()) {
         return Err(refused("role", &listed.name, "its password cannot be read"));
     }
     let mut role = restored_role(listed);
-    role.options.retain(|option| is_option(option));
+    let mut options = HashSet::new();
+    role.options.retain(|option| is_option(option) && options.insert(option.clone()));
     role.defaults.clear();
     for (name, value) in &listed.defaults {
         let Ok(variable) = Variable::find(name) else { continue };
+        check_text("role", &listed.name, variable.name, Some(value))?;
         let value = variable.checked(value);
         let value = value.map_err(|error| error.prefixed(&format!("role {:?} of the backup", role.name)))?;
+        role.defaults.retain(|(earlier, _)| earlier != variable.name);
         role.defaults.push((variable.name.to_string(), value));
     }
     Ok(role)
@@ -108,12 +133,39 @@ pub(super) fn membership(listed: &manifest::Membership) -> Result<Membership> {
     Ok(Membership { role, member, admin_option })
 }
 
+/// Whether roles are members of each other as GRANT makes them, with those that are here already.
+///
+/// # Errors
+/// XX001 for a role that would be a member of itself, directly or through others.
+pub(super) fn check_acyclic<'a>(memberships: impl Iterator<Item = &'a Membership>) -> Result<()> {
+    let mut roles_of: HashMap<&str, Vec<&str>> = HashMap::new();
+    for Membership { role, member, .. } in memberships {
+        roles_of.entry(member).or_default().push(role);
+    }
+    // Each role is entered once, and left when all above it are; those between are the path to it.
+    let (mut entered, mut path): (HashSet<&str>, HashSet<&str>) = Default::default();
+    let mut open: Vec<(&str, bool)> = roles_of.keys().map(|member| (*member, false)).collect();
+    while let Some((role, is_left)) = open.pop() {
+        if is_left {
+            path.remove(role);
+        } else if path.contains(role) {
+            return Err(refused("member of a role", role, "it would be a member of itself"));
+        } else if entered.insert(role) {
+            path.insert(role);
+            open.push((role, true));
+            open.extend(roles_of.get(role).into_iter().flatten().map(|above| (*above, false)));
+        }
+    }
+    Ok(())
+}
+
 /// The setting that is listed, as it is stored; `None` for one that this server does not know.
 ///
 /// # Errors
 /// For a value that SET CLUSTER SETTING would not take.
 pub(super) fn setting(name: &str, value: &str) -> Result<Option<(String, String)>> {
     let Ok(setting) = Setting::find(name) else { return Ok(None) };
+    check_text("setting", setting.name, "value", Some(value))?;
     let value = setting.checked(value).map_err(|error| error.prefixed("in the backup"))?;
     Ok(Some((setting.name.to_string(), value)))
 }

@@ -151,6 +151,7 @@ impl<'a> Reserving<'a> {
         let row = self.known.databases.get(&listed).copied();
         let owner = self.owners.owner(row.map_or("", |row| &row.owner));
         let comment = row.and_then(|row| row.comment.clone());
+        claims::check_text("database", name, "comment", comment.as_deref())?;
         let root = self.cx.server.root(&owner, None).await?;
         self.homes.insert(name.to_string(), Home { id, location: None, owner: owner.clone(), root });
         let row = Database { id, name: name.to_string(), owner, location: None, comment, created: self.now };

@@ -87,6 +87,7 @@ impl System {
         };
         let memberships = catalog.memberships.iter().filter(is_whole).map(claims::membership);
         system.memberships = memberships.collect::<Result<_>>()?;
+        claims::check_acyclic(directory.memberships.iter().chain(&system.memberships))?;
         if part == SystemPart::Users {
             return Ok(system);
         }
@@ -194,11 +195,18 @@ async fn restored_schedules(
 /// For what CREATE SCHEDULE would not make.
 fn restored_schedule(listed: &manifest::Schedule, id: ScheduleId, owner: String, now: i64) -> Result<Option<Schedule>> {
     claims::check_name("schedule", &listed.label)?;
+    let variables: Vec<(String, String)> =
+        listed.variables.iter().filter(|(name, _)| VARIABLES.contains(&name.as_str())).cloned().collect();
+    claims::check_distinct("variable of a schedule", variables.iter().map(|(name, _)| name.as_str()))?;
+    let texts = variables.iter().map(|(name, value)| (name.as_str(), value));
+    for (what, text) in texts.chain([("recurrence", &listed.recurrence)]) {
+        claims::check_text("schedule", &listed.label, what, Some(text))?;
+    }
     let plan = OnFailure::parse(&listed.on_failure).zip(OnRunning::parse(&listed.on_running));
     let plan = plan.map(|(on_failure, on_running)| SchedulePlan {
         recurrence: listed.recurrence.clone(),
         statement: listed.statement.clone(),
-        variables: listed.variables.iter().filter(|(name, _)| VARIABLES.contains(&name.as_str())).cloned().collect(),
+        variables,
         on_failure,
         on_running,
         partner: None,

@@ -43,6 +43,7 @@ async fn waiting() -> (StubServer, Arc<Reference>, JoinHandle<Result<()>>) {
         current: tokio::sync::Mutex::new(current),
         waiting: tokio::sync::Mutex::default(),
         progress: Arc::default(),
+        is_bound: false,
     });
     reference.progress.set_status("writing");
     let mut upload = begin(&reference, &Path::from("file"), PutMultipartOptions::default()).await.unwrap();
@@ -69,7 +70,7 @@ async fn an_upload_does_not_go_on_elsewhere() {
     stub.session("root").await.ok("ALTER EXTERNAL CONNECTION files AS 'nodelocal://1/y'").await;
     let error = failure(part).await;
     assert_eq!(error.code(), Sqlstate::IO_ERROR);
-    assert_eq!(error.message(), "external://files/sub leads elsewhere since an upload was begun there");
+    assert_eq!(error.message(), "external://files/sub leads elsewhere since files were written there");
     assert_eq!(status(&reference).as_deref(), Some("writing"));
 }
 

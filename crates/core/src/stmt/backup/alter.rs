@@ -94,7 +94,7 @@ async fn add(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, new: &Texts,
 async fn drop_keys(cx: &Cx<'_>, collection: &Collection, subdir: &Subdir, dropped: &Texts) -> Result<()> {
     let dropped = opened(cx, dropped).await?;
     // Two that drop one key each must not both find the other's.
-    let _turn = cx.server.revoking.lock().await;
+    let _turn = cx.server.dropping_keys.lock().await;
     let before = infos(collection, subdir).await?;
     let after = keys::without(&before, &dropped)?;
     cx.server.config.env.fault(Point::AlterBackup)?;

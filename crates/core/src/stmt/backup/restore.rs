@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{self, ById, Manifest};
+use lakeport_backup::manifest::{self, ById, Catalog, Manifest};
 use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
@@ -146,7 +146,7 @@ impl<'a> Plan<'a> {
                 if system == SystemPart::All {
                     require_unused(cx)?;
                     for database in below.iter().flat_map(|below| &chain.layers[*below].manifest.catalog.databases) {
-                        plan.require_kept(&chain.layers[index - 1].manifest, Some(database.id))?;
+                        plan.require_kept(&chain.layers[index - 1].manifest, database.id)?;
                     }
                     plan.add_cluster(cx);
                 }
@@ -154,7 +154,7 @@ impl<'a> Plan<'a> {
             Targets::Databases(names) => {
                 for name in names {
                     if let Some(below) = below {
-                        plan.require_kept(&chain.layers[below].manifest, plan.database(name))?;
+                        plan.require_kept_in(&chain.layers[below].manifest, name)?;
                     }
                     let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
                     plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
@@ -164,11 +164,10 @@ impl<'a> Plan<'a> {
                 let into = options.into_db.as_ref().map(|text| cx.string(text)).transpose()?;
                 for pattern in patterns {
                     if let (Some(below), TablePattern::AllIn(_)) = (below, pattern) {
-                        let database = plan.database(&parts(cx, pattern).0);
-                        plan.require_kept(&chain.layers[below].manifest, database)?;
+                        plan.require_kept_in(&chain.layers[below].manifest, &parts(cx, pattern).0)?;
                     }
                     let added = plan.add_tables(cx, pattern, into.as_deref());
-                    added.map_err(|error| with_earlier(error, cx, pattern, &chain.layers[..index]))?;
+                    added.map_err(|error| plan.with_earlier(error, cx, pattern, &chain.layers[..index]))?;
                     if matches!(pattern, TablePattern::Table(_)) {
                         plan.require_made(chain, index, pattern)?;
                     }
@@ -240,10 +239,17 @@ impl<'a> Plan<'a> {
     }
 
     /// # Errors
+    /// As [`Plan::require_kept`], for the databases that had the name in the layer `below` and that have it now.
+    fn require_kept_in(&self, below: &Manifest, name: &str) -> Result<()> {
+        let before = below.catalog.databases.iter().find(|database| database.name == name).map(|database| database.id);
+        [before, self.database(name)].into_iter().flatten().try_for_each(|id| self.require_kept(below, id))
+    }
+
+    /// # Errors
     /// 22023 for a table of the database that was dropped after the layer `below`: its last rows are in neither.
-    fn require_kept(&self, below: &Manifest, database: Option<i64>) -> Result<()> {
+    fn require_kept(&self, below: &Manifest, database: i64) -> Result<()> {
         let is_dropped =
-            |table: &&manifest::Table| Some(table.database) == database && !self.known.tables.contains_key(&table.id);
+            |table: &&manifest::Table| table.database == database && !self.known.tables.contains_key(&table.id);
         let Some(dropped) = below.catalog.tables.iter().find(is_dropped) else { return Ok(()) };
         Err(Error::invalid(format!(
             "table {:?} was dropped between {} and {}: the backup does not have all its rows of that time",
@@ -252,6 +258,25 @@ impl<'a> Plan<'a> {
             shown(self.manifest.end)
         ))
         .with_hint("restore as of one of these two moments, or RESTORE TABLE the others"))
+    }
+
+    /// Tells where a table that was dropped or renamed can still be found.
+    fn with_earlier(&self, error: Error, cx: &Cx<'_>, pattern: &TablePattern, below: &[Layer]) -> Error {
+        let (database, _, name) = parts(cx, pattern);
+        let find = |layer: &Layer| {
+            let Catalog { databases, tables, .. } = &layer.manifest.catalog;
+            let home = databases.iter().find(|row| row.name == database)?.id;
+            let table = tables.iter().find(|table| table.database == home && Some(&table.name) == name.as_ref())?;
+            Some((table.id, layer.manifest.end))
+        };
+        let Some((id, end)) = below.iter().rev().find_map(find) else { return error };
+        let end = shown(end);
+        error.with_hint(match self.known.tables.get(&id) {
+            Some(table) => {
+                format!("it is called {:?} since; AS OF SYSTEM TIME '{end}' has it under this name", table.name)
+            }
+            None => format!("it was dropped since: AS OF SYSTEM TIME '{end}' is the last moment that has it"),
+        })
     }
 
     /// The id of a database in the backup.
@@ -330,19 +355,6 @@ fn require_unused(cx: &Cx<'_>) -> Result<()> {
     );
     Err(Error::new(Sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         .with_hint("restore into a new server, or RESTORE DATABASE what is needed"))
-}
-
-/// Tells where a table that was dropped can still be found.
-fn with_earlier(error: Error, cx: &Cx<'_>, pattern: &TablePattern, below: &[Layer]) -> Error {
-    let (_, _, name) = parts(cx, pattern);
-    let has = |layer: &&Layer| layer.manifest.catalog.tables.iter().any(|table| Some(&table.name) == name.as_ref());
-    match below.iter().rev().find(has) {
-        None => error,
-        Some(layer) => {
-            let end = shown(layer.manifest.end);
-            error.with_hint(format!("it was dropped since: AS OF SYSTEM TIME '{end}' is the last moment that has it"))
-        }
-    }
 }
 
 /// Database, schema and table that a pattern names; a schema is only known of three parts, or of a schema of the current

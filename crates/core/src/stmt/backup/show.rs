@@ -28,8 +28,8 @@ use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
 use crate::stmt::Cx;
 
-/// Chains read at a time.
-const CHAINS_MAX: usize = 4;
+/// Chains read at a time; each may take as much memory as a chain may.
+const CHAINS_MAX: usize = 2;
 /// Files looked for at a time.
 const LOOKS_MAX: usize = 16;
 /// Missing files that an error names.
