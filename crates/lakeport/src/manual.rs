@@ -117,7 +117,11 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("row of COPY or of an imported text file", bytes(l::IMPORT_ROW_BYTES_MAX), "`22P04`"),
         ("layers of a chain of backups", l::BACKUP_LAYERS_MAX.to_string(), "`22023`"),
         ("list of files of a backup", list, "`22023`"),
-        ("lists of files of all backups of a chain, as JSON, and 24 bytes for each value", bytes(l::CHAIN_BYTES_MAX), "`22023`"),
+        (
+            "lists of files of all backups of a chain, as JSON, and 24 bytes for each value",
+            bytes(l::CHAIN_BYTES_MAX),
+            "`22023`",
+        ),
         ("HTTP connections", l::HTTP_CONNECTIONS_MAX.to_string(), "the oldest closes"),
         ("plans kept for statements that come again", plans, "the one unused for longest is made anew"),
         ("memory of which keys files do not hold", bytes(l::KEY_FILTERS_BYTES_MAX), "more files are read"),
