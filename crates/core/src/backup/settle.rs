@@ -44,6 +44,8 @@ async fn settle_one(server: &Arc<Server>, directory: &Directory, row: &Arc<Table
         return Ok(changed);
     }
     alteration.commit().await?;
+    // Whoever reads the table waits for whoever holds it.
+    drop(alteration);
     Ok(changed.max(engine.table_at(&table, i64::MAX).await?.at.unwrap_or(i64::MIN)))
 }
 
