@@ -26,10 +26,14 @@ def dropped(folder, first):
     """A table that was dropped between two layers is not left out of a cluster restore in silence."""
     with first.connect() as connection:
         run = connection.execute
+        run("CREATE DATABASE gone")
+        gone = now(connection)
+        run("DROP DATABASE gone")
         run("CREATE DATABASE d")
         for name in ("kept", "lost"):
             run(f"CREATE TABLE d.{name} AS SELECT 1 AS a")
         run("BACKUP INTO 'nodelocal://1/dropped' WITH revision_history")
+        [before] = run("SHOW BACKUPS IN 'nodelocal://1/dropped'").fetchone()
         moment = now(connection)
         run("DROP TABLE d.lost")
         run("BACKUP INTO LATEST IN 'nodelocal://1/dropped' WITH revision_history")
@@ -42,6 +46,9 @@ def dropped(folder, first):
             assert error.sqlstate == "22023" and '"lost" was dropped between' in str(error), error
             connection.execute(restore)
             assert connection.execute("SELECT table_name FROM [SHOW TABLES FROM d]").fetchall() == [("kept",)]
+            connection.execute("DROP DATABASE d CASCADE")
+            error = refusal(connection, f"RESTORE FROM '{before}' IN 'nodelocal://1/dropped' AS OF SYSTEM TIME '{gone}'")
+            assert error.sqlstate == "22023" and "a database was dropped by" in str(error), error
     finally:
         second.kill()
 

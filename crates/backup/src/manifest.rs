@@ -115,6 +115,9 @@ pub struct Catalog {
     /// Of cluster backups.
     #[serde(default)]
     pub schedules: Vec<Schedule>,
+    /// Of layers with history: drops within it. What was dropped is missing at the moments before.
+    #[serde(default)]
+    pub drops: Vec<LastDrop>,
 }
 
 /// A database.
@@ -199,6 +202,13 @@ pub enum Object {
     Database(i64),
     Schema(i64),
     Table(i64),
+}
+
+/// The last time that something of an object was dropped: of the system a database, of a database a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDrop {
+    pub object: Object,
+    pub at: i64,
 }
 
 /// An external connection.

@@ -30,6 +30,7 @@ pub async fn run(catalog: Arc<dyn Catalog>) -> Result<()> {
     object::databases_and_schemas(&*catalog).await?;
     object::tables(&*catalog).await?;
     object::leftovers(&*catalog).await?;
+    object::drops(&*catalog).await?;
     object::connections(&*catalog).await?;
     object::connection_versions(&*catalog).await?;
     role::roles_and_memberships(&*catalog).await?;

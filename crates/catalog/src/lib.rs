@@ -78,6 +78,11 @@ pub trait Tx: Send {
     async fn insert_leftover(&mut self, leftover: &Leftover) -> Result<()>;
     async fn delete_leftover(&mut self, id: TableId) -> Result<()>;
 
+    /// When something of an object was last dropped, by object.
+    async fn drops(&mut self) -> Result<Vec<LastDrop>>;
+    /// Remembers a drop unless a later one is known.
+    async fn record_drop(&mut self, drop: LastDrop) -> Result<()>;
+
     /// Connections by name.
     async fn connections(&mut self) -> Result<Vec<Connection>>;
     /// The first connections whose names come after one; the empty name comes before all.

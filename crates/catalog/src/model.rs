@@ -142,6 +142,14 @@ pub enum Object {
     Table(TableId),
 }
 
+/// The last time that something of an object was dropped: of the system a database, of a database a table. What is known
+/// of a database goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastDrop {
+    pub object: Object,
+    pub at: i64,
+}
+
 /// A privilege that a role has on an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {

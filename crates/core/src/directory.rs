@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lakeport_base::id::{DatabaseId, SchemaId, TableId};
 use lakeport_base::{QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Database, Grant, Membership, Object, Role, Schema, Table};
+use lakeport_catalog::model::{Database, Grant, LastDrop, Membership, Object, Role, Schema, Table};
 
 use crate::error::{Error, Result};
 
@@ -28,6 +28,8 @@ pub struct Directory {
     pub roles: BTreeMap<String, Role>,
     pub memberships: Vec<Membership>,
     pub settings: HashMap<String, String>,
+    /// Of the system and of databases.
+    pub drops: Vec<LastDrop>,
     grants: HashMap<Object, Vec<Grant>>,
     schema_ids: HashMap<(DatabaseId, String), SchemaId>,
     table_ids: HashMap<(SchemaId, String), TableId>,
@@ -44,6 +46,7 @@ impl Directory {
             roles: tx.roles().await?.into_iter().map(|row| (row.name.clone(), row)).collect(),
             memberships: tx.memberships().await?,
             settings: tx.settings().await?.into_iter().collect(),
+            drops: tx.drops().await?,
             grants: HashMap::new(),
             schema_ids: HashMap::new(),
             table_ids: HashMap::new(),

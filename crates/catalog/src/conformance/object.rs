@@ -6,7 +6,7 @@ use lakeport_base::{Dialect, Secret, SqlType};
 use super::{connection, database, defaultdb, expect_exists, expect_missing, schema, table};
 use crate::Catalog;
 use crate::error::{Error, Result};
-use crate::model::{Check, Column, Leftover, Membership, Table};
+use crate::model::{Check, Column, LastDrop, Leftover, Membership, Object, Table};
 
 pub(super) async fn first_rows(catalog: &dyn Catalog) -> Result<()> {
     let mut tx = catalog.write().await?;
@@ -129,6 +129,21 @@ pub(super) async fn leftovers(catalog: &dyn Catalog) -> Result<()> {
     tx.commit().await?;
     assert_eq!(catalog.generation(), generation, "nobody remembers leftovers");
     Ok(())
+}
+
+pub(super) async fn drops(catalog: &dyn Catalog) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let database = DatabaseId(tx.next_id().await?);
+    tx.insert_database(&super::database(database.0, "dropped")).await?;
+    let of_system = |at| LastDrop { object: Object::System, at };
+    let of_database = |at| LastDrop { object: Object::Database(database), at };
+    for drop in [of_database(7), of_system(5), of_database(6), of_database(9)] {
+        tx.record_drop(drop).await?;
+    }
+    assert_eq!(tx.drops().await?, [of_database(9), of_system(5)], "the last of each");
+    tx.delete_database(database).await?;
+    assert_eq!(tx.drops().await?, [of_system(5)], "nothing is known of what is gone");
+    tx.commit().await
 }
 
 pub(super) async fn connections(catalog: &dyn Catalog) -> Result<()> {

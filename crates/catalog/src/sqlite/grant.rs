@@ -9,25 +9,26 @@ use crate::error::{Error, Result};
 use crate::model::{Grant, Object};
 
 fn grant(row: &SqliteRow) -> Result<Grant> {
-    let kind: String = field(row, "grant", "object_kind")?;
-    let id: i64 = field(row, "grant", "object_id")?;
-    let object = object(&kind, id)?;
+    let object = object_of(row, "grant")?;
     decode!(row, "grant" => Grant { grantee, privilege, grant_option; object })
 }
 
-fn object(kind: &str, id: i64) -> Result<Object> {
-    Ok(match kind {
+/// The object that a row of something is about.
+pub(super) fn object_of(row: &SqliteRow, what: &'static str) -> Result<Object> {
+    let kind: String = field(row, what, "object_kind")?;
+    let id: i64 = field(row, what, "object_id")?;
+    Ok(match kind.as_str() {
         "system" => Object::System,
         "connection" => Object::Connection(ConnectionId(id)),
         "database" => Object::Database(DatabaseId(id)),
         "schema" => Object::Schema(SchemaId(id)),
         "table" => Object::Table(TableId(id)),
-        _ => return Err(Error::Corrupt { what: "grant", detail: format!("unknown object kind {kind:?}") }),
+        _ => return Err(Error::Corrupt { what, detail: format!("unknown object kind {kind:?}") }),
     })
 }
 
 /// An object as stored: its kind and its id.
-fn columns(object: Object) -> (&'static str, i64) {
+pub(super) fn columns(object: Object) -> (&'static str, i64) {
     match object {
         Object::System => ("system", 0),
         Object::Connection(id) => ("connection", id.0),

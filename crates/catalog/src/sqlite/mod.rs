@@ -5,6 +5,7 @@
 
 mod connection;
 mod database;
+mod drops;
 mod event;
 mod grant;
 mod job;

@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "leftovers", include_str!("migrations/0005_leftovers.sql")),
     (6, "schedules", include_str!("migrations/0006_schedules.sql")),
     (7, "identity", include_str!("migrations/0007_identity.sql")),
+    (8, "drops", include_str!("migrations/0008_drops.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.

@@ -9,11 +9,12 @@ use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, T
 use sqlx::sqlite::Sqlite;
 use sqlx::{Row, SqliteConnection, Transaction};
 
-use super::{Shared, connection, database, event, grant, job, leftover, role, schedule, setting, table};
+use super::{Shared, connection, database, drops, event, grant, job, leftover, role, schedule, setting, table};
 use crate::Tx;
 use crate::error::{Error, Result};
 use crate::model::{
-    AuditEvent, Check, Connection, Database, Grant, Job, Leftover, Membership, Object, Role, Schedule, Schema, Table,
+    AuditEvent, Check, Connection, Database, Grant, Job, LastDrop, Leftover, Membership, Object, Role, Schedule,
+    Schema, Table,
 };
 
 /// An open transaction; rolled back when dropped.
@@ -86,6 +87,7 @@ impl Tx for SqliteTx {
     }
 
     async fn delete_database(&mut self, id: DatabaseId) -> Result<()> {
+        drops::forget(self.db(), id).await?;
         database::delete(self.changing(), id).await
     }
 
@@ -139,6 +141,14 @@ impl Tx for SqliteTx {
 
     async fn delete_leftover(&mut self, id: TableId) -> Result<()> {
         leftover::delete(self.db(), id).await
+    }
+
+    async fn drops(&mut self) -> Result<Vec<LastDrop>> {
+        drops::list(self.db()).await
+    }
+
+    async fn record_drop(&mut self, drop: LastDrop) -> Result<()> {
+        drops::record(self.changing(), drop).await
     }
 
     async fn connections(&mut self) -> Result<Vec<Connection>> {

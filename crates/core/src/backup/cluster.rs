@@ -1,9 +1,10 @@
 //! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections, schedules.
 
-use lakeport_backup::manifest::{self, Catalog};
+use lakeport_backup::manifest::{self, Catalog, Targets};
 use lakeport_base::Secret;
 use lakeport_catalog::model::{Connection, Grant, Object, Role, Schedule};
 
+use super::cut::Span;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::server::Server;
@@ -37,6 +38,27 @@ pub(super) fn add_grants(directory: &Directory, catalog: &mut Catalog) {
     catalog.grants = grants.map(listed_grant).collect();
 }
 
+/// What went while the moments passed that a layer covers. Tables that are backed up by name are not looked for in what
+/// has gone.
+pub(super) fn listed_drops(
+    directory: &Directory,
+    targets: &Targets,
+    catalog: &Catalog,
+    span: Span,
+) -> Vec<manifest::LastDrop> {
+    let Some(since) = span.revisions_since else { return Vec::new() };
+    let is_listed = |object: manifest::Object| match targets {
+        Targets::Cluster => true,
+        Targets::Databases(_) => catalog.databases.iter().any(|row| object == manifest::Object::Database(row.id)),
+        Targets::Tables(_) => false,
+    };
+    // Only the last drop is known: one after the end may hide one before it.
+    let listed = directory.drops.iter().filter(|drop| drop.at > since);
+    let listed =
+        listed.map(|drop| manifest::LastDrop { object: listed_object(drop.object), at: drop.at.min(span.end) });
+    listed.filter(|drop| is_listed(drop.object)).collect()
+}
+
 fn listed_role(role: &Role, is_encrypted: bool) -> manifest::Role {
     let Role { name, login, verifier, valid_until, options, defaults } = role.clone();
     let verifier = verifier.filter(|_| is_encrypted).map(|verifier| verifier.expose().clone());
@@ -55,16 +77,20 @@ fn listed_membership(row: &lakeport_catalog::model::Membership) -> manifest::Mem
 
 fn listed_grant(grant: &Grant) -> manifest::Grant {
     manifest::Grant {
-        object: match grant.object {
-            Object::System => manifest::Object::System,
-            Object::Connection(id) => manifest::Object::Connection(id.0),
-            Object::Database(id) => manifest::Object::Database(id.0),
-            Object::Schema(id) => manifest::Object::Schema(id.0),
-            Object::Table(id) => manifest::Object::Table(id.0),
-        },
+        object: listed_object(grant.object),
         grantee: grant.grantee.clone(),
         privilege: grant.privilege.clone(),
         grant_option: grant.grant_option,
+    }
+}
+
+fn listed_object(object: Object) -> manifest::Object {
+    match object {
+        Object::System => manifest::Object::System,
+        Object::Connection(id) => manifest::Object::Connection(id.0),
+        Object::Database(id) => manifest::Object::Database(id.0),
+        Object::Schema(id) => manifest::Object::Schema(id.0),
+        Object::Table(id) => manifest::Object::Table(id.0),
     }
 }
 

@@ -307,7 +307,9 @@ impl BackupTask {
         let cuts: Vec<Option<TableCut>> = stream::iter(cuts).buffered(TABLES_AT_ONCE).try_collect().await?;
         let cuts: Vec<TableCut> = cuts.into_iter().flatten().collect();
         let tables: Vec<Arc<Table>> = cuts.iter().map(|cut| cut.table.row.clone()).collect();
-        Ok((contents.listed(&tables), cuts))
+        let mut catalog = contents.listed(&tables);
+        catalog.drops = cluster::listed_drops(&directory, &self.0.targets, &catalog, span);
+        Ok((catalog, cuts))
     }
 
     /// Lists who may do what, and for a backup of the cluster who there is and what else it has.

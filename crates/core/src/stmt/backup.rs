@@ -69,9 +69,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         cx.session.notice(Notice { hint, ..Notice::new(message) });
     }
     let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
-    let (subdir, start) = position(cx, statement, &collection, &place, &targets, end).await?;
-    // The clock may stand behind the chain: then its next moment is the earliest whose folder has another name.
-    let end = start.filter(|_| as_of.is_none()).map_or(end, |start| end.max(start + FOLDER_MICROS));
+    let Position { subdir, start, end } = position(cx, statement, &collection, &place, &targets, end).await?;
     let order = BackupOrder {
         collection: Secret::new(place.uri.clone()),
         keys: place.key_texts.clone(),
@@ -183,21 +181,33 @@ async fn key_texts(cx: &Cx<'_>, encryption: &Encryption, used: &mut Vec<Connecti
     })
 }
 
-/// The full backup that is made or added to, and the end of the layer below.
+/// Where a new layer goes.
+struct Position {
+    /// The full backup that is made or added to.
+    subdir: Subdir,
+    /// The end of the layer below.
+    start: Option<i64>,
+    end: i64,
+}
+
+/// The clock may stand behind what is there: a layer that need not have a certain end gets the earliest whose folder is
+/// new.
 async fn position(
     cx: &Cx<'_>,
     statement: &Backup,
     collection: &Collection,
     place: &Place,
     targets: &Targets,
-    end: i64,
-) -> Result<(Subdir, Option<i64>)> {
+    mut end: i64,
+) -> Result<Position> {
     let Some(chain) = &statement.chain else {
-        let subdir = Subdir::of(end);
-        return match collection.has(&subdir).await? {
-            false => Ok((subdir, None)),
-            true => Err(full_exists(&place.uri, &subdir)),
-        };
+        while collection.has(&Subdir::of(end)).await? {
+            if statement.as_of.is_some() {
+                return Err(full_exists(&place.uri, &Subdir::of(end)));
+            }
+            end += FOLDER_MICROS;
+        }
+        return Ok(Position { subdir: Subdir::of(end), start: None, end });
     };
     let subdir = subdir(cx, chain, collection).await?;
     // One that has lost its mark is being deleted.
@@ -219,7 +229,10 @@ async fn position(
         ))
         .with_hint("back up a later moment, or begin a chain with BACKUP INTO"));
     }
-    Ok((subdir, Some(last.end)))
+    if statement.as_of.is_none() {
+        end = end.max(last.end + FOLDER_MICROS);
+    }
+    Ok(Position { subdir, start: Some(last.end), end })
 }
 
 /// The full backup that a statement names.

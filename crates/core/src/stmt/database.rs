@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use lakeport_base::id::{DatabaseId, SchemaId};
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
-use lakeport_catalog::model::{Database, Grant, Object, Schema, Table};
+use lakeport_catalog::model::{Database, Grant, LastDrop, Object, Schema, Table};
 use lakeport_connect::ExternalRef;
 use lakeport_sql::stmt::database::{
     CreateDatabase, CreateSchema, DropDatabase, DropSchema, RenameDatabase, ShowSchemas,
@@ -121,6 +121,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropDatabase) -> Result<Outcom
     }
     tx.delete_grants_on(Object::Database(database.id)).await?;
     tx.delete_database(database.id).await?;
+    tx.record_drop(LastDrop { object: Object::System, at: cx.server.config.env.now_micros() }).await?;
     cx.commit(tx).await?;
     doomed.delete_files(cx).await;
     Ok(Outcome::done("DROP DATABASE"))

@@ -11,7 +11,7 @@ use lakeport_base::limits::TABLE_COLUMNS_MAX;
 use lakeport_base::name::fault_of;
 use lakeport_base::{Point, QualifiedName, Sqlstate};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Column, Database, Object, Schema, Table};
+use lakeport_catalog::model::{Column, Database, LastDrop, Object, Schema, Table};
 use lakeport_sql::stmt::query::Delete;
 use lakeport_sql::stmt::table::{ColumnDef, Comment, CommentTarget, CreateTable, DropTable, Truncate};
 
@@ -288,9 +288,11 @@ impl Doomed {
         Ok(Doomed(handles))
     }
 
-    /// Takes the tables and the grants on them out of the catalog, and notes their folders as left over.
+    /// Takes the tables and the grants on them out of the catalog, and notes when that was and their folders as left over.
     pub async fn delete(&self, cx: &Cx<'_>, tx: &mut dyn Tx) -> Result<()> {
+        let at = cx.server.config.env.now_micros();
         for TableHandle { row, .. } in &self.0 {
+            tx.record_drop(LastDrop { object: Object::Database(row.database), at }).await?;
             tx.delete_grants_on(Object::Table(row.id)).await?;
             tx.delete_table(row.id).await?;
             tx.insert_leftover(&leftover_of(&cx.directory, row)).await?;

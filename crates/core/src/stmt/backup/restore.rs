@@ -148,14 +148,13 @@ impl<'a> Plan<'a> {
                     for database in below.iter().flat_map(|below| &chain.layers[*below].manifest.catalog.databases) {
                         plan.require_kept(&chain.layers[index - 1].manifest, database.id)?;
                     }
+                    plan.require_no_drop(|_| true)?;
                     plan.add_cluster(cx);
                 }
             }
             Targets::Databases(names) => {
                 for name in names {
-                    if let Some(below) = below {
-                        plan.require_kept_in(&chain.layers[below].manifest, name)?;
-                    }
+                    plan.require_kept_in(below.map(|below| &chain.layers[below].manifest), name)?;
                     let new_name = options.new_db_name.as_ref().map(|text| cx.string(text)).transpose()?;
                     plan.add_database(name, new_name.as_deref().unwrap_or(name))?;
                 }
@@ -163,8 +162,9 @@ impl<'a> Plan<'a> {
             Targets::Tables(patterns) => {
                 let into = options.into_db.as_ref().map(|text| cx.string(text)).transpose()?;
                 for pattern in patterns {
-                    if let (Some(below), TablePattern::AllIn(_)) = (below, pattern) {
-                        plan.require_kept_in(&chain.layers[below].manifest, &parts(cx, pattern).0)?;
+                    if let TablePattern::AllIn(_) = pattern {
+                        let below = below.map(|below| &chain.layers[below].manifest);
+                        plan.require_kept_in(below, &parts(cx, pattern).0)?;
                     }
                     let added = plan.add_tables(cx, pattern, into.as_deref());
                     added.map_err(|error| plan.with_earlier(error, cx, pattern, &chain.layers[..index]))?;
@@ -239,10 +239,35 @@ impl<'a> Plan<'a> {
     }
 
     /// # Errors
-    /// As [`Plan::require_kept`], for the databases that had the name in the layer `below` and that have it now.
-    fn require_kept_in(&self, below: &Manifest, name: &str) -> Result<()> {
-        let before = below.catalog.databases.iter().find(|database| database.name == name).map(|database| database.id);
-        [before, self.database(name)].into_iter().flatten().try_for_each(|id| self.require_kept(below, id))
+    /// As [`Plan::require_kept`], for the databases that had the name in the layer `below` and that have it now, and as
+    /// [`Plan::require_no_drop`].
+    fn require_kept_in(&self, below: Option<&Manifest>, name: &str) -> Result<()> {
+        let now = self.database(name);
+        if let Some(below) = below {
+            let before = below.catalog.databases.iter().find(|row| row.name == name).map(|row| row.id);
+            [before, now].into_iter().flatten().try_for_each(|id| self.require_kept(below, id))?;
+        }
+        self.require_no_drop(|object| now.is_some_and(|id| object == manifest::Object::Database(id)))
+    }
+
+    /// # Errors
+    /// 22023 when something of an object that is meant was dropped after the moment: the layer does not have it.
+    fn require_no_drop(&self, is_meant: impl Fn(manifest::Object) -> bool) -> Result<()> {
+        let drops = self.manifest.catalog.drops.iter();
+        let after = drops.filter(|drop| drop.at > self.moment && is_meant(drop.object));
+        let Some(last) = after.max_by_key(|drop| drop.at) else { return Ok(()) };
+        let what = match last.object {
+            manifest::Object::Database(id) => {
+                let name =
+                    self.known.databases.get(&id).map_or_else(|| id.to_string(), |row| format!("{:?}", row.name));
+                format!("a table of database {name}")
+            }
+            _ => "a database".to_string(),
+        };
+        let at = shown(last.at);
+        let message = format!("{what} was dropped by {at}: the backup does not have it as of {}", shown(self.moment));
+        let hint = format!("restore as of {at} or later, or RESTORE TABLE what is there");
+        Err(Error::invalid(message).with_hint(hint))
     }
 
     /// # Errors

@@ -91,4 +91,10 @@ async fn a_clock_that_is_set_back_loses_nothing() {
     let (code, text) = root.error("BACKUP TABLE t INTO LATEST IN 'nodelocal://1/after' AS OF SYSTEM TIME '-0s'").await;
     assert_eq!(code, "22023");
     assert!(text.contains("which is not after the end of the chain"), "{text}");
+    // So do full backups.
+    for _ in 0..2 {
+        root.ok("BACKUP TABLE t INTO 'nodelocal://1/after'").await;
+    }
+    let fulls = root.ok("SHOW BACKUPS IN 'nodelocal://1/after'").await;
+    assert_eq!(fulls.len(), 3, "{fulls:?}");
 }
