@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use lakeport_base::Sqlstate;
+use lakeport_base::{Dialect, Sqlstate};
+
+use crate::databend::Number;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -68,6 +70,12 @@ impl Error {
     /// Puts `prefix` and a colon before the message.
     pub fn prefixed(mut self, prefix: &str) -> Error {
         self.0.message = format!("{prefix}: {}", self.0.message);
+        self
+    }
+
+    /// Puts the number of Databend's before the message.
+    pub fn numbered(mut self, number: Number) -> Error {
+        self.0.message = format!("{number} {}", self.0.message);
         self
     }
 
@@ -169,7 +177,12 @@ impl From<lakeport_sql::SyntaxError> for Error {
             SyntaxErrorKind::Name => Sqlstate::INVALID_NAME,
             SyntaxErrorKind::Type => Sqlstate::UNDEFINED_OBJECT,
         };
-        Error::new(code, error.message).with_hint_opt(error.hint).with_position(error.position)
+        let refused = Error::new(code, error.message).with_hint_opt(error.hint).with_position(error.position);
+        match error.dialect {
+            Dialect::Databend if error.kind == SyntaxErrorKind::Unsupported => refused.numbered(Number::UNIMPLEMENTED),
+            Dialect::Databend => refused.numbered(Number::SYNTAX),
+            Dialect::Cockroach | Dialect::Materialize => refused,
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use lakeport_base::QualifiedName;
 use lakeport_base::name::{fault_of, is_reserved};
+use lakeport_base::{Dialect, QualifiedName};
 use sqlparser::tokenizer::{Token, Word};
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
@@ -28,6 +28,8 @@ pub(crate) struct Cursor<'a> {
     end: usize,
     /// What was looked for at `at` and not found.
     expected: Vec<&'static str>,
+    /// In whose words errors are.
+    pub dialect: Dialect,
 }
 
 impl<'a> Cursor<'a> {
@@ -35,12 +37,12 @@ impl<'a> Cursor<'a> {
     pub fn new(text: &'a str, lexemes: &'a [Lexeme]) -> Self {
         let origin = lexemes.first().map_or(1, |first| first.position);
         let end = lexemes.last().map_or(1, |last| last.position + text[last.start..last.end].chars().count());
-        Self { text, lexemes, at: 0, origin, end, expected: Vec::new() }
+        Self { text, lexemes, at: 0, origin, end, expected: Vec::new(), dialect: Dialect::Cockroach }
     }
 
     /// A cursor over some of the lexemes, with the same origin.
     pub fn slice(&self, range: Range<usize>) -> Cursor<'a> {
-        Cursor { origin: self.origin, ..Cursor::new(self.text, &self.lexemes[range]) }
+        Cursor { origin: self.origin, dialect: self.dialect, ..Cursor::new(self.text, &self.lexemes[range]) }
     }
 
     pub fn text(&self) -> &'a str {
@@ -345,13 +347,25 @@ impl Cursor<'_> {
 impl Cursor<'_> {
     /// The error at the next lexeme, naming what was looked for there.
     pub fn error(&self) -> SyntaxError {
-        let found = self.peek().map_or_else(|| "EOF".to_string(), |next| next.shown(self.text));
-        let mut message = format!("at or near \"{found}\": syntax error");
+        let mut message = self.fault();
         if !self.expected.is_empty() && self.expected.len() <= EXPECTED_MAX {
             message += &format!(": expected {}", alternatives(&self.expected));
         }
         let words = self.expected.iter().filter_map(|phrase| phrase.split(' ').next());
-        SyntaxError::syntax(message, self.position()).with_nearest(&found, words)
+        SyntaxError::syntax(message, self.position()).with_nearest(&self.found(), words)
+    }
+
+    /// How the text of an error at the next lexeme begins.
+    fn fault(&self) -> String {
+        match self.dialect {
+            Dialect::Databend if self.is_at_end() => "unexpected end of input".to_string(),
+            _ => format!("at or near \"{}\": syntax error", self.found()),
+        }
+    }
+
+    /// The next lexeme as errors show it.
+    fn found(&self) -> String {
+        self.peek().map_or_else(|| "EOF".to_string(), |next| next.shown(self.text))
     }
 
     /// The error at the next lexeme when one of some words should have come.
@@ -362,8 +376,7 @@ impl Cursor<'_> {
 
     /// The error at the next lexeme when only one thing could have come.
     pub fn expected(&self, what: &'static str) -> SyntaxError {
-        let found = self.peek().map_or_else(|| "EOF".to_string(), |next| next.shown(self.text));
-        SyntaxError::syntax(format!("at or near \"{found}\": syntax error: expected {what}"), self.position())
+        SyntaxError::syntax(format!("{}: expected {what}", self.fault()), self.position())
     }
 
     /// Something understood and not supported, at the next lexeme.

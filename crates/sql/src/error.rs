@@ -1,6 +1,6 @@
 //! Why a text is no statement.
 
-use lakeport_base::nearest;
+use lakeport_base::{Dialect, nearest};
 use thiserror::Error;
 
 /// Shortest word that is compared with keywords: shorter ones are close to all of them.
@@ -16,6 +16,8 @@ pub struct SyntaxError {
     pub position: usize,
     pub hint: Option<String>,
     pub kind: SyntaxErrorKind,
+    /// The dialect of the statement, as far as its leading words tell.
+    pub dialect: Dialect,
 }
 
 /// What sort of mistake it is; decides the SQLSTATE.
@@ -37,7 +39,8 @@ pub enum SyntaxErrorKind {
 
 impl SyntaxError {
     pub(crate) fn syntax(message: impl Into<String>, position: usize) -> Self {
-        Self { message: message.into(), position, hint: None, kind: SyntaxErrorKind::Syntax }
+        let (kind, dialect) = (SyntaxErrorKind::Syntax, Dialect::Cockroach);
+        Self { message: message.into(), position, hint: None, kind, dialect }
     }
 
     pub(crate) fn unsupported(message: impl Into<String>, position: usize) -> Self {

@@ -82,7 +82,7 @@ fn is_literal(token: &Token) -> bool {
 pub(crate) fn lexemes(text: &str) -> Result<Vec<Lexeme>, SyntaxError> {
     if text.len() > STATEMENT_BYTES_MAX {
         let message = format!("statement text is longer than {STATEMENT_BYTES_MAX} bytes");
-        return Err(SyntaxError { message, position: 1, hint: None, kind: SyntaxErrorKind::TooComplex });
+        return Err(SyntaxError { kind: SyntaxErrorKind::TooComplex, ..SyntaxError::syntax(message, 1) });
     }
     if let Some(nul) = text.find('\0') {
         let position = text[..nul].chars().count() + 1;

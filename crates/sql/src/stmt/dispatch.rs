@@ -1,5 +1,7 @@
 //! Leading words to grammar.
 
+use lakeport_base::Dialect;
+
 use super::{
     Statement, backup, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, schedule,
     session, table, transaction, userfile,
@@ -119,6 +121,9 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("VACUUM", |c| session::nothing("VACUUM", c)),
 ];
 
+/// Those of Databend's dialect, looked at first; their errors are in its words and carry its numbers.
+const DATABEND: &[(&str, Grammar)] = &[];
+
 const ALL_CONNECTIONS: Statement = Statement::ShowConnections(connection::ShowConnections { name: None });
 const ALL_CREATE_CONNECTIONS: Statement =
     Statement::ShowCreateConnection(connection::ShowCreateConnection { name: None });
@@ -175,21 +180,38 @@ const UNSUPPORTED: &[&str] = &[
     "SHOW VIRTUAL CLUSTER",
 ];
 
-/// Reads one statement; what is left over is the caller's to refuse.
-pub(super) fn statement(c: &mut Cursor) -> Result<Statement> {
+/// Reads one statement and nothing more.
+pub(crate) fn statement(c: &mut Cursor) -> Result<Statement> {
+    if let Some(row) = row_of(DATABEND, c) {
+        c.dialect = Dialect::Databend;
+        return whole(row, c).map_err(|error| SyntaxError { dialect: Dialect::Databend, ..error });
+    }
     if c.is_open() || query::LEADING.iter().any(|word| c.is_next(word)) {
-        return query::statement(c);
+        return ended(query::statement(c)?, c);
     }
     if let Some(words) = UNSUPPORTED.iter().find(|words| c.is_next(words)) {
         return Err(c.unsupported(format!("this statement is not supported: {words}")));
     }
-    match STATEMENTS.iter().find(|(words, _)| c.is_next(words)) {
-        Some((words, grammar)) => {
-            c.advance(words.split(' ').count());
-            grammar(c)
-        }
+    match row_of(STATEMENTS, c) {
+        Some(row) => whole(row, c),
         None => Err(unknown(c)),
     }
+}
+
+/// The row whose words come next.
+fn row_of(table: &'static [(&'static str, Grammar)], c: &Cursor) -> Option<(&'static str, Grammar)> {
+    table.iter().find(|(words, _)| c.is_next(words)).copied()
+}
+
+fn whole((words, grammar): (&str, Grammar), c: &mut Cursor) -> Result<Statement> {
+    c.advance(words.split(' ').count());
+    let statement = grammar(c)?;
+    ended(statement, c)
+}
+
+fn ended(statement: Statement, c: &mut Cursor) -> Result<Statement> {
+    c.expect_end()?;
+    Ok(statement)
 }
 
 /// After `SHOW`, when nothing more specific matched: a variable, or words that are misspelt.
@@ -212,7 +234,7 @@ fn unknown(c: &mut Cursor) -> SyntaxError {
 
 /// The words that may follow the longest known beginning, and how many words that beginning has.
 fn continuations(c: &Cursor) -> (Vec<&'static str>, usize) {
-    let phrases = STATEMENTS.iter().map(|(words, _)| *words).chain(query::LEADING.iter().copied());
+    let phrases = STATEMENTS.iter().chain(DATABEND).map(|(words, _)| *words).chain(query::LEADING.iter().copied());
     let mut longest = (Vec::new(), 0);
     for phrase in phrases {
         let words: Vec<_> = phrase.split(' ').collect();

@@ -24,7 +24,7 @@ mod print;
 
 use std::fmt;
 
-use crate::cursor::{Cursor, Result};
+pub(crate) use self::dispatch::statement;
 
 /// One parsed statement.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,11 +182,4 @@ impl fmt::Debug for Text {
             Text::Placeholder(number) => write!(f, "${number}"),
         }
     }
-}
-
-/// Reads one statement up to the cursor's end.
-pub(crate) fn statement(c: &mut Cursor) -> Result<Statement> {
-    let statement = dispatch::statement(c)?;
-    c.expect_end()?;
-    Ok(statement)
 }
