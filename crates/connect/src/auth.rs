@@ -13,6 +13,8 @@ use crate::target::Target;
 pub(crate) const IMPLICIT: &str = "implicit";
 /// Those of the URI.
 pub(crate) const SPECIFIED: &str = "specified";
+/// None.
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Which of both.
 pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(

@@ -35,6 +35,7 @@ pub(crate) const KEY_ID_OPTION: OptionSpec = OptionSpec::new("AWS_ACCESS_KEY_ID"
 /// The secret half.
 pub(crate) const SECRET_KEY_OPTION: OptionSpec =
     OptionSpec::new("AWS_SECRET_ACCESS_KEY", OptionType::Text, "The secret key.")
+        .authenticates()
         .databend("secret_access_key")
         .materialize("SECRET ACCESS KEY");
 

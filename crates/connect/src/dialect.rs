@@ -1,13 +1,25 @@
 //! One option table in three spellings: a URI, Databend's key/value list, Materialize's typed options.
 
+mod databend;
+mod tokens;
+
 use lakeport_base::name::quote_literal;
 use lakeport_base::nearest::nearest;
 use lakeport_base::{Dialect, Uri};
 
+pub use self::databend::{mask, masked_parameters};
+use self::tokens::Tokens;
+use crate::auth::{ANONYMOUS, AUTH_OPTION, IMPLICIT, SPECIFIED};
 use crate::error::{Error, Result};
-use crate::kind::{Host, KINDS, Kind, KindSpec};
-use crate::option::{OptionSpec, parse_bool};
+use crate::kind::{Host, KINDS, Kind, KindSpec, Role};
+use crate::option::{OptionSpec, OptionType, parse_bool};
 use crate::target::Target;
+
+/// The option of the other two dialects that names a key: what is the path of a URI.
+pub const KEY_OPTION: &str = "key";
+
+/// The parameter of URIs that names roles to assume.
+const ASSUME_ROLE: &str = "ASSUME_ROLE";
 
 /// Writes a target in a dialect, secrets in clear. Reading it back gives the same options.
 ///
@@ -16,26 +28,48 @@ use crate::target::Target;
 pub fn render(target: &Target, dialect: Dialect) -> Result<String> {
     match dialect {
         Dialect::Cockroach => Ok(target.to_text()),
-        Dialect::Databend => {
-            let pairs = pairs_in(target, dialect)?;
-            let list: String =
-                pairs.iter().map(|(name, value)| format!(" {name} = {}", quote_literal(value))).collect();
-            Ok(format!("STORAGE_TYPE = {}{list}", quote_literal(type_in(target.spec(), dialect)?)))
-        }
-        Dialect::Materialize => {
-            let pairs = pairs_in(target, dialect)?;
-            let list: Vec<String> =
-                pairs.iter().map(|(name, value)| format!("{name} = {}", quote_literal(value))).collect();
-            Ok(format!("TO {} ({})", type_in(target.spec(), dialect)?, list.join(", ")))
-        }
+        _ => written(target, dialect, |_, value| value.to_string()),
     }
 }
 
-/// Reads `STORAGE_TYPE = 's3' KEY = 'value' ...`.
+/// Writes a target in a dialect, secrets replaced.
 ///
 /// # Errors
-/// A syntax error, or what [`from_options`] refuses.
-pub fn parse_databend(text: &str) -> Result<Target> {
+/// As [`render`].
+pub fn render_redacted(target: &Target, dialect: Dialect) -> Result<String> {
+    match dialect {
+        Dialect::Cockroach => Ok(target.redacted()),
+        _ => written(target, dialect, OptionSpec::shown),
+    }
+}
+
+fn written(target: &Target, dialect: Dialect, value: impl Fn(&OptionSpec, &str) -> String) -> Result<String> {
+    let type_name = type_in(target.spec(), dialect)?;
+    let pairs = pairs_in(target, dialect, value)?;
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name} = {}", quote_literal(value))).collect();
+    Ok(match dialect {
+        Dialect::Databend => {
+            let list: String = pairs.iter().map(|pair| format!(" {pair}")).collect();
+            format!("STORAGE_TYPE = {}{list}", quote_literal(type_name))
+        }
+        _ => format!("TO {type_name} ({})", pairs.join(", ")),
+    })
+}
+
+/// Reads a definition as it was written in its dialect: a URI, `STORAGE_TYPE = 's3' KEY = 'value' ...`, or
+/// `TO TYPE (OPTION NAME = 'value', ...)`.
+///
+/// # Errors
+/// A syntax error, or what [`Target::parse`] or [`from_options`] refuses.
+pub fn parse(dialect: Dialect, definition: &str) -> Result<Target> {
+    match dialect {
+        Dialect::Cockroach => Target::parse(definition),
+        Dialect::Databend => parse_databend(definition),
+        Dialect::Materialize => parse_materialize(definition),
+    }
+}
+
+fn parse_databend(text: &str) -> Result<Target> {
     let mut tokens = Tokens::new(text)?;
     let mut pairs = Vec::new();
     while !tokens.is_empty() {
@@ -50,11 +84,7 @@ pub fn parse_databend(text: &str) -> Result<Target> {
     from_options(Dialect::Databend, &storage_type, &pairs)
 }
 
-/// Reads `TO TYPE (OPTION NAME = 'value', ...)`.
-///
-/// # Errors
-/// A syntax error, or what [`from_options`] refuses.
-pub fn parse_materialize(text: &str) -> Result<Target> {
+fn parse_materialize(text: &str) -> Result<Target> {
     let mut tokens = Tokens::new(text)?;
     let words = tokens.words()?;
     let connection_type = words.strip_prefix("TO ").or_else(|| words.strip_prefix("to "));
@@ -70,39 +100,55 @@ pub fn parse_materialize(text: &str) -> Result<Target> {
     from_options(Dialect::Materialize, connection_type, &pairs)
 }
 
-/// The option of the other two dialects that names a key: what is the path of a URI.
-pub const KEY_OPTION: &str = "key";
-
-/// Makes a target of named options. It has no host: each use of the connection brings the bucket. A key is an option.
+/// Makes a target of named options. It has no bucket: each use of the connection brings one. A key is an option.
 ///
 /// # Errors
 /// A type or an option the dialect does not know, or a value the kind refuses.
 pub fn from_options(dialect: Dialect, type_name: &str, pairs: &[(String, String)]) -> Result<Target> {
     let kind = kind_in(dialect, type_name)?;
     let spec = kind.spec();
-    let is_key = |(name, _): &&(String, String)| spec.host == Host::Nothing && name.eq_ignore_ascii_case(KEY_OPTION);
-    let key = match pairs.iter().filter(is_key).collect::<Vec<_>>()[..] {
+    let pairs = if dialect == Dialect::Databend { databend::last_of_each(pairs) } else { pairs.to_vec() };
+    let is_key = |(name, _): &(String, String)| spec.host == Host::Nothing && name.eq_ignore_ascii_case(KEY_OPTION);
+    let (keys, pairs): (Vec<_>, Vec<_>) = pairs.into_iter().partition(is_key);
+    let path = match &keys[..] {
         [] => String::new(),
         [(_, key)] => format!("/{}", key.trim_start_matches('/')),
         _ => return Err(Error::invalid(format!("option {KEY_OPTION} is given more than once"))),
     };
-    let params = pairs.iter().filter(|pair| !is_key(pair));
-    let params = params.map(|(name, value)| to_param(spec, dialect, name, value)).collect::<Result<_>>()?;
-    Target::without_bucket(Uri {
-        scheme: spec.schemes[0].to_string(),
-        user: None,
-        password: None,
-        host: String::new(),
-        path: key,
-        params,
-    })
+    let mut params = match dialect {
+        Dialect::Databend => databend::params(spec, &pairs)?,
+        _ => pairs.iter().map(|(name, value)| to_param(spec, dialect, name, value)).collect::<Result<_>>()?,
+    };
+    if let Some(auth) = implied_auth(spec, &params).filter(|_| dialect == Dialect::Databend) {
+        params.push((AUTH_OPTION.name.to_string(), auth.to_string()));
+    }
+    let host = if spec.host == Host::Node { "self" } else { "" };
+    let (scheme, host) = (spec.schemes[0].to_string(), host.to_string());
+    Target::without_bucket(Uri { scheme, user: None, password: None, host, path, params })
+}
+
+/// What AUTH is in Databend's dialect unless it is its default: without keys those of the server are used only for
+/// assuming a role, so that nobody reaches what the server may see by writing nothing.
+fn implied_auth(spec: &KindSpec, params: &[(String, String)]) -> Option<&'static str> {
+    let row_of = |name: &str| spec.options.iter().find(|row| row.name == name);
+    let takes = |word| {
+        row_of(AUTH_OPTION.name)
+            .is_some_and(|row| matches!(row.ty, OptionType::Choice(words, _) if words.contains(&word)))
+    };
+    let has_keys = params.iter().any(|(name, _)| row_of(name).is_some_and(|row| row.authenticates));
+    let has_role = params.iter().any(|(name, _)| name == ASSUME_ROLE);
+    let word = if has_role { IMPLICIT } else { ANONYMOUS };
+    Some(word).filter(|word| spec.role == Role::Storage && !has_keys && takes(*word))
 }
 
 fn kind_in(dialect: Dialect, type_name: &str) -> Result<&'static dyn Kind> {
     let known = |kind: &&'static dyn Kind| type_in(kind.spec(), dialect).ok();
     let kind = KINDS.iter().copied().find(|kind| known(kind).is_some_and(|name| name.eq_ignore_ascii_case(type_name)));
     kind.ok_or_else(|| {
-        let error = Error::unsupported(format!("connection type {type_name:?} is not supported"));
+        let error = match dialect {
+            Dialect::Databend => Error::invalid(format!("protocol {type_name} is not supported yet.")),
+            _ => Error::unsupported(format!("connection type {type_name:?} is not supported")),
+        };
         match nearest(type_name, KINDS.iter().filter_map(known)) {
             Some(name) => error.with_hint(format!("did you mean {name}?")),
             None => error,
@@ -119,20 +165,38 @@ fn type_in(spec: &KindSpec, dialect: Dialect) -> Result<&'static str> {
     name.ok_or_else(|| Error::unsupported(format!("a {} connection cannot be written in this dialect", spec.name)))
 }
 
-fn pairs_in(target: &Target, dialect: Dialect) -> Result<Vec<(&'static str, String)>> {
+fn pairs_in(
+    target: &Target,
+    dialect: Dialect,
+    shown: impl Fn(&OptionSpec, &str) -> String,
+) -> Result<Vec<(&'static str, String)>> {
     let spec = target.spec();
     let mut pairs = Vec::new();
     if spec.host == Host::Nothing {
         pairs.push((KEY_OPTION, target.uri().path.trim_start_matches('/').to_string()));
     }
-    for (key, value) in &target.uri().params {
+    for (key, value) in written_params(target, dialect) {
         let row = spec.options.iter().find(|row| row.name == key);
         let name = row.and_then(|row| Some((row, row.name_in(dialect)?)));
         let (row, name) =
             name.ok_or_else(|| Error::unsupported(format!("option {key} has no name in this dialect")))?;
-        pairs.push((name, spelled(row, dialect, value)));
+        let value = spelled(row, dialect, &shown(row, value));
+        match databend::after_mark(row, &value).filter(|_| dialect == Dialect::Databend) {
+            Some((before, keyword, after)) => pairs.extend([(name, before.to_string()), (keyword, after.to_string())]),
+            None => pairs.push((name, value)),
+        }
     }
     Ok(pairs)
+}
+
+/// The parameters of a target without an AUTH that goes without saying.
+fn written_params(target: &Target, dialect: Dialect) -> impl Iterator<Item = &(String, String)> {
+    let params = &target.uri().params;
+    let others: Vec<_> = params.iter().filter(|(key, _)| key != AUTH_OPTION.name).cloned().collect();
+    let implied = implied_auth(target.spec(), &others).unwrap_or(SPECIFIED);
+    params
+        .iter()
+        .filter(move |(key, value)| !(dialect == Dialect::Databend && key == AUTH_OPTION.name && value == implied))
 }
 
 fn to_param(spec: &KindSpec, dialect: Dialect, name: &str, value: &str) -> Result<(String, String)> {
@@ -141,7 +205,7 @@ fn to_param(spec: &KindSpec, dialect: Dialect, name: &str, value: &str) -> Resul
     let row =
         spec.options.iter().find(|row| row.name_in(dialect).is_some_and(|known| known.eq_ignore_ascii_case(name)));
     match row {
-        Some(row) => Ok((row.name.to_string(), spelled(row, dialect, value))),
+        Some(row) => Ok((row.name.to_string(), value.to_string())),
         None => {
             let error = Error::invalid(format!("unknown option {name:?} for a {} connection", spec.name));
             Err(match nearest(name, names()) {
@@ -158,80 +222,6 @@ fn spelled(row: &OptionSpec, dialect: Dialect, value: &str) -> String {
         Some(flag) if dialect == Dialect::Databend && row.databend_negated => (!flag).to_string(),
         _ => value.to_string(),
     }
-}
-
-/// Words, quoted texts and symbols of an option list.
-struct Tokens {
-    tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
-}
-
-#[derive(Debug, PartialEq)]
-enum Token {
-    Word(String),
-    Text(String),
-    Symbol(char),
-}
-
-impl Tokens {
-    fn new(text: &str) -> Result<Tokens> {
-        let mut tokens = Vec::new();
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                c if c.is_whitespace() => {}
-                '\'' => tokens.push(Token::Text(quoted(&mut chars)?)),
-                '=' | ',' | '(' | ')' => tokens.push(Token::Symbol(c)),
-                c => {
-                    let mut word = String::from(c);
-                    while let Some(c) = chars.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
-                        word.push(c);
-                    }
-                    tokens.push(Token::Word(word));
-                }
-            }
-        }
-        Ok(Tokens { tokens: tokens.into_iter().peekable() })
-    }
-
-    fn is_empty(&mut self) -> bool {
-        self.tokens.peek().is_none()
-    }
-
-    /// One or more words, joined by single spaces.
-    fn words(&mut self) -> Result<String> {
-        let mut words = Vec::new();
-        while let Some(Token::Word(word)) = self.tokens.next_if(|token| matches!(token, Token::Word(_))) {
-            words.push(word);
-        }
-        if words.is_empty() { Err(Error::invalid("an option name is expected")) } else { Ok(words.join(" ")) }
-    }
-
-    fn value(&mut self) -> Result<String> {
-        match self.tokens.next() {
-            Some(Token::Text(text) | Token::Word(text)) => Ok(text),
-            _ => Err(Error::invalid("an option value is expected")),
-        }
-    }
-
-    fn symbol(&mut self, symbol: char) -> Result<()> {
-        if self.skip(symbol) { Ok(()) } else { Err(Error::invalid(format!("{symbol:?} is expected"))) }
-    }
-
-    fn skip(&mut self, symbol: char) -> bool {
-        self.tokens.next_if_eq(&Token::Symbol(symbol)).is_some()
-    }
-}
-
-/// The rest of a quoted text; two quotes stand for one.
-fn quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String> {
-    let mut text = String::new();
-    while let Some(c) = chars.next() {
-        match c {
-            '\'' if chars.next_if_eq(&'\'').is_none() => return Ok(text),
-            c => text.push(c),
-        }
-    }
-    Err(Error::invalid("unterminated quoted value"))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use lakeport_base::{Dialect, Uri};
 
+use crate::dialect::{self, masked_parameters, render, render_redacted};
 use crate::error::{Error, scrub};
 use crate::kind::{Host, KindSpec, Unknown, kind_of_scheme};
 use crate::path;
 use crate::target::LOCALITY_PARAM;
-use crate::{ExternalRef, Result, Target, parse_databend, parse_materialize, redact, render};
+use crate::{ExternalRef, Target, redact};
 
 /// Put where a secret may stand: nothing that is shown may hold it.
 const SECRET: &str = "hunter2hunter2";
@@ -47,7 +48,7 @@ pub fn uris(text: &str) {
 /// When that does not hold.
 pub fn option_lists(text: &str) {
     for dialect in [Dialect::Databend, Dialect::Materialize] {
-        let Ok(target) = parse(text, dialect) else { continue };
+        let Ok(target) = dialect::parse(dialect, text) else { continue };
         prints_back(&target);
         if !text.contains(SECRET) {
             with_secrets(target.uri()).iter().for_each(hides);
@@ -55,19 +56,11 @@ pub fn option_lists(text: &str) {
     }
 }
 
-fn parse(text: &str, dialect: Dialect) -> Result<Target> {
-    match dialect {
-        Dialect::Cockroach => Target::parse(text),
-        Dialect::Databend => parse_databend(text),
-        Dialect::Materialize => parse_materialize(text),
-    }
-}
-
 /// A target without host and path reads back in every dialect that has words for it.
 fn prints_back(target: &Target) {
     for dialect in [Dialect::Databend, Dialect::Materialize] {
         let Ok(printed) = render(target, dialect) else { continue };
-        let again = parse(&printed, dialect).unwrap_or_else(|error| panic!("{printed:?}: {error}"));
+        let again = dialect::parse(dialect, &printed).unwrap_or_else(|error| panic!("{printed:?}: {error}"));
         assert_eq!(render(&again, dialect).ok().as_deref(), Some(printed.as_str()));
         assert_eq!(again.redacted(), target.redacted(), "{printed:?}");
     }
@@ -145,7 +138,9 @@ fn hides(uri: &Uri) {
     match Target::without_bucket(uri.clone()) {
         Ok(target) => {
             let shown = [target.redacted(), target.address(), format!("{target:?} {:?}", target.options())];
-            shown.iter().for_each(|shown| assert_hidden(shown, &text));
+            let redacted = Dialect::ALL.into_iter().filter_map(|dialect| render_redacted(&target, dialect).ok());
+            let shown = shown.into_iter().chain(redacted).chain([masked_parameters(&target)]);
+            shown.for_each(|shown| assert_hidden(&shown, &text));
             cut_short(&target);
         }
         Err(error) => assert_error_hides(&error, &text),
@@ -158,7 +153,7 @@ fn cut_short(target: &Target) {
         let Ok(printed) = render(target, dialect) else { continue };
         for third in 1..=3 {
             let end = printed.floor_char_boundary((printed.len() * third / 3).saturating_sub(1));
-            if let Err(error) = parse(&printed[..end], dialect) {
+            if let Err(error) = dialect::parse(dialect, &printed[..end]) {
                 assert_error_hides(&error, &printed);
             }
         }

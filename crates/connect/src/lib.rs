@@ -30,7 +30,6 @@ pub mod target;
 pub mod transfer;
 
 pub use cx::{OpenCx, OutboundPolicy, Timeouts};
-pub use dialect::{parse_databend, parse_materialize, render};
 pub use error::{Error, Result};
 pub use glob::expand;
 pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_named, kind_of_scheme};

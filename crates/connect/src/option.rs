@@ -38,8 +38,14 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// The Databend keyword.
     pub databend: Option<&'static str>,
+    /// Other Databend keywords of the same meaning.
+    pub databend_aliases: &'static [&'static str],
     /// The Databend keyword means the opposite of `name`.
     pub databend_negated: bool,
+    /// The Databend keywords of what stands after the mark of `secret_after`.
+    pub databend_after: &'static [&'static str],
+    /// Databend's dialect does not do without it.
+    pub databend_required: bool,
     /// The Materialize option words.
     pub materialize: Option<&'static str>,
     /// What the value must look like.
@@ -48,6 +54,8 @@ pub struct OptionSpec {
     pub public: bool,
     /// What follows this mark in a public value, up to a comma, is secret all the same.
     pub secret_after: Option<&'static str>,
+    /// Somebody's keys: without any such option Databend's dialect means no keys at all.
+    pub authenticates: bool,
     /// Whether it must be written.
     pub need: Need,
     /// The value when it is not written.
@@ -66,11 +74,15 @@ impl OptionSpec {
         OptionSpec {
             name,
             databend: None,
+            databend_aliases: &[],
             databend_negated: false,
+            databend_after: &[],
+            databend_required: false,
             materialize: None,
             ty,
             public: false,
             secret_after: None,
+            authenticates: false,
             need: Need::Optional,
             default: None,
             identifies: false,
@@ -91,6 +103,12 @@ impl OptionSpec {
         self.public()
     }
 
+    /// Says that the value is somebody's keys.
+    pub const fn authenticates(mut self) -> OptionSpec {
+        self.authenticates = true;
+        self
+    }
+
     /// Makes the value part of what names the thing.
     pub const fn identifying(mut self) -> OptionSpec {
         self.identifies = true;
@@ -106,6 +124,24 @@ impl OptionSpec {
     /// Names the Databend keyword.
     pub const fn databend(mut self, keyword: &'static str) -> OptionSpec {
         self.databend = Some(keyword);
+        self
+    }
+
+    /// Names other Databend keywords of the same meaning.
+    pub const fn databend_aliases(mut self, keywords: &'static [&'static str]) -> OptionSpec {
+        self.databend_aliases = keywords;
+        self
+    }
+
+    /// Names the Databend keywords of what stands after the mark of the value.
+    pub const fn databend_after(mut self, keywords: &'static [&'static str]) -> OptionSpec {
+        self.databend_after = keywords;
+        self
+    }
+
+    /// Asks for the option in Databend's dialect.
+    pub const fn databend_required(mut self) -> OptionSpec {
+        self.databend_required = true;
         self
     }
 

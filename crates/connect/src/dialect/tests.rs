@@ -57,8 +57,14 @@ fn keys_in_three_dialects() {
         }
         let without = databend.replacen("key =", "ky =", 1);
         assert_eq!(parse_databend(&without).unwrap_err().hint(), Some("did you mean key?"), "{without}");
-        let twice = format!("{databend} KEY = 'x'");
-        assert_eq!(parse_databend(&twice).unwrap_err().to_string(), "option key is given more than once");
+        let again = format!(
+            "{} KEY = '{}'",
+            databend.replacen("key = '", "key = 'old", 1),
+            Target::parse(uri).unwrap().uri().path
+        );
+        assert_eq!(parse_databend(&again).unwrap().to_text(), *uri, "the last one counts");
+        let twice = materialize.replacen("(key", "(KEY = 'x', key", 1);
+        assert_eq!(parse_materialize(&twice).unwrap_err().to_string(), "option key is given more than once");
     }
     let error = parse_databend("STORAGE_TYPE = 'aws-kms' access_key_id = 'k' secret_access_key = 's' region = 'r'");
     assert!(error.unwrap_err().to_string().starts_with("path component of the KMS cannot be empty"));
@@ -87,13 +93,17 @@ fn keywords_are_read_in_any_case_and_may_mean_the_opposite() {
 #[test]
 fn wrong_lists_are_refused() {
     for (text, message) in [
-        ("STORAGE_TYPE = 's4'", "connection type \"s4\" is not supported"),
+        ("STORAGE_TYPE = 's4' CONNECTION_NAME = 'c'", "protocol s4 is not supported yet."),
+        ("STORAGE_TYPE = 's3' connection_name = 'c'", "can not use connection_name when create connection"),
         ("access_key_id = 'k'", "STORAGE_TYPE is required"),
-        ("STORAGE_TYPE = 's3' acces_key_id = 'k'", "unknown option \"acces_key_id\" for a s3 connection"),
+        ("STORAGE_TYPE = 'fs' b = '1' a = ''", "connection params invalid: expected [], got [a, b]"),
+        (
+            "STORAGE_TYPE = 's3' access_key_id = 'k' secret_access_key = 's' ENABLE_virtual_host_style = 'maybe'",
+            "value for enable_virtual_host_style is invalid: \"maybe\"",
+        ),
         ("STORAGE_TYPE = 's3' region = 'x", "unterminated quoted value"),
         ("STORAGE_TYPE = 's3' region", "'=' is expected"),
         ("STORAGE_TYPE = 's3' = 'x'", "an option name is expected"),
-        ("STORAGE_TYPE = 's3' region = 'a' region = 'b'", "parameter AWS_REGION is given more than once"),
     ] {
         assert_eq!(parse_databend(text).unwrap_err().to_string(), message, "{text}");
     }
@@ -103,4 +113,25 @@ fn wrong_lists_are_refused() {
     for text in ["AWS (REGION = 'x')", "TO AWS", "TO AWS (REGION = )", "TO AWS (REGION = 'x'"] {
         parse_materialize(text).expect_err(text);
     }
+}
+
+#[test]
+fn every_value_is_masked() {
+    for (value, shown) in
+        [("", "***"), ("auto", "***"), ("12345", "12***45"), ("minioadmin", "mi***in"), ("äöüßx", "äö***ßx")]
+    {
+        assert_eq!(mask(value), shown);
+    }
+    let shown = masked_parameters(&parse_databend(DATABEND).unwrap());
+    assert_eq!(shown, "access_key_id=*** endpoint_url=ht***00 region=eu***-1 secret_access_key=***");
+    let target = Target::parse("s3://bucket/path?AUTH=implicit&S3_STORAGE_CLASS=GLACIER").unwrap();
+    assert_eq!(masked_parameters(&target), "auth=im***it s3_storage_class=GL***ER url=s3***th");
+    let target = Target::parse("https://h.example/x?token=hunter2").unwrap();
+    assert_eq!(masked_parameters(&target), "redacted=*** url=ht***/x");
+}
+
+#[test]
+fn redacted_text_keeps_what_is_public() {
+    let shown = render_redacted(&uri(), Dialect::Databend).unwrap();
+    assert_eq!(shown, DATABEND.replace("it''s", "redacted"));
 }
