@@ -37,6 +37,7 @@ def admit(collection, member):
 
 def fill(run):
     run("CREATE EXTERNAL CONNECTION plain AS 'nodelocal://1/files'")
+    run("CREATE EXTERNAL CONNECTION sealed AS 's3://b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s' WITH (VALIDATE = false)")
     run("CREATE ROLE readers")
     run("CREATE USER ada WITH CREATEDB")
     run("GRANT readers TO ada WITH ADMIN OPTION")
@@ -138,6 +139,16 @@ with tempfile.TemporaryDirectory() as name:
             ada.execute("DELETE FROM notes")
             ada.execute("CREATE SCHEMA mine")
             ada.execute("BACKUP DATABASE movr INTO 'external://behind/ada'")
+
+        # What a backup without encryption keeps back is told.
+        others.append(server(folder, "bare again"))
+        with others[-1].connect() as connection:
+            told = []
+            connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+            connection.execute("RESTORE FROM LATEST IN 'nodelocal://1/clear'")
+            names = {row[0] for row in connection.execute("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
+            assert "sealed" not in names and "plain" in names, names
+            assert any("not these connections: sealed" in text for text in told), told
 
         # Users alone. Nothing else comes along, and what is not encrypted has no passwords.
         others.append(server(folder, "third"))

@@ -307,7 +307,11 @@ fn require_same_targets(chain: &Chain, targets: &Targets) -> Result<()> {
     if below.covers_as(targets) {
         return Ok(());
     }
-    Err(Error::invalid(format!("the chain is a backup of {}, not of {}", named(below), named(targets)))
+    let message = match (named(below), named(targets)) {
+        (below, targets) if below == targets => format!("the chain is a backup of {below} as it was before it was made again"),
+        (below, targets) => format!("the chain is a backup of {below}, not of {targets}"),
+    };
+    Err(Error::invalid(message)
         .with_hint("add to a chain with the targets that it began with, or begin one with BACKUP INTO"))
 }
 

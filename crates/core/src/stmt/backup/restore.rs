@@ -20,7 +20,7 @@ use crate::backup::rights;
 use crate::directory::PUBLIC_SCHEMA;
 use crate::error::{Error, Result};
 use crate::job::{NewJob, Payload};
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::stmt::{Cx, job};
 
 pub(crate) fn columns(statement: &Restore) -> SchemaRef {
@@ -47,6 +47,9 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
     let plan = Plan::of(cx, &chain, moment, targets, options, system)?;
+    if system == SystemPart::All {
+        tell_withheld(cx, &plan.manifest.catalog);
+    }
     plan.check_names(cx)?;
     let order = RestoreOrder {
         collection: Secret::new(place.uri.clone()),
@@ -68,6 +71,21 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
         connections: place.connections.clone(),
     };
     job::run(cx, new, "RESTORE", options.detached).await
+}
+
+/// Names what a backup without encryption has kept back.
+fn tell_withheld(cx: &Cx<'_>, catalog: &Catalog) {
+    let withheld = catalog.connections.iter().filter(|row| row.definition.is_none());
+    let names: Vec<String> = withheld.map(|row| quote_ident(&row.name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let message = format!(
+        "the backup is not encrypted, so it has no passwords of users and not these connections: {}",
+        names.join(", ")
+    );
+    let hint = Some("CREATE EXTERNAL CONNECTION and ALTER USER ... WITH PASSWORD make them again".to_string());
+    cx.session.notice(Notice { hint, ..Notice::new(message) });
 }
 
 /// # Errors
