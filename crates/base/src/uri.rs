@@ -29,7 +29,9 @@ pub struct Uri {
 /// Why a text is no URI. Never holds any of the text after the scheme, which may be secret.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum UriError {
-    #[error("missing scheme: a URI starts with a scheme such as s3:// or nodelocal://, and that of a connection with external://")]
+    #[error(
+        "missing scheme: a URI starts with a scheme such as s3:// or nodelocal://, and that of a connection with external://"
+    )]
     NoScheme,
     #[error("invalid scheme {0:?}")]
     BadScheme(String),

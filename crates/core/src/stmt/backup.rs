@@ -308,7 +308,9 @@ fn require_same_targets(chain: &Chain, targets: &Targets) -> Result<()> {
         return Ok(());
     }
     let message = match (named(below), named(targets)) {
-        (below, targets) if below == targets => format!("the chain is a backup of {below} as it was before it was made again"),
+        (below, targets) if below == targets => {
+            format!("the chain is a backup of {below} as it was before it was made again")
+        }
         (below, targets) => format!("the chain is a backup of {below}, not of {targets}"),
     };
     Err(Error::invalid(message)
