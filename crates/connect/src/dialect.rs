@@ -122,9 +122,13 @@ pub fn from_options(dialect: Dialect, type_name: &str, pairs: &[(String, String)
     if let Some(auth) = implied_auth(spec, &params).filter(|_| dialect == Dialect::Databend) {
         params.push((AUTH_OPTION.name.to_string(), auth.to_string()));
     }
-    let host = if spec.host == Host::Node { "self" } else { "" };
-    let (scheme, host) = (spec.schemes[0].to_string(), host.to_string());
+    let (scheme, host) = (spec.schemes[0].to_string(), implied_host(spec).to_string());
     Target::without_bucket(Uri { scheme, user: None, password: None, host, path, params })
+}
+
+/// What stands for the host in the dialects that have no word for it.
+fn implied_host(spec: &KindSpec) -> &'static str {
+    if spec.host == Host::Node { "self" } else { "" }
 }
 
 /// What AUTH is in Databend's dialect unless it is its default: without keys those of the server are used only for

@@ -216,7 +216,8 @@ impl Target {
         if self.role() == role { Ok(()) } else { Err(wrong_role(role, self.spec())) }
     }
 
-    fn lacks_bucket(&self) -> bool {
+    /// Whether the bucket comes with each use.
+    pub fn lacks_bucket(&self) -> bool {
         self.spec().host == Host::Bucket && self.uri.host.is_empty()
     }
 

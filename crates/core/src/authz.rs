@@ -6,6 +6,7 @@ use lakeport_base::id::ConnectionId;
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Grant, Object, Table};
 
+use crate::databend::Number;
 use crate::directory::{ADMIN, Directory};
 use crate::error::{Error, Result};
 
@@ -95,6 +96,42 @@ impl Subject<'_> {
     /// 42501 with `message`.
     pub fn require_system(&self, privilege: &str, message: impl FnOnce() -> String) -> Result<()> {
         if self.has_system(privilege) { Ok(()) } else { Err(Error::denied(message())) }
+    }
+
+    /// # Errors
+    /// 42501 unless the user may make connections with Databend's statement: is admin or, where privileges on
+    /// connections are looked at, has EXTERNALCONNECTION, which Databend calls CREATE CONNECTION.
+    pub fn require_create_connection(&self, by_privilege: bool) -> Result<()> {
+        if self.is_admin() || (by_privilege && self.has_system("EXTERNALCONNECTION")) {
+            return Ok(());
+        }
+        let (privilege, hint) = match by_privilege {
+            true => ("CreateConnection", "an admin may GRANT CREATE CONNECTION ON *.* TO ROLE one of yours"),
+            false => ("Super", "with enable_experimental_connection_privilege_check = 1 CREATE CONNECTION is enough"),
+        };
+        Err(self.denied_in_databend(privilege, "*.*").with_hint(hint))
+    }
+
+    /// 42501 in Databend's words.
+    pub fn denied_in_databend(&self, privilege: &str, object: &str) -> Error {
+        let mut roles = self.directory.roles_of(self.user);
+        roles.remove(self.user);
+        let mut roles: Vec<&str> = roles.into_iter().collect();
+        roles.sort_unstable();
+        let (user, roles) = (self.user, roles.join(","));
+        let message = format!(
+            "Permission denied: privilege [{privilege}] is required on {object} for user '{user}'@'%' with roles [{roles}]"
+        );
+        Error::databend(Number::PERMISSION_DENIED, message)
+    }
+
+    /// 42501 for asking who has privileges on a connection.
+    pub fn grants_denied(&self, connection: &str) -> Error {
+        let message = format!(
+            "Permission denied: privilege ACCESS CONNECTION is required on connection {connection} for user {}",
+            self.user
+        );
+        Error::databend(Number::PERMISSION_DENIED, message)
     }
 
     /// # Errors

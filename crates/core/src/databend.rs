@@ -82,6 +82,12 @@ impl Error {
     }
 }
 
+/// What is wrong with the parameters of a connection or a place.
+pub(crate) fn invalid_parameter(error: lakeport_connect::Error) -> Error {
+    let hint = error.hint().map(str::to_string);
+    Error::databend(Number::STORAGE, format!("invalid input parameter ({error})")).with_hint_opt(hint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -174,14 +174,16 @@ impl From<lakeport_sql::SyntaxError> for Error {
             SyntaxErrorKind::Unsupported => Sqlstate::FEATURE_NOT_SUPPORTED,
             SyntaxErrorKind::TooComplex => Sqlstate::STATEMENT_TOO_COMPLEX,
             SyntaxErrorKind::TooManyColumns => Sqlstate::TOO_MANY_COLUMNS,
+            SyntaxErrorKind::Grant => Sqlstate::INVALID_GRANT_OPERATION,
             SyntaxErrorKind::Name => Sqlstate::INVALID_NAME,
             SyntaxErrorKind::Type => Sqlstate::UNDEFINED_OBJECT,
         };
         let refused = Error::new(code, error.message).with_hint_opt(error.hint).with_position(error.position);
-        match error.dialect {
-            Dialect::Databend if error.kind == SyntaxErrorKind::Unsupported => refused.numbered(Number::UNIMPLEMENTED),
-            Dialect::Databend => refused.numbered(Number::SYNTAX),
-            Dialect::Cockroach | Dialect::Materialize => refused,
+        match (error.dialect, error.kind) {
+            (Dialect::Databend, SyntaxErrorKind::Unsupported) => refused.numbered(Number::UNIMPLEMENTED),
+            (Dialect::Databend, SyntaxErrorKind::Grant) => refused.numbered(Number::ILLEGAL_GRANT),
+            (Dialect::Databend, _) => refused.numbered(Number::SYNTAX),
+            (Dialect::Cockroach | Dialect::Materialize, _) => refused,
         }
     }
 }

@@ -121,7 +121,7 @@ impl Server {
             return Ok(Resolved { target: Target::parse(uri)?, connection: None, owner: None });
         };
         let connection = self.referred(&reference).await?;
-        let target = Target::parse(connection.definition.expose())?;
+        let target = target_of(&connection)?;
         target.require_role(Role::Storage)?;
         Ok(Resolved {
             target: target.join(&reference.path)?,
@@ -149,7 +149,7 @@ impl Server {
             return Ok(Target::parse_kms(uri)?.open_kms(&self.open_context(user).await?).await?);
         };
         let connection = self.referred(&reference).await?;
-        let target = Target::parse(connection.definition.expose())?;
+        let target = target_of(&connection)?;
         Ok(target.open_kms(&self.open_context(&connection.owner).await?).await?)
     }
 
@@ -227,6 +227,14 @@ impl Server {
 
 /// Folder of the warehouse that holds the users' files.
 const USERFILES: &str = "userfiles";
+
+/// What a connection leads to.
+///
+/// # Errors
+/// A definition that this server does not understand.
+pub(crate) fn target_of(connection: &Connection) -> Result<Target> {
+    Ok(lakeport_connect::dialect::parse(connection.dialect, connection.definition.expose())?)
+}
 
 /// 42704 in CockroachDB's words.
 pub(crate) fn missing_connection(name: &str) -> Error {

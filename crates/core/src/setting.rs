@@ -16,6 +16,7 @@ pub enum Kind {
 }
 
 /// One cluster setting.
+#[derive(Debug)]
 pub struct Setting {
     pub name: &'static str,
     pub kind: Kind,
@@ -35,6 +36,12 @@ pub const STORAGE_TIMEOUT: Setting = setting(
 );
 pub const CHECK_TIMEOUT: Setting =
     setting("connection.check_timeout", Kind::Duration, "10s", "time limit of the check that CREATE and ALTER make");
+pub const CONNECTION_PRIVILEGES: Setting = setting(
+    "enable_experimental_connection_privilege_check",
+    Kind::Bool,
+    "false",
+    "CREATE CONNECTION takes the privilege of that name; while it is off, only admins may run it",
+);
 pub const SHOW_CREATE_SECRETS: Setting = setting(
     "connection.show_create_secrets",
     Kind::Bool,
@@ -52,11 +59,15 @@ pub const GC_TTL: Setting = setting(
 pub const JOBS_RETENTION: Setting =
     setting("jobs.retention_time", Kind::Duration, "336h", "how long finished jobs are kept");
 
+/// An older name of [`CONNECTION_PRIVILEGES`].
+pub const CONNECTION_PRIVILEGES_ALIAS: &str = "enable_experimental_connection_rbac_check";
+
 /// Every cluster setting, by name.
 pub const SETTINGS: &[&Setting] = &[
     &STORAGE_TIMEOUT,
     &CHECK_TIMEOUT,
     &SHOW_CREATE_SECRETS,
+    &CONNECTION_PRIVILEGES,
     &FEATURE_EXPORT,
     &FEATURE_IMPORT,
     &GC_TTL,
@@ -69,7 +80,8 @@ impl Setting {
     /// # Errors
     /// 42704 with the nearest name.
     pub fn find(name: &str) -> Result<&'static Setting> {
-        SETTINGS.iter().find(|setting| setting.name == name).copied().ok_or_else(|| {
+        let known = if name == CONNECTION_PRIVILEGES_ALIAS { CONNECTION_PRIVILEGES.name } else { name };
+        SETTINGS.iter().find(|setting| setting.name == known).copied().ok_or_else(|| {
             let hint = nearest(name, SETTINGS.iter().map(|setting| setting.name));
             Error::new(Sqlstate::UNDEFINED_OBJECT, format!("unknown cluster setting '{name}'"))
                 .with_hint_opt(hint.map(|name| format!("did you mean {name:?}?")))

@@ -4,6 +4,7 @@ use lakeport_base::nearest::nearest;
 use lakeport_base::{Sqlstate, units};
 
 use crate::error::{Error, Result};
+use crate::setting::{CONNECTION_PRIVILEGES, CONNECTION_PRIVILEGES_ALIAS, Setting};
 use crate::value::Zone;
 
 /// What values a variable takes.
@@ -19,6 +20,8 @@ pub enum Rule {
     TimeZone,
     /// A spelling of UTF8; what is neither letter nor digit does not count, as in PostgreSQL.
     Encoding,
+    /// On or off; while it is empty the cluster setting of the name counts.
+    OverSetting(&'static Setting),
     /// Set by the server only.
     ReadOnly,
 }
@@ -64,6 +67,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("default_table_access_method", "delta", Rule::ReadOnly, "how tables are stored"),
     variable("default_transaction_isolation", ISOLATION[0], Rule::Choice(ISOLATION), "every block reads one snapshot"),
     variable("default_transaction_read_only", "off", Rule::Bool, "new blocks refuse writes"),
+    variable(CONNECTION_PRIVILEGES.name, "", Rule::OverSetting(&CONNECTION_PRIVILEGES), CONNECTION_PRIVILEGES.help),
     variable("extra_float_digits", "1", Rule::Text, "accepted; floats print in their shortest exact form"),
     variable(
         "idle_in_transaction_session_timeout",
@@ -120,6 +124,7 @@ impl Variable {
         let lower = match lower.as_str() {
             "time zone" => "timezone",
             "transaction isolation level" => "transaction_isolation",
+            CONNECTION_PRIVILEGES_ALIAS => CONNECTION_PRIVILEGES.name,
             other => other,
         };
         VARIABLES.iter().find(|variable| variable.name == lower).ok_or_else(|| {
@@ -139,7 +144,8 @@ impl Variable {
         };
         match self.rule {
             Rule::Text => Ok(value.to_string()),
-            Rule::Bool => match value.to_ascii_lowercase().as_str() {
+            Rule::OverSetting(_) if value.is_empty() => Ok(String::new()),
+            Rule::Bool | Rule::OverSetting(_) => match value.to_ascii_lowercase().as_str() {
                 "on" | "true" | "yes" | "1" | "t" => Ok("on".into()),
                 "off" | "false" | "no" | "0" | "f" => Ok("off".into()),
                 _ => Err(refused("on or off")),

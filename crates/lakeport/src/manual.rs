@@ -191,6 +191,7 @@ fn values(rule: Rule) -> String {
     match rule {
         Rule::Text => "text".to_string(),
         Rule::Bool => "on, off".to_string(),
+        Rule::OverSetting(_) => "on, off; while it is not set, the [cluster setting](settings.md)".to_string(),
         Rule::Duration => "milliseconds, or a duration such as 10s".to_string(),
         Rule::Choice(choices) => choices.join(", "),
         Rule::TimeZone => "a time zone or offset".to_string(),

@@ -33,6 +33,8 @@ pub enum SyntaxErrorKind {
     TooManyColumns,
     /// 42704: a type that does not exist.
     Type,
+    /// 0LP01: a privilege that cannot be granted so.
+    Grant,
     /// 42602 or 42622: a name that is empty, too long or holds NUL.
     Name,
 }

@@ -3,8 +3,8 @@
 mod backup;
 mod statements;
 
-use lakeport_base::QualifiedName;
 use lakeport_base::name::{quote_ident, quote_literal};
+use lakeport_base::{Dialect, QualifiedName};
 
 use self::statements::STATEMENTS;
 use crate::stmt::Text;
@@ -51,6 +51,30 @@ fn errors_say_where_and_what() {
     let found = error("CREATE TABLE t (a INT, b WIDGET)");
     assert_eq!((found.message.as_str(), found.position), ("type \"widget\" does not exist", 26));
     assert_eq!(found.kind, SyntaxErrorKind::Type);
+}
+
+#[test]
+fn databend_statements_are_refused_in_its_words() {
+    for (text, message) in [
+        ("CREATE CONNECTION c", "unexpected end of input: expected STORAGE_TYPE"),
+        ("CREATE CONNECTION c ACCESS_KEY_ID='k'", "at or near \"ACCESS_KEY_ID\": syntax error: expected STORAGE_TYPE"),
+        ("CREATE CONNECTION c STORAGE_TYPE='s3', REGION='r'", "at or near \",\": syntax error: expected a word"),
+        ("CREATE CONNECTION c STORAGE_TYPE=s3", "at or near \"s3\": syntax error: expected a string"),
+        ("CREATE CONNECTION c STORAGE_TYPE='s3' REGION=r", "at or near \"r\": syntax error: expected a string"),
+        (
+            "CREATE OR REPLACE CONNECTION IF NOT EXISTS c STORAGE_TYPE='s3'",
+            "at or near \"IF\": syntax error: expected a name",
+        ),
+        (
+            "GRANT CREATE CONNECTION ON *.* TO u",
+            "CREATE-like privileges cannot be granted directly to USER; please grant them to a role",
+        ),
+        ("REVOKE OWNERSHIP ON CONNECTION c FROM ROLE r", "OWNERSHIP cannot be revoked, only granted to another role"),
+        ("SHOW CONNECTIONS LIKE 'c%'", "at or near \"LIKE\": syntax error"),
+    ] {
+        let found = error(text);
+        assert_eq!((found.message.as_str(), found.dialect), (message, Dialect::Databend), "{text}");
+    }
 }
 
 #[test]

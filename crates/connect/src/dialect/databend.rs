@@ -3,7 +3,7 @@
 use lakeport_base::Dialect;
 use lakeport_base::nearest::nearest;
 
-use super::{KEY_OPTION, spelled, written_params};
+use super::{KEY_OPTION, implied_host, spelled, written_params};
 use crate::error::{Error, Result};
 use crate::kind::{Host, KindSpec};
 use crate::option::{OptionSpec, OptionType, parse_bool};
@@ -146,7 +146,7 @@ fn place(target: &Target) -> Option<(String, String)> {
     if target.spec().host == Host::Nothing {
         return Some((KEY_OPTION.to_string(), uri.path.trim_start_matches('/').to_string()));
     }
-    let is_somewhere = !uri.host.is_empty() || !uri.path.is_empty();
+    let is_somewhere = uri.host != implied_host(target.spec()) || !uri.path.is_empty();
     is_somewhere.then(|| ("url".to_string(), format!("{}://{}{}", uri.scheme, uri.host, uri.path)))
 }
 

@@ -7,6 +7,7 @@ use lakeport_catalog::model::{Connection, Grant, Object, Role, Schedule};
 use super::cut::Span;
 use crate::directory::Directory;
 use crate::error::Result;
+use crate::external::target_of;
 use crate::server::Server;
 
 /// Adds it to a list. Secrets come along only where nobody reads them without a key.
@@ -107,7 +108,7 @@ fn object_of(object: manifest::Object) -> Object {
 
 fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::Connection {
     let definition = connection.definition.expose();
-    let is_public = *definition == connection.redacted;
+    let is_public = target_of(connection).is_ok_and(|target| target.to_text() == target.redacted());
     manifest::Connection {
         id: connection.id.0,
         name: connection.name.clone(),

@@ -1,6 +1,8 @@
-//! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION`.
+//! `CREATE | ALTER | DROP | SHOW | CHECK EXTERNAL CONNECTION` and what Databend calls the same.
 
+mod defined;
 mod show;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +10,14 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use lakeport_base::id::ConnectionId;
 use lakeport_base::limits::NAME_BYTES_MAX;
-use lakeport_base::{Dialect, Point, Secret, SqlType, Sqlstate, Uri, units};
+use lakeport_base::{Dialect, Point, SqlType, Sqlstate, units};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Check, Connection, Grant, Object};
-use lakeport_connect::{ExternalRef, Target, Transfer, kind_of_scheme};
+use lakeport_catalog::model::{Connection, Grant, Object};
+use lakeport_connect::{ExternalRef, Target, Transfer};
 use lakeport_sql::stmt::connection::{AlterConnection, CheckConnection, CreateConnection, DropConnection};
 use object_store::ObjectStore;
 
+use self::defined::Defined;
 pub(crate) use self::show::{show, show_columns, show_create, show_create_columns};
 
 use super::Cx;
@@ -28,35 +31,43 @@ use crate::schedule;
 use crate::setting;
 use crate::show::rows::{Cell, batch_of};
 
-/// CockroachDB's prefix of every refusal of a definition.
-const REFUSED: &str = "failed to construct External Connection details";
-
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<Outcome> {
-    cx.subject().require_system("EXTERNALCONNECTION", || {
-        "only users with the EXTERNALCONNECTION system privilege are allowed to CREATE EXTERNAL CONNECTION".to_string()
-    })?;
+    let dialect = statement.definition.dialect();
+    words::require_create(cx, dialect)?;
     let name = checked_name(cx.string(&statement.name)?)?;
-    let definition = Secret::new(cx.string(&statement.uri)?);
-    let target = parse_definition(definition.expose())?;
-    let check = probe(cx, &target, statement.validate).await?;
+    let defined = Defined::read(cx, &statement.definition, statement.validate).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    if tx.find_connection(&name).await?.is_some() {
-        let error = exists(&name);
-        return if statement.if_not_exists { Ok(skipped(cx, "CREATE", &error)) } else { Err(error) };
-    }
+    let event = match tx.find_connection(&name).await? {
+        Some(old) if statement.or_replace => {
+            words::require(cx, tx.as_mut(), dialect, (&name, Some(&old)), words::drop_privileges(dialect)).await?;
+            ("replace_connection", replace(cx, tx.as_mut(), old, defined).await?)
+        }
+        Some(_) if statement.if_not_exists => {
+            return Ok(cx.skipped(statement.tag(), &words::exists(dialect, &name)));
+        }
+        Some(_) => return Err(words::exists(dialect, &name)),
+        None => ("create_external_connection", insert(cx, tx.as_mut(), name, defined).await?),
+    };
+    audit(cx, tx.as_mut(), event.0, &event.1).await?;
+    cx.commit(tx).await?;
+    Ok(Outcome::done(statement.tag()))
+}
+
+/// Adds a connection, and grants its creator everything on it.
+async fn insert(cx: &Cx<'_>, tx: &mut dyn Tx, name: String, defined: Defined) -> Result<Connection> {
     let now = cx.server.config.env.now_micros();
     let connection = Connection {
         id: ConnectionId(tx.next_id().await?),
-        name: name.clone(),
-        kind: target.spec().name.to_string(),
-        dialect: Dialect::Cockroach,
-        redacted: target.redacted(),
-        definition,
+        name,
+        kind: defined.target.spec().name.to_string(),
+        dialect: defined.dialect,
+        redacted: defined.target.redacted(),
+        definition: defined.text,
         owner: cx.session.user.clone(),
         version: 1,
         created: now,
         updated: now,
-        last_check: check,
+        last_check: defined.check,
     };
     tx.insert_connection(&connection).await?;
     tx.put_grant(&Grant {
@@ -66,45 +77,50 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
         grant_option: false,
     })
     .await?;
-    audit(cx, tx.as_mut(), "create_external_connection", &connection).await?;
-    cx.commit(tx).await?;
-    Ok(done("CREATE"))
+    Ok(connection)
+}
+
+/// Gives a connection its next version. Its id, owner and grants stay, so that what uses it follows.
+async fn replace(cx: &Cx<'_>, tx: &mut dyn Tx, old: Connection, defined: Defined) -> Result<Connection> {
+    refuse_role_change(&old, &defined.target)?;
+    let connection = Connection {
+        kind: defined.target.spec().name.to_string(),
+        dialect: defined.dialect,
+        redacted: defined.target.redacted(),
+        definition: defined.text,
+        version: old.version + 1,
+        updated: cx.server.config.env.now_micros(),
+        last_check: defined.check,
+        ..old
+    };
+    tx.update_connection(&connection).await?;
+    Ok(connection)
 }
 
 pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Outcome> {
     let name = cx.string(&statement.name)?;
-    let found = authorised(cx, &name, "UPDATE").await?;
-    let Some(old) = found else {
+    let Some(old) = authorised(cx, Dialect::Cockroach, &name, &["UPDATE"]).await? else {
         let error = missing_connection(&name);
-        return if statement.if_exists { Ok(skipped(cx, "ALTER", &error)) } else { Err(error) };
+        return if statement.if_exists { Ok(cx.skipped(ALTER_TAG, &error)) } else { Err(error) };
     };
-    let definition = Secret::new(cx.string(&statement.uri)?);
-    let target = parse_definition(definition.expose())?;
-    refuse_role_change(&old, &target)?;
-    let check = probe(cx, &target, statement.validate).await?;
+    let defined = Defined::of_uri(cx, &statement.uri, statement.validate).await?;
     cx.server.config.env.fault(Point::ConnectionChecked)?;
     let mut tx = cx.server.config.catalog.write().await?;
-    let connection = Connection {
-        kind: target.spec().name.to_string(),
-        dialect: Dialect::Cockroach,
-        redacted: target.redacted(),
-        definition,
-        version: old.version + 1,
-        updated: cx.server.config.env.now_micros(),
-        last_check: check,
-        ..old
-    };
-    tx.update_connection(&connection).await?;
+    let connection = replace(cx, tx.as_mut(), old, defined).await?;
     audit(cx, tx.as_mut(), "alter_external_connection", &connection).await?;
     cx.commit(tx).await?;
     cx.server.config.env.fault(Point::ConnectionAltered)?;
-    Ok(done("ALTER"))
+    Ok(Outcome::done(ALTER_TAG))
 }
 
+const ALTER_TAG: &str = "ALTER EXTERNAL CONNECTION";
+
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outcome> {
+    let dialect = statement.dialect;
     let name = cx.string(&statement.name)?;
-    let Some(connection) = authorised(cx, &name, "DROP").await? else {
-        return Ok(skipped(cx, "DROP", &missing_connection(&name)));
+    let Some(connection) = authorised(cx, dialect, &name, words::drop_privileges(dialect)).await? else {
+        let error = words::missing(dialect, &name, "drop connection");
+        return if statement.if_exists { Ok(cx.skipped(statement.tag(), &error)) } else { Err(error) };
     };
     let mut tx = cx.server.config.catalog.write().await?;
     refuse_dependents(tx.as_mut(), &connection, statement.cascade).await?;
@@ -116,36 +132,15 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outc
     audit(cx, tx.as_mut(), "drop_external_connection", &connection).await?;
     cx.commit(tx).await?;
     cx.server.jobs.wake();
-    Ok(done("DROP"))
+    Ok(Outcome::done(statement.tag()))
 }
 
-fn done(verb: &str) -> Outcome {
-    Outcome::done(format!("{verb} EXTERNAL CONNECTION"))
-}
-
-fn skipped(cx: &Cx<'_>, verb: &str, why: &Error) -> Outcome {
-    cx.skipped(format!("{verb} EXTERNAL CONNECTION"), why)
-}
-
-fn exists(name: &str) -> Error {
-    Error::new(
-        Sqlstate::DUPLICATE_OBJECT,
-        format!(
-            "failed to create external connection: external connection with connection name '{name}' already exists"
-        ),
-    )
-    .with_hint("ALTER EXTERNAL CONNECTION changes it")
-}
-
-/// The connection of a name, after the privilege check: who lacks the privilege learns nothing of whether it exists.
-async fn authorised(cx: &Cx<'_>, name: &str, privilege: &str) -> Result<Option<Connection>> {
+/// The connection of a name, after the privilege check: who lacks a privilege learns nothing of whether it exists.
+async fn authorised(cx: &Cx<'_>, dialect: Dialect, name: &str, privileges: &[&str]) -> Result<Option<Connection>> {
     let mut tx = cx.server.config.catalog.read().await?;
     let found = tx.find_connection(name).await?;
-    let allowed = match &found {
-        Some(connection) => cx.subject().has_on_connection(tx.as_mut(), connection.id, privilege).await?,
-        None => cx.subject().is_admin(),
-    };
-    if allowed { Ok(found) } else { Err(cx.subject().connection_denied(name, privilege)) }
+    words::require(cx, tx.as_mut(), dialect, (name, found.as_ref()), privileges).await?;
+    Ok(found)
 }
 
 fn checked_name(name: String) -> Result<String> {
@@ -161,42 +156,6 @@ fn checked_name(name: String) -> Result<String> {
         return Err(Error::new(Sqlstate::INVALID_NAME, "the name of an external connection must not hold NUL"));
     }
     Ok(name)
-}
-
-/// The target of a definition, with CockroachDB's prefixes on what is wrong with it.
-fn parse_definition(uri: &str) -> Result<Target> {
-    let parsed = Uri::parse(uri).map_err(|error| {
-        Error::invalid(format!(
-            "failed to log and sanitize External Connection: parse {:?}: {error}",
-            lakeport_connect::redact(uri)
-        ))
-        .with_hint("write scheme://host/path?PARAMETER=value; escape special characters as %XX")
-    })?;
-    let Some(kind) = kind_of_scheme(&parsed.scheme).filter(|_| parsed.scheme != ExternalRef::SCHEME) else {
-        let schemes: Vec<&str> = lakeport_connect::KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
-        return Err(Error::invalid(format!(
-            "{REFUSED}: no parseAndValidateFn found for external connection provider {}",
-            parsed.scheme
-        ))
-        .with_detail(format!("{}:// is not supported", parsed.scheme))
-        .with_hint(format!("schemes of external connections: {}", schemes.join(", "))));
-    };
-    let prefix = refusal_prefix(kind.spec().called());
-    Target::parse(uri).map_err(|error| Error::from(error).prefixed(&prefix))
-}
-
-fn refusal_prefix(kind: &str) -> String {
-    format!("{REFUSED}: failed to create {kind} external connection")
-}
-
-async fn probe(cx: &Cx<'_>, target: &Target, validate: bool) -> Result<Option<Check>> {
-    if !validate {
-        return Ok(None);
-    }
-    let limit = setting::CHECK_TIMEOUT.duration(&cx.directory);
-    let checked = cx.server.probe(&cx.session.user, target, limit).await;
-    checked.map_err(|error| error.prefixed(&refusal_prefix(target.spec().called())))?;
-    Ok(Some(Check { at: cx.server.config.env.now_micros(), error: None }))
 }
 
 fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {

@@ -1,7 +1,9 @@
 //! `GRANT`, `REVOKE`, `SHOW GRANTS`, `SHOW SYSTEM GRANTS`.
 
+pub(crate) mod databend;
+
 use arrow_schema::SchemaRef;
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::{Dialect, SqlType, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Connection, Grant as Row, Membership, Object};
 use lakeport_sql::stmt::grant::{Grant, GrantRole, Revoke, RevokeRole, ShowGrants, ShowSystemGrants, Target};
@@ -298,6 +300,9 @@ fn require_role_admin(cx: &Cx<'_>, role: &str, action: &str) -> Result<()> {
 }
 
 pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
+    if statement.dialect == Dialect::Databend {
+        return databend::show_columns();
+    }
     let object: &[(&str, SqlType)] = match &statement.target {
         Some(Target::Connections(_)) => &[("connection_name", SqlType::Text)],
         Some(Target::Databases(_)) => &[("database_name", SqlType::Text)],
@@ -318,6 +323,9 @@ pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
 }
 
 pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowGrants) -> Result<Outcome> {
+    if statement.dialect == Dialect::Databend {
+        return databend::show(cx, statement).await;
+    }
     let grantees = checked_roles(cx, &statement.grantees)?;
     let mut tx = cx.server.config.catalog.read().await?;
     let names = Names::load(cx, tx.as_mut()).await?;

@@ -217,6 +217,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::CheckConnection(statement) => connection::check(cx, statement).await,
         S::Grant(statement) => grant::grant(cx, statement).await,
         S::Revoke(statement) => grant::revoke(cx, statement).await,
+        S::GrantOwnership(statement) => grant::databend::grant_ownership(cx, statement).await,
         S::GrantRole(statement) => grant::grant_role(cx, statement).await,
         S::RevokeRole(statement) => grant::revoke_role(cx, statement).await,
         S::ShowGrants(statement) => grant::show(cx, statement).await,
@@ -321,7 +322,7 @@ pub(crate) async fn describe(
 fn columns(statement: &Statement) -> Option<SchemaRef> {
     use Statement as S;
     Some(match statement {
-        S::ShowConnections(_) => connection::show_columns(),
+        S::ShowConnections(statement) => connection::show_columns(statement),
         S::ShowCreateConnection(_) => connection::show_create_columns(),
         S::CheckConnection(_) => connection::check_columns(),
         S::ShowGrants(statement) => grant::show_columns(statement),

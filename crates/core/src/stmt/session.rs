@@ -13,7 +13,7 @@ use crate::row;
 use crate::rows::schema_of;
 use crate::setting::{Kind, SETTINGS, Setting};
 use crate::show::rows::batch_of;
-use crate::variable::{VARIABLES, Variable};
+use crate::variable::{Rule, VARIABLES, Variable};
 
 pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     let variable = Variable::find(&statement.name)?;
@@ -68,10 +68,20 @@ pub(crate) fn show(cx: &Cx<'_>, statement: &Show) -> Result<Outcome> {
 /// The value as clients expect it: durations carry their unit.
 fn shown(cx: &Cx<'_>, variable: &'static Variable) -> String {
     let mut value = cx.session.variable(variable.name);
-    if matches!(variable.rule, crate::variable::Rule::Duration) && value != "0" {
-        write!(value, "ms").unwrap_or_default();
+    match variable.rule {
+        Rule::Duration if value != "0" => write!(value, "ms").unwrap_or_default(),
+        Rule::OverSetting(setting) => value = if is_on(cx, setting) { "on" } else { "off" }.to_string(),
+        _ => {}
     }
     value
+}
+
+/// Whether a setting is on for the session, which may have its own word.
+pub(crate) fn is_on(cx: &Cx<'_>, setting: &'static Setting) -> bool {
+    match cx.session.variable(setting.name).as_str() {
+        "" => setting.is_on(&cx.directory),
+        value => value == "on",
+    }
 }
 
 pub(crate) async fn set_cluster_setting(cx: &Cx<'_>, statement: &SetClusterSetting) -> Result<Outcome> {

@@ -122,9 +122,19 @@ const STATEMENTS: &[(&str, Grammar)] = &[
 ];
 
 /// Those of Databend's dialect, looked at first; their errors are in its words and carry its numbers.
-const DATABEND: &[(&str, Grammar)] = &[];
+const DATABEND: &[(&str, Grammar)] = &[
+    ("CREATE CONNECTION", |c| connection::create_of_options(false, c)),
+    ("CREATE OR REPLACE CONNECTION", |c| connection::create_of_options(true, c)),
+    ("DESC CONNECTION", connection::describe),
+    ("DESCRIBE CONNECTION", connection::describe),
+    ("DROP CONNECTION", connection::drop_named),
+    ("SHOW CONNECTIONS", |_| Ok(CONNECTIONS)),
+];
 
-const ALL_CONNECTIONS: Statement = Statement::ShowConnections(connection::ShowConnections { name: None });
+const ALL_CONNECTIONS: Statement =
+    Statement::ShowConnections(connection::ShowConnections { name: None, dialect: Dialect::Cockroach });
+const CONNECTIONS: Statement =
+    Statement::ShowConnections(connection::ShowConnections { name: None, dialect: Dialect::Databend });
 const ALL_CREATE_CONNECTIONS: Statement =
     Statement::ShowCreateConnection(connection::ShowCreateConnection { name: None });
 const ALL_CREATE_SCHEDULES: Statement = Statement::ShowCreateSchedules(schedule::ShowCreateSchedules { id: None });

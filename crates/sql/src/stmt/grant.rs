@@ -1,14 +1,20 @@
-//! `GRANT`, `REVOKE`, `SHOW GRANTS`, `SHOW SYSTEM GRANTS`.
+//! `GRANT`, `REVOKE`, `SHOW GRANTS`, `SHOW SYSTEM GRANTS`. Databend's privileges on connections are other words for the
+//! same: `CREATE CONNECTION ON *.*` is EXTERNALCONNECTION of the system, `ACCESS CONNECTION` is USAGE.
 
 use std::fmt;
 
-use lakeport_base::QualifiedName;
 use lakeport_base::name::quote_ident;
+use lakeport_base::{Dialect, QualifiedName};
 use sqlparser::tokenizer::Token;
 
 use super::{Statement, role};
 use crate::cursor::{Cursor, Result};
+use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::print;
+use crate::token::Lexeme;
+
+/// What Databend calls the system privilege EXTERNALCONNECTION.
+const CREATE_CONNECTION: &str = "CREATE CONNECTION";
 
 /// What privileges are granted on.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,11 +63,20 @@ pub struct RevokeRole {
     pub admin_option_only: bool,
 }
 
+/// `GRANT OWNERSHIP ON CONNECTION name TO ROLE role`
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantOwnership {
+    pub target: Target,
+    pub owner: String,
+}
+
 /// `SHOW GRANTS [ON target] [FOR roles]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShowGrants {
     pub target: Option<Target>,
     pub grantees: Vec<String>,
+    /// Whose columns and words the answer has.
+    pub dialect: Dialect,
 }
 
 /// `SHOW SYSTEM GRANTS [FOR roles]`
@@ -72,9 +87,16 @@ pub struct ShowSystemGrants {
 
 /// After `GRANT`.
 pub(super) fn grant(c: &mut Cursor) -> Result<Statement> {
+    if c.keywords("OWNERSHIP ON") {
+        return ownership(c);
+    }
     let Granted { items, target } = granted(c)?;
     c.expect("TO")?;
-    let to = c.comma_list(role::name)?;
+    if items.iter().any(|item| item.privilege == CREATE_CONNECTION) && !is_named("ROLE", c) {
+        let message = "CREATE-like privileges cannot be granted directly to USER; please grant them to a role";
+        return Err(illegal(message, c).with_hint("write TO ROLE before its name"));
+    }
+    let to = c.comma_list(grantee)?;
     Ok(match target {
         Some(target) => {
             let grant_option = c.keywords("WITH GRANT OPTION");
@@ -87,13 +109,32 @@ pub(super) fn grant(c: &mut Cursor) -> Result<Statement> {
     })
 }
 
+/// After `GRANT OWNERSHIP ON`.
+fn ownership(c: &mut Cursor) -> Result<Statement> {
+    let target = target(c)?;
+    if !matches!(&target, Target::Connections(names) if names.len() == 1) {
+        return Err(c.unsupported("GRANT OWNERSHIP takes one connection"));
+    }
+    c.expect("TO")?;
+    Ok(Statement::GrantOwnership(GrantOwnership { target, owner: grantee(c)? }))
+}
+
+/// A grant that Databend's dialect does not know.
+fn illegal(message: &'static str, c: &Cursor) -> SyntaxError {
+    let error = SyntaxError::syntax(message, c.position());
+    SyntaxError { kind: SyntaxErrorKind::Grant, dialect: Dialect::Databend, ..error }
+}
+
 /// After `REVOKE`.
 pub(super) fn revoke(c: &mut Cursor) -> Result<Statement> {
+    if c.is_next("OWNERSHIP ON") {
+        return Err(illegal("OWNERSHIP cannot be revoked, only granted to another role", c));
+    }
     let grant_option_only = c.keywords("GRANT OPTION FOR");
     let admin_option_only = !grant_option_only && c.keywords("ADMIN OPTION FOR");
     let Granted { items, target } = granted(c)?;
     c.expect("FROM")?;
-    let from = c.comma_list(role::name)?;
+    let from = c.comma_list(grantee)?;
     match target {
         Some(_) if admin_option_only => Err(c.expected("roles after ADMIN OPTION FOR")),
         None if grant_option_only => Err(c.expected("ON and a target after GRANT OPTION FOR")),
@@ -141,20 +182,53 @@ fn items(c: &mut Cursor) -> Result<Vec<Item>> {
         } else {
             role::name(c)?
         };
-        Ok(Item { privilege: word.to_uppercase(), role: word })
+        let of_connections = print::when(c.keywords("CONNECTION"), " CONNECTION");
+        Ok(Item { privilege: word.to_uppercase() + of_connections, role: word })
     })
 }
 
+/// The one privilege that there is, whichever dialect names it.
 fn privileges(items: Vec<Item>) -> Vec<String> {
-    items.into_iter().map(|item| item.privilege).collect()
+    let one = |item: Item| match item.privilege.as_str() {
+        "ACCESS CONNECTION" => "USAGE".to_string(),
+        CREATE_CONNECTION => "EXTERNALCONNECTION".to_string(),
+        _ => item.privilege,
+    };
+    items.into_iter().map(one).collect()
 }
 
 fn roles(items: Vec<Item>) -> Vec<String> {
     items.into_iter().map(|item| item.role).collect()
 }
 
+/// `[ROLE | USER] name`: users are roles.
+fn grantee(c: &mut Cursor) -> Result<String> {
+    if is_named("ROLE", c) || is_named("USER", c) {
+        c.advance(1);
+    }
+    role::name(c)
+}
+
+/// Whether a word that says what sort of thing is named comes next, and then a name.
+fn is_named(sort: &'static str, c: &Cursor) -> bool {
+    let is_name = |lexeme: &Lexeme| match lexeme.token {
+        Token::Word(_) => !["TO", "FROM", "FOR", "WITH"].iter().any(|word| lexeme.is_word(word)),
+        _ => matches!(lexeme.token, Token::SingleQuotedString(_)),
+    };
+    c.is_next(sort) && c.rest().get(1).is_some_and(is_name)
+}
+
 /// After `ON`.
 fn target(c: &mut Cursor) -> Result<Target> {
+    if is_named("CONNECTION", c) {
+        c.advance(1);
+        return Ok(Target::Connections(c.comma_list(Cursor::ident)?));
+    }
+    if c.symbol(&Token::Mul) {
+        c.expect_symbol(&Token::Period)?;
+        c.expect_symbol(&Token::Mul)?;
+        return Ok(Target::System);
+    }
     if c.keywords("EXTERNAL CONNECTION") {
         return Ok(Target::Connections(c.comma_list(Cursor::ident)?));
     }
@@ -201,12 +275,16 @@ pub(super) fn show_grants(c: &mut Cursor) -> Result<Statement> {
     if c.keywords("ON ROLE") {
         return Err(c.unsupported("SHOW GRANTS ON ROLE is not supported").with_hint("use SHOW ROLES"));
     }
+    let mut dialect = Dialect::Cockroach;
     let target = match c.keywords("ON") {
         true if c.keywords("SYSTEM") => Some(Target::System),
-        true => Some(target(c)?),
+        true => {
+            dialect = if is_named("CONNECTION", c) { Dialect::Databend } else { dialect };
+            Some(target(c)?)
+        }
         false => None,
     };
-    Ok(Statement::ShowGrants(ShowGrants { target, grantees: for_roles(c)? }))
+    Ok(Statement::ShowGrants(ShowGrants { target, grantees: for_roles(c)?, dialect }))
 }
 
 /// After `SHOW SYSTEM GRANTS`.
@@ -263,6 +341,21 @@ impl fmt::Display for Revoke {
     }
 }
 
+impl fmt::Display for GrantOwnership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = in_databend(&self.target);
+        write!(f, "GRANT OWNERSHIP ON {target} TO ROLE {}", quote_ident(&self.owner))
+    }
+}
+
+/// The target as Databend writes it.
+fn in_databend(target: &Target) -> String {
+    match target {
+        Target::Connections(names) => format!("CONNECTION {}", print::idents(names)),
+        target => target.to_string(),
+    }
+}
+
 impl fmt::Display for GrantRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (roles, members) = (print::idents(&self.roles), print::idents(&self.members));
@@ -279,8 +372,11 @@ impl fmt::Display for RevokeRole {
 
 impl fmt::Display for ShowGrants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = print::optional(" ON ", self.target.as_ref());
-        write!(f, "SHOW GRANTS{target}{}", for_text(&self.grantees))
+        let target = self.target.as_ref().map(|target| match self.dialect {
+            Dialect::Databend => in_databend(target),
+            _ => target.to_string(),
+        });
+        write!(f, "SHOW GRANTS{}{}", print::optional(" ON ", target.as_ref()), for_text(&self.grantees))
     }
 }
 

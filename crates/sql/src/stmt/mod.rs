@@ -37,6 +37,7 @@ pub enum Statement {
     CheckConnection(connection::CheckConnection),
     Grant(grant::Grant),
     Revoke(grant::Revoke),
+    GrantOwnership(grant::GrantOwnership),
     GrantRole(grant::GrantRole),
     RevokeRole(grant::RevokeRole),
     ShowGrants(grant::ShowGrants),
@@ -115,7 +116,7 @@ impl Statement {
             | S::ShowConnections(_)
             | S::ShowCreateConnection(_)
             | S::CheckConnection(_) => "connection",
-            S::Grant(_) | S::Revoke(_) | S::GrantRole(_) | S::RevokeRole(_) => "grant",
+            S::Grant(_) | S::Revoke(_) | S::GrantOwnership(_) | S::GrantRole(_) | S::RevokeRole(_) => "grant",
             S::ShowGrants(_) | S::ShowSystemGrants(_) => "grant",
             S::CreateRole(_) | S::AlterRole(_) | S::AlterRoleSet(_) | S::DropRole(_) | S::ShowRoles(_) => "role",
             S::ShowJobs(_) | S::ShowJob(_) | S::ControlJob(_) => "job",

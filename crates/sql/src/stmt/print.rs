@@ -15,6 +15,7 @@ impl fmt::Display for Statement {
             Statement::CheckConnection(statement) => statement.fmt(f),
             Statement::Grant(statement) => statement.fmt(f),
             Statement::Revoke(statement) => statement.fmt(f),
+            Statement::GrantOwnership(statement) => statement.fmt(f),
             Statement::GrantRole(statement) => statement.fmt(f),
             Statement::RevokeRole(statement) => statement.fmt(f),
             Statement::ShowGrants(statement) => statement.fmt(f),

@@ -31,7 +31,7 @@ pub struct Reset {
     pub name: String,
 }
 
-/// `SET CLUSTER SETTING name = value`, `RESET CLUSTER SETTING name` (no value)
+/// `SET CLUSTER SETTING name = value`, `SET GLOBAL name = value`, `RESET CLUSTER SETTING name` (no value)
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetClusterSetting {
     pub name: String,
@@ -46,6 +46,9 @@ pub struct ShowClusterSetting {
 
 /// After `SET`.
 pub(super) fn set(c: &mut Cursor) -> Result<Statement> {
+    if c.keywords("GLOBAL") {
+        return set_cluster_setting(c);
+    }
     let local = c.one_of(&["SESSION", "LOCAL"]) == Some("LOCAL");
     let set = if c.keywords("TIME ZONE") {
         Set { name: "timezone".into(), value: zone(c)?, local: false }
@@ -142,7 +145,7 @@ pub(super) fn reset(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Reset(Reset { name }))
 }
 
-/// After `SET CLUSTER SETTING`.
+/// After `SET CLUSTER SETTING` or `SET GLOBAL`.
 pub(super) fn set_cluster_setting(c: &mut Cursor) -> Result<Statement> {
     let set = assignment(c)?;
     Ok(Statement::SetClusterSetting(SetClusterSetting { name: set.name, value: set.value }))

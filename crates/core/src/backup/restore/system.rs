@@ -11,7 +11,7 @@ use lakeport_catalog::Tx;
 use lakeport_catalog::model::{
     Connection, Grant, Membership, Object, OnFailure, OnRunning, Role, Schedule, SchedulePlan, ScheduleRun,
 };
-use lakeport_connect::Target;
+use lakeport_connect::dialect;
 
 use super::{SystemPart, claims};
 use crate::authz::privileges_of;
@@ -148,15 +148,15 @@ async fn restored_connection(
     now: i64,
 ) -> Result<Option<Connection>> {
     claims::check_name("external connection", &listed.name)?;
-    let Some((definition, dialect)) = listed.definition.as_ref().zip(Dialect::of_name(&listed.dialect)) else {
+    let Some((definition, written_in)) = listed.definition.as_ref().zip(Dialect::of_name(&listed.dialect)) else {
         return Ok(None);
     };
-    let Ok(target) = Target::parse(definition) else { return Ok(None) };
+    let Ok(target) = dialect::parse(written_in, definition) else { return Ok(None) };
     Ok(Some(Connection {
         id: ConnectionId(tx.next_id().await?),
         name: listed.name.clone(),
         kind: target.spec().name.to_string(),
-        dialect,
+        dialect: written_in,
         redacted: target.redacted(),
         definition: Secret::new(definition.clone()),
         owner: owners.owner(&listed.owner),

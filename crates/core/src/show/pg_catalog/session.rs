@@ -30,7 +30,9 @@ fn settings(viewer: Viewer<'_>) -> Rows {
             Rule::Bool => ("bool", None, None),
             Rule::Duration => ("integer", Some("ms"), None),
             Rule::Choice(choices) => ("enum", None, Some(choices.to_vec())),
-            Rule::Text | Rule::TimeZone | Rule::Encoding | Rule::ReadOnly => ("string", None, None),
+            Rule::Text | Rule::TimeZone | Rule::Encoding | Rule::OverSetting(_) | Rule::ReadOnly => {
+                ("string", None, None)
+            }
         };
         let context = if matches!(variable.rule, Rule::ReadOnly) { "internal" } else { "user" };
         let help = variable.help;

@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::listing::Listing;
 use super::{Place, query, subdir};
 use crate::error::{Error, Result};
+use crate::external::target_of;
 use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
@@ -131,7 +132,7 @@ async fn key_connections(cx: &Cx<'_>) -> Result<HashMap<String, String>> {
     for connection in tx.connections().await? {
         let is_key = lakeport_connect::kind_named(&connection.kind).is_some_and(|kind| kind.spec().role == Role::Kms);
         if is_key && cx.subject().has_on_connection(tx.as_mut(), connection.id, "USAGE").await? {
-            let target = lakeport_connect::Target::parse(connection.definition.expose())?;
+            let target = target_of(&connection)?;
             names.insert(fingerprint(&kms::key_name(&target)?), connection.name);
         }
     }

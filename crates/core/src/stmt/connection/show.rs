@@ -1,19 +1,21 @@
-//! `SHOW [CREATE] EXTERNAL CONNECTIONS`: of many, a page after the other.
+//! `SHOW [CREATE] EXTERNAL CONNECTIONS`, `SHOW CONNECTIONS`, `DESC CONNECTION`: of many, a page after the other.
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
-use lakeport_base::SqlType;
-use lakeport_base::name::quote_literal;
+use lakeport_base::name::{quote_ident, quote_literal};
+use lakeport_base::{Dialect, SqlType};
 use lakeport_catalog::model::Connection;
+use lakeport_connect::dialect::{mask, render_redacted};
 use lakeport_sql::stmt::connection::{ShowConnections, ShowCreateConnection};
 
+use super::words;
 use crate::authz::Subject;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::external::missing_connection;
+use crate::external::{missing_connection, target_of};
 use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::{RowStream, schema_of};
@@ -43,31 +45,38 @@ impl Looks {
     }
 }
 
-pub(crate) fn show_columns() -> SchemaRef {
-    schema_of(&[
-        ("connection_name", SqlType::Text),
-        ("connection_uri", SqlType::Text),
-        ("connection_type", SqlType::Text),
-    ])
+pub(crate) fn show_columns(statement: &ShowConnections) -> SchemaRef {
+    columns_in(statement.dialect)
+}
+
+fn columns_in(dialect: Dialect) -> SchemaRef {
+    schema_of(&match dialect {
+        Dialect::Databend => {
+            [("name", SqlType::Text), ("storage_type", SqlType::Text), ("storage_params", SqlType::Text)]
+        }
+        _ => {
+            [("connection_name", SqlType::Text), ("connection_uri", SqlType::Text), ("connection_type", SqlType::Text)]
+        }
+    })
 }
 
 pub(crate) async fn show(cx: &Cx<'_>, statement: &ShowConnections) -> Result<Outcome> {
+    let dialect = statement.dialect;
     let Some(name) = &statement.name else {
         let looks = Looks::of(cx);
         let rows = pages(cx.server.clone()).and_then(move |page| {
             let looks = looks.clone();
-            async move { visible(&looks.server, looks.subject(), &page).await }
+            async move { visible(&looks.server, looks.subject(), &page, dialect).await }
         });
-        return Ok(Outcome::Rows { tag: "SHOW", rows: RowStream { schema: show_columns(), batches: rows.boxed() } });
+        let rows = RowStream { schema: show_columns(statement), batches: rows.boxed() };
+        return Ok(Outcome::Rows { tag: "SHOW", rows });
     };
     let name = cx.string(name)?;
     let found = cx.server.config.catalog.read().await?.find_connection(&name).await?;
-    let rows = visible(cx.server, cx.subject(), found.as_slice()).await?;
+    let rows = visible(cx.server, cx.subject(), found.as_slice(), dialect).await?;
     match found {
-        None if cx.subject().is_admin() => Err(missing_connection(&name)),
-        _ if rows.num_rows() == 0 => {
-            Err(Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")))
-        }
+        None if cx.subject().is_admin() => Err(words::missing(dialect, &name, "describe connection")),
+        _ if rows.num_rows() == 0 => Err(words::hidden(cx, dialect, &name)),
         _ => Ok(Outcome::rows("SHOW", rows)),
     }
 }
@@ -87,16 +96,35 @@ fn pages(server: Arc<Server>) -> impl Stream<Item = Result<Vec<Connection>>> + S
 }
 
 /// The connections that a user may see.
-async fn visible(server: &Server, subject: Subject<'_>, connections: &[Connection]) -> Result<RecordBatch> {
+async fn visible(
+    server: &Server,
+    subject: Subject<'_>,
+    connections: &[Connection],
+    dialect: Dialect,
+) -> Result<RecordBatch> {
     let mut tx = server.config.catalog.read().await?;
     let mut rows = Vec::new();
     for connection in connections {
         let owned = subject.owns(&connection.owner);
         if owned || subject.has_on_connection(tx.as_mut(), connection.id, "USAGE").await? {
-            rows.push(row![&connection.name, &connection.redacted, connection_type(connection)]);
+            rows.push(match dialect {
+                Dialect::Databend => row![&connection.name, storage_type(connection), masked_parameters(connection)],
+                _ => row![&connection.name, &connection.redacted, connection_type(connection)],
+            });
         }
     }
-    batch_of(show_columns(), &rows)
+    batch_of(columns_in(dialect), &rows)
+}
+
+/// What Databend calls the kind, or the kind's own name.
+fn storage_type(connection: &Connection) -> &str {
+    let spec = lakeport_connect::kind_named(&connection.kind).map(|kind| kind.spec());
+    spec.and_then(|spec| spec.databend_type).unwrap_or(&connection.kind)
+}
+
+/// One definition that is not understood hides no other.
+fn masked_parameters(connection: &Connection) -> String {
+    target_of(connection).map_or_else(|_| mask(""), |target| lakeport_connect::dialect::masked_parameters(&target))
 }
 
 fn connection_type(connection: &Connection) -> &'static str {
@@ -140,12 +168,32 @@ async fn definitions(server: &Server, subject: Subject<'_>, connections: &[Conne
     let mut rows = Vec::new();
     for connection in connections {
         let full = clear && subject.owns(&connection.owner);
-        let uri = if full { connection.definition.expose() } else { &connection.redacted };
         if full {
             server.audit(subject.user, "show_create_external_connection", &connection.name, "secrets shown").await;
         }
-        let text = format!("CREATE EXTERNAL CONNECTION {} AS {}", quote_literal(&connection.name), quote_literal(uri));
-        rows.push(row![&connection.name, text]);
+        let text = match full {
+            true => connection.definition.expose().clone(),
+            false => redacted(connection)?,
+        };
+        rows.push(row![&connection.name, create_statement(connection, &text)]);
     }
     batch_of(show_create_columns(), &rows)
+}
+
+/// The definition in its own dialect.
+fn redacted(connection: &Connection) -> Result<String> {
+    match connection.dialect {
+        Dialect::Cockroach => Ok(connection.redacted.clone()),
+        dialect => Ok(render_redacted(&target_of(connection)?, dialect)?),
+    }
+}
+
+fn create_statement(connection: &Connection, definition: &str) -> String {
+    let name = &connection.name;
+    match connection.dialect {
+        Dialect::Cockroach => {
+            format!("CREATE EXTERNAL CONNECTION {} AS {}", quote_literal(name), quote_literal(definition))
+        }
+        Dialect::Databend | Dialect::Materialize => format!("CREATE CONNECTION {} {definition}", quote_ident(name)),
+    }
 }
