@@ -85,8 +85,40 @@ def uris(where):
     yield "s3://bucket?AWS_SECRET_ACCESS_KEY=%zz" + p("bad escape")
 
 
+def option_lists(where):
+    """Databend's lists of options with secrets in all their slots; each call plants new ones."""
+    p = lambda slot: plant(f"{where}: {slot}")
+    keys = lambda: f"ACCESS_KEY_ID='key' SECRET_ACCESS_KEY='{p('secret_access_key')}'"
+    yield f"STORAGE_TYPE='s3' {keys()} SESSION_TOKEN='{p('session_token')}' ENDPOINT_URL='{DEAD}'"
+    yield f"STORAGE_TYPE='s3' {keys()} ROLE_ARN='arn:aws:iam::1:role/x' EXTERNAL_ID='{p('external_id')}' REGION='us-east-1'"
+    yield f"STORAGE_TYPE='s3' AWS_KEY_ID='key' AWS_SECRET_KEY='{p('aws_secret_key')}' SECRET_ACCESS_KEY='{p('name beside its alias')}'"
+    yield f"STORAGE_TYPE='s3' {keys()} SECRET_ACCESS_KEY='{p('repeated')}'"
+    yield f"STORAGE_TYPE='s3' {keys()} SECRET_KEY='{p('unknown name')}'"
+    yield f"STORAGE_TYPE='s3' {keys()} ENDPOINT_URL='http://user:{p('password of an endpoint')}@127.0.0.1:9'"
+    yield f"STORAGE_TYPE='s3' EXTERNAL_ID='{p('external_id without a role')}'"
+    yield f"STORAGE_TYPE='s4' SECRET_ACCESS_KEY='{p('unknown type')}'"
+    yield f"STORAGE_TYPE='fs' TOKEN='{p('parameter of another type')}'"
+    yield f"STORAGE_TYPE='aws-kms' KEY='k' REGION='us-east-1' {keys()}"
+
+
+def statements_of_options(where):
+    """Every statement that takes a list of options, with and without success."""
+    for number, options in enumerate(option_lists(where + ", create")):
+        yield f"CREATE CONNECTION d{number} {options}"
+    for number, options in enumerate(option_lists(where + ", create unchecked")):
+        yield f"CREATE CONNECTION v{number} {options} WITH (VALIDATE = false)"
+    for options in option_lists(where + ", replace"):
+        yield f"CREATE OR REPLACE CONNECTION v0 {options}"
+    for options in option_lists(where + ", wrong syntax"):
+        yield f"CREATE CONNECTION w {options.replace('=', ' ')}"
+        yield f"CREATE CONNECTION w {options}, X='y'"
+        yield f"CREATE CONNECTION w {options}'"
+        yield f"CREATE OR REPLACE CONNECTION IF NOT EXISTS w {options}"
+
+
 def statements(where):
-    """Every statement that takes a URI, with and without success."""
+    """Every statement that takes a URI or a list of options, with and without success."""
+    yield from statements_of_options(where)
     for number, uri in enumerate(uris(where + ", create")):
         yield f"CREATE EXTERNAL CONNECTION c{number} AS '{uri}'"
     for number, uri in enumerate(uris(where + ", create unchecked")):
@@ -116,7 +148,7 @@ def statements(where):
     yield f"ALTER USER nobody WITH PASSWORD '{plant(where + ': password of nobody')}'"
 
 
-SHOWS = ["SHOW EXTERNAL CONNECTIONS", "SHOW JOBS", "SHOW USERS", "SHOW ROLES", "SHOW GRANTS", "SHOW SYSTEM GRANTS", "SHOW ALL",
+SHOWS = ["SHOW EXTERNAL CONNECTIONS", "SHOW CONNECTIONS", "SHOW JOBS", "SHOW USERS", "SHOW ROLES", "SHOW GRANTS", "SHOW SYSTEM GRANTS", "SHOW ALL",
          "SHOW CLUSTER SETTINGS", "SHOW DATABASES", "SHOW TABLES", "SELECT * FROM pg_catalog.pg_stat_activity",
          "SELECT * FROM pg_catalog.pg_roles", "SELECT * FROM pg_catalog.pg_shadow", "SELECT * FROM pg_catalog.pg_authid",
          "SELECT * FROM pg_catalog.pg_prepared_statements", "SELECT * FROM pg_catalog.pg_settings", "SHOW USERFILES"]
@@ -192,6 +224,8 @@ with psycopg.connect(autocommit=True) as connection:
 
     for where, _ in list(connection.execute("SELECT connection_name, connection_uri FROM [SHOW EXTERNAL CONNECTIONS]")):
         run(connection, f"SHOW EXTERNAL CONNECTION \"{where}\"")
+        run(connection, f"DESC CONNECTION \"{where}\"")
+        run(connection, f"SHOW GRANTS ON CONNECTION \"{where}\"")
     for (job,) in connection.execute("SELECT job_id FROM [SHOW JOBS]").fetchall():
         run(connection, f"SHOW JOB {job}")
     run(connection, "DROP EXTERNAL CONNECTION working")

@@ -74,6 +74,19 @@ async fn what_is_no_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_connection_is_followed_as_an_altered_one() {
+    let stub = server().await;
+    let file = Path::from("file");
+    let following = stub.server.open_storage("root", "external://files").await.unwrap();
+    following.put(&file, "content".into()).await.unwrap();
+    let root = stub.session("root").await;
+    root.ok("CREATE OR REPLACE CONNECTION files STORAGE_TYPE = 'fs' WITH (VALIDATE = false)").await;
+    assert!(matches!(following.get(&file).await, Err(object_store::Error::NotFound { .. })));
+    let moved = following.get(&Path::from("x/file")).await.unwrap();
+    assert_eq!(moved.bytes().await.unwrap(), "content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_belongs_together_is_written_to_one_place() {
     let stub = server().await;
     let (uri, file) = ("external://files/sub", Path::from("file"));
