@@ -1,13 +1,12 @@
 //! One option table in three spellings: a URI, Databend's key/value list, Materialize's typed options.
 
-mod databend;
+pub mod databend;
 mod tokens;
 
 use lakeport_base::name::quote_literal;
 use lakeport_base::nearest::nearest;
 use lakeport_base::{Dialect, Uri};
 
-pub use self::databend::{mask, masked_parameters};
 use self::tokens::Tokens;
 use crate::auth::{ANONYMOUS, AUTH_OPTION, IMPLICIT, SPECIFIED};
 use crate::error::{Error, Result};
@@ -18,6 +17,10 @@ use crate::target::Target;
 /// The option of the other two dialects that names a key: what is the path of a URI.
 pub const KEY_OPTION: &str = "key";
 
+/// Longest value of which a mask shows nothing, in characters.
+const MASKED_WHOLE_MAX: usize = 4;
+/// Characters that a mask leaves at each end.
+const MASK_ENDS: usize = 2;
 /// The parameter of URIs that names roles to assume.
 const ASSUME_ROLE: &str = "ASSUME_ROLE";
 
@@ -226,6 +229,17 @@ fn spelled(row: &OptionSpec, dialect: Dialect, value: &str) -> String {
         Some(flag) if dialect == Dialect::Databend && row.databend_negated => (!flag).to_string(),
         _ => value.to_string(),
     }
+}
+
+/// A value of which two characters at each end are shown, or nothing of a short one.
+pub fn mask(value: &str) -> String {
+    let count = value.chars().count();
+    if count <= MASKED_WHOLE_MAX {
+        return "***".to_string();
+    }
+    let start: String = value.chars().take(MASK_ENDS).collect();
+    let end: String = value.chars().skip(count - MASK_ENDS).collect();
+    format!("{start}***{end}")
 }
 
 #[cfg(test)]

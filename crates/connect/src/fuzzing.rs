@@ -2,7 +2,8 @@
 
 use lakeport_base::{Dialect, Uri};
 
-use crate::dialect::{self, masked_parameters, render, render_redacted};
+use crate::dialect::databend::masked_parameters;
+use crate::dialect::{self, render, render_redacted};
 use crate::error::{Error, scrub};
 use crate::kind::{Host, KindSpec, Unknown, kind_of_scheme};
 use crate::path;

@@ -24,6 +24,48 @@ fn pages_of_kinds_are_current() {
 }
 
 #[test]
+fn page_of_purposes_is_current() {
+    let mut page = PURPOSES_HEAD.to_string();
+    let row = |page: &mut String, purpose: &str, serves: &dyn Fn(&KindSpec) -> bool| {
+        let kinds: Vec<String> = KINDS.iter().map(|kind| kind.spec()).filter(|spec| serves(spec)).map(link).collect();
+        let _ = writeln!(page, "| {purpose} | {} |", kinds.join(", "));
+    };
+    for operation in OPERATIONS {
+        let serves = |spec: &KindSpec| spec.role == Role::Storage && spec.operations.contains(operation);
+        row(&mut page, statement_of(operation), &serves);
+    }
+    row(&mut page, "a key for `BACKUP` and `RESTORE`", &|spec| spec.role == Role::Kms);
+    row(&mut page, "folders whose files are found by pattern", &|spec| spec.capability.list);
+    page += PURPOSES_FORMS;
+    for spec in KINDS.iter().map(|kind| kind.spec()) {
+        let databend = spec.databend_type.map(|name| format!("`STORAGE_TYPE = '{name}'`")).unwrap_or_default();
+        let (uri, can) = (uri_form(spec).replace('|', "\\|"), capabilities(spec));
+        let _ = writeln!(page, "| {} | {} | `{uri}` | {databend} | {can} |", link(spec), spec.title);
+    }
+    compare("docs/kinds/README.md", &page);
+}
+
+const PURPOSES_HEAD: &str = "# Which connection for what
+
+Each kind of connection has its page, with every parameter. What a kind serves for:
+
+| for | kinds |
+|---|---|
+";
+
+const PURPOSES_FORMS: &str = "
+How a connection of each kind is written, as a URI in [CREATE EXTERNAL CONNECTION](../sql/connection.md) and as a type in
+CREATE CONNECTION:
+
+| kind | leads to | URI | in Databend's dialect | files can be |
+|---|---|---|---|---|
+";
+
+fn link(spec: &KindSpec) -> String {
+    format!("[{0}]({0}.md)", spec.name)
+}
+
+#[test]
 fn page_of_configuration_is_current() {
     compare("docs/configuration.md", &configuration_page());
 }
@@ -256,14 +298,20 @@ fn uri_form(spec: &KindSpec) -> String {
 
 /// The statements that take the kind, of those there are.
 fn operations(spec: &KindSpec) -> String {
-    let name = |operation: &Operation| match operation {
+    spec.operations.iter().map(statement_of).collect::<Vec<_>>().join(", ")
+}
+
+const OPERATIONS: &[Operation] =
+    &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check];
+
+fn statement_of(operation: &Operation) -> &'static str {
+    match operation {
         Operation::Import => "`IMPORT INTO`",
         Operation::Export => "`EXPORT INTO`",
         Operation::Backup => "`BACKUP`",
         Operation::Restore => "`RESTORE`",
         Operation::Check => "`CHECK EXTERNAL CONNECTION`",
-    };
-    spec.operations.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
 }
 
 fn capabilities(spec: &KindSpec) -> String {

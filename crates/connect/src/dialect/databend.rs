@@ -3,7 +3,7 @@
 use lakeport_base::Dialect;
 use lakeport_base::nearest::nearest;
 
-use super::{KEY_OPTION, implied_host, spelled, written_params};
+use super::{KEY_OPTION, implied_host, mask, spelled, written_params};
 use crate::error::{Error, Result};
 use crate::kind::{Host, KindSpec};
 use crate::option::{OptionSpec, OptionType, parse_bool};
@@ -11,10 +11,6 @@ use crate::target::Target;
 
 /// The parameter that names a connection where one is used.
 const CONNECTION_NAME: &str = "connection_name";
-/// Longest value of which a mask shows nothing, in characters.
-const MASKED_WHOLE_MAX: usize = 4;
-/// Characters that a mask leaves at each end.
-const MASK_ENDS: usize = 2;
 
 /// Pairs with their names in lower case. Of several with one name the last counts.
 pub(super) fn last_of_each(pairs: &[(String, String)]) -> Vec<(String, String)> {
@@ -157,15 +153,4 @@ fn named(row: &OptionSpec, value: &str) -> Vec<(String, String)> {
         Some((before, keyword, after)) => vec![(name, before.to_string()), (keyword.to_string(), after.to_string())],
         None => vec![(name, value)],
     }
-}
-
-/// A value of which two characters at each end are shown, or nothing of a short one.
-pub fn mask(value: &str) -> String {
-    let count = value.chars().count();
-    if count <= MASKED_WHOLE_MAX {
-        return "***".to_string();
-    }
-    let start: String = value.chars().take(MASK_ENDS).collect();
-    let end: String = value.chars().skip(count - MASK_ENDS).collect();
-    format!("{start}***{end}")
 }

@@ -1,3 +1,4 @@
+use super::databend::masked_parameters;
 use super::*;
 
 const URI: &str =

@@ -8,7 +8,7 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{Dialect, SqlType};
 use lakeport_catalog::model::Connection;
-use lakeport_connect::dialect::{mask, render_redacted};
+use lakeport_connect::dialect::{databend, mask, render_redacted};
 use lakeport_sql::stmt::connection::{ShowConnections, ShowCreateConnection};
 
 use super::words;
@@ -124,7 +124,7 @@ fn storage_type(connection: &Connection) -> &str {
 
 /// One definition that is not understood hides no other.
 fn masked_parameters(connection: &Connection) -> String {
-    target_of(connection).map_or_else(|_| mask(""), |target| lakeport_connect::dialect::masked_parameters(&target))
+    target_of(connection).map_or_else(|_| mask(""), |target| databend::masked_parameters(&target))
 }
 
 fn connection_type(connection: &Connection) -> &'static str {
