@@ -1,4 +1,4 @@
-//! Ids of catalog objects. Databases, schemas, tables and connections draw from one sequence,
+//! Ids of catalog objects. Databases, schemas, tables, connections and stages draw from one sequence,
 //! so an id is also a PostgreSQL OID.
 
 use std::fmt;
@@ -32,6 +32,10 @@ id!(
 id!(
     /// An external connection.
     ConnectionId
+);
+id!(
+    /// A stage; also the folder of its files when they lie in the warehouse.
+    StageId
 );
 id!(
     /// A job. Unique over the life of a catalog and increasing with time.

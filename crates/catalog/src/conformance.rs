@@ -11,11 +11,11 @@ mod transaction;
 
 use std::sync::Arc;
 
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, SchemaId, StageId, TableId};
 use lakeport_base::{Dialect, Secret};
 
 use crate::error::{Error, Result};
-use crate::model::{Connection, Database, Job, Role, Schema, Table};
+use crate::model::{Connection, Copied, Database, FormatOptions, Job, Role, Schema, Stage, StagePlace, Table};
 use crate::{Catalog, Tx};
 
 /// Name of the connection that [`run`] leaves for [`reopened`].
@@ -33,6 +33,8 @@ pub async fn run(catalog: Arc<dyn Catalog>) -> Result<()> {
     object::drops(&*catalog).await?;
     object::connections(&*catalog).await?;
     object::connection_versions(&*catalog).await?;
+    object::stages(&*catalog).await?;
+    object::file_formats(&*catalog).await?;
     role::roles_and_memberships(&*catalog).await?;
     role::grants(&*catalog).await?;
     role::settings(&*catalog).await?;
@@ -119,6 +121,24 @@ fn connection(id: ConnectionId, name: &str) -> Connection {
         created: 3,
         updated: 4,
         last_check: None,
+    }
+}
+
+fn stage(id: i64, name: &str) -> Stage {
+    Stage {
+        id: StageId(id),
+        name: name.into(),
+        place: StagePlace::Copied {
+            uri: Secret::new("s3://bucket/photos?AWS_SECRET_ACCESS_KEY=käse".into()),
+            redacted: "s3://bucket/photos?AWS_SECRET_ACCESS_KEY=redacted".into(),
+            from: Some(Copied { connection: "lake".into(), version: 3 }),
+        },
+        file_format: FormatOptions(vec![("type".into(), vec!["parquet".into()])]),
+        comment: String::new(),
+        owner: "root".into(),
+        creator: "root".into(),
+        version: 1,
+        created: 5,
     }
 }
 

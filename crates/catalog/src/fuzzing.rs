@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use lakeport_base::scram::Verifier;
 use lakeport_base::{Env, Secret, SqlType};
 
-use crate::model::{SchedulePlan, ScheduleRun};
+use crate::model::{FormatOptions, SchedulePlan, ScheduleRun};
 use crate::seal::{DataKey, KEY_BYTES, MasterKey, Place};
 use crate::stored::{JobConnections, RoleProfile, Shape, TableShape};
 
@@ -19,6 +19,7 @@ pub fn shapes(text: &str) {
     shape::<TableShape>(text);
     shape::<RoleProfile>(text);
     shape::<JobConnections>(text);
+    shape::<FormatOptions>(text);
     shape::<SchedulePlan>(text);
     shape::<ScheduleRun>(text);
     Verifier::parse(text);
@@ -63,6 +64,7 @@ mod tests {
             include_str!("samples/table_1.json"),
             include_str!("samples/role_1.json"),
             include_str!("samples/job_connections_1.json"),
+            include_str!("samples/format_options_1.json"),
             include_str!("samples/schedule_plan_1.json"),
             include_str!("samples/schedule_plan_2.json"),
             include_str!("samples/schedule_run_1.json"),

@@ -16,7 +16,7 @@ pub mod sqlite;
 mod stored;
 
 use async_trait::async_trait;
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, StageId, TableId};
 
 pub use error::{Error, Result};
 use model::*;
@@ -50,7 +50,7 @@ pub trait Tx: Send {
     /// Makes the changes durable.
     async fn commit(self: Box<Self>) -> Result<()>;
 
-    /// The next id of databases, schemas, tables and connections. Starts at 100.
+    /// The next id of databases, schemas, tables, connections and stages. Starts at 100.
     async fn next_id(&mut self) -> Result<i64>;
 
     async fn databases(&mut self) -> Result<Vec<Database>>;
@@ -94,6 +94,23 @@ pub trait Tx: Send {
     /// Records the outcome of a check; changes no version.
     async fn record_check(&mut self, id: ConnectionId, check: &Check) -> Result<()>;
     async fn delete_connection(&mut self, id: ConnectionId) -> Result<()>;
+
+    /// Stages by name.
+    async fn stages(&mut self) -> Result<Vec<Stage>>;
+    async fn find_stage(&mut self, name: &str) -> Result<Option<Stage>>;
+    /// Stages that follow a connection, by name.
+    async fn stages_following(&mut self, connection: &str) -> Result<Vec<Stage>>;
+    async fn insert_stage(&mut self, stage: &Stage) -> Result<()>;
+    /// Replaces a stage if its stored version is `stage.version - 1`, else [`Error::Conflict`].
+    async fn update_stage(&mut self, stage: &Stage) -> Result<()>;
+    async fn delete_stage(&mut self, id: StageId) -> Result<()>;
+
+    /// File formats by name.
+    async fn file_formats(&mut self) -> Result<Vec<FileFormat>>;
+    async fn find_file_format(&mut self, name: &str) -> Result<Option<FileFormat>>;
+    /// Adds a file format, or replaces the one of its name.
+    async fn put_file_format(&mut self, format: &FileFormat) -> Result<()>;
+    async fn delete_file_format(&mut self, name: &str) -> Result<()>;
 
     /// Roles by name.
     async fn roles(&mut self) -> Result<Vec<Role>>;

@@ -1,7 +1,7 @@
 //! The rows of the catalog as plain structs. Times are microseconds since the Unix epoch, UTC.
 //! How they are stored, and the version of each stored shape, is the store's affair.
 
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, StageId, TableId};
 use lakeport_base::{Dialect, Secret, SqlType};
 
 /// A database: a namespace of schemas, and a folder of the warehouse.
@@ -110,6 +110,63 @@ pub struct Check {
     pub error: Option<String>,
 }
 
+/// A stage: a folder of files under a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    pub id: StageId,
+    pub name: String,
+    pub place: StagePlace,
+    pub file_format: FormatOptions,
+    pub comment: String,
+    pub owner: String,
+    pub creator: String,
+    /// Starts at 1; grows by one with every ALTER.
+    pub version: i64,
+    pub created: i64,
+}
+
+/// Where the files of a stage lie.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StagePlace {
+    /// In the warehouse, in the folder of the stage's id.
+    Internal,
+    /// At a URI with parameters of its own.
+    Copied {
+        /// With its secrets. Sealed at rest; the additional authenticated data are the stage's id and version.
+        uri: Secret<String>,
+        /// The URI with every secret replaced.
+        redacted: String,
+        /// What the parameters were copied from.
+        from: Option<Copied>,
+    },
+    /// At an `external://` URI: wherever its connection leads.
+    Follows {
+        uri: String,
+        /// Name of the connection.
+        connection: String,
+    },
+}
+
+/// The connection that parameters were copied from, as it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    pub connection: String,
+    pub version: i64,
+}
+
+/// Options of a file format as written: names in lower case with their values, the type among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormatOptions(pub Vec<(String, Vec<String>)>);
+
+/// Options of a file format under a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileFormat {
+    pub name: String,
+    pub options: FormatOptions,
+    pub owner: String,
+    pub created: i64,
+}
+
 /// A role: a user, or a group of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Role {
@@ -140,6 +197,7 @@ pub enum Object {
     Database(DatabaseId),
     Schema(SchemaId),
     Table(TableId),
+    Stage(StageId),
 }
 
 /// The last time that something of an object was dropped: of the system a database, of a database a table. What is known

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::{Column, OnFailure, OnRunning, SchedulePlan, ScheduleRun};
+use crate::model::{Column, FormatOptions, OnFailure, OnRunning, SchedulePlan, ScheduleRun};
 
 /// A value of the model that is stored as JSON in one column.
 pub(crate) trait Shape: Sized {
@@ -144,6 +144,26 @@ impl Shape for JobConnections {
 
     fn from_stored(StoredJobConnections::V1 { ids }: StoredJobConnections) -> std::result::Result<Self, String> {
         Ok(JobConnections(ids.into_iter().map(ConnectionId).collect()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub(crate) enum StoredFormatOptions {
+    #[serde(rename = "1")]
+    V1 { options: Vec<(String, Vec<String>)> },
+}
+
+impl Shape for FormatOptions {
+    const WHAT: &'static str = "file format";
+    type Stored = StoredFormatOptions;
+
+    fn to_stored(&self) -> StoredFormatOptions {
+        StoredFormatOptions::V1 { options: self.0.clone() }
+    }
+
+    fn from_stored(StoredFormatOptions::V1 { options }: StoredFormatOptions) -> std::result::Result<Self, String> {
+        Ok(FormatOptions(options))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One option table in three spellings: a URI, Databend's key/value list, Materialize's typed options.
 
 pub mod databend;
+pub mod place;
 mod tokens;
 
 use lakeport_base::name::quote_literal;

@@ -16,7 +16,7 @@ use crate::target::Target;
 /// What a key encrypts and must decrypt to the same.
 const SECRET_TEXT: &str = "a server has been configured to encrypt and decrypt with this key";
 /// The marker file; it stays behind.
-const MARKER: &str = "crdb_external_storage_location";
+pub const MARKER: &str = "crdb_external_storage_location";
 /// What it holds.
 const MARKER_TEXT: &str = "a CockroachDB cluster has been configured to read and write to this location";
 /// Most that is read of a file in its place, in bytes.

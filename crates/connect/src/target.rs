@@ -177,6 +177,13 @@ impl Target {
         Ok((Target { uri, ..self.clone() }, pattern))
     }
 
+    /// The folder above the last segment, and that segment; the whole and nothing for a path that ends in a slash.
+    pub fn split_name(&self) -> (Target, String) {
+        let slash = self.uri.path.rfind('/').map_or(0, |slash| slash + 1);
+        let (folder, name) = self.uri.path.split_at(slash);
+        (Target { uri: Uri { path: folder.to_string(), ..self.uri.clone() }, ..self.clone() }, name.to_string())
+    }
+
     /// The path as a key prefix of the store that the host names.
     pub(crate) fn prefix(&self) -> Result<Path> {
         let joined = path::join("", &self.uri.path)?;

@@ -47,6 +47,9 @@ pub const SCHEMA_PRIVILEGES: &[&str] = &["ALL", "CHANGEFEED", "CREATE", "USAGE"]
 pub const TABLE_PRIVILEGES: &[&str] =
     &["ALL", "BACKUP", "CHANGEFEED", "CREATE", "DELETE", "DROP", "INSERT", "SELECT", "UPDATE"];
 
+/// Privileges on a stage.
+pub const STAGE_PRIVILEGES: &[&str] = &["ALL", "READ", "WRITE"];
+
 /// The privileges an object of this sort can have, and what messages call the sort.
 pub fn privileges_of(object: Object) -> (&'static [&'static str], &'static str) {
     match object {
@@ -55,6 +58,7 @@ pub fn privileges_of(object: Object) -> (&'static [&'static str], &'static str) 
         Object::Database(_) => (DATABASE_PRIVILEGES, "database"),
         Object::Schema(_) => (SCHEMA_PRIVILEGES, "schema"),
         Object::Table(_) => (TABLE_PRIVILEGES, "relation"),
+        Object::Stage(_) => (STAGE_PRIVILEGES, "stage"),
     }
 }
 

@@ -100,7 +100,7 @@ impl Server {
         }
     }
 
-    async fn authorise_reference(&self, subject: Subject<'_>, reference: &ExternalRef) -> Result<()> {
+    pub(crate) async fn authorise_reference(&self, subject: Subject<'_>, reference: &ExternalRef) -> Result<()> {
         if subject.is_admin() {
             return Ok(());
         }
@@ -245,7 +245,7 @@ pub(crate) fn missing_connection(name: &str) -> Error {
     .with_hint("SHOW EXTERNAL CONNECTIONS lists the connections you may use")
 }
 
-fn authorise_target(subject: Subject<'_>, target: &Target) -> Result<()> {
+pub(crate) fn authorise_target(subject: Subject<'_>, target: &Target) -> Result<()> {
     let allowed = target.access() == Access::Explicit || subject.has_system("EXTERNALIOIMPLICITACCESS");
     if allowed { Ok(()) } else { Err(implicit_denied(target)) }
 }
@@ -340,7 +340,7 @@ impl Reference {
     }
 }
 
-fn into_store_error(error: Error) -> object_store::Error {
+pub(crate) fn into_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: "external", source: Box::new(error) }
 }
 

@@ -38,6 +38,7 @@ pub mod server;
 pub mod session;
 pub mod setting;
 pub mod show;
+pub mod stage;
 pub mod stmt;
 pub mod upkeep;
 pub mod value;

@@ -11,6 +11,7 @@ use lakeport_connect::kind::{self, Host, Unknown};
 use lakeport_connect::option::Need;
 use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType, Role};
 use lakeport_core::setting::SETTINGS;
+use lakeport_core::stage::format;
 use lakeport_core::variable::{Rule, VARIABLES};
 
 use crate::cli;
@@ -88,6 +89,45 @@ fn page_of_settings_is_current() {
     }
     compare("docs/settings.md", &page);
 }
+
+#[test]
+fn page_of_file_formats_is_current() {
+    let mut page = FORMATS_HEAD.to_string();
+    for option in format::OPTIONS {
+        let types: Vec<_> =
+            option.types.iter().map(|(ty, default)| format!("{} {}", ty.name(), shown(default))).collect();
+        let name = option.name.to_uppercase();
+        let _ = writeln!(page, "| `{name}` | {} | {} | {} |", types.join(", "), taken(option.takes), option.help);
+    }
+    compare("docs/file_formats.md", &page);
+}
+
+/// A default in a cell, with its escapes; two quotes for none.
+fn shown(default: &str) -> String {
+    let escaped = default.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
+    if default.is_empty() { "`''`".to_string() } else { format!("`{escaped}`") }
+}
+
+/// What an option takes, in a cell.
+fn taken(takes: format::Takes) -> String {
+    match takes {
+        format::Takes::Flag => "true or false".to_string(),
+        format::Takes::Count => "a whole number".to_string(),
+        format::Takes::Word(words) => words.join(", "),
+        format::Takes::Text(_, what) => what.replace('`', "a backtick"),
+        format::Takes::List => "texts in parentheses".to_string(),
+    }
+}
+
+const FORMATS_HEAD: &str = "# Options of file formats
+
+Types: CSV, TEXT (TSV, TABSEPARATED), NDJSON (JSONEACHROW), JSON, PARQUET, ORC, AVRO, ARROW, ARROW_STREAM; LANCE only where files
+are written. Names and words may be in any case. In texts, `\\t`, `\\n`, `\\r`, `\\0` and `\\\\` stand for characters. Where they
+are written: [stages](sql/stage.md), [formats under names](sql/file_format.md).
+
+| option | of, and what it is when it is left out | takes | meaning |
+|---|---|---|---|
+";
 
 #[test]
 fn page_of_limits_is_current() {

@@ -83,6 +83,11 @@ impl<'a> Cursor<'a> {
         self.peek().map_or(self.end, |next| next.position)
     }
 
+    /// Position of the next lexeme in the statement's own text.
+    pub fn offset(&self) -> usize {
+        self.position() + 1 - self.origin
+    }
+
     /// The source of all lexemes.
     pub fn source(&self) -> &'a str {
         match (self.lexemes.first(), self.lexemes.last()) {
@@ -251,6 +256,11 @@ impl Cursor<'_> {
         Ok(Texts(vec![self.text_value()?]))
     }
 
+    /// Whether a string literal comes next.
+    pub fn is_literal(&self) -> bool {
+        self.peek().is_some_and(|next| literal(&next.token).is_some())
+    }
+
     /// A string literal only.
     pub fn literal(&mut self) -> Result<String> {
         match self.peek().and_then(|next| literal(&next.token)) {
@@ -289,6 +299,17 @@ impl Cursor<'_> {
             }
             _ => self.text_value().map_err(|_| self.expected("a value")),
         }
+    }
+
+    /// A whole number, not negative.
+    pub fn count(&mut self) -> Result<usize> {
+        let digits = match self.peek().map(|next| &next.token) {
+            Some(Token::Number(digits, _)) => digits.parse().ok(),
+            _ => None,
+        };
+        let count = digits.ok_or_else(|| self.expected("a whole number"))?;
+        self.advance(1);
+        Ok(count)
     }
 
     /// One or more items with commas between.
@@ -331,7 +352,7 @@ impl Cursor<'_> {
 
     /// `name [= value]`, the name a word or a string.
     fn option(&mut self) -> Result<KvOption> {
-        let position = self.position() + 1 - self.origin;
+        let position = self.offset();
         let name = match self.peek().map(|next| &next.token) {
             Some(Token::Word(word)) => folded(word),
             Some(token) => literal(token).ok_or_else(|| self.expected("an option"))?,

@@ -1,4 +1,4 @@
-//! Databases, schemas, tables and connections.
+//! Databases, schemas, tables, connections, stages and file formats.
 
 use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
 use lakeport_base::{Dialect, Secret, SqlType};
@@ -6,7 +6,9 @@ use lakeport_base::{Dialect, Secret, SqlType};
 use super::{connection, database, defaultdb, expect_exists, expect_missing, schema, table};
 use crate::Catalog;
 use crate::error::{Error, Result};
-use crate::model::{Check, Column, LastDrop, Leftover, Membership, Object, Table};
+use crate::model::{
+    Check, Column, FileFormat, FormatOptions, LastDrop, Leftover, Membership, Object, Stage, StagePlace, Table,
+};
 
 pub(super) async fn first_rows(catalog: &dyn Catalog) -> Result<()> {
     let mut tx = catalog.write().await?;
@@ -202,5 +204,52 @@ pub(super) async fn connection_versions(catalog: &dyn Catalog) -> Result<()> {
     tx.delete_connection(lake.id).await?;
     lake.version = 3;
     expect_missing(tx.update_connection(&lake).await);
+    tx.commit().await
+}
+
+pub(super) async fn stages(catalog: &dyn Catalog) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let mut stage = super::stage(tx.next_id().await?, "photos");
+    tx.insert_stage(&stage).await?;
+    expect_exists(tx.insert_stage(&super::stage(9000, "photos")).await, "photos");
+    assert_eq!(tx.find_stage("photos").await?, Some(stage.clone()));
+    for (version, place) in [
+        (2, StagePlace::Internal),
+        (3, StagePlace::Follows { uri: "external://lake/photos/".into(), connection: "lake".into() }),
+    ] {
+        stage = Stage { version, place, comment: "moved".into(), ..stage };
+        tx.update_stage(&stage).await?;
+        assert_eq!(tx.find_stage("photos").await?, Some(stage.clone()));
+        let outcome = tx.update_stage(&stage).await;
+        assert!(matches!(outcome, Err(Error::Conflict { .. })), "{outcome:?}");
+    }
+    let copy = super::stage(tx.next_id().await?, "a_copy");
+    tx.insert_stage(&copy).await?;
+    assert_eq!(tx.stages_following("lake").await?, [stage.clone()], "a copy follows nothing");
+    assert_eq!(tx.stages().await?, [copy.clone(), stage.clone()]);
+    for id in [copy.id, stage.id] {
+        tx.delete_stage(id).await?;
+        expect_missing(tx.delete_stage(id).await);
+    }
+    expect_missing(tx.update_stage(&stage).await);
+    tx.commit().await
+}
+
+pub(super) async fn file_formats(catalog: &dyn Catalog) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let format = |name: &str, created| FileFormat {
+        name: name.into(),
+        options: FormatOptions(vec![("type".into(), vec!["csv".into()])]),
+        owner: "root".into(),
+        created,
+    };
+    for row in [format("tabs", 1), format("commas", 2), format("tabs", 3)] {
+        tx.put_file_format(&row).await?;
+        assert_eq!(tx.find_file_format(&row.name).await?, Some(row));
+    }
+    assert_eq!(tx.file_formats().await?, [format("commas", 2), format("tabs", 3)]);
+    tx.delete_file_format("tabs").await?;
+    expect_missing(tx.delete_file_format("tabs").await);
+    assert_eq!(tx.find_file_format("tabs").await?, None);
     tx.commit().await
 }

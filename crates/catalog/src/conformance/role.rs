@@ -1,7 +1,7 @@
 //! Roles, memberships, grants, settings and audit events.
 
 use lakeport_base::Secret;
-use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, StageId, TableId};
 
 use super::{expect_exists, expect_missing, role};
 use crate::Catalog;
@@ -50,6 +50,7 @@ pub(super) async fn grants(catalog: &dyn Catalog) -> Result<()> {
         Object::Database(DatabaseId(500)),
         Object::Schema(SchemaId(500)),
         Object::Table(TableId(500)),
+        Object::Stage(StageId(500)),
     ];
     let mut tx = catalog.write().await?;
     tx.insert_role(&role("grantee")).await?;

@@ -1,6 +1,6 @@
 //! Grants.
 
-use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, StageId, TableId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
@@ -23,6 +23,7 @@ pub(super) fn object_of(row: &SqliteRow, what: &'static str) -> Result<Object> {
         "database" => Object::Database(DatabaseId(id)),
         "schema" => Object::Schema(SchemaId(id)),
         "table" => Object::Table(TableId(id)),
+        "stage" => Object::Stage(StageId(id)),
         _ => return Err(Error::Corrupt { what, detail: format!("unknown object kind {kind:?}") }),
     })
 }
@@ -35,6 +36,7 @@ pub(super) fn columns(object: Object) -> (&'static str, i64) {
         Object::Database(id) => ("database", id.0),
         Object::Schema(id) => ("schema", id.0),
         Object::Table(id) => ("table", id.0),
+        Object::Stage(id) => ("stage", id.0),
     }
 }
 
@@ -45,7 +47,7 @@ pub(super) async fn list(db: &mut SqliteConnection) -> Result<Vec<Grant>> {
 pub(super) async fn list_beside_connections(db: &mut SqliteConnection) -> Result<Vec<Grant>> {
     // The kinds are named, so that the table's key finds their rows without a look at the others.
     let list = query(
-        "SELECT * FROM grants WHERE object_kind IN ('system', 'database', 'schema', 'table')
+        "SELECT * FROM grants WHERE object_kind IN ('system', 'database', 'schema', 'table', 'stage')
          ORDER BY object_kind, object_id, grantee, privilege",
     );
     all(db, list, grant).await

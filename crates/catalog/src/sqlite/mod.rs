@@ -7,6 +7,7 @@ mod connection;
 mod database;
 mod drops;
 mod event;
+mod file_format;
 mod grant;
 mod job;
 mod leftover;
@@ -15,6 +16,7 @@ mod role;
 mod row;
 mod schedule;
 mod setting;
+mod stage;
 mod table;
 mod tx;
 

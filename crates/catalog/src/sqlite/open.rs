@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "schedules", include_str!("migrations/0006_schedules.sql")),
     (7, "identity", include_str!("migrations/0007_identity.sql")),
     (8, "drops", include_str!("migrations/0008_drops.sql")),
+    (9, "stages", include_str!("migrations/0009_stages.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.

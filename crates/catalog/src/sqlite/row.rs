@@ -1,7 +1,7 @@
 //! From rows to structs, and the outcome of statements that change rows.
 
 use lakeport_base::Dialect;
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, StageId, TableId};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{Decode, Row, SqliteConnection, Type};
 
@@ -43,7 +43,7 @@ macro_rules! id_fields {
 }
 
 plain_fields!(bool, i64, f64, String, Vec<u8>, Option<i64>, Option<String>, Option<Vec<u8>>);
-id_fields!(ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId);
+id_fields!(ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, StageId, TableId);
 
 impl Field for Dialect {
     type Stored = String;

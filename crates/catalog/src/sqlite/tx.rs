@@ -5,16 +5,19 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use lakeport_base::Point;
-use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, TableId};
+use lakeport_base::id::{ConnectionId, DatabaseId, JobId, ScheduleId, SchemaId, StageId, TableId};
 use sqlx::sqlite::Sqlite;
 use sqlx::{Row, SqliteConnection, Transaction};
 
-use super::{Shared, connection, database, drops, event, grant, job, leftover, role, schedule, setting, table};
+use super::{
+    Shared, connection, database, drops, event, file_format, grant, job, leftover, role, schedule, setting, stage,
+    table,
+};
 use crate::Tx;
 use crate::error::{Error, Result};
 use crate::model::{
-    AuditEvent, Check, Connection, Database, Grant, Job, LastDrop, Leftover, Membership, Object, Role, Schedule,
-    Schema, Table,
+    AuditEvent, Check, Connection, Database, FileFormat, Grant, Job, LastDrop, Leftover, Membership, Object, Role,
+    Schedule, Schema, Stage, Table,
 };
 
 /// An open transaction; rolled back when dropped.
@@ -179,6 +182,48 @@ impl Tx for SqliteTx {
 
     async fn delete_connection(&mut self, id: ConnectionId) -> Result<()> {
         connection::delete(self.changing(), id).await
+    }
+
+    async fn stages(&mut self) -> Result<Vec<Stage>> {
+        stage::list(&mut self.transaction, &self.shared.key).await
+    }
+
+    async fn find_stage(&mut self, name: &str) -> Result<Option<Stage>> {
+        stage::find(&mut self.transaction, &self.shared.key, name).await
+    }
+
+    async fn stages_following(&mut self, connection: &str) -> Result<Vec<Stage>> {
+        stage::list_following(&mut self.transaction, &self.shared.key, connection).await
+    }
+
+    async fn insert_stage(&mut self, stage: &Stage) -> Result<()> {
+        self.stales = true;
+        stage::insert(&mut self.transaction, &self.shared.key, &self.shared.env, stage).await
+    }
+
+    async fn update_stage(&mut self, stage: &Stage) -> Result<()> {
+        self.stales = true;
+        stage::update(&mut self.transaction, &self.shared.key, &self.shared.env, stage).await
+    }
+
+    async fn delete_stage(&mut self, id: StageId) -> Result<()> {
+        stage::delete(self.changing(), id).await
+    }
+
+    async fn file_formats(&mut self) -> Result<Vec<FileFormat>> {
+        file_format::list(self.db()).await
+    }
+
+    async fn find_file_format(&mut self, name: &str) -> Result<Option<FileFormat>> {
+        file_format::find(self.db(), name).await
+    }
+
+    async fn put_file_format(&mut self, format: &FileFormat) -> Result<()> {
+        file_format::put(self.changing(), format).await
+    }
+
+    async fn delete_file_format(&mut self, name: &str) -> Result<()> {
+        file_format::delete(self.changing(), name).await
     }
 
     async fn roles(&mut self) -> Result<Vec<Role>> {

@@ -57,6 +57,13 @@ fn job_connections_1() {
     assert_frozen(connections, include_str!("../samples/job_connections_1.json"));
 }
 
+#[test]
+fn format_options_1() {
+    let option = |name: &str, values: &[&str]| (name.to_string(), values.iter().map(|v| v.to_string()).collect());
+    let options = vec![option("type", &["csv"]), option("null_if", &["a", "b"]), option("field_delimiter", &["\\t"])];
+    assert_frozen(FormatOptions(options), include_str!("../samples/format_options_1.json"));
+}
+
 fn schedule_plan(ignores_existing: bool) -> SchedulePlan {
     SchedulePlan {
         recurrence: "5 4 * * SUN".into(),

@@ -24,7 +24,7 @@ pub(super) async fn add(
     catalog.settings.sort_unstable();
     catalog.connections =
         tx.connections().await?.iter().map(|connection| listed_connection(connection, is_encrypted)).collect();
-    catalog.grants = tx.grants().await?.iter().map(listed_grant).collect();
+    catalog.grants = tx.grants().await?.iter().filter_map(listed_grant).collect();
     catalog.schedules = tx.schedules().await?.iter().map(listed_schedule).collect();
     Ok(())
 }
@@ -36,7 +36,7 @@ pub(super) fn add_grants(directory: &Directory, catalog: &mut Catalog) {
     let tables = catalog.tables.iter().map(|row| manifest::Object::Table(row.id));
     let objects: Vec<manifest::Object> = databases.chain(schemas).chain(tables).collect();
     let grants = objects.into_iter().flat_map(|object| directory.grants_on(object_of(object)));
-    catalog.grants = grants.map(listed_grant).collect();
+    catalog.grants = grants.filter_map(listed_grant).collect();
 }
 
 /// What went while the moments passed that a layer covers. Tables that are backed up by name are not looked for in what
@@ -55,8 +55,10 @@ pub(super) fn listed_drops(
     };
     // Only the last drop is known: one after the end may hide one before it.
     let listed = directory.drops.iter().filter(|drop| drop.at > since);
-    let listed =
-        listed.map(|drop| manifest::LastDrop { object: listed_object(drop.object), at: drop.at.min(span.end) });
+    let listed = listed.filter_map(|drop| {
+        let object = listed_object(drop.object)?;
+        Some(manifest::LastDrop { object, at: drop.at.min(span.end) })
+    });
     listed.filter(|drop| is_listed(drop.object)).collect()
 }
 
@@ -76,22 +78,24 @@ fn listed_membership(row: &lakeport_catalog::model::Membership) -> manifest::Mem
     manifest::Membership { role: row.role.clone(), member: row.member.clone(), admin_option: row.admin_option }
 }
 
-fn listed_grant(grant: &Grant) -> manifest::Grant {
-    manifest::Grant {
-        object: listed_object(grant.object),
+fn listed_grant(grant: &Grant) -> Option<manifest::Grant> {
+    Some(manifest::Grant {
+        object: listed_object(grant.object)?,
         grantee: grant.grantee.clone(),
         privilege: grant.privilege.clone(),
         grant_option: grant.grant_option,
-    }
+    })
 }
 
-fn listed_object(object: Object) -> manifest::Object {
+/// The object in a manifest. Stages are not backed up.
+fn listed_object(object: Object) -> Option<manifest::Object> {
     match object {
-        Object::System => manifest::Object::System,
-        Object::Connection(id) => manifest::Object::Connection(id.0),
-        Object::Database(id) => manifest::Object::Database(id.0),
-        Object::Schema(id) => manifest::Object::Schema(id.0),
-        Object::Table(id) => manifest::Object::Table(id.0),
+        Object::System => Some(manifest::Object::System),
+        Object::Connection(id) => Some(manifest::Object::Connection(id.0)),
+        Object::Database(id) => Some(manifest::Object::Database(id.0)),
+        Object::Schema(id) => Some(manifest::Object::Schema(id.0)),
+        Object::Table(id) => Some(manifest::Object::Table(id.0)),
+        Object::Stage(_) => None,
     }
 }
 

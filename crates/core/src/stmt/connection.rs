@@ -20,7 +20,7 @@ use object_store::ObjectStore;
 use self::defined::Defined;
 pub(crate) use self::show::{show, show_columns, show_create, show_create_columns};
 
-use super::Cx;
+use super::{Cx, stage};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::job::Jobs;
@@ -126,6 +126,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropConnection) -> Result<Outc
     refuse_dependents(tx.as_mut(), &connection, statement.cascade).await?;
     if statement.cascade {
         Jobs::cancel_users_of(tx.as_mut(), connection.id, cx.server.config.env.now_micros()).await?;
+        for stage in tx.stages_following(&connection.name).await? {
+            stage::drop_row(tx.as_mut(), &stage).await?;
+        }
     }
     tx.delete_grants_on(Object::Connection(connection.id)).await?;
     tx.delete_connection(connection.id).await?;
@@ -170,7 +173,7 @@ fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {
     }
 }
 
-/// 2BP01 while unfinished jobs or schedules use the connection or databases lie in it.
+/// 2BP01 while unfinished jobs or schedules use the connection, stages follow it or databases lie in it.
 async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
     let mut dependents: Vec<String> = Vec::new();
     for database in tx.databases().await? {
@@ -188,6 +191,8 @@ async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bo
         let jobs = tx.unfinished_jobs().await?;
         let users = jobs.iter().filter(|job| job.connections.contains(&connection.id));
         dependents.extend(users.map(|job| format!("job {}", job.id)));
+        let stages = tx.stages_following(&connection.name).await?;
+        dependents.extend(stages.iter().map(|stage| format!("stage {}", stage.name)));
     }
     if dependents.is_empty() {
         return Ok(());
@@ -197,7 +202,7 @@ async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bo
         format!("cannot drop external connection {:?} because other objects depend on it", connection.name),
     )
     .with_detail(dependents.join(", "))
-    .with_hint("DROP ... CASCADE cancels the jobs; databases and schedules must be dropped first"))
+    .with_hint("DROP ... CASCADE cancels the jobs and drops the stages; databases and schedules must be dropped first"))
 }
 
 async fn audit(cx: &Cx<'_>, tx: &mut dyn Tx, event: &str, connection: &Connection) -> Result<()> {

@@ -24,7 +24,7 @@ pub(crate) enum Effect {
     ReadsAlone,
     /// Changes rows outside any block.
     WritesAlone(&'static str),
-    /// Changes the user's own files, which no block knows of.
+    /// Changes files, which no block knows of.
     WritesFiles(&'static str),
 }
 
@@ -72,6 +72,12 @@ impl Effect {
                 Control::Resume => "RESUME SCHEDULES",
                 Control::Drop => "DROP SCHEDULES",
             }),
+            S::CreateStage(_) => ChangesCatalog("CREATE STAGE"),
+            S::AlterStage(_) => ChangesCatalog("ALTER STAGE"),
+            S::DropStage(_) => ChangesCatalog("DROP STAGE"),
+            S::CreateFileFormat(_) => ChangesCatalog("CREATE FILE FORMAT"),
+            S::DropFileFormat(_) => ChangesCatalog("DROP FILE FORMAT"),
+            S::RemoveFiles(_) => WritesFiles("REMOVE"),
             S::Comment(_) => ChangesCatalog("COMMENT"),
             S::SetClusterSetting(_) => ChangesCatalog("SET CLUSTER SETTING"),
             S::ShowConnections(_) | S::ShowCreateConnection(_) | S::CheckConnection(_) => Nothing,
@@ -82,6 +88,7 @@ impl Effect {
             S::ShowDatabases | S::ShowSchemas(_) => Nothing,
             S::ShowTables(_) | S::ShowColumns(_) | S::ShowCreateTable(_) => Nothing,
             S::CopyUserfile(_) | S::ShowUserfiles(_) => Nothing,
+            S::DescribeStage(_) | S::ShowStages(_) | S::ListFiles(_) | S::ShowFileFormats => Nothing,
             S::Transaction(_) | S::Set(_) | S::Show(_) | S::Reset(_) | S::ShowClusterSetting(_) => Nothing,
             S::Prepare(_) | S::Execute(_) | S::Deallocate(_) => Nothing,
             S::Declare(_) | S::Fetch(_) | S::Close(_) | S::Nothing(_) => Nothing,

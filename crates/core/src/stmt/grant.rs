@@ -5,7 +5,7 @@ pub(crate) mod databend;
 use arrow_schema::SchemaRef;
 use lakeport_base::{Dialect, SqlType, Sqlstate};
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Connection, Grant as Row, Membership, Object};
+use lakeport_catalog::model::{Connection, Grant as Row, Membership, Object, Stage};
 use lakeport_sql::stmt::grant::{Grant, GrantRole, Revoke, RevokeRole, ShowGrants, ShowSystemGrants, Target};
 
 use super::Cx;
@@ -17,6 +17,7 @@ use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
+use crate::stage::place::missing_stage;
 
 /// An object that grants are about, with who owns it.
 struct Granted {
@@ -211,6 +212,12 @@ async fn objects(cx: &Cx<'_>, tx: &mut dyn Tx, target: &Target) -> Result<Vec<Gr
                 found.push(Granted { object: Object::Table(table.id), owner: table.owner.clone() });
             }
         }
+        Target::Stages(names) => {
+            for name in names {
+                let stage = tx.find_stage(name).await?.ok_or_else(|| missing_stage(name))?;
+                found.push(Granted { object: Object::Stage(stage.id), owner: stage.owner });
+            }
+        }
         Target::AllTablesInSchemas(names) => {
             for name in names {
                 let schema = super::database::find_schema(cx, name)?.id;
@@ -305,6 +312,7 @@ pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
     }
     let object: &[(&str, SqlType)] = match &statement.target {
         Some(Target::Connections(_)) => &[("connection_name", SqlType::Text)],
+        Some(Target::Stages(_)) => &[("stage_name", SqlType::Text)],
         Some(Target::Databases(_)) => &[("database_name", SqlType::Text)],
         Some(Target::Schemas(_)) => &[("database_name", SqlType::Text), ("schema_name", SqlType::Text)],
         Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => {
@@ -362,7 +370,7 @@ struct ObjectName {
 
 fn object_cells(statement: &ShowGrants, object: ObjectName) -> Vec<Cell> {
     match &statement.target {
-        Some(Target::Connections(_) | Target::Databases(_)) => row![object.name],
+        Some(Target::Connections(_) | Target::Databases(_) | Target::Stages(_)) => row![object.name],
         Some(Target::Schemas(_)) => row![object.database, object.name],
         Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => row![object.database, object.schema, object.name],
         Some(Target::System) => row![],
@@ -378,11 +386,12 @@ fn object_cells(statement: &ShowGrants, object: ObjectName) -> Vec<Cell> {
 struct Names<'a> {
     directory: &'a Directory,
     connections: Vec<Connection>,
+    stages: Vec<Stage>,
 }
 
 impl<'a> Names<'a> {
     async fn load(cx: &'a Cx<'_>, tx: &mut dyn Tx) -> Result<Names<'a>> {
-        Ok(Names { directory: &cx.directory, connections: tx.connections().await? })
+        Ok(Names { directory: &cx.directory, connections: tx.connections().await?, stages: tx.stages().await? })
     }
 
     /// Who owns an object that not everybody may know of.
@@ -391,6 +400,7 @@ impl<'a> Names<'a> {
             Object::System | Object::Database(_) | Object::Schema(_) => None,
             Object::Connection(id) => self.connections.iter().find(|row| row.id == id).map(|row| row.owner.as_str()),
             Object::Table(id) => self.directory.tables.get(&id).map(|row| row.owner.as_str()),
+            Object::Stage(id) => self.stages.iter().find(|row| row.id == id).map(|row| row.owner.as_str()),
         }
     }
 
@@ -401,6 +411,10 @@ impl<'a> Names<'a> {
             Object::Connection(id) => {
                 let connection = self.connections.iter().find(|connection| connection.id == id)?;
                 ObjectName { database: None, schema: None, name: connection.name.clone(), sort: "external_connection" }
+            }
+            Object::Stage(id) => {
+                let stage = self.stages.iter().find(|stage| stage.id == id)?;
+                ObjectName { database: None, schema: None, name: stage.name.clone(), sort: "stage" }
             }
             Object::Database(id) => {
                 ObjectName { database: None, schema: None, name: database_name(id)?, sort: "database" }

@@ -7,6 +7,7 @@ pub mod database;
 pub(crate) mod effect;
 pub mod export;
 pub mod fetch;
+pub mod file_format;
 pub mod grant;
 pub mod import;
 pub mod job;
@@ -16,6 +17,7 @@ pub mod query;
 pub mod role;
 pub mod schedule;
 pub mod session;
+pub mod stage;
 pub mod table;
 pub mod transaction;
 pub mod userfile;
@@ -267,6 +269,16 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::CopyUserfile(statement) => userfile::copy(cx, statement).await,
         S::ShowUserfiles(_) => userfile::show(cx).await,
         S::DropUserfile(statement) => userfile::drop(cx, statement).await,
+        S::CreateStage(statement) => stage::create(cx, statement).await,
+        S::AlterStage(statement) => stage::alter(cx, statement).await,
+        S::DropStage(statement) => stage::drop(cx, statement).await,
+        S::DescribeStage(statement) => stage::describe(cx, statement).await,
+        S::ShowStages(statement) => stage::show(cx, statement).await,
+        S::ListFiles(statement) => stage::list(cx, statement).await,
+        S::RemoveFiles(statement) => stage::remove(cx, statement).await,
+        S::CreateFileFormat(statement) => file_format::create(cx, statement).await,
+        S::DropFileFormat(statement) => file_format::drop(cx, statement).await,
+        S::ShowFileFormats => file_format::show(cx).await,
         S::Transaction(statement) => transaction::transaction(cx, statement).await,
         S::Set(statement) => self::session::set(cx, statement),
         S::Show(statement) => self::session::show(cx, statement),
@@ -345,6 +357,9 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::ShowColumns(_) => table::show::show_columns_columns(),
         S::ShowCreateTable(_) => table::show::show_create_columns(),
         S::ShowUserfiles(_) => userfile::show_columns(),
+        S::DescribeStage(_) | S::ShowStages(_) => stage::columns(),
+        S::ListFiles(_) => stage::list_columns(),
+        S::ShowFileFormats => file_format::columns(),
         S::Show(statement) => self::session::show_columns(statement),
         S::ShowClusterSetting(statement) => self::session::show_cluster_setting_columns(statement),
         _ => return None,

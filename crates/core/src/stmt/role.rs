@@ -156,6 +156,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
                 .filter(|row| row.owner == *name)
                 .map(|row| format!("owner of external connection {}", row.name)),
         );
+        let stages = tx.stages().await?;
+        let owned = stages.iter().filter(|row| row.owner == *name);
+        dependents.extend(owned.map(|row| format!("owner of stage {}", row.name)));
         let schedules = tx.schedules().await?;
         let owned = schedules.iter().filter(|row| row.owner == *name);
         dependents.extend(owned.map(|row| format!("owner of schedule {}", row.id)));

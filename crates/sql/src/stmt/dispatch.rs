@@ -3,8 +3,8 @@
 use lakeport_base::Dialect;
 
 use super::{
-    Statement, backup, connection, copy, database, export, fetch, grant, import, job, prepared, query, role, schedule,
-    session, table, transaction, userfile,
+    Statement, backup, connection, copy, database, export, fetch, file_format, grant, import, job, prepared, query,
+    role, schedule, session, stage, table, transaction, userfile,
 };
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -123,12 +123,25 @@ const STATEMENTS: &[(&str, Grammar)] = &[
 
 /// Those of Databend's dialect, looked at first; their errors are in its words and carry its numbers.
 const DATABEND: &[(&str, Grammar)] = &[
+    ("ALTER STAGE", stage::alter),
     ("CREATE CONNECTION", |c| connection::create_of_options(false, c)),
+    ("CREATE FILE FORMAT", |c| file_format::create(false, c)),
     ("CREATE OR REPLACE CONNECTION", |c| connection::create_of_options(true, c)),
+    ("CREATE OR REPLACE FILE FORMAT", |c| file_format::create(true, c)),
+    ("CREATE OR REPLACE STAGE", |c| stage::create(true, c)),
+    ("CREATE STAGE", |c| stage::create(false, c)),
     ("DESC CONNECTION", connection::describe),
+    ("DESC STAGE", stage::describe),
     ("DESCRIBE CONNECTION", connection::describe),
+    ("DESCRIBE STAGE", stage::describe),
     ("DROP CONNECTION", connection::drop_named),
+    ("DROP FILE FORMAT", file_format::drop),
+    ("DROP STAGE", stage::drop),
+    ("LIST", stage::list),
+    ("REMOVE", stage::remove),
     ("SHOW CONNECTIONS", |_| Ok(CONNECTIONS)),
+    ("SHOW FILE FORMATS", |_| Ok(Statement::ShowFileFormats)),
+    ("SHOW STAGES", stage::show),
 ];
 
 const ALL_CONNECTIONS: Statement =

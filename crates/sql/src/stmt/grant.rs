@@ -24,6 +24,7 @@ pub enum Target {
     Databases(Vec<String>),
     Schemas(Vec<QualifiedName>),
     Tables(Vec<QualifiedName>),
+    Stages(Vec<String>),
     /// `ALL TABLES IN SCHEMA s, ...`
     AllTablesInSchemas(Vec<QualifiedName>),
 }
@@ -63,7 +64,7 @@ pub struct RevokeRole {
     pub admin_option_only: bool,
 }
 
-/// `GRANT OWNERSHIP ON CONNECTION name TO ROLE role`
+/// `GRANT OWNERSHIP ON {CONNECTION | STAGE} name TO ROLE role`
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantOwnership {
     pub target: Target,
@@ -112,8 +113,8 @@ pub(super) fn grant(c: &mut Cursor) -> Result<Statement> {
 /// After `GRANT OWNERSHIP ON`.
 fn ownership(c: &mut Cursor) -> Result<Statement> {
     let target = target(c)?;
-    if !matches!(&target, Target::Connections(names) if names.len() == 1) {
-        return Err(c.unsupported("GRANT OWNERSHIP takes one connection"));
+    if !matches!(&target, Target::Connections(names) | Target::Stages(names) if names.len() == 1) {
+        return Err(c.unsupported("GRANT OWNERSHIP takes one connection or stage"));
     }
     c.expect("TO")?;
     Ok(Statement::GrantOwnership(GrantOwnership { target, owner: grantee(c)? }))
@@ -232,6 +233,10 @@ fn target(c: &mut Cursor) -> Result<Target> {
     if c.keywords("EXTERNAL CONNECTION") {
         return Ok(Target::Connections(c.comma_list(Cursor::ident)?));
     }
+    if is_named("STAGE", c) {
+        c.advance(1);
+        return Ok(Target::Stages(c.comma_list(Cursor::ident)?));
+    }
     if c.keywords("DATABASE") {
         return Ok(Target::Databases(c.comma_list(Cursor::ident)?));
     }
@@ -303,6 +308,7 @@ impl fmt::Display for Target {
         match self {
             Target::System => f.write_str("SYSTEM"),
             Target::Connections(names) => write!(f, "EXTERNAL CONNECTION {}", print::idents(names)),
+            Target::Stages(names) => write!(f, "STAGE {}", print::idents(names)),
             Target::Databases(names) => write!(f, "DATABASE {}", print::idents(names)),
             Target::Schemas(names) => write!(f, "SCHEMA {}", print::list(names)),
             Target::Tables(names) => write!(f, "TABLE {}", print::list(names)),

@@ -7,6 +7,7 @@ pub mod copy;
 pub mod database;
 pub mod export;
 pub mod fetch;
+pub mod file_format;
 pub mod grant;
 pub mod import;
 pub mod job;
@@ -15,6 +16,7 @@ pub mod query;
 pub mod role;
 pub mod schedule;
 pub mod session;
+pub mod stage;
 pub mod table;
 pub mod transaction;
 pub mod userfile;
@@ -88,6 +90,16 @@ pub enum Statement {
     CopyUserfile(userfile::CopyUserfile),
     ShowUserfiles(userfile::ShowUserfiles),
     DropUserfile(userfile::DropUserfile),
+    CreateStage(stage::CreateStage),
+    AlterStage(stage::AlterStage),
+    DropStage(stage::DropStage),
+    DescribeStage(stage::DescribeStage),
+    ShowStages(stage::ShowStages),
+    ListFiles(stage::ListFiles),
+    RemoveFiles(stage::RemoveFiles),
+    CreateFileFormat(file_format::CreateFileFormat),
+    DropFileFormat(file_format::DropFileFormat),
+    ShowFileFormats,
     Transaction(transaction::Transaction),
     Set(session::Set),
     Show(session::Show),
@@ -137,6 +149,9 @@ impl Statement {
             S::Query(_) => "query",
             S::Copy(_) => "copy",
             S::CopyUserfile(_) | S::ShowUserfiles(_) | S::DropUserfile(_) => "userfile",
+            S::CreateStage(_) | S::AlterStage(_) | S::DropStage(_) | S::DescribeStage(_) | S::ShowStages(_) => "stage",
+            S::ListFiles(_) | S::RemoveFiles(_) => "stage",
+            S::CreateFileFormat(_) | S::DropFileFormat(_) | S::ShowFileFormats => "file_format",
             S::Transaction(_) => "transaction",
             S::Set(_) | S::Show(_) | S::Reset(_) | S::SetClusterSetting(_) | S::ShowClusterSetting(_) => "session",
             S::Prepare(_) | S::Execute(_) | S::Deallocate(_) => "prepared",

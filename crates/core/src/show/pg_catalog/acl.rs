@@ -11,7 +11,7 @@ fn letters(object: Object) -> &'static [(&'static str, char)] {
         Object::Table(_) => &[("INSERT", 'a'), ("SELECT", 'r'), ("UPDATE", 'w'), ("DELETE", 'd'), ("DROP", 'D')],
         Object::Schema(_) => &[("USAGE", 'U'), ("CREATE", 'C')],
         Object::Database(_) => &[("CREATE", 'C'), ("CONNECT", 'c')],
-        Object::System | Object::Connection(_) => &[],
+        Object::System | Object::Connection(_) | Object::Stage(_) => &[],
     }
 }
 

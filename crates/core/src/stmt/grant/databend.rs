@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
 use lakeport_catalog::Tx;
-use lakeport_catalog::model::{Connection, Grant as Row, Object};
+use lakeport_catalog::model::{Connection, Grant as Row, Object, Stage};
 use lakeport_sql::stmt::grant::{GrantOwnership, ShowGrants, Target};
 
 use super::{add, audit, checked_roles};
@@ -16,6 +16,7 @@ use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
+use crate::stage::place::missing_stage;
 use crate::stmt::Cx;
 
 /// Makes a role the owner, with every privilege; the owner before keeps none.
@@ -26,6 +27,11 @@ pub(crate) async fn grant_ownership(cx: &Cx<'_>, statement: &GrantOwnership) -> 
         let old = owned(cx, tx.as_mut(), name).await?;
         require_own_role(cx, &statement.owner)?;
         transfer(cx, tx.as_mut(), old, &statement.owner).await?;
+    }
+    if let Target::Stages(names) = &statement.target {
+        for name in names {
+            transfer_stage(cx, tx.as_mut(), name, &statement.owner).await?;
+        }
     }
     audit(cx, tx.as_mut(), "grant", &["OWNERSHIP".to_string()], &owners).await?;
     cx.commit(tx).await?;
@@ -65,6 +71,20 @@ async fn transfer(cx: &Cx<'_>, tx: &mut dyn Tx, old: Connection, owner: &str) ->
     add(tx, object, owner, "ALL", false).await?;
     let (owner, version, updated) = (owner.to_string(), old.version + 1, cx.server.config.env.now_micros());
     Ok(tx.update_connection(&Connection { owner, version, updated, ..old }).await?)
+}
+
+/// The stage's new owner has all privileges without a grant. The refusal is the same whether or not there is a stage.
+async fn transfer_stage(cx: &Cx<'_>, tx: &mut dyn Tx, name: &str, owner: &str) -> Result<()> {
+    let stage = match tx.find_stage(name).await? {
+        Some(stage) if cx.subject().owns(&stage.owner) => stage,
+        None if cx.subject().is_admin() => return Err(missing_stage(name)),
+        _ => {
+            let message = format!("only owner can grant ownership of stage {name}");
+            return Err(Error::databend(Number::ILLEGAL_GRANT, message));
+        }
+    };
+    require_own_role(cx, owner)?;
+    Ok(tx.update_stage(&Stage { owner: owner.to_string(), version: stage.version + 1, ..stage }).await?)
 }
 
 pub(super) fn show_columns() -> SchemaRef {

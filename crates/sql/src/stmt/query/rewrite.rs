@@ -6,11 +6,23 @@ use std::collections::HashSet;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::{Cursor, Result};
-use crate::stmt::{self, Statement};
+use crate::stmt::{self, Statement, stage};
 use crate::token::Lexeme;
 
 /// Words that begin a statement in brackets; others leave the bracket to arrays.
-const BRACKETED: &[&str] = &["SHOW", "EXPORT", "CHECK", "PAUSE", "RESUME", "CANCEL", "IMPORT", "BACKUP", "RESTORE"];
+const BRACKETED: &[&str] = &[
+    "SHOW",
+    "EXPORT",
+    "CHECK",
+    "PAUSE",
+    "RESUME",
+    "CANCEL",
+    "IMPORT",
+    "BACKUP",
+    "RESTORE",
+    "DESC STAGE",
+    "DESCRIBE STAGE",
+];
 
 /// Lexemes that sqlparser can read, and what was taken out of them.
 #[derive(Default)]
@@ -94,8 +106,12 @@ impl Rewritten {
             .lexemes
             .last()
             .is_some_and(|last| last.token == Token::Comma || ["FROM", "JOIN"].iter().any(|word| last.is_word(word)));
-        let inside = c.rest().get(1);
-        after_from && inside.is_some_and(|next| BRACKETED.iter().any(|word| next.is_word(word)))
+        let inside = c.rest().get(1..).unwrap_or_default();
+        let begins = |phrase: &&str| {
+            let mut lexemes = inside.iter();
+            phrase.split(' ').all(|word| lexemes.next().is_some_and(|next| next.is_word(word)))
+        };
+        after_from && (BRACKETED.iter().any(begins) || stage::is_list(inside))
     }
 
     /// Replaces `[statement]` by a table name.

@@ -1,0 +1,277 @@
+//! Which files a location means: those whose names begin so, and of these the ones that a pattern or a list picks.
+
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use lakeport_base::limits::IMPORT_FILES_MAX;
+use lakeport_connect::probe::MARKER;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use regex::Regex;
+
+use super::place::{StagedPlace, clean};
+use crate::databend::Number;
+use crate::error::{Error, Result};
+use crate::external::store_error;
+
+/// Files looked up by name at the same time.
+const LOOKUPS_MAX: usize = 8;
+
+/// Which of the files of a location are meant.
+#[derive(Clone, Debug, Default)]
+pub enum Selection {
+    #[default]
+    All,
+    /// Those with which the pattern matches whole what follows the location's own path.
+    Matching(Regex),
+    /// Those of these names below the location.
+    Named(Vec<String>),
+}
+
+impl Selection {
+    /// The selection of `PATTERN` and `FILES`; where there are files the pattern does not count, and an empty one is none.
+    ///
+    /// # Errors
+    /// [1005] for what is no regular expression.
+    pub fn new(pattern: Option<&str>, files: &[String]) -> Result<Selection> {
+        if !files.is_empty() {
+            return Ok(Selection::Named(files.to_vec()));
+        }
+        let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok(Selection::All) };
+        // Alone first: together with the anchors what is wrong may become right.
+        let anchored = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+        anchored.map(Selection::Matching).map_err(|error| {
+            let message = format!("Pattern format invalid, got:{pattern:?}");
+            Error::databend(Number::SYNTAX, message).with_detail(error.to_string())
+        })
+    }
+}
+
+impl StagedPlace {
+    /// The files meant, as they are found: in no order, and as many as there are without holding them all.
+    ///
+    /// # Errors
+    /// The stream fails with what the far side answers; for names with [3001] and [1006].
+    pub fn list(&self, selection: &Selection) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+        match selection {
+            Selection::Named(names) => {
+                let names = names.iter().map(|name| self.below(name)).collect::<Result<Vec<_>>>()?;
+                Ok(self.look_up(names))
+            }
+            Selection::All if !self.lists => Ok(self.look_up(expand_braces(&self.prefix)?)),
+            Selection::Matching(_) if !self.lists => {
+                Err(Error::unsupported(format!("{} cannot be listed, so that no PATTERN applies", self.name))
+                    .with_hint("name the file, or several with FILES"))
+            }
+            Selection::All => Ok(self.beginning_so()?),
+            Selection::Matching(pattern) => {
+                let (pattern, start) = (pattern.clone(), self.prefix.len());
+                let is_match = move |meta: &ObjectMeta| {
+                    std::future::ready(meta.location.as_ref().get(start..).is_some_and(|rest| pattern.is_match(rest)))
+                };
+                Ok(self.beginning_so()?.try_filter(is_match).boxed())
+            }
+        }
+    }
+
+    /// The files whose names begin with the prefix, but for the one that checks of connections leave.
+    fn beginning_so(&self) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+        let (folder, name) = self.prefix.rsplit_once('/').unwrap_or(("", &self.prefix));
+        let folder = parse_path(folder)?;
+        let folder = (!folder.is_root()).then_some(&folder);
+        let prefix = self.prefix.clone();
+        // A name without its last character comes before all that begin with the name.
+        let listed = match name.char_indices().next_back() {
+            Some((last, _)) if last > 0 => {
+                let before = prefix.len() - (name.len() - last);
+                self.store.list_with_offset(folder, &parse_path(&prefix[..before])?)
+            }
+            _ => self.store.list(folder),
+        };
+        let is_meant = move |name: &Path| name.as_ref().starts_with(&prefix) && name.filename() != Some(MARKER);
+        let is_meant = move |meta: &ObjectMeta| std::future::ready(is_meant(&meta.location));
+        Ok(listed.map_err(store_error).try_filter(is_meant).boxed())
+    }
+
+    /// A name that FILES has, below the location.
+    fn below(&self, name: &str) -> Result<String> {
+        let slash = if self.prefix.is_empty() || self.prefix.ends_with('/') { "" } else { "/" };
+        clean(name).map(|name| format!("{}{slash}{name}", self.prefix))
+    }
+
+    /// Files by their whole names, in their order.
+    fn look_up(&self, names: Vec<String>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let place = self.clone();
+        stream::iter(names)
+            .map(move |name| {
+                let place = place.clone();
+                async move { place.file(&name).await }
+            })
+            .buffered(LOOKUPS_MAX)
+            .boxed()
+    }
+
+    async fn file(&self, name: &str) -> Result<ObjectMeta> {
+        let path = parse_path(name)?;
+        match self.store.head(&path).await {
+            Err(object_store::Error::NotFound { .. }) if self.lists && self.is_folder(&path).await? => {
+                Err(Error::databend(Number::BAD_ARGUMENTS, format!("{name} is not a file")))
+            }
+            Err(object_store::Error::NotFound { .. }) => {
+                Err(Error::databend(Number::STORAGE_NOT_FOUND, format!("{name} does not exist in {}", self.name)))
+            }
+            found => found.map_err(store_error),
+        }
+    }
+
+    async fn is_folder(&self, path: &Path) -> Result<bool> {
+        let first = self.store.list(Some(path)).try_next().await;
+        Ok(first.map_err(store_error)?.is_some())
+    }
+}
+
+fn parse_path(text: &str) -> Result<Path> {
+    Path::parse(text).map_err(|error| {
+        Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}")).with_detail(error.to_string())
+    })
+}
+
+/// The names that `{a,b}` and `[1-3]` in a name stand for.
+///
+/// # Errors
+/// More names than files may be read.
+fn expand_braces(name: &str) -> Result<Vec<String>> {
+    let mut open = vec![name.to_string()];
+    let mut whole = Vec::new();
+    while let Some(name) = open.pop() {
+        match choices(&name) {
+            None => whole.push(name),
+            Some(names) => open.extend(names.into_iter().rev()),
+        }
+        if open.len() + whole.len() > IMPORT_FILES_MAX {
+            return Err(Error::new(
+                lakeport_base::Sqlstate::PROGRAM_LIMIT_EXCEEDED,
+                format!("the name stands for more than {IMPORT_FILES_MAX} files"),
+            ));
+        }
+    }
+    Ok(whole)
+}
+
+/// The name with each choice in the place of the first brace or bracket; none without one that closes.
+fn choices(name: &str) -> Option<Vec<String>> {
+    let start = name.find(['{', '['])?;
+    let close = if name[start..].starts_with('{') { '}' } else { ']' };
+    let end = start + name[start..].find(close)?;
+    let inside = &name[start + 1..end];
+    let choices: Vec<String> = if close == '}' {
+        inside.split(',').map(str::to_string).collect()
+    } else {
+        characters(inside).iter().map(char::to_string).collect()
+    };
+    Some(choices.iter().map(|choice| format!("{}{choice}{}", &name[..start], &name[end + 1..])).collect())
+}
+
+/// `a-cx` as `a`, `b`, `c`, `x`
+fn characters(set: &str) -> Vec<char> {
+    let mut found = Vec::new();
+    let mut rest = set.chars().peekable();
+    while let Some(first) = rest.next() {
+        let last = match rest.next_if_eq(&'-') {
+            Some(_) => rest.next().unwrap_or('-'),
+            None => first,
+        };
+        found.extend(first..=last);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    use super::*;
+
+    async fn place(prefix: &str, files: &[&str]) -> StagedPlace {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        for file in files {
+            store.put(&Path::from(*file), "x".into()).await.unwrap();
+        }
+        StagedPlace { store, prefix: prefix.into(), file_format: None, name: "@s".into(), lists: true }
+    }
+
+    async fn names(place: &StagedPlace, pattern: Option<&str>, files: &[&str]) -> Result<Vec<String>> {
+        let files: Vec<String> = files.iter().map(|file| file.to_string()).collect();
+        let mut found: Vec<String> = place
+            .list(&Selection::new(pattern, &files)?)?
+            .map_ok(|meta| meta.location.to_string())
+            .try_collect()
+            .await?;
+        found.sort();
+        Ok(found)
+    }
+
+    const FILES: &[&str] = &["csv/ab.csv", "csv/ab/cd.csv", "csv/ab/cd.csv.bk", "csv/xy.csv", "csv-old/ab.csv"];
+    const MARKED: &[&str] = &["crdb_external_storage_location", "a/crdb_external_storage_location", "a/b"];
+
+    #[tokio::test]
+    async fn a_path_is_a_prefix_of_names() {
+        for (prefix, expected) in [
+            ("", FILES.len()),
+            ("csv", 5),
+            ("csv/", 4),
+            ("csv/ab", 3),
+            ("csv/ab/", 2),
+            ("csv/ab/cd.csv", 2),
+            ("csv/a", 3),
+            ("csv/abc", 0),
+            ("none/", 0),
+        ] {
+            assert_eq!(names(&place(prefix, FILES).await, None, &[]).await.unwrap().len(), expected, "{prefix}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_check_leaves_is_no_file_of_anybody() {
+        assert_eq!(names(&place("", MARKED).await, None, &[]).await.unwrap(), ["a/b"]);
+    }
+
+    #[tokio::test]
+    async fn patterns_match_the_rest_of_a_name_whole() {
+        let place = place("csv/", FILES).await;
+        for (pattern, expected) in
+            [("", 4), ("ab", 0), (".*ab.*", 3), ("ab[.]csv", 1), ("csv/ab.*", 0), ("xy.*|ab", 1), ("^ab.*$", 3)]
+        {
+            assert_eq!(names(&place, Some(pattern), &[]).await.unwrap().len(), expected, "{pattern}");
+        }
+        let refused = names(&place, Some("a)(b"), &[]).await.unwrap_err();
+        assert_eq!(refused.message(), "[1005] Pattern format invalid, got:\"a)(b\"");
+    }
+
+    #[tokio::test]
+    async fn files_must_be_there() {
+        let place = place("csv", FILES).await;
+        assert_eq!(
+            names(&place, Some("none"), &["ab.csv", "ab/cd.csv"]).await.unwrap(),
+            ["csv/ab.csv", "csv/ab/cd.csv"]
+        );
+        for (file, message) in [
+            ("none.csv", "[3001] csv/none.csv does not exist in @s"),
+            ("ab", "[1006] csv/ab is not a file"),
+            ("../x", "[1006] stage path traversal is not allowed by stage_path_traversal_policy: ../x"),
+        ] {
+            assert_eq!(names(&place, None, &[file]).await.unwrap_err().message(), message);
+        }
+    }
+
+    #[test]
+    fn names_of_what_cannot_be_listed() {
+        assert_eq!(expand_braces("a").unwrap(), ["a"]);
+        assert_eq!(expand_braces("d_{6,7}[1-3].csv").unwrap().len(), 6);
+        assert_eq!(expand_braces("d_[a-bx].csv").unwrap(), ["d_a.csv", "d_b.csv", "d_x.csv"]);
+        assert_eq!(expand_braces("d_{6").unwrap(), ["d_{6"]);
+        assert!(expand_braces(&"{0,1,2,3,4,5,6,7,8,9}".repeat(7)).is_err());
+        assert!(expand_braces("[\u{0}-\u{10ffff}]").is_err());
+    }
+}

@@ -1,0 +1,337 @@
+//! From a location to a store, for a user who may use it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lakeport_base::Uri;
+use lakeport_catalog::model::{Copied, Object, Stage, StagePlace};
+use lakeport_connect::dialect::place::{located, located_through};
+use lakeport_connect::{ExternalRef, Role, Target};
+use lakeport_sql::stmt::stage::location::{Location, Parameter, StageName, StagePath};
+use object_store::ObjectStore;
+use object_store::path::{Path, PathPart};
+use object_store::prefix::PrefixStore;
+
+use super::format::FileFormat;
+use crate::authz::Subject;
+use crate::databend::{Number, invalid_parameter};
+use crate::error::{Error, Result};
+use crate::external::{Named, authorise_target, target_of};
+use crate::server::Server;
+
+/// The stage that streaming uploads of Databend's name in place of one.
+pub const PLACEHOLDER: &str = "_databend_load";
+/// Folder of the warehouse that holds the files of internal stages.
+const STAGES: &str = "stages";
+/// Folder of that one which holds the users' own; no id is spelled so.
+const OF_USERS: &str = "users";
+/// The parameter that names a connection.
+const CONNECTION_NAME: &str = "connection_name";
+
+/// What is done with staged files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageAccess {
+    Read,
+    Write,
+}
+
+impl StageAccess {
+    /// The privilege it takes, and Databend's word for it.
+    fn privilege(self) -> (&'static str, &'static str) {
+        match self {
+            StageAccess::Read => ("READ", "Read"),
+            StageAccess::Write => ("WRITE", "Write"),
+        }
+    }
+}
+
+/// Files that a location names, in a store that the user may use.
+#[derive(Clone, Debug)]
+pub struct StagedPlace {
+    /// Rooted at the stage, or at the folder of the URI.
+    pub store: Arc<dyn ObjectStore>,
+    /// What the names of the files begin with, below the root; a folder when it ends with a slash.
+    pub prefix: String,
+    /// The stage's own file format.
+    pub file_format: Option<FileFormat>,
+    /// As messages call it; without secrets.
+    pub name: String,
+    /// Whether the far side tells what files there are.
+    pub(super) lists: bool,
+}
+
+/// A place for files, before it is opened.
+pub(crate) struct Found {
+    pub target: Target,
+    /// The connection that its parameters come from.
+    pub from: Option<Copied>,
+    /// As whom it is opened: who owns that connection, or the user.
+    pub user: String,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
+}
+
+impl Server {
+    /// The files of a location, for a user who may do with them what is wanted.
+    ///
+    /// # Errors
+    /// 42501, the same for a stage that does not exist; a path that climbs; whatever opening it fails with.
+    pub(crate) async fn staged_place(
+        self: &Arc<Self>,
+        subject: Subject<'_>,
+        location: &Location,
+        access: StageAccess,
+    ) -> Result<StagedPlace> {
+        match location {
+            Location::Stage(path) => self.stage_files(subject, path, access).await,
+            Location::Uri { uri, connection } => self.uri_files(subject, uri, connection).await,
+        }
+    }
+
+    async fn stage_files(
+        self: &Arc<Self>,
+        subject: Subject<'_>,
+        path: &StagePath,
+        access: StageAccess,
+    ) -> Result<StagedPlace> {
+        let prefix = clean(&path.path)?;
+        let (place, file_format) = match &path.stage {
+            StageName::User => (self.folder(own_folder(subject.user)), None),
+            StageName::Named(name) => {
+                let stage = self.authorised_stage(subject, name, &[access]).await?;
+                (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?))
+            }
+        };
+        let (store, lists) = place;
+        let name = StagePath { path: String::new(), ..path.clone() }.to_string();
+        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format, name, lists })
+    }
+
+    /// The stage of a name, for a user who owns it or holds all privileges that the accesses take.
+    ///
+    /// # Errors
+    /// 42501; for admins 42704 when there is none.
+    pub(crate) async fn authorised_stage(
+        &self,
+        subject: Subject<'_>,
+        name: &str,
+        accesses: &[StageAccess],
+    ) -> Result<Stage> {
+        if name == PLACEHOLDER {
+            return Err(Error::databend(
+                Number::BAD_ARGUMENTS,
+                format!("placeholder @{PLACEHOLDER} should be used in streaming_load handler or replaced in client."),
+            ));
+        }
+        let found = self.config.catalog.read().await?.find_stage(name).await?;
+        let denied = accesses.iter().find(|access| {
+            let has = |stage: &Stage| subject.has(Object::Stage(stage.id), &stage.owner, access.privilege().0);
+            !found.as_ref().map_or(subject.is_admin(), has)
+        });
+        match denied {
+            Some(access) => Err(subject.denied_in_databend(access.privilege().1, &format!("STAGE {name}"))),
+            None => found.ok_or_else(|| missing_stage(name)),
+        }
+    }
+
+    /// The files of a stage, and whether they can be listed.
+    pub(crate) async fn open_stage(self: &Arc<Self>, stage: &Stage) -> Result<(Arc<dyn ObjectStore>, bool)> {
+        match &stage.place {
+            StagePlace::Internal => Ok(self.folder(stage_folder(stage))),
+            StagePlace::Copied { uri, .. } => {
+                let target = Target::parse(uri.expose())?;
+                Ok((self.open_target(&stage.owner, &target).await?, lists(&target)))
+            }
+            StagePlace::Follows { uri, .. } => {
+                let listed = lists(&self.resolve(uri).await?.target);
+                Ok((self.location_store(&stage.owner, uri).await?, listed))
+            }
+        }
+    }
+
+    /// A folder of the warehouse, which can be listed.
+    fn folder(&self, folder: Path) -> (Arc<dyn ObjectStore>, bool) {
+        (Arc::new(PrefixStore::new(self.config.warehouse.clone(), folder)), true)
+    }
+
+    async fn uri_files(
+        self: &Arc<Self>,
+        subject: Subject<'_>,
+        uri: &str,
+        connection: &[Parameter],
+    ) -> Result<StagedPlace> {
+        let name = lakeport_connect::redact(uri);
+        let (store, prefix, lists) = match ExternalRef::parse(uri).ok().flatten() {
+            Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
+            None => {
+                let found = self.find_place(subject, uri, connection).await?;
+                let is_folder = Uri::parse(uri).is_ok_and(|uri| uri.path.is_empty() || uri.path.ends_with('/'));
+                let (folder, prefix) =
+                    if is_folder { (found.target, String::new()) } else { found.target.split_name() };
+                (self.open_target(&found.user, &folder).await?, prefix, lists(&folder))
+            }
+        };
+        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format: None, name, lists })
+    }
+
+    /// As of a URI that follows a connection: its folder, what the names in it begin with, whether it can be listed.
+    async fn external_files(
+        self: &Arc<Self>,
+        subject: Subject<'_>,
+        uri: &str,
+        reference: &ExternalRef,
+        connection: &[Parameter],
+    ) -> Result<(Arc<dyn ObjectStore>, String, bool)> {
+        refuse_parameters(connection)?;
+        self.authorise_reference(subject, reference).await?;
+        let target = self.resolve(uri).await?.target;
+        let (folder, name) = reference.path.rsplit_once('/').unwrap_or_default();
+        // The bucket alone is no name in a folder.
+        let is_whole = name.is_empty() || target.uri().path.is_empty();
+        let (folder, prefix) = if is_whole { (reference.path.as_str(), "") } else { (folder, name) };
+        let scheme = ExternalRef::SCHEME.to_string();
+        let (host, path, params) = (reference.name.clone(), folder.to_string(), reference.params.clone());
+        let folder = Uri { scheme, user: None, password: None, host, path, params }.to_text();
+        Ok((self.open_storage(subject.user, &folder).await?, prefix.to_string(), lists(&target)))
+    }
+
+    /// What a URI with parameters beside it means, when the user may use it: those of a connection by USAGE on it.
+    ///
+    /// # Errors
+    /// 42501; a connection of another kind, or that leads elsewhere; wrong parameters.
+    pub(crate) async fn find_place(&self, subject: Subject<'_>, uri: &str, parameters: &[Parameter]) -> Result<Found> {
+        let pairs = pairs(parameters)?;
+        let Some((_, name)) = pairs.iter().find(|(key, _)| key == CONNECTION_NAME) else {
+            let target = located(uri, &pairs).map_err(invalid_parameter)?;
+            target.require_role(Role::Storage)?;
+            authorise_target(subject, &target)?;
+            return Ok(Found { target, from: None, user: subject.user.to_string() });
+        };
+        if pairs.len() > 1 {
+            return Err(storage("connection_name can not be used with other connection options"));
+        }
+        self.place_through(subject, uri, name).await
+    }
+
+    async fn place_through(&self, subject: Subject<'_>, uri: &str, name: &str) -> Result<Found> {
+        let mut tx = self.config.catalog.read().await?;
+        let found = tx.find_connection(name).await?;
+        let connection = match found {
+            Some(connection) if subject.has_on_connection(tx.as_mut(), connection.id, "USAGE").await? => connection,
+            None if subject.is_admin() => {
+                return Err(Error::databend(
+                    Number::BAD_ARGUMENTS,
+                    format!("fail to get connection_name {name}: Connection '{name}' does not exist."),
+                )
+                .with_hint("SHOW CONNECTIONS lists the connections you may use"));
+            }
+            _ => {
+                let user = subject.user;
+                return Err(Error::databend(
+                    Number::PERMISSION_DENIED,
+                    format!(
+                        "Permission denied: privilege AccessConnection is required on connection {name} for user \
+                         '{user}'@'%'"
+                    ),
+                ));
+            }
+        };
+        let target = target_of(&connection)?;
+        target.require_role(Role::Storage)?;
+        require_protocol(&target, name, uri)?;
+        let target = located_through(&target, uri).map_err(invalid_parameter)?;
+        let from = Copied { connection: connection.name, version: connection.version };
+        Ok(Found { target, from: Some(from), user: connection.owner })
+    }
+}
+
+/// Where the files of an internal stage lie in the warehouse.
+pub(crate) fn stage_folder(stage: &Stage) -> Path {
+    Path::from_iter([PathPart::from(STAGES), PathPart::from(stage.id.to_string())])
+}
+
+fn own_folder(user: &str) -> Path {
+    Path::from_iter([PathPart::from(STAGES), PathPart::from(OF_USERS), PathPart::from(user)])
+}
+
+/// [2501]
+pub(crate) fn missing_stage(name: &str) -> Error {
+    Error::databend(Number::UNKNOWN_STAGE, format!("Stage '{name}' does not exist."))
+        .with_hint("SHOW STAGES lists the stages you may use")
+}
+
+/// # Errors
+/// Parameters beside an `external://` URI, whose connection has them.
+pub(crate) fn refuse_parameters(connection: &[Parameter]) -> Result<()> {
+    if connection.is_empty() {
+        return Ok(());
+    }
+    Err(storage("an external:// URI takes no CONNECTION: its own connection's parameters apply"))
+}
+
+/// [4000]
+pub(crate) fn storage(what: &str) -> Error {
+    Error::databend(Number::STORAGE, format!("invalid input parameter ({what})"))
+}
+
+fn lists(target: &Target) -> bool {
+    target.spec().capability.list
+}
+
+fn pairs(parameters: &[Parameter]) -> Result<Vec<(String, String)>> {
+    let pair = |parameter: &Parameter| match parameter.values.as_slice() {
+        [value] => Ok((parameter.name.clone(), value.clone())),
+        _ => Err(storage(&format!("{} takes one value", parameter.name)).with_position(parameter.position)),
+    };
+    parameters.iter().map(pair).collect()
+}
+
+/// # Errors
+/// [4000] when a URI is of another kind than the connection.
+fn require_protocol(target: &Target, name: &str, uri: &str) -> Result<()> {
+    let spec = target.spec();
+    let protocol = spec.databend_type.unwrap_or(spec.schemes[0]);
+    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
+    if protocol.eq_ignore_ascii_case(scheme) || spec.schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+        return Ok(());
+    }
+    let what = format!("protocol from connection_name={name} ({protocol}) not match with uri protocol ({scheme}).");
+    Err(storage(&what))
+}
+
+/// A path below a stage without empty and `.` segments and a slash in front; a slash at its end stays.
+///
+/// # Errors
+/// [1006] for one that climbs.
+pub(super) fn clean(path: &str) -> Result<String> {
+    let dots = |part: &str| part.replace("%2e", ".").replace("%2E", ".");
+    if path.split('/').any(|part| dots(part) == "..") {
+        let message = format!("stage path traversal is not allowed by stage_path_traversal_policy: {path}");
+        return Err(Error::databend(Number::BAD_ARGUMENTS, message));
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && dots(part) != ".").collect();
+    let slash = if path.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    Ok(parts.join("/") + slash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below_their_stage() {
+        for (path, expected) in
+            [("", ""), ("/", ""), ("a//b/./c", "a/b/c"), ("a/b/", "a/b/"), ("/a", "a"), ("..a", "..a")]
+        {
+            assert_eq!(clean(path).unwrap(), expected, "{path}");
+        }
+        for path in ["..", "a/../b", "../a", "a/..", "%2e%2E/a"] {
+            let message = clean(path).unwrap_err().message().to_string();
+            assert!(message.starts_with("[1006] stage path traversal is not allowed"), "{message}");
+        }
+    }
+}
