@@ -102,6 +102,8 @@ pub const LOOKUP_PAGES_MAX: usize = 16;
 /// Dictionary of a column of numbers in a Parquet file, in bytes: one of more numbers takes longer to make, and to read
 /// for one row, than it saves.
 pub const NUMBER_DICTIONARY_BYTES_MAX: usize = 64 << 10;
+/// Memory of the footers of files that queries have read in place, in bytes.
+pub const FOOTERS_BYTES_MAX: usize = 128 << 20;
 /// Savepoints of one transaction block.
 pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::in_place::FileSet;
 use crate::rows::RowStream;
 use crate::show::function::{CatalogFunction, Pending};
 use crate::show::rows::Cell;
@@ -28,10 +29,13 @@ pub struct TableHandle {
 }
 
 /// What a name in a query stands for.
+#[derive(Clone)]
 pub enum Relation {
     Table(TableHandle),
     /// A system table, or the rows of a `[SHOW ...]` source.
     Rows(RecordBatch),
+    /// Files that are read where they lie.
+    Files(Arc<FileSet>),
 }
 
 /// Finds the relations of one statement; sees the catalog as the session's user does.

@@ -27,6 +27,7 @@ pub mod external;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod import;
+pub mod in_place;
 pub mod job;
 mod leftover;
 pub mod outcome;

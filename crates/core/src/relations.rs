@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use lakeport_base::QualifiedName;
 use lakeport_base::id::{DatabaseId, TableId};
@@ -22,15 +21,15 @@ use crate::show::function::{CatalogFunction, Pending};
 use crate::show::rows::Cell;
 use crate::show::{self, Viewer};
 
-/// The relations of one statement: tables, system tables, and the rows of its `[SHOW ...]` sources.
+/// The relations of one statement: tables, system tables, the rows of its `[SHOW ...]` sources, and its files.
 pub(crate) struct SessionRelations {
     pub server: Arc<Server>,
     pub directory: Arc<Directory>,
     pub session: Arc<Session>,
     pub database: String,
     pub search_path: Vec<String>,
-    /// Rows that stand for a name.
-    pub shows: HashMap<String, RecordBatch>,
+    /// What the statement itself has put in the place of a name.
+    pub own: HashMap<String, Relation>,
 }
 
 impl SessionRelations {
@@ -48,8 +47,8 @@ impl SessionRelations {
 #[async_trait]
 impl Relations for SessionRelations {
     async fn find(&self, name: &QualifiedName) -> Result<Option<Relation>> {
-        if let ([], Some(rows)) = (name.qualifiers(), self.shows.get(name.name())) {
-            return Ok(Some(Relation::Rows(rows.clone())));
+        if let ([], Some(own)) = (name.qualifiers(), self.own.get(name.name())) {
+            return Ok(Some(own.clone()));
         }
         if let Some(rows) = show::system_table(self.viewer(), name)? {
             return Ok(Some(Relation::Rows(rows)));

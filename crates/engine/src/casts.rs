@@ -55,8 +55,8 @@ impl PostgresCasts {
         if !differs && !self.differs(&from, to) {
             return Transformed::no(expr);
         }
-        let function =
-            ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone, inner.schema_name().to_string()));
+        let name = format!("cast({})", inner.schema_name());
+        let function = ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone, name));
         let call = ScalarFunction::new_udf(Arc::new(function), vec![inner.as_ref().clone()]);
         Transformed::yes(Expr::ScalarFunction(call))
     }
@@ -108,7 +108,8 @@ struct PostgresCast {
     /// The type of ours that is held so, if there is one.
     target: Option<SqlType>,
     zone: Zone,
-    /// That of a cast is its operand's; kept, since casts of casts would ask for it again and again.
+    /// Another than its operand's, beside which it may stand as the key of a join; kept, since casts of casts would ask for
+    /// it again and again.
     schema_name: String,
     signature: Signature,
 }

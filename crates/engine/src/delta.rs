@@ -6,7 +6,7 @@ pub(crate) mod files;
 pub(crate) mod footer;
 pub(crate) mod log;
 mod pattern;
-mod prune;
+pub(crate) mod prune;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod snapshot;

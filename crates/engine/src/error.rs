@@ -87,6 +87,7 @@ fn from_arrow_text(error: &ArrowError) -> Option<Error> {
         ArrowError::CastError(message) | ArrowError::ParseError(message) => from_cast_text(message),
         ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => from_execution_text(message),
         ArrowError::NotYetImplemented(message) => message::of_unsupported(message),
+        ArrowError::ParquetError(message) => broken_file().with_source(message.clone()),
         _ => return None,
     })
 }
@@ -94,8 +95,12 @@ fn from_arrow_text(error: &ArrowError) -> Option<Error> {
 fn from_parquet(error: ParquetError) -> Error {
     match error {
         ParquetError::External(inner) => from_boxed(inner),
-        other => Error::new(Sqlstate::DATA_CORRUPTED, "a data file of the table cannot be read").with_source(other),
+        other => broken_file().with_source(other),
     }
+}
+
+fn broken_file() -> Error {
+    Error::new(Sqlstate::DATA_CORRUPTED, "a data file of the table cannot be read")
 }
 
 /// The error of the table's storage.
@@ -103,6 +108,13 @@ pub(crate) fn from_store(error: object_store::Error) -> Error {
     if is_disk_full(&error) {
         return disk_full(error);
     }
+    let error = match error {
+        object_store::Error::Generic { source, store } => match source.downcast::<Error>() {
+            Ok(own) => return *own,
+            Err(source) => object_store::Error::Generic { source, store },
+        },
+        error => error,
+    };
     let (code, message) = match &error {
         object_store::Error::NotFound { path, .. } => {
             (Sqlstate::UNDEFINED_FILE, format!("the file {path:?} of the table does not exist"))

@@ -23,6 +23,7 @@ mod functions;
 mod group;
 mod held;
 mod history;
+mod in_place;
 mod insert;
 mod kept;
 mod key;
@@ -72,6 +73,7 @@ use crate::context::Sessions;
 use crate::delta::log::Log;
 use crate::delta::schema::delta_fields;
 use crate::error::conflict;
+use crate::in_place::Footers;
 use crate::kept::Kept;
 use crate::lookup::Pages;
 use crate::transaction::Transactions;
@@ -82,6 +84,7 @@ pub struct DataFusionEngine {
     transactions: Transactions,
     kept: Kept,
     pages: Pages,
+    footers: Arc<Footers>,
     logs: Mutex<HashMap<TableId, Arc<Log>>>,
     clock: Arc<Clock>,
 }
@@ -97,6 +100,7 @@ impl DataFusionEngine {
             transactions: Transactions::default(),
             kept: Kept::default(),
             pages: Pages::default(),
+            footers: Arc::default(),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),
         })

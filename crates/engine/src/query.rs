@@ -23,9 +23,11 @@ use crate::DataFusionEngine;
 use crate::coerce::cast_to;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
+use crate::in_place;
 use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
 use crate::lookup::Lookup;
 use crate::params::Params;
+use crate::relations::Registered;
 use crate::scope::Scope;
 use crate::sql::{parse_query, shown_name};
 use crate::workers::run_on;
@@ -113,8 +115,9 @@ impl DataFusionEngine {
         expected: &HashMap<usize, SqlType>,
     ) -> Result<Planned> {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
-        let reads = self.register_relations(cx, &session, &statement).await?;
-        let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await?;
+        let Registered { reads, no_files } = self.register_relations(cx, &session, &mut statement).await?;
+        let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await;
+        let plan = plan.map_err(|error| if no_files { in_place::without_files(error) } else { error })?;
         params.infer(&plan)?;
         Ok(Planned { session, plan, params, reads })
     }
@@ -175,7 +178,7 @@ pub(crate) fn given_types(params: &[ArrayRef]) -> Vec<Option<SqlType>> {
 pub(crate) async fn run(session: &Session, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let plan = plan.clone();
     let physical = session.plan(|scope| async move { scope.create_physical_plan(&plan).await }).await?;
-    Ok(run_on(&session.workers, physical, session.scope.task_ctx()))
+    Ok(session.scope.reading.named(run_on(&session.workers, physical, session.scope.task_ctx())))
 }
 
 /// The first row of a query over registered tables.

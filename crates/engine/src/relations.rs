@@ -21,32 +21,71 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::{self, FileScan};
 use crate::delta::snapshot::Snapshot;
 use crate::error::from_datafusion;
+use crate::in_place::{self, Mentions};
 use crate::kept::Read;
 
+/// What a statement reads.
+pub(crate) struct Registered {
+    /// The tables, unless it reads anything else, or the past.
+    pub reads: Option<Vec<Read>>,
+    /// Whether a location has no files, and so no columns.
+    pub no_files: bool,
+}
+
 impl DataFusionEngine {
-    /// Registers every relation of `statement` that is not registered yet. Answers the tables among them, unless there
-    /// is more to them than what they hold now.
+    /// Registers every relation of `statement` that is not registered yet, and takes hidden columns of files out of its
+    /// `*`.
     pub(crate) async fn register_relations(
         &self,
         cx: &QueryContext,
         session: &Session,
-        statement: &Statement,
-    ) -> Result<Option<Vec<Read>>> {
-        let mut reads = Some(Vec::new());
-        for reference in session.scope.table_references(statement).map_err(from_datafusion)? {
-            if session.scope.is_known(&reference) {
-                continue;
+        statement: &mut Statement,
+    ) -> Result<Registered> {
+        let found = self.find_relations(cx, session, statement).await?;
+        let mut files = HashMap::new();
+        for (_, name, relation) in &found {
+            if let Relation::Files(set) = relation {
+                files.insert(name.name().to_string(), set.files.is_empty());
             }
-            let name = qualified_name(&reference);
-            let relation = cx.relations.find(&name).await?.ok_or_else(|| Error::undefined_table(&name))?;
-            let (provider, present) = self.relation_provider(cx, relation).await?;
+        }
+        let mentions = if files.is_empty() { Mentions::default() } else { Mentions::of(statement) };
+        let mut reads = Some(Vec::new());
+        for (reference, name, relation) in found {
+            let (provider, present) = match relation {
+                Relation::Files(files) => {
+                    let reading = &session.scope.reading;
+                    (in_place::provider(name.name(), &files, &mentions, &self.footers, reading).await?, None)
+                }
+                Relation::Rows(rows) => (rows_table(rows)?, None),
+                Relation::Table(table) => self.table_as_seen(cx, table).await?,
+            };
             match (present, &mut reads) {
                 (Some(table), Some(reads)) => reads.push(Read { name, table }),
                 _ => reads = None,
             }
             session.register(&reference, provider);
         }
-        Ok(reads)
+        mentions.hide_metadata(statement, |name| files.contains_key(name));
+        Ok(Registered { reads, no_files: files.values().any(|is_empty| *is_empty) })
+    }
+
+    /// The relations of `statement` that are not registered yet.
+    async fn find_relations(
+        &self,
+        cx: &QueryContext,
+        session: &Session,
+        statement: &Statement,
+    ) -> Result<Vec<(TableReference, QualifiedName, Relation)>> {
+        let mut found = Vec::new();
+        for reference in session.scope.table_references(statement).map_err(from_datafusion)? {
+            if session.scope.is_known(&reference) {
+                continue;
+            }
+            let name = qualified_name(&reference);
+            let relation = cx.relations.find(&name).await?.ok_or_else(|| Error::undefined_table(&name))?;
+            found.push((reference, name, relation));
+        }
+        Ok(found)
     }
 
     /// Scans of tables as they are now; `None` when a name does not stand for the same table any more.
@@ -70,33 +109,22 @@ impl DataFusionEngine {
         Ok(Some(scans))
     }
 
-    /// The rows of a relation, and the table if they are what it holds now.
-    async fn relation_provider(
+    /// The rows of a table, and the table if they are what it holds now.
+    async fn table_as_seen(
         &self,
         cx: &QueryContext,
-        relation: Relation,
+        table: TableHandle,
     ) -> Result<(Arc<dyn TableProvider>, Option<Arc<Table>>)> {
-        match relation {
-            Relation::Rows(batch) if batch.num_rows() == 0 => Ok((empty_table(&batch)?, None)),
-            Relation::Rows(batch) => {
-                let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(from_datafusion)?;
-                Ok((Arc::new(table), None))
-            }
-            Relation::Table(table) => match cx.as_of {
-                Some(moment) => {
-                    let log = self.log(&table);
-                    let past = log.as_of(&table, moment).await?;
-                    // Where the columns are those of now, the catalog has the last word on them.
-                    let same = past.has_columns_of(&log.latest(&table.store).await?);
-                    let seen = if same { table } else { as_it_was(&table, &past) };
-                    Ok((read_provider(&seen, past.files)?, None))
-                }
-                None => {
-                    let (seen, files) = self.visible(cx, &table).await?;
-                    Ok((read_provider(&seen, files)?, Some(seen.row)))
-                }
-            },
-        }
+        let Some(moment) = cx.as_of else {
+            let (seen, files) = self.visible(cx, &table).await?;
+            return Ok((read_provider(&seen, files)?, Some(seen.row)));
+        };
+        let log = self.log(&table);
+        let past = log.as_of(&table, moment).await?;
+        // Where the columns are those of now, the catalog has the last word on them.
+        let same = past.has_columns_of(&log.latest(&table.store).await?);
+        let seen = if same { table } else { as_it_was(&table, &past) };
+        Ok((read_provider(&seen, past.files)?, None))
     }
 
     /// A table as a statement sees it: as its block has it, or the latest.
@@ -109,6 +137,14 @@ impl DataFusionEngine {
         let own = self.transactions.files(cx.transaction, table.row.id);
         Ok((seen, own.unwrap_or(snapshot.files)))
     }
+}
+
+fn rows_table(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
+    if rows.num_rows() == 0 {
+        return empty_table(&rows);
+    }
+    let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(from_datafusion)?;
+    Ok(Arc::new(table))
 }
 
 /// A table that is known to be empty when a query is planned, so that what is joined with it need not be.

@@ -38,6 +38,7 @@ use lakeport_core::engine::QueryContext;
 use lakeport_core::value::Zone;
 
 use crate::functions;
+use crate::in_place::Reading;
 use crate::types::SqlTypes;
 
 /// Where and when a statement runs.
@@ -72,6 +73,8 @@ pub(crate) struct Scope {
     own: Mutex<Option<HashMap<String, Arc<ScalarUDF>>>>,
     /// Whether one of them was found.
     personal: AtomicBool,
+    /// The files in place that it is reading.
+    pub reading: Reading,
 }
 
 impl Scope {
@@ -84,7 +87,7 @@ impl Scope {
         let object_store_registry = Arc::new(DefaultObjectStoreRegistry::new());
         let runtime = Arc::new(RuntimeEnv { object_store_registry, ..runtime.clone() });
         let (tables, own, personal) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Scope { shared, runtime, moment, session, tables, own, personal }
+        Scope { shared, runtime, moment, session, tables, own, personal, reading: Reading::default() }
     }
 
     /// Puts a table under exactly the name that the statement uses, unless it has one there.

@@ -5,7 +5,7 @@
 
 mod csv;
 mod file;
-mod ndjson;
+pub(crate) mod ndjson;
 pub mod options;
 mod parquet;
 mod piece;

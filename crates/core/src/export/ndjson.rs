@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, ListArray, RecordBatch};
 use arrow_cast::cast;
+use arrow_schema::{DataType, Fields};
 use lakeport_base::SqlType;
 
 use super::piece::TextRows;
@@ -11,12 +12,14 @@ use crate::rows::{arrow_type, sql_type};
 use crate::value::TextColumn;
 
 /// The rows of a batch as JSON.
-pub(super) struct JsonRows {
-    /// Each with its name as JSON.
-    columns: Vec<(String, JsonColumn)>,
+pub(crate) struct JsonRows {
+    columns: Members,
     /// The value under way.
     text: String,
 }
+
+/// The columns of an object, each with its name as JSON.
+type Members = Vec<(String, JsonColumn)>;
 
 /// One column, or the elements of one.
 struct JsonColumn {
@@ -33,44 +36,66 @@ enum Form {
     Json,
     Text,
     Array(ListArray, Box<JsonColumn>),
+    Object(Members),
 }
 
 impl JsonRows {
     pub fn new(batch: &RecordBatch) -> Result<JsonRows> {
-        let fields = batch.schema_ref().fields().iter();
-        let columns = fields.zip(batch.columns()).map(|(field, array)| {
-            let name = serde_json::to_string(field.name()).map_err(Error::internal)?;
-            Ok((name, JsonColumn::new(array, &sql_type(field))?))
-        });
-        Ok(JsonRows { columns: columns.collect::<Result<_>>()?, text: String::new() })
+        Ok(JsonRows { columns: members(batch.schema_ref().fields(), batch.columns())?, text: String::new() })
+    }
+
+    /// Appends a row to `out` as an object.
+    pub fn write_object(&mut self, row: usize, out: &mut String) -> Result<()> {
+        write_object(&self.columns, row, &mut self.text, out)
     }
 }
 
 impl TextRows for JsonRows {
     fn write(&mut self, row: usize, out: &mut String) -> Result<()> {
-        out.push('{');
-        for (index, (name, column)) in self.columns.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            out.push_str(name);
-            out.push(':');
-            column.write(row, &mut self.text, out)?;
-        }
-        out.push_str("}\n");
+        self.write_object(row, out)?;
+        out.push('\n');
         Ok(())
     }
+}
+
+fn members(fields: &Fields, columns: &[ArrayRef]) -> Result<Members> {
+    let member = |(field, array): (&std::sync::Arc<arrow_schema::Field>, &ArrayRef)| {
+        let name = serde_json::to_string(field.name()).map_err(Error::internal)?;
+        Ok((name, JsonColumn::new(array, &sql_type(field))?))
+    };
+    fields.iter().zip(columns).map(member).collect()
+}
+
+fn write_object(members: &Members, row: usize, text: &mut String, out: &mut String) -> Result<()> {
+    out.push('{');
+    for (index, (name, column)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(name);
+        out.push(':');
+        column.write(row, text, out)?;
+    }
+    out.push('}');
+    Ok(())
 }
 
 impl JsonColumn {
     fn new(array: &ArrayRef, ty: &SqlType) -> Result<JsonColumn> {
         let form = match ty {
+            _ if matches!(array.data_type(), DataType::Struct(_)) => {
+                let fields = array.as_struct();
+                Form::Object(members(fields.fields(), fields.columns())?)
+            }
             SqlType::Bool => Form::Bool,
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Form::Number,
             SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => Form::Number,
             SqlType::Jsonb => Form::Json,
             SqlType::Array(element) => {
-                let lists = cast(array, &arrow_type(ty)).map_err(Error::internal)?;
+                let lists = match array.data_type() {
+                    DataType::List(_) => array.clone(),
+                    _ => cast(array, &arrow_type(ty)).map_err(Error::internal)?,
+                };
                 let lists = lists.as_list::<i32>().clone();
                 let elements = JsonColumn::new(lists.values(), element)?;
                 Form::Array(lists, Box::new(elements))
@@ -87,6 +112,9 @@ impl JsonColumn {
         }
         if let Form::Array(lists, elements) = &self.form {
             return write_array(lists, elements, row, text, out);
+        }
+        if let Form::Object(members) = &self.form {
+            return write_object(members, row, text, out);
         }
         text.clear();
         self.values.write(row, text).map_err(Error::internal)?;

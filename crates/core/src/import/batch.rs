@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use lakeport_base::limits::{BATCH_BYTES_MAX, BATCH_ROWS};
@@ -14,23 +14,40 @@ use crate::error::{Error, Result};
 use crate::rows::arrow_field;
 use crate::value::ColumnBuilder;
 
-/// The table's columns that files fill, in the order of the files.
+/// The columns that files fill, in the order of the files.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub columns: Arc<[Column]>,
     pub schema: SchemaRef,
+    /// The index of the field that each takes, where records may have any number of fields.
+    places: Option<Arc<[usize]>>,
 }
 
 impl Target {
     pub fn new(columns: Vec<Column>) -> Target {
         let fields: Vec<_> = columns.iter().map(|column| arrow_field(&column.name, &column.ty, true)).collect();
-        Target { columns: columns.into(), schema: Arc::new(Schema::new(fields)) }
+        Target { columns: columns.into(), schema: Arc::new(Schema::new(fields)), places: None }
+    }
+
+    /// Columns that take these fields of a record, and are NULL without them.
+    pub fn of_fields(columns: Vec<Column>, places: Vec<usize>) -> Target {
+        Target { places: Some(places.into()), ..Target::new(columns) }
+    }
+
+    /// Whether a record may have so many fields.
+    pub fn takes(&self, fields: usize) -> bool {
+        self.places.is_some() || fields == self.columns.len()
+    }
+
+    /// The index of the field that a column takes.
+    pub fn field_of(&self, column: usize) -> usize {
+        self.places.as_ref().map_or(column, |places| places[column])
     }
 }
 
 /// Where readers put their batches.
 #[derive(Clone)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     batches: mpsc::Sender<Result<RecordBatch>>,
     /// Rows that may still come, with `row_limit`; then there is one reader only.
     rows_left: Option<Arc<AtomicU64>>,
@@ -38,7 +55,7 @@ pub(super) struct Sink {
 
 /// Whether more rows are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     More,
     Enough,
 }
@@ -79,7 +96,7 @@ impl Sink {
 }
 
 /// A growing batch of the target's columns.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     target: Target,
     builders: Vec<ColumnBuilder>,
     rows: usize,
@@ -130,7 +147,9 @@ impl Rows {
             return Ok(Wanted::More);
         }
         let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
-        let mut batch = RecordBatch::try_new(self.target.schema.clone(), arrays).map_err(Error::internal)?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let batch = RecordBatch::try_new_with_options(self.target.schema.clone(), arrays, &rows);
+        let mut batch = batch.map_err(Error::internal)?;
         if !self.dropped.is_empty() {
             let dropped = std::mem::take(&mut self.dropped);
             let kept: BooleanArray = (0..self.rows).map(|row| Some(dropped.binary_search(&row).is_err())).collect();

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{
+    BrotliDecoder, BzDecoder, DeflateDecoder, GzipDecoder, XzDecoder, ZlibDecoder, ZstdDecoder,
+};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use lakeport_base::Sqlstate;
@@ -24,7 +26,7 @@ const PIECE_BYTES: usize = 256 << 10;
 const FRACTION_MAX: f64 = 0.99;
 
 /// How much of all files has been read.
-pub(super) struct ReadMeter {
+pub(crate) struct ReadMeter {
     progress: Arc<Progress>,
     total_bytes: u64,
     read_bytes: AtomicU64,
@@ -45,7 +47,7 @@ impl ReadMeter {
 type Pieces = BoxStream<'static, Result<Bytes>>;
 
 /// The content of a file from a byte on, as it is.
-pub(super) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMeter>) -> Result<Pieces> {
+pub(crate) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMeter>) -> Result<Pieces> {
     let range = (offset > 0).then_some(GetRange::Offset(offset));
     let options = GetOptions { range, ..GetOptions::default() };
     let opened = file.store.get_opts(&file.meta.location, options).await.map_err(store_error)?;
@@ -54,29 +56,29 @@ pub(super) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMet
 }
 
 /// The content of a file, decompressed.
-pub(super) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<ReadMeter>) -> Result<Pieces> {
+pub(crate) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<ReadMeter>) -> Result<Pieces> {
     let pieces = open_from(file, 0, meter).await?;
     let decompress = decompress.of_file(file.meta.location.as_ref());
     if decompress == Decompress::None {
         return Ok(pieces);
     }
     let reader = StreamReader::new(pieces.map_err(io::Error::other));
+    // Of those that may be, all members that follow each other.
+    macro_rules! members {
+        ($decoder:ident) => {{
+            let mut decoder = $decoder::new(reader);
+            decoder.multiple_members(true);
+            unpacked(decoder)
+        }};
+    }
     Ok(match decompress {
-        Decompress::Bzip2 => {
-            let mut decoder = BzDecoder::new(reader);
-            decoder.multiple_members(true);
-            unpacked(decoder)
-        }
-        Decompress::Zstd => {
-            let mut decoder = ZstdDecoder::new(reader);
-            decoder.multiple_members(true);
-            unpacked(decoder)
-        }
-        Decompress::Gzip | Decompress::Auto | Decompress::None => {
-            let mut decoder = GzipDecoder::new(reader);
-            decoder.multiple_members(true);
-            unpacked(decoder)
-        }
+        Decompress::Bzip2 => members!(BzDecoder),
+        Decompress::Zstd => members!(ZstdDecoder),
+        Decompress::Xz => members!(XzDecoder),
+        Decompress::Brotli => unpacked(BrotliDecoder::new(reader)),
+        Decompress::Zlib => unpacked(ZlibDecoder::new(reader)),
+        Decompress::Deflate => unpacked(DeflateDecoder::new(reader)),
+        Decompress::Gzip | Decompress::Auto | Decompress::None => members!(GzipDecoder),
     })
 }
 

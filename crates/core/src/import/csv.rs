@@ -3,13 +3,13 @@
 use lakeport_base::SqlType;
 
 use super::batch::{Rows, Target};
-use super::options::CsvOptions;
+use super::options::{CsvOptions, EmptyIsNull};
 use super::scan::{Field, ScanError, Scanned, Scanner};
-use super::text::{TextFormat, option_hint, wrong_field_count};
+use super::text::{FieldTexts, Fields, TextFormat, option_hint, wrong_field_count};
 use crate::error::Result;
 
 /// CSV with its options.
-pub(super) struct Csv<'a> {
+pub(crate) struct Csv<'a> {
     options: &'a CsvOptions,
     target: &'a Target,
     scanner: Scanner,
@@ -17,8 +17,7 @@ pub(super) struct Csv<'a> {
 
 impl<'a> Csv<'a> {
     pub fn new(options: &'a CsvOptions, target: &'a Target) -> Csv<'a> {
-        let scanner = Scanner::new(options.delimiter, options.comment, options.strict_quotes);
-        Csv { options, target, scanner }
+        Csv { options, target, scanner: Scanner::new(options.syntax.clone()) }
     }
 }
 
@@ -29,12 +28,15 @@ impl TextFormat for Csv<'_> {
 
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
         let fields = self.scanner.fields();
-        let columns = &self.target.columns;
-        if fields.len() != columns.len() {
-            return Err(wrong_field_count(columns.len(), fields.len(), record));
+        if !self.target.takes(fields.len()) {
+            return Err(wrong_field_count(self.target.columns.len(), fields.len(), record));
         }
-        for (index, (field, column)) in fields.iter().zip(columns.iter()).enumerate() {
-            let text = field.value(record);
+        for (index, column) in self.target.columns.iter().enumerate() {
+            let Some(field) = fields.get(self.target.field_of(index)) else {
+                rows.push(index, None)?;
+                continue;
+            };
+            let text = self.scanner.value(field, record);
             let text = if is_null(self.options, field, &text, &column.ty) { None } else { Some(text.as_ref()) };
             rows.push(index, text)?;
         }
@@ -43,7 +45,7 @@ impl TextFormat for Csv<'_> {
     }
 
     fn record_end(&self) -> u8 {
-        b'\n'
+        self.options.syntax.record_end
     }
 
     fn skip(&self) -> u64 {
@@ -55,10 +57,22 @@ impl TextFormat for Csv<'_> {
     }
 }
 
-fn is_null(options: &CsvOptions, field: &Field, text: &str, ty: &SqlType) -> bool {
-    let is_string = matches!(ty, SqlType::Text | SqlType::Varchar(_));
-    match &options.nullif {
-        Some(nullif) => (!field.quoted || options.allow_quoted_null) && text == nullif,
-        None => (!field.quoted || options.allow_quoted_null) && text.is_empty() && !is_string,
+impl FieldTexts for Csv<'_> {
+    fn texts(&self, record: &str) -> Fields {
+        let text = |field: &Field| {
+            let text = self.scanner.value(field, record);
+            (!is_null(self.options, field, &text, &SqlType::Text)).then(|| text.into_owned())
+        };
+        self.scanner.fields().iter().map(text).collect()
     }
+}
+
+fn is_null(options: &CsvOptions, field: &Field, text: &str, ty: &SqlType) -> bool {
+    let is_empty_null = || match options.empty {
+        EmptyIsNull::Never => false,
+        EmptyIsNull::UnlessString => !matches!(ty, SqlType::Text | SqlType::Varchar(_)),
+        EmptyIsNull::Always => true,
+    };
+    let may_be_null = !field.quoted || options.allow_quoted_null;
+    may_be_null && (options.nullif.as_deref() == Some(text) || (text.is_empty() && is_empty_null()))
 }

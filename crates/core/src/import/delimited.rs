@@ -7,11 +7,11 @@ use memchr::{memchr, memchr2, memchr3};
 use super::batch::{Rows, Target};
 use super::options::DelimitedOptions;
 use super::scan::{ScanError, Scanned};
-use super::text::{TextFormat, option_hint, wrong_field_count};
+use super::text::{FieldTexts, Fields, TextFormat, option_hint, wrong_field_count};
 use crate::error::Result;
 
 /// Delimited text with its options.
-pub(super) struct Delimited<'a> {
+pub(crate) struct Delimited<'a> {
     options: &'a DelimitedOptions,
     target: &'a Target,
     /// Of the record found last.
@@ -61,8 +61,9 @@ impl<'a> Delimited<'a> {
                     from = end + 2;
                     continue;
                 }
-                Some(byte) if *byte == field_end => FieldEnd::Next(end + 1),
-                Some(_) => FieldEnd::Record(end + 1),
+                // First, so that fields that end as rows do are whole rows.
+                Some(byte) if *byte == row_end => FieldEnd::Record(end + 1),
+                Some(_) => FieldEnd::Next(end + 1),
                 None if at_end => FieldEnd::Record(end),
                 None => return FieldEnd::Partial,
             };
@@ -113,11 +114,11 @@ impl<'a> Delimited<'a> {
 
     fn value<'r>(&self, field: Field, record: &'r str) -> Option<Cow<'r, str>> {
         let text = &record[field.start..field.end];
-        let is_null = !field.enclosed
-            && match &self.options.nullif {
-                Some(nullif) => text == nullif,
-                None => text == "NULL",
-            };
+        let is_nulls = |text: &str| match &self.options.nullif {
+            Some(nullif) => text == nullif,
+            None => text == "NULL",
+        };
+        let is_null = !field.enclosed && (is_nulls(text) || (text.is_empty() && self.options.empty_is_null));
         let escaped_null =
             matches!((text.as_bytes(), self.options.escape), ([first, b'N'], Some(escape)) if *first == escape);
         if is_null || (escaped_null && !field.enclosed) {
@@ -182,11 +183,12 @@ impl TextFormat for Delimited<'_> {
 
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
         let columns = self.target.columns.len();
-        if self.fields.len() != columns {
+        if !self.target.takes(self.fields.len()) {
             return Err(wrong_field_count(columns, self.fields.len(), record));
         }
-        for (index, field) in self.fields.iter().enumerate() {
-            rows.push(index, self.value(*field, record).as_deref())?;
+        for index in 0..columns {
+            let field = self.fields.get(self.target.field_of(index));
+            rows.push(index, field.and_then(|field| self.value(*field, record)).as_deref())?;
         }
         rows.end_row();
         Ok(())
@@ -202,5 +204,11 @@ impl TextFormat for Delimited<'_> {
 
     fn hint(&self, record: u64) -> Option<&'static str> {
         option_hint(record)
+    }
+}
+
+impl FieldTexts for Delimited<'_> {
+    fn texts(&self, record: &str) -> Fields {
+        self.fields.iter().map(|field| self.value(*field, record).map(Cow::into_owned)).collect()
     }
 }

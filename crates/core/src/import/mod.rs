@@ -5,24 +5,24 @@
 //! nobody sees. `task` keeps account of the parts, so that a restart goes on where it stopped, and makes them rows of the
 //! table in one append.
 
-mod avro;
-mod batch;
-mod bytes;
+pub(crate) mod avro;
+pub(crate) mod batch;
+pub(crate) mod bytes;
 mod columns;
-mod csv;
-mod delimited;
+pub(crate) mod csv;
+pub(crate) mod delimited;
 mod ndjson;
 pub mod options;
-mod parquet;
-mod part;
-mod ranges;
+pub(crate) mod parquet;
+pub(crate) mod part;
+pub(crate) mod ranges;
 mod read;
 mod reject;
-mod scan;
-mod source;
+pub(crate) mod scan;
+pub(crate) mod source;
 mod stage;
 mod task;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +32,9 @@ use lakeport_base::id::TableId;
 
 use crate::engine::StagedRows;
 
-pub use options::{AvroForm, AvroOptions, CsvOptions, Decompress, DelimitedOptions, Format, ImportOptions};
+pub use options::{
+    AvroForm, AvroOptions, CsvOptions, Decompress, DelimitedOptions, EmptyIsNull, Format, ImportOptions,
+};
 pub use part::Extent;
 pub(crate) use source::read_small;
 pub use stage::StagedPart;

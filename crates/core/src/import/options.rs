@@ -3,6 +3,7 @@
 use lakeport_base::Sqlstate;
 
 use super::avro::shape;
+use super::scan::Syntax;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
@@ -100,17 +101,23 @@ pub enum AvroForm {
 /// How CSV is to be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CsvOptions {
-    pub delimiter: u8,
-    /// Lines that start with it are left out.
-    pub comment: Option<u8>,
-    /// An unquoted field of this text is NULL. Without it, an empty unquoted field of a column that is no string is.
+    pub syntax: Syntax,
+    /// An unquoted field of this text is NULL.
     pub nullif: Option<String>,
+    /// Which unquoted empty fields are NULL.
+    pub empty: EmptyIsNull,
     /// Quoted fields may be NULL too.
     pub allow_quoted_null: bool,
     /// Records at the start of each file to leave out.
     pub skip: u64,
-    /// A quote inside a field must be doubled, and its field quoted.
-    pub strict_quotes: bool,
+}
+
+/// Which empty fields are NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyIsNull {
+    Never,
+    UnlessString,
+    Always,
 }
 
 /// How delimited text, as MySQL writes it, is to be read.
@@ -124,6 +131,8 @@ pub struct DelimitedOptions {
     pub escape: Option<u8>,
     /// A field of this text that is not enclosed is NULL; without it, `NULL` is.
     pub nullif: Option<String>,
+    /// So is an empty one.
+    pub empty_is_null: bool,
     /// Rows at the start of each file to leave out.
     pub skip: u64,
 }
@@ -137,6 +146,12 @@ pub enum Decompress {
     Gzip,
     Bzip2,
     Zstd,
+    Brotli,
+    /// Deflated data in zlib's frame.
+    Zlib,
+    /// Deflated data alone.
+    Deflate,
+    Xz,
 }
 
 impl ImportOptions {
@@ -208,13 +223,13 @@ impl CsvOptions {
         if comment == Some(delimiter) {
             return Err(syntax("invalid comment value").with_hint("comment and delimiter must differ"));
         }
+        let nullif = values.get("nullif").map(str::to_string);
         Ok(CsvOptions {
-            delimiter,
-            comment,
-            nullif: values.get("nullif").map(str::to_string),
+            syntax: Syntax { delimiter, comment, strict: values.has("strict_quotes"), ..Syntax::default() },
+            empty: if nullif.is_some() { EmptyIsNull::Never } else { EmptyIsNull::UnlessString },
+            nullif,
             allow_quoted_null: values.has("allow_quoted_null"),
             skip: values.get("skip").map_or(Ok(0), skip)?,
-            strict_quotes: values.has("strict_quotes"),
         })
     }
 }
@@ -231,6 +246,7 @@ impl DelimitedOptions {
             },
             escape: one("fields_escaped_by")?,
             nullif: values.get("nullif").map(str::to_string),
+            empty_is_null: false,
             skip: values.get("skip").map_or(Ok(0), skip)?,
         };
         let mut used: Vec<u8> = [options.row_end, options.field_end].into();
@@ -264,6 +280,9 @@ impl Decompress {
             (Decompress::Auto, "gz") => Decompress::Gzip,
             (Decompress::Auto, "bz" | "bz2") => Decompress::Bzip2,
             (Decompress::Auto, "zst" | "zstd") => Decompress::Zstd,
+            (Decompress::Auto, "br") => Decompress::Brotli,
+            (Decompress::Auto, "deflate" | "zlib") => Decompress::Zlib,
+            (Decompress::Auto, "xz") => Decompress::Xz,
             (Decompress::Auto, _) => Decompress::None,
             (given, _) => given,
         }

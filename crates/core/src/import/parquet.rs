@@ -68,7 +68,7 @@ async fn read_groups(
 }
 
 /// A failure of the storage as such; anything else is the file's fault.
-fn parquet_error(error: ParquetError, what: &str) -> Error {
+pub(crate) fn parquet_error(error: ParquetError, what: &str) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<object_store::Error>() {
             Ok(error) => store_error(*error),

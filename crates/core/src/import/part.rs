@@ -26,7 +26,7 @@ pub(super) enum Part {
 
 /// Where reading starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     /// At a record, after so many of the file.
     Known { offset: u64, records: u64 },
     /// At the first end of a line from here on, which may stand in the middle of a quoted field.

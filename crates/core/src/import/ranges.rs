@@ -19,7 +19,7 @@ use super::source::SourceFile;
 const FOOTER_BYTES: usize = 64 << 10;
 
 /// Reads ranges of one file.
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     pub file: SourceFile,
     pub meter: Arc<ReadMeter>,
 }

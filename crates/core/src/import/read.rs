@@ -49,7 +49,8 @@ async fn read_file(plan: &Plan, file: &SourceFile, sink: &Sink) -> Result<()> {
     }
     let pieces = bytes::open(file, plan.options.decompress, plan.meter.clone()).await?;
     if let Format::Avro(options) = &plan.options.format {
-        return avro::read(pieces, options, &plan.target, sink).await;
+        let shape = avro::as_table(options.strict, &plan.target);
+        return avro::read(pieces, &options.form, &shape, sink).await;
     }
     let mut rejected = plan.options.save_rejected.then(Rejected::default);
     read_text(plan, Input { pieces, start: Start::OF_FILE, end: u64::MAX }, rejected.as_mut(), sink).await?;

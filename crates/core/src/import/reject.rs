@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 64 << 20;
 
 /// The rows of one file that were left out, as they are.
 #[derive(Default)]
-pub(super) struct Rejected {
+pub(crate) struct Rejected {
     bytes: Vec<u8>,
     rows: u64,
 }

@@ -5,28 +5,42 @@ use std::fmt;
 
 use memchr::{memchr, memchr2};
 
+/// Which bytes have a meaning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Syntax {
+    pub delimiter: u8,
+    /// Stands around a field that may hold the other bytes; doubled it stands for itself.
+    pub quote: u8,
+    /// Before a byte of a quoted field that stands for itself.
+    pub escape: Option<u8>,
+    /// Ends a record; a carriage return before a line feed belongs to it.
+    pub record_end: u8,
+    /// Lines that start with it are left out.
+    pub comment: Option<u8>,
+    /// A quote inside a field must be doubled, and its field quoted.
+    pub strict: bool,
+}
+
+impl Default for Syntax {
+    fn default() -> Self {
+        Syntax { delimiter: b',', quote: b'"', escape: None, record_end: b'\n', comment: None, strict: false }
+    }
+}
+
 /// One field of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Range in the input, quotes left out.
     pub start: usize,
     pub end: usize,
     pub quoted: bool,
-    /// Holds doubled quotes.
+    /// Holds doubled quotes, or bytes with an escape before them.
     pub escaped: bool,
-}
-
-impl Field {
-    /// The value of the field in its record.
-    pub fn value<'a>(&self, record: &'a str) -> Cow<'a, str> {
-        let text = &record[self.start..self.end];
-        if self.escaped { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) }
-    }
 }
 
 /// What stands at the start of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scanned {
+pub(crate) enum Scanned {
     /// A record of so many bytes, line break included.
     Record(usize),
     /// An empty line or a comment of so many bytes.
@@ -37,7 +51,7 @@ pub(super) enum Scanned {
 
 /// Why the input is no CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScanError {
+pub(crate) enum ScanError {
     Unterminated,
     /// `strict_quotes`: a quote in an unquoted field.
     BareQuote,
@@ -56,10 +70,8 @@ impl fmt::Display for ScanError {
 }
 
 /// Splits input into records.
-pub(super) struct Scanner {
-    delimiter: u8,
-    comment: Option<u8>,
-    strict: bool,
+pub(crate) struct Scanner {
+    syntax: Syntax,
     fields: Vec<Field>,
 }
 
@@ -73,8 +85,31 @@ enum FieldEnd {
 }
 
 impl Scanner {
-    pub fn new(delimiter: u8, comment: Option<u8>, strict: bool) -> Scanner {
-        Scanner { delimiter, comment, strict, fields: Vec::new() }
+    pub fn new(syntax: Syntax) -> Scanner {
+        Scanner { syntax, fields: Vec::new() }
+    }
+
+    /// The value of a field in its record.
+    pub fn value<'a>(&self, field: &Field, record: &'a str) -> Cow<'a, str> {
+        let text = &record[field.start..field.end];
+        if field.escaped { Cow::Owned(self.unescaped(text)) } else { Cow::Borrowed(text) }
+    }
+
+    fn unescaped(&self, text: &str) -> String {
+        let (quote, escape) = (char::from(self.syntax.quote), self.syntax.escape.map(char::from));
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.chars().peekable();
+        while let Some(c) = rest.next() {
+            if Some(c) == escape {
+                out.extend(rest.next());
+                continue;
+            }
+            if c == quote {
+                rest.next_if_eq(&c);
+            }
+            out.push(c);
+        }
+        out
     }
 
     /// The fields of the record last found.
@@ -84,18 +119,19 @@ impl Scanner {
 
     /// Looks at the start of `input`. `at_end`: nothing comes after it.
     pub fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
+        let lines = self.syntax.record_end == b'\n';
         match input {
             [] => return Ok(Scanned::Partial),
-            [b'\n', ..] => return Ok(Scanned::Skipped(1)),
-            [b'\r', b'\n', ..] => return Ok(Scanned::Skipped(2)),
-            [b'\r'] => return Ok(if at_end { Scanned::Skipped(1) } else { Scanned::Partial }),
-            [first, ..] if Some(*first) == self.comment => return Ok(comment_line(input, at_end)),
+            [first, ..] if *first == self.syntax.record_end => return Ok(Scanned::Skipped(1)),
+            [b'\r', b'\n', ..] if lines => return Ok(Scanned::Skipped(2)),
+            [b'\r'] if lines => return Ok(if at_end { Scanned::Skipped(1) } else { Scanned::Partial }),
+            [first, ..] if Some(*first) == self.syntax.comment => return Ok(comment_line(input, at_end)),
             _ => {}
         }
         self.fields.clear();
         let mut at = 0;
         loop {
-            let end = if input.get(at) == Some(&b'"') {
+            let end = if input.get(at) == Some(&self.syntax.quote) {
                 self.quoted(input, at + 1, at_end)?
             } else {
                 self.unquoted(input, at, at_end)?
@@ -109,17 +145,17 @@ impl Scanner {
     }
 
     fn unquoted(&mut self, input: &[u8], start: usize, at_end: bool) -> Result<FieldEnd, ScanError> {
-        let (end, after) = match memchr2(self.delimiter, b'\n', &input[start..]) {
-            Some(offset) if input[start + offset] == self.delimiter => {
-                (start + offset, FieldEnd::Next(start + offset + 1))
-            }
+        let Syntax { delimiter, quote, record_end, .. } = self.syntax;
+        let (end, after) = match memchr2(delimiter, record_end, &input[start..]) {
+            Some(offset) if input[start + offset] == delimiter => (start + offset, FieldEnd::Next(start + offset + 1)),
             Some(offset) => (start + offset, FieldEnd::Record(start + offset + 1)),
             None if at_end => (input.len(), FieldEnd::Record(input.len())),
             None => return Ok(FieldEnd::Partial),
         };
-        let cut = matches!(after, FieldEnd::Record(_)) && end > start && input[end - 1] == b'\r';
+        let at_line_end = record_end == b'\n' && matches!(after, FieldEnd::Record(_));
+        let cut = at_line_end && end > start && input[end - 1] == b'\r';
         let end = end - usize::from(cut);
-        if self.strict && memchr(b'"', &input[start..end]).is_some() {
+        if self.syntax.strict && memchr(quote, &input[start..end]).is_some() {
             return Err(ScanError::BareQuote);
         }
         self.fields.push(Field { start, end, quoted: false, escaped: false });
@@ -128,25 +164,41 @@ impl Scanner {
 
     /// A field whose opening quote stands before `start`.
     fn quoted(&mut self, input: &[u8], start: usize, at_end: bool) -> Result<FieldEnd, ScanError> {
+        let Syntax { delimiter, quote, escape, record_end, strict, .. } = self.syntax;
+        let lines = record_end == b'\n';
         let mut escaped = false;
         let mut from = start;
         loop {
-            let Some(offset) = memchr(b'"', &input[from..]) else {
+            let rest = &input[from.min(input.len())..];
+            let found = match escape {
+                Some(escape) => memchr2(quote, escape, rest),
+                None => memchr(quote, rest),
+            };
+            let Some(offset) = found else {
                 return if at_end { Err(ScanError::Unterminated) } else { Ok(FieldEnd::Partial) };
             };
             let end = from + offset;
+            if input[end] != quote {
+                escaped = true;
+                from = end + 2;
+                continue;
+            }
             let after = match &input[end + 1..] {
-                [b'"', ..] => {
+                [byte, ..] if *byte == quote => {
                     escaped = true;
                     from = end + 2;
                     continue;
                 }
-                [byte, ..] if *byte == self.delimiter => FieldEnd::Next(end + 2),
-                [b'\n', ..] => FieldEnd::Record(end + 2),
-                [b'\r', b'\n', ..] => FieldEnd::Record(end + 3),
-                [] | [b'\r'] if at_end => FieldEnd::Record(input.len()),
-                [] | [b'\r'] => FieldEnd::Partial,
-                _ if self.strict => return Err(ScanError::TextAfterQuote),
+                [byte, ..] if *byte == delimiter => FieldEnd::Next(end + 2),
+                [byte, ..] if *byte == record_end => FieldEnd::Record(end + 2),
+                [b'\r', b'\n', ..] if lines => FieldEnd::Record(end + 3),
+                [] => match at_end {
+                    true => FieldEnd::Record(input.len()),
+                    false => FieldEnd::Partial,
+                },
+                [b'\r'] if lines && at_end => FieldEnd::Record(input.len()),
+                [b'\r'] if lines => FieldEnd::Partial,
+                _ if strict => return Err(ScanError::TextAfterQuote),
                 // A lone quote inside a quoted field stands for itself.
                 _ => {
                     from = end + 1;

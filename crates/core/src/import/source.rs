@@ -23,7 +23,7 @@ const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 /// A file to be read.
 #[derive(Clone)]
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     pub store: Arc<dyn ObjectStore>,
     pub meta: ObjectMeta,
     /// Its URI without secrets, for messages.

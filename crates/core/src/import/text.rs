@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// A format of text: how its records are told apart, and what they hold.
-pub(super) trait TextFormat: Send {
+pub(crate) trait TextFormat: Send {
     /// Looks at the start of `input`. `at_end`: nothing comes after it.
     fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError>;
 
@@ -40,6 +40,15 @@ pub(super) trait TextFormat: Send {
     }
 }
 
+/// The fields of a record; `None` is NULL.
+pub(crate) type Fields = Vec<Option<String>>;
+
+/// A format whose records have fields.
+pub(crate) trait FieldTexts {
+    /// The fields of the record that was found last, as texts.
+    fn texts(&self, record: &str) -> Fields;
+}
+
 /// [`TextFormat::hint`] of the formats with headers and texts for NULL.
 pub(super) fn option_hint(record: u64) -> Option<&'static str> {
     Some(match record {
@@ -49,7 +58,7 @@ pub(super) fn option_hint(record: u64) -> Option<&'static str> {
 }
 
 /// The part of a file that is to be read.
-pub(super) struct Input {
+pub(crate) struct Input {
     /// The file's content from `start` on; from one byte before a guessed one.
     pub pieces: BoxStream<'static, Result<Bytes>>,
     pub start: Start,
@@ -61,7 +70,7 @@ pub(super) struct Input {
 ///
 /// # Errors
 /// `error parsing row 3: ...`; rows are records from 1, skipped ones included.
-pub(super) async fn read(
+pub(crate) async fn read(
     format: impl TextFormat,
     input: Input,
     target: &Target,
@@ -216,7 +225,7 @@ pub(super) fn wrong_field_count(columns: usize, fields: usize, record: &str) -> 
 }
 
 /// The row as far as an error repeats it.
-pub(super) fn shown(row: &str) -> String {
+pub(crate) fn shown(row: &str) -> String {
     let row = row.trim_end_matches(['\r', '\n']);
     match row.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &row[..end]),

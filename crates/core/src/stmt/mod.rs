@@ -29,7 +29,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::SchemaRef;
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
 use lakeport_catalog::Tx;
@@ -40,7 +40,7 @@ use self::effect::Effect;
 use crate::authz::Subject;
 use crate::cancel::Cancel;
 use crate::directory::Directory;
-use crate::engine::{Description, QueryContext, TableHandle, Write};
+use crate::engine::{Description, QueryContext, Relation, TableHandle, Write};
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::relations::SessionRelations;
@@ -116,8 +116,8 @@ impl<'a> Cx<'a> {
         self.server.table_handle(&self.directory, table).await
     }
 
-    /// What the engine needs to know, with rows that stand for names.
-    pub fn query_context(&self, as_of: Option<i64>, shows: HashMap<String, RecordBatch>) -> QueryContext {
+    /// What the engine needs to know, with what the statement itself has put in the place of names.
+    pub fn query_context(&self, as_of: Option<i64>, own: HashMap<String, Relation>) -> QueryContext {
         let session = self.session;
         let database = session.variable("database");
         let search_path = session.search_path();
@@ -131,7 +131,7 @@ impl<'a> Cx<'a> {
                 session: session.shared(),
                 database: database.clone(),
                 search_path,
-                shows,
+                own,
             }),
             user: session.user.clone(),
             database,

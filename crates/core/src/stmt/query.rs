@@ -12,8 +12,9 @@ use lakeport_sql::stmt::Text;
 use lakeport_sql::stmt::query::Query;
 
 use super::Cx;
-use crate::engine::{Description, QueryContext};
+use crate::engine::{Description, QueryContext, Relation};
 use crate::error::{Error, Result};
+use crate::in_place;
 use crate::outcome::Outcome;
 use crate::rows::RowStream;
 use crate::setting;
@@ -54,7 +55,7 @@ fn check_width(columns: usize) -> Result<()> {
 /// The context of a query. Without `run`, sources such as `[SHOW ...]` stand there empty.
 pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result<QueryContext> {
     let as_of = statement.as_of.as_deref().map(|text| as_of_query(cx, text)).transpose()?;
-    let mut shows = HashMap::new();
+    let mut own = HashMap::new();
     for (name, source) in &statement.shows {
         let rows = if run {
             let parsed_rows = Box::pin(super::run_nested(cx, source)).await?;
@@ -63,9 +64,12 @@ pub(crate) async fn context(cx: &Cx<'_>, statement: &Query, run: bool) -> Result
             let columns = super::columns(source).ok_or_else(|| no_rows(name))?;
             RecordBatch::new_empty(columns)
         };
-        shows.insert(name.clone(), rows);
+        own.insert(name.clone(), Relation::Rows(rows));
     }
-    Ok(cx.query_context(as_of, shows))
+    for (name, source) in &statement.files {
+        own.insert(name.clone(), in_place::relation(cx, source, run).await?);
+    }
+    Ok(cx.query_context(as_of, own))
 }
 
 async fn collect(outcome: Outcome) -> Result<RecordBatch> {

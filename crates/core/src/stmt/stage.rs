@@ -292,7 +292,7 @@ pub(crate) async fn list(cx: &Cx<'_>, statement: &ListFiles) -> Result<Outcome> 
     Ok(Outcome::Rows { tag: "LIST", rows })
 }
 
-fn file_row(file: &ObjectMeta) -> Vec<Cell> {
+pub(crate) fn file_row(file: &ObjectMeta) -> Vec<Cell> {
     let modified = file.last_modified.format("%Y-%m-%d %H:%M:%S%.3f +0000").to_string();
     let size = i64::try_from(file.size).unwrap_or(i64::MAX);
     row![file.location.to_string(), size, file.e_tag.clone(), modified, Cell::Null]

@@ -11,24 +11,23 @@ use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue, Statisti
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
-use super::files::DataFile;
-
-/// The indexes of the files that may hold rows for which `predicate`, on the columns of `schema`, is true.
-pub(super) fn files_that_match(
-    files: &[DataFile],
+/// The indexes of the files, by what is known of each, that may hold rows for which `predicate`, on the columns of
+/// `schema`, is true.
+pub(crate) fn files_that_match(
+    files: Vec<Arc<Statistics>>,
     schema: &SchemaRef,
     predicate: Arc<dyn PhysicalExpr>,
 ) -> Result<Vec<usize>> {
-    let all = || (0..files.len()).collect();
+    let all = 0..files.len();
     // The one file is looked at anyway.
     if files.len() < 2 {
-        return Ok(all());
+        return Ok(all.collect());
     }
     let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(predicate)?;
     if predicate.always_true() {
-        return Ok(all());
+        return Ok(all.collect());
     }
-    let known = Known { files: files.iter().map(|file| file.statistics(schema)).collect(), schema };
+    let known = Known { files, schema };
     let may_match = predicate.prune(&known)?;
     Ok(may_match.iter().enumerate().filter(|(_, may_match)| **may_match).map(|(index, _)| index).collect())
 }
@@ -100,6 +99,7 @@ mod tests {
     use datafusion::prelude::SessionContext;
     use deltalake::kernel::Add;
 
+    use super::super::files::DataFile;
     use super::*;
 
     fn schema() -> SchemaRef {
@@ -122,7 +122,8 @@ mod tests {
         let files = [bounds(1, 3), bounds(3, 5), file("{}"), bounds(7, 9)];
         let columns = DFSchema::try_from(schema().as_ref().clone()).unwrap();
         let predicate = SessionContext::new().state().create_physical_expr(predicate, &columns).unwrap();
-        files_that_match(&files, &schema(), predicate).unwrap()
+        let known = files.iter().map(|file| file.statistics(&schema())).collect();
+        files_that_match(known, &schema(), predicate).unwrap()
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl FileScan {
         let mut indexes = (0..self.files.len()).collect();
         if let Some(filter) = conjunction(on_files.cloned()) {
             let predicate = state.create_physical_expr(filter, &schema)?;
-            indexes = files_that_match(&self.files, &file_schema, Arc::clone(&predicate))?;
+            let known = self.files.iter().map(|file| file.statistics(&file_schema)).collect();
+            indexes = files_that_match(known, &file_schema, Arc::clone(&predicate))?;
             source = source.with_predicate(predicate);
         }
         let group = self.file_group(&indexes, &file_schema, encoded);

@@ -232,7 +232,7 @@ impl Query {
     /// `SELECT columns FROM table`
     fn of_table(table: &QualifiedName, columns: &[String]) -> Self {
         let list = if columns.is_empty() { "*".into() } else { print::idents(columns) };
-        Query { text: format!("SELECT {list} FROM {table}"), as_of: None, shows: Vec::new(), placeholder_count: 0 }
+        Query { text: format!("SELECT {list} FROM {table}"), ..Query::default() }
     }
 }
 

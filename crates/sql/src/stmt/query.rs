@@ -4,7 +4,9 @@ mod breadth;
 mod bridge;
 mod dml;
 mod explain;
+mod file_source;
 mod merge;
+mod position;
 mod print;
 mod refuse;
 mod rewrite;
@@ -20,6 +22,7 @@ use sqlparser::tokenizer::Token;
 
 pub(super) use self::bridge::expression;
 pub(super) use self::explain::explain;
+pub use self::file_source::{FileSource, Wanted};
 use self::rewrite::Rewritten;
 pub(super) use self::rewrite::time;
 use self::with::Queries;
@@ -28,15 +31,18 @@ use crate::cursor::{Cursor, Result, folded};
 use crate::error::SyntaxError;
 
 /// `SELECT`, `VALUES`, `WITH`, `TABLE`, `EXPLAIN [ANALYZE]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
-    /// The text for the engine: `AS OF SYSTEM TIME` removed, each `[SHOW ...]` replaced by the name in `shows`.
+    /// The text for the engine: `AS OF SYSTEM TIME` removed, each `[SHOW ...]` replaced by the name in `shows`, and files
+    /// by that in `files`.
     pub text: String,
     /// `AS OF SYSTEM TIME expr`: the expression's text.
     pub as_of: Option<String>,
     /// `[SHOW ...]` sources by the table name that stands for each.
     pub shows: Vec<(String, Statement)>,
-    /// Highest `$n`.
+    /// Files that are read, by the table name that stands for each.
+    pub files: Vec<(String, FileSource)>,
+    /// Highest `$n`; 0 where that is a column.
     pub placeholder_count: usize,
 }
 
@@ -265,9 +271,10 @@ impl Query {
     /// The query as sqlparser prints it, with what was cut out of it.
     fn new(query: &ast::Query, rewritten: Rewritten, start: usize) -> Result<Self> {
         refuse::unfit(query, start)?;
-        let Rewritten { as_of, shows, placeholder_count, .. } = rewritten;
-        refuse::stray_shows(query, &shows, start)?;
-        Ok(Query { text: query.to_string(), as_of, shows, placeholder_count })
+        refuse::stray_sources(query, &rewritten, start)?;
+        let Rewritten { as_of, shows, mut files, placeholder_count, .. } = rewritten;
+        position::assign(query, &mut files);
+        Ok(Query { text: query.to_string(), as_of, shows, files, placeholder_count })
     }
 }
 

@@ -19,7 +19,7 @@ use lakeport_base::limits::BATCH_ROWS;
 
 use super::batch::{Sink, Target, Wanted};
 use super::columns::{Matched, converted};
-use super::options::{AvroForm, AvroOptions};
+use super::options::AvroForm;
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"Obj\x01";
@@ -29,34 +29,46 @@ const SYNC_BYTES: usize = 16;
 ///
 /// # Errors
 /// 22P04 for what is no Avro or is broken; with `strict_validation`, 42703 for columns that differ.
-pub(super) async fn read(
+pub(crate) async fn read(
     pieces: BoxStream<'static, Result<Bytes>>,
-    options: &AvroOptions,
-    target: &Target,
+    form: &AvroForm,
+    shape: &Shape<'_>,
     sink: &Sink,
 ) -> Result<()> {
     let input = Input { pieces, bytes: Vec::new(), at: 0, ended: false };
-    let rows = Rows { strict: options.strict, target, sink };
-    match &options.form {
+    let rows = Rows { shape, sink };
+    match form {
         AvroForm::Container => container::read(input, &rows).await,
         AvroForm::Records { schema, json, record_end } => records::read(input, schema, *json, *record_end, &rows).await,
     }
 }
 
+/// What becomes of rows as the file has them.
+pub(crate) type Shape<'a> = dyn Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync + 'a;
+
+/// Rows as the table has them.
+///
+/// # Errors
+/// With `strict`, 42703 for columns that differ.
+pub(super) fn as_table(strict: bool, target: &Target) -> impl Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync {
+    move |batch| {
+        let matched = Matched::new(batch.schema_ref().fields(), target, strict)?;
+        converted(batch, matched.all(), target)
+    }
+}
+
 /// Where decoded blocks go.
 struct Rows<'a> {
-    strict: bool,
-    target: &'a Target,
+    shape: &'a Shape<'a>,
     sink: &'a Sink,
 }
 
 impl Rows<'_> {
     async fn send(&self, block: &Block, frame: &Frame) -> Result<Wanted> {
         let Some(batch) = block.decode(frame)? else { return Ok(Wanted::More) };
-        let matched = Matched::new(batch.schema_ref().fields(), self.target, self.strict)?;
         for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
             let rows = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
-            if self.sink.send(converted(&rows, matched.all(), self.target)?).await == Wanted::Enough {
+            if self.sink.send((self.shape)(&rows)?).await == Wanted::Enough {
                 return Ok(Wanted::Enough);
             }
         }

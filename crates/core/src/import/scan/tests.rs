@@ -23,7 +23,7 @@ fn records(text: &str, piece: usize, scanner: &mut Scanner) -> Result<Vec<Vec<St
             Scanned::Skipped(length) => at += length,
             Scanned::Record(length) => {
                 let record = &text[at..at + length];
-                records.push(scanner.fields().iter().map(|field| field.value(record).into_owned()).collect());
+                records.push(scanner.fields().iter().map(|field| scanner.value(field, record).into_owned()).collect());
                 at += length;
             }
         }
@@ -31,7 +31,7 @@ fn records(text: &str, piece: usize, scanner: &mut Scanner) -> Result<Vec<Vec<St
 }
 
 fn plain(text: &str) -> Result<Vec<Vec<String>>, ScanError> {
-    records(text, 3, &mut Scanner::new(b',', None, false))
+    records(text, 3, &mut Scanner::new(Syntax::default()))
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn agrees_with_another_reader_on_random_records() {
         let expected: Vec<Vec<String>> =
             reader.records().map(|record| record.unwrap().iter().map(str::to_string).collect()).collect();
         for strict in [false, true] {
-            let mut scanner = Scanner::new(b',', None, strict);
+            let mut scanner = Scanner::new(Syntax { strict, ..Syntax::default() });
             let found = records(&text, 1 + round % 7, &mut scanner).unwrap();
             assert_eq!(found, expected, "{text:?}");
         }
@@ -76,7 +76,8 @@ fn lines_end_with_either_break_or_with_the_file() {
 #[test]
 fn lone_quotes_stand_for_themselves_unless_strict() {
     assert_eq!(plain("\"a\"b\",c\"d\n").unwrap(), [["a\"b", "c\"d"]]);
-    let strict = |text| records(text, 100, &mut Scanner::new(b',', None, true)).unwrap_err();
+    let strict =
+        |text| records(text, 100, &mut Scanner::new(Syntax { strict: true, ..Syntax::default() })).unwrap_err();
     assert_eq!(strict("\"a\"b\",c\n"), ScanError::TextAfterQuote);
     assert_eq!(strict("a,c\"d\n"), ScanError::BareQuote);
 }
@@ -90,6 +91,18 @@ fn a_quote_never_closed_is_an_error() {
 
 #[test]
 fn comments_are_whole_lines() {
-    let mut scanner = Scanner::new(b'|', Some(b'#'), false);
+    let mut scanner = Scanner::new(Syntax { delimiter: b'|', comment: Some(b'#'), ..Syntax::default() });
     assert_eq!(records("# x|\"\na|#b\n#end", 2, &mut scanner).unwrap(), [["a", "#b"]]);
+}
+
+#[test]
+fn bytes_have_the_meaning_that_they_are_given() {
+    let syntax = Syntax { delimiter: b';', quote: b'\'', escape: Some(b'\\'), record_end: b'|', ..Syntax::default() };
+    let text = "a;'b\\'\\\\;c''|';\"d\"|\n;\r|";
+    for piece in [1, 2, 100] {
+        let found = records(text, piece, &mut Scanner::new(syntax.clone())).unwrap();
+        assert_eq!(found, [vec!["a", "b'\\;c'|", "\"d\""], vec!["\n", "\r"]]);
+    }
+    let unended = records("'a\\'", 100, &mut Scanner::new(syntax)).unwrap_err();
+    assert_eq!(unended, ScanError::Unterminated);
 }

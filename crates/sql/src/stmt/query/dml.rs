@@ -85,7 +85,7 @@ pub(super) fn update(update: ast::Update, rewritten: &Rewritten, start: usize) -
     refuse::unfit(&update.assignments, start)?;
     refuse::unfit(&update.selection, start)?;
     refuse::unfit(&update.returning, start)?;
-    refuse_shows(rewritten, start)?;
+    refuse_sources(rewritten, start)?;
     Ok(Statement::Update(Update {
         table,
         alias,
@@ -112,7 +112,7 @@ pub(super) fn delete(delete: ast::Delete, rewritten: &Rewritten, start: usize) -
     refuse::unfit(&delete.using, start)?;
     refuse::unfit(&delete.selection, start)?;
     refuse::unfit(&delete.returning, start)?;
-    refuse_shows(rewritten, start)?;
+    refuse_sources(rewritten, start)?;
     Ok(Statement::Delete(Delete {
         table,
         alias,
@@ -152,10 +152,14 @@ fn assignment(column: &ast::ObjectName, value: &ast::Expr) -> Assignment {
     Assignment { column: qualified(column).name().to_string(), value: value.to_string() }
 }
 
-/// `[SHOW ...]` has a place in queries only.
-pub(super) fn refuse_shows(rewritten: &Rewritten, start: usize) -> Result<()> {
-    if rewritten.shows.is_empty() {
-        return Ok(());
+/// `[SHOW ...]` and files have a place in queries only.
+pub(super) fn refuse_sources(rewritten: &Rewritten, start: usize) -> Result<()> {
+    if !rewritten.shows.is_empty() {
+        return Err(SyntaxError::unsupported("[SHOW ...] outside a query is not supported", start));
     }
-    Err(SyntaxError::unsupported("[SHOW ...] outside a query is not supported", start))
+    if !rewritten.files.is_empty() {
+        return Err(SyntaxError::unsupported("files in place are read by queries and INSERT only", start)
+            .with_hint("put the rows into a table first: CREATE TABLE t AS SELECT * FROM ..."));
+    }
+    Ok(())
 }

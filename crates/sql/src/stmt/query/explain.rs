@@ -104,5 +104,5 @@ fn selecting(
     let filter = filter.map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
     let values = if values.is_empty() { "1" } else { values };
     let text = format!("SELECT {values} FROM {table}{alias}{more}{filter}");
-    Query { text, as_of: None, shows: Vec::new(), placeholder_count }
+    Query { text, placeholder_count, ..Query::default() }
 }

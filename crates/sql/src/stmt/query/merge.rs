@@ -9,7 +9,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{IsOptional, Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::dml::{assignments, refuse_shows};
+use super::dml::{assignments, refuse_sources};
 use super::rewrite::Rewritten;
 use super::with::Queries;
 use super::{Merge, MergeAction, MergeClause, Pairs, ident, qualified, refuse};
@@ -121,7 +121,7 @@ pub(super) fn statement(mut tree: Tree, rewritten: &Rewritten, start: usize) -> 
     if rewritten.as_of.is_some() {
         return Err(SyntaxError::unsupported("AS OF SYSTEM TIME in MERGE is not supported", start));
     }
-    refuse_shows(rewritten, start)?;
+    refuse_sources(rewritten, start)?;
     refuse_clauses(&tree.clauses, start)?;
     if refuse::has_subquery(&tree.returning) {
         return Err(SyntaxError::unsupported("a subquery in RETURNING of MERGE is not supported", start));

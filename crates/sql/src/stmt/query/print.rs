@@ -9,11 +9,12 @@ use crate::print::{columns, list, optional};
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.text.clone();
-        // Backwards, because show_1 begins show_10.
-        for (name, statement) in self.shows.iter().rev() {
-            text = text.replace(name, &format!("[{statement}]"));
-        }
+        let shows = self.shows.iter().map(|(name, statement)| (name, format!("[{statement}]")));
+        let files = self.files.iter().map(|(name, files)| (name, files.to_string()));
+        let mut sources: Vec<(&String, String)> = shows.chain(files).collect();
+        // The longest first, because show_1 begins show_10.
+        sources.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let text = sources.iter().fold(self.text.clone(), |text, (name, source)| text.replace(*name, source));
         write!(f, "{text}{}", optional(" AS OF SYSTEM TIME ", self.as_of.as_ref()))
     }
 }

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{self, Visit, Visitor};
 
 use super::breadth;
+use super::rewrite::Rewritten;
 use crate::cursor::Result;
 use crate::error::SyntaxError;
-use crate::stmt::Statement;
 
 /// # Errors
 /// 0A000 for something in the part that writes, 54001 for a part that reads too many relations.
@@ -25,14 +25,17 @@ pub(super) fn has_subquery<T: Visit>(part: &T) -> bool {
 }
 
 /// # Errors
-/// 42601 for a `[SHOW ...]` that was read as something other than a table, such as an alias.
-pub(super) fn stray_shows(query: &ast::Query, shows: &[(String, Statement)], start: usize) -> Result<()> {
+/// 42601 for a `[SHOW ...]`, or for files, that were read as something other than a table, such as an alias.
+pub(super) fn stray_sources(query: &ast::Query, rewritten: &Rewritten, start: usize) -> Result<()> {
     let mut tables = Tables::default();
     let _ = query.visit(&mut tables);
-    if shows.iter().all(|(name, _)| tables.0.contains(name)) {
-        return Ok(());
+    if rewritten.shows.iter().any(|(name, _)| !tables.0.contains(name)) {
+        return Err(SyntaxError::syntax("a statement in brackets stands where no table can stand", start));
     }
-    Err(SyntaxError::syntax("a statement in brackets stands where no table can stand", start))
+    if rewritten.files.iter().any(|(name, _)| !tables.0.contains(name)) {
+        return Err(SyntaxError::syntax("files stand where no table can stand", start));
+    }
+    Ok(())
 }
 
 /// Names of the tables that a query reads.

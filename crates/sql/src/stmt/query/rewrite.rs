@@ -1,10 +1,12 @@
 //! What sqlparser does not know, rewritten among the lexemes before it reads them: `UPSERT`, `AS OF SYSTEM TIME`,
-//! `[SHOW ...]` as a table and `TABLE t`.
+//! `[SHOW ...]` and files as tables, and `TABLE t`.
 
 use std::collections::HashSet;
 
 use sqlparser::tokenizer::Token;
 
+use super::file_source::{self, FileSource, file_source};
+use super::position;
 use crate::cursor::{Cursor, Result};
 use crate::stmt::{self, Statement, stage};
 use crate::token::Lexeme;
@@ -30,9 +32,73 @@ pub(super) struct Rewritten {
     pub lexemes: Vec<Lexeme>,
     pub as_of: Option<String>,
     pub shows: Vec<(String, Statement)>,
-    /// What the names in `shows` begin with, once there is one.
+    pub files: Vec<(String, FileSource)>,
+    /// What the names in `shows` and `files` begin with, once there is one.
     prefix: Option<String>,
     pub placeholder_count: usize,
+    places: Places,
+}
+
+/// Words after which a FROM list has ended.
+const AFTER_FROM: &[&str] = &[
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "WINDOW",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "FETCH",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "RETURNING",
+];
+
+/// Where among brackets and FROM lists the rewriting is.
+#[derive(Default)]
+struct Places {
+    outer: Vec<Place>,
+    here: Place,
+}
+
+/// One pair of brackets, or the outermost statement.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Other FROMs are parts of calls, such as `extract(day FROM x)`.
+    is_query: bool,
+    in_from: bool,
+}
+
+impl Places {
+    fn depth(&self) -> usize {
+        self.outer.len()
+    }
+
+    /// Goes past a lexeme; `last` is the one before.
+    fn pass(&mut self, lexeme: &Lexeme, last: Option<&Lexeme>) {
+        match &lexeme.token {
+            Token::LParen | Token::LBracket => self.outer.push(std::mem::take(&mut self.here)),
+            Token::RParen | Token::RBracket => self.here = self.outer.pop().unwrap_or_default(),
+            _ if lexeme.is_word("SELECT") => self.here = Place { is_query: true, in_from: false },
+            _ if lexeme.is_word("FROM") => {
+                let compares = last.is_some_and(|last| last.is_word("DISTINCT"));
+                self.here.in_from = self.here.is_query && !compares;
+            }
+            _ if AFTER_FROM.iter().any(|word| lexeme.is_word(word)) => self.here.in_from = false,
+            _ => {}
+        }
+    }
+
+    /// Whether a relation comes next.
+    fn has_relation_next(&self, last: Option<&Lexeme>) -> bool {
+        self.here.in_from && last.is_some_and(begins_relation)
+    }
+}
+
+/// Whether a relation may follow.
+fn begins_relation(lexeme: &Lexeme) -> bool {
+    lexeme.token == Token::Comma || ["FROM", "JOIN"].iter().any(|word| lexeme.is_word(word))
 }
 
 /// Rewrites everything from the cursor to its end.
@@ -41,22 +107,21 @@ pub(super) fn rewrite(c: &Cursor) -> Result<Rewritten> {
     let end = c.at() + c.rest().len();
     let mut ahead = c.slice(0..end);
     ahead.advance(c.at());
-    let mut depth = 0_usize;
     while let Some(lexeme) = ahead.peek() {
-        match &lexeme.token {
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            _ => {}
-        }
         if ahead.is_next("AS OF SYSTEM TIME") {
-            out.cut_as_of(&mut ahead, depth)?;
+            out.cut_as_of(&mut ahead)?;
         } else if lexeme.token == Token::LBracket && out.is_source(&ahead) {
-            depth -= 1;
             out.replace_source(&mut ahead)?;
+        } else if out.places.has_relation_next(out.lexemes.last()) && file_source::is_next(&ahead) {
+            out.replace_files(&mut ahead)?;
         } else {
+            out.places.pass(lexeme, out.lexemes.last());
             out.copy(lexeme, &ahead);
             ahead.advance(1);
         }
+    }
+    if !out.files.is_empty() {
+        out.name_positions();
     }
     Ok(out)
 }
@@ -88,8 +153,8 @@ impl Rewritten {
     }
 
     /// Reads `AS OF SYSTEM TIME expr` into `as_of`.
-    fn cut_as_of(&mut self, c: &mut Cursor, depth: usize) -> Result<()> {
-        if depth > 0 {
+    fn cut_as_of(&mut self, c: &mut Cursor) -> Result<()> {
+        if self.places.depth() > 0 {
             return Err(c.unsupported("AS OF SYSTEM TIME must be provided on a top-level statement"));
         }
         if self.as_of.is_some() {
@@ -102,15 +167,12 @@ impl Rewritten {
 
     /// Whether the bracket here is a table: after FROM, JOIN or a comma, with a statement inside.
     fn is_source(&self, c: &Cursor) -> bool {
-        let after_from = self
-            .lexemes
-            .last()
-            .is_some_and(|last| last.token == Token::Comma || ["FROM", "JOIN"].iter().any(|word| last.is_word(word)));
         let inside = c.rest().get(1..).unwrap_or_default();
         let begins = |phrase: &&str| {
             let mut lexemes = inside.iter();
             phrase.split(' ').all(|word| lexemes.next().is_some_and(|next| next.is_word(word)))
         };
+        let after_from = self.lexemes.last().is_some_and(begins_relation);
         after_from && (BRACKETED.iter().any(begins) || stage::is_list(inside))
     }
 
@@ -119,18 +181,34 @@ impl Rewritten {
         let (open, close) = (c.at(), c.closing(c.at()));
         let mut inside = c.slice(open + 1..close);
         let statement = stmt::statement(&mut inside)?;
-        let place = &c.rest()[0];
-        let name = self.unused_name(c.source());
-        self.lexemes.push(Lexeme { token: Token::make_word(&name, None), ..place.clone() });
+        let name = self.push_relation(&c.rest()[0], c.source());
         self.shows.push((name, statement));
         c.advance(close - open);
         c.expect_symbol(&Token::RBracket)
     }
 
-    /// `show_1`, `show_2`, ...: the next that is nowhere in the text, not even as the beginning of a name.
-    fn unused_name(&mut self, text: &str) -> String {
+    /// Replaces files by a table name.
+    fn replace_files(&mut self, c: &mut Cursor) -> Result<()> {
+        let place = c.rest()[0].clone();
+        let source = file_source(c)?;
+        let name = self.push_relation(&place, c.source());
+        self.files.push((name, source));
+        Ok(())
+    }
+
+    /// Puts `show_1`, `show_2`, ... in the place of a lexeme: the next that is nowhere in the text, not even as the
+    /// beginning of a name.
+    fn push_relation(&mut self, place: &Lexeme, text: &str) -> String {
         let prefix = self.prefix.get_or_insert_with(|| unused_prefix(text));
-        format!("{prefix}{}", self.shows.len() + 1)
+        let name = format!("{prefix}{}", self.shows.len() + self.files.len() + 1);
+        self.lexemes.push(Lexeme { token: Token::make_word(&name, None), ..place.clone() });
+        name
+    }
+
+    /// Where files are read `$n` is a column of theirs, never a parameter.
+    fn name_positions(&mut self) {
+        self.lexemes = position::named(&self.lexemes);
+        self.placeholder_count = 0;
     }
 }
 

@@ -141,3 +141,65 @@ fn a_merge_says_what_is_wrong_with_its_clauses() {
     }
     assert_eq!(refusal("MERGE t USING s ON true"), "at or near \"t\": syntax error: expected INTO");
 }
+
+#[test]
+fn files_stand_in_from() {
+    for (text, expected) in [
+        ("SELECT * FROM @s/a/b.parquet LIMIT 1", "SELECT * FROM show_1 LIMIT 1"),
+        ("SELECT a FROM 'nodelocal://1/x.parquet' AS t WHERE a = 'b', 'c'", ""),
+        (
+            "SELECT t.a FROM 's3://b/p/' (PATTERN => '.*' FILE_FORMAT => 'parquet') t, u JOIN '@s' x ON true",
+            "SELECT t.a FROM show_1 t, u JOIN show_2 x ON true",
+        ),
+        (
+            "SELECT extract(year FROM '2026-01-01'::DATE), 'a', (SELECT count(*) FROM @s) FROM t WHERE a IS DISTINCT FROM 'b'",
+            "SELECT EXTRACT(YEAR FROM '2026-01-01'::DATE), 'a', (SELECT count(*) FROM show_1) FROM t WHERE a IS DISTINCT FROM 'b'",
+        ),
+        (
+            "SELECT $2, t.$1:a.b[0]::INT FROM @s (FILE_FORMAT => 'csv') t WHERE $3 = 'x'",
+            "SELECT \"$2\", (t.\"$1\" -> 'a' -> 'b' -> 0)::INT FROM show_1 t WHERE \"$3\" = 'x'",
+        ),
+        ("SELECT * FROM infer_schema(LOCATION => '@s/p', MAX_FILE_COUNT => 3) AS c", "SELECT * FROM show_1 AS c"),
+        ("SELECT name FROM LIST_STAGE(PATTERN => 'a.*', LOCATION => '@s/')", "SELECT name FROM show_1"),
+    ] {
+        if expected.is_empty() {
+            assert!(parse_one(text).is_err(), "{text}");
+            continue;
+        }
+        let found = query(text);
+        assert_eq!(found.text, expected);
+        assert_eq!(found.placeholder_count, 0);
+        crate::fuzzing::statements(text);
+    }
+    let found = query("SELECT $2, $1, $2 FROM @s (FILE_FORMAT => 'csv', FILES => ('a', 'b''c'))");
+    assert_eq!((found.files[0].1.positions.as_slice(), found.files[0].1.files.len()), ([1, 2].as_slice(), 2));
+    assert_eq!(found.files[0].1.to_string(), "'@s' (FILE_FORMAT => 'csv', FILES => ('a', 'b''c'))");
+}
+
+#[test]
+fn files_with_wrong_options_are_refused() {
+    for (text, message) in [
+        ("SELECT * FROM @s (FORMAT => 'csv')", "at or near \"format\": syntax error: expected FILE_FORMAT, PATTERN"),
+        ("SELECT * FROM @s (FILE_FORMAT => csv)", "at or near \"csv\": syntax error: expected a string"),
+        ("SELECT * FROM LIST_STAGE(PATTERN => 'x')", "list_stage must specify location"),
+        ("UPDATE t SET a = (SELECT max($1) FROM @s)", "files in place are read by queries and INSERT only"),
+    ] {
+        let found = refusal(text);
+        assert!(found.to_lowercase().starts_with(&message.to_lowercase()), "{text}: {found}");
+    }
+}
+
+#[test]
+fn positions_are_those_of_the_files_in_reach() {
+    for (text, expected) in [
+        ("SELECT a, u.$2 FROM @s t JOIN @s u ON t.a = u.$1:x", vec![vec![], vec![1, 2]]),
+        ("SELECT a, (SELECT max($1) FROM @u) FROM @s ORDER BY a", vec![vec![1], vec![]]),
+        ("SELECT $1 FROM @s UNION SELECT a FROM @u", vec![vec![1], vec![]]),
+        ("SELECT a FROM @s ORDER BY $3", vec![vec![3]]),
+        ("SELECT $2, $1 FROM @s, @u", vec![vec![1, 2], vec![1, 2]]),
+        ("SELECT t.a FROM t, LATERAL (SELECT s.$1 FROM @u) x, @s s", vec![vec![], vec![1]]),
+    ] {
+        let found: Vec<_> = query(text).files.into_iter().map(|(_, source)| source.positions).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}

@@ -1,0 +1,111 @@
+//! From what a statement names to files.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures::TryStreamExt;
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::IMPORT_FILES_MAX;
+use lakeport_sql::stmt::query::{FileSource, Wanted};
+use object_store::ObjectMeta;
+
+use super::pinned::Pinned;
+use super::{FileSet, PlacedFile, infer};
+use crate::databend::Number;
+use crate::engine::Relation;
+use crate::error::{Error, Result};
+use crate::show::rows::batch_of;
+use crate::stage::format::{FileFormat, FormatType};
+use crate::stage::listing::Selection;
+use crate::stage::place::{StageAccess, StagedPlace};
+use crate::stmt::Cx;
+use crate::stmt::stage::{file_row, list_columns};
+
+/// What files stand for in a query. What tells of files, such as `LIST_STAGE`, is empty without `run`.
+///
+/// # Errors
+/// 42501, and whatever keeps the files from being found.
+pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Result<Relation> {
+    let told = match source.wanted {
+        Wanted::Rows => None,
+        Wanted::Names => Some(list_columns()),
+        Wanted::Columns { .. } => Some(infer::columns()),
+    };
+    if let Some(columns) = told.filter(|_| !run) {
+        return Ok(Relation::Rows(RecordBatch::new_empty(columns)));
+    }
+    let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
+    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?).await?;
+    if source.wanted == Wanted::Names {
+        let rows: Vec<_> = found.iter().map(file_row).collect();
+        return Ok(Relation::Rows(batch_of(list_columns(), &rows)?));
+    }
+    let format = format(cx, source, &place).await?;
+    let files = Arc::new(FileSet::of(&place, found, format, source.positions.clone()));
+    match source.wanted {
+        Wanted::Columns { files_max, records_max } => {
+            Ok(Relation::Rows(infer::schema_of(&files, files_max, records_max).await?))
+        }
+        _ => Ok(Relation::Files(files)),
+    }
+}
+
+/// The files that are meant, by name.
+async fn found(place: &StagedPlace, selection: &Selection) -> Result<Vec<ObjectMeta>> {
+    let mut listed = place.list(selection)?;
+    let mut found = Vec::new();
+    while let Some(file) = listed.try_next().await? {
+        if found.len() == IMPORT_FILES_MAX {
+            let message = format!("{} has more than {IMPORT_FILES_MAX} files to read", place.name);
+            return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("name fewer with PATTERN"));
+        }
+        found.push(file);
+    }
+    found.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(found)
+}
+
+/// The format that is written, or that of the stage, or Parquet.
+async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result<FileFormat> {
+    let format = match (&source.format, &place.file_format) {
+        (Some(name), _) => cx.server.file_format(name).await?,
+        (None, Some(format)) => format.clone(),
+        (None, None) => FileFormat::of_type(FormatType::Parquet),
+    };
+    use FormatType::{Avro, Csv, Ndjson, Orc, Parquet, Text};
+    match format.ty {
+        Csv | Text | Ndjson | Parquet | Orc | Avro => Ok(format),
+        other => {
+            let message = format!("Unsupported file format in query stage: {}", other.name());
+            Err(Error::databend(Number::UNIMPLEMENTED, message))
+        }
+    }
+}
+
+impl FileSet {
+    /// Files of a place; those without a byte hold no rows in any format.
+    fn of(place: &StagedPlace, found: Vec<ObjectMeta>, format: FileFormat, mut positions: Vec<usize>) -> FileSet {
+        if positions.is_empty() && matches!(format.ty, FormatType::Ndjson | FormatType::Avro) {
+            positions.push(1);
+        }
+        let folder = folder_name(place);
+        let placed = |meta: ObjectMeta| PlacedFile {
+            name: meta.location.to_string(),
+            uri: format!("{folder}{}", meta.location),
+            meta,
+        };
+        let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
+        let store = Arc::new(Pinned::new(place.store.clone(), &files));
+        FileSet { store, place: place.name.as_str().into(), files, format, positions }
+    }
+}
+
+/// What stands before the names of files in messages.
+fn folder_name(place: &StagedPlace) -> String {
+    let name = place.name.split('?').next().unwrap_or_default();
+    let folder = match place.name.starts_with('@') {
+        true => name,
+        false => name.strip_suffix(&place.prefix).unwrap_or(name),
+    };
+    format!("{}/", folder.trim_end_matches('/'))
+}

@@ -1,0 +1,278 @@
+//! `INFER_SCHEMA`: the columns that files seem to have.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_schema::{DataType, Field, SchemaRef};
+use futures::StreamExt;
+use lakeport_base::SqlType;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::FileSet;
+use crate::databend::Number;
+use crate::error::{Error, Result};
+use crate::import::batch::Sink;
+use crate::import::bytes::ReadMeter;
+use crate::import::ranges::Ranges;
+use crate::import::text::Fields;
+use crate::row;
+use crate::rows::{schema_of as schema, sql_type};
+use crate::show::rows::batch_of;
+use crate::stage::format::{FormatType, SKIP_HEADER};
+use crate::value::ColumnBuilder;
+
+/// Records of a file that are looked at when the statement does not say how many.
+const RECORDS: usize = 1000;
+/// Types of numbers, each of which holds those before it.
+const NUMBERS: [&str; 5] = ["SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"];
+const TEXT: &str = "VARCHAR";
+
+/// The columns of the answer.
+pub(super) fn columns() -> SchemaRef {
+    schema(&[
+        ("column_name", SqlType::Text),
+        ("type", SqlType::Text),
+        ("nullable", SqlType::Bool),
+        ("filenames", SqlType::Text),
+        ("order_id", SqlType::Int8),
+    ])
+}
+
+/// A column of files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Inferred {
+    name: String,
+    /// `None` while there are nothing but NULLs.
+    ty: Option<String>,
+    nullable: bool,
+    files: Vec<String>,
+}
+
+/// The columns of the first files together.
+///
+/// # Errors
+/// What keeps a file from being read; 1002 for a format whose columns are not told.
+pub(super) async fn schema_of(
+    files: &Arc<FileSet>,
+    files_max: Option<usize>,
+    records_max: Option<usize>,
+) -> Result<RecordBatch> {
+    let mut all: Vec<Inferred> = Vec::new();
+    for index in 0..files.files.len().min(files_max.unwrap_or(usize::MAX)) {
+        let of_file = columns_of(files, index, records_max.unwrap_or(RECORDS)).await?;
+        merge(&mut all, of_file, index == 0);
+    }
+    let rows = all.into_iter().zip(0_i64..).map(|(column, order)| {
+        let ty = column.ty.unwrap_or_else(|| TEXT.to_string());
+        row![column.name, ty, column.nullable, column.files.join(", "), order]
+    });
+    batch_of(columns(), &rows.collect::<Vec<_>>())
+}
+
+async fn columns_of(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
+    let mut found = match files.format.ty {
+        FormatType::Parquet => of_parquet(files, index).await?,
+        FormatType::Csv | FormatType::Text => of_fields(files, index, records_max).await?,
+        FormatType::Ndjson => of_documents(files, index, records_max).await?,
+        other => {
+            let message = format!("infer_schema is not supported for {} files", other.name());
+            return Err(Error::databend(Number::UNIMPLEMENTED, message));
+        }
+    };
+    let name = &files.files[index].name;
+    found.iter_mut().for_each(|column| column.files = vec![name.clone()]);
+    Ok(found)
+}
+
+/// Adds the columns of another file. What one of the two does not have may be NULL.
+fn merge(all: &mut Vec<Inferred>, of_file: Vec<Inferred>, is_first: bool) {
+    let names: HashSet<&str> = of_file.iter().map(|column| column.name.as_str()).collect();
+    all.iter_mut().filter(|column| !names.contains(column.name.as_str())).for_each(|column| column.nullable = true);
+    for column in of_file {
+        match all.iter_mut().find(|known| known.name == column.name) {
+            Some(known) => {
+                known.ty = merged(known.ty.take(), column.ty);
+                known.nullable |= column.nullable;
+                known.files.extend(column.files);
+            }
+            None => all.push(Inferred { nullable: column.nullable || !is_first, ..column }),
+        }
+    }
+}
+
+/// The type that holds values of both.
+fn merged(one: Option<String>, other: Option<String>) -> Option<String> {
+    let (one, other) = match (one, other) {
+        (Some(one), Some(other)) => (one, other),
+        (one, other) => return one.or(other),
+    };
+    let rank = |ty: &str| NUMBERS.iter().position(|number| *number == ty);
+    Some(match (rank(&one), rank(&other)) {
+        _ if one == other => one,
+        (Some(rank_of_one), Some(rank_of_other)) => NUMBERS[rank_of_one.max(rank_of_other)].to_string(),
+        _ => TEXT.to_string(),
+    })
+}
+
+async fn of_parquet(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
+    let file = files.source(index);
+    let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
+    let mut ranges = Ranges { file, meter };
+    let told = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
+    let told = told.map_err(|error| {
+        crate::import::parquet::parquet_error(error, "not a Parquet file, or a broken one")
+            .prefixed(&files.files[index].uri)
+    })?;
+    let column = |field: &Arc<Field>| Inferred {
+        name: field.name().clone(),
+        ty: Some(type_name(field)),
+        nullable: field.is_nullable(),
+        files: Vec::new(),
+    };
+    Ok(told.schema().fields().iter().map(column).collect())
+}
+
+/// A type in Databend's words.
+fn type_name(field: &Field) -> String {
+    match (field.data_type(), sql_type(field)) {
+        (DataType::Struct(fields), _) => {
+            let members = fields.iter().map(|field| format!("{} {}", field.name(), type_name(field)));
+            format!("TUPLE({})", members.collect::<Vec<_>>().join(", "))
+        }
+        (DataType::List(item) | DataType::LargeList(item), _) => format!("ARRAY({})", type_name(item)),
+        (DataType::Map(..), _) => "MAP".to_string(),
+        (_, SqlType::Bool) => "BOOLEAN".to_string(),
+        (_, SqlType::Int2) => "SMALLINT".to_string(),
+        (_, SqlType::Int4) => "INT".to_string(),
+        (_, SqlType::Int8) => "BIGINT".to_string(),
+        (_, SqlType::Float4) => "FLOAT".to_string(),
+        (_, SqlType::Float8) => "DOUBLE".to_string(),
+        (_, SqlType::Bytes) => "BINARY".to_string(),
+        (_, SqlType::Timestamp | SqlType::TimestampTz) => "TIMESTAMP".to_string(),
+        (_, SqlType::Date | SqlType::Decimal(..) | SqlType::Interval) => sql_type(field).to_string(),
+        _ => TEXT.to_string(),
+    }
+}
+
+/// The columns of text: named by the header if exactly one line is to be left out, else by number.
+async fn of_fields(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
+    let has_header = SKIP_HEADER.count(&files.format) == 1;
+    let (sender, mut batches) = mpsc::channel(1);
+    let sink = Sink::new(sender, Some(records_max as u64));
+    let read = async move {
+        let sampled = files.sample(index, has_header, &sink).await;
+        drop(sink);
+        sampled
+    };
+    let drained = async { while batches.recv().await.is_some() {} };
+    let (sampled, ()) = tokio::join!(read, drained);
+    let mut records = sampled.map_err(|error| error.prefixed(&files.files[index].uri))?.into_iter();
+    let names = if has_header { records.next().unwrap_or_default() } else { Fields::new() };
+    let mut found: Vec<Inferred> = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        found.push(Inferred { name: name.unwrap_or_else(|| number_name(at)), ..Inferred::default() });
+    }
+    for record in records {
+        for (at, text) in record.into_iter().enumerate() {
+            if found.len() == at {
+                found.push(Inferred { name: number_name(at), ..Inferred::default() });
+            }
+            let ty = text.as_deref().map(|text| type_of_text(text).to_string());
+            found[at].ty = merged(found[at].ty.take(), ty);
+        }
+    }
+    // Text files do not say that a field is never missing.
+    found.iter_mut().for_each(|column| column.nullable = true);
+    Ok(found)
+}
+
+fn number_name(index: usize) -> String {
+    format!("column_{}", index + 1)
+}
+
+fn type_of_text(text: &str) -> &'static str {
+    let reads = |ty: &SqlType| ColumnBuilder::new(ty, 1).append_text(text).is_ok();
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+    match text {
+        "true" | "false" | "TRUE" | "FALSE" => "BOOLEAN",
+        _ if !is_number => TEXT,
+        _ if text.parse::<i64>().is_ok() => "BIGINT",
+        _ if text.parse::<f64>().is_ok() => "DOUBLE",
+        _ if text.len() <= "2026-01-31".len() && reads(&SqlType::Date) => "DATE",
+        _ if reads(&SqlType::Timestamp) => "TIMESTAMP",
+        _ => TEXT,
+    }
+}
+
+/// The members of objects, one a line.
+async fn of_documents(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
+    let mut batches = files.rows(index, &[0]);
+    let (mut found, mut seen): (Vec<Inferred>, usize) = (Vec::new(), 0);
+    while let Some(batch) = batches.next().await.transpose()?.filter(|_| seen < records_max) {
+        for text in batch.column(0).as_string::<i32>().iter().take(records_max - seen).flatten() {
+            let Ok(Value::Object(members)) = serde_json::from_str(text) else { continue };
+            let member = |(name, value): (String, Value)| Inferred {
+                name,
+                ty: type_of_json(&value).map(str::to_string),
+                nullable: value.is_null(),
+                files: Vec::new(),
+            };
+            let is_first = found.is_empty();
+            merge(&mut found, members.into_iter().map(member).collect(), is_first);
+        }
+        seen += batch.num_rows();
+    }
+    Ok(found)
+}
+
+fn type_of_json(value: &Value) -> Option<&'static str> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => "BOOLEAN",
+        Value::Number(number) if number.is_i64() => "BIGINT",
+        Value::Number(_) => "DOUBLE",
+        Value::String(_) => TEXT,
+        Value::Array(_) | Value::Object(_) => "VARIANT",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, ty: Option<&str>) -> Inferred {
+        Inferred { name: name.into(), ty: ty.map(str::to_string), ..Inferred::default() }
+    }
+
+    #[test]
+    fn columns_of_files_become_one_table() {
+        let mut all = Vec::new();
+        merge(&mut all, vec![column("a", Some("BIGINT")), column("b", None), column("c", Some("DATE"))], true);
+        merge(&mut all, vec![column("b", Some("INT")), column("a", Some("DOUBLE")), column("d", None)], false);
+        let told: Vec<_> = all.iter().map(|c| (c.name.as_str(), c.ty.as_deref(), c.nullable)).collect();
+        let expected =
+            [("a", Some("DOUBLE"), false), ("b", Some("INT"), false), ("c", Some("DATE"), true), ("d", None, true)];
+        assert_eq!(told, expected);
+        assert_eq!(merged(Some("DATE".into()), Some("BIGINT".into())).as_deref(), Some(TEXT));
+    }
+
+    #[test]
+    fn texts_have_types() {
+        for (text, ty) in [
+            ("1", "BIGINT"),
+            ("-1.5e3", "DOUBLE"),
+            ("2026-01-31", "DATE"),
+            ("2026-01-31 10:00:00", "TIMESTAMP"),
+            ("true", "BOOLEAN"),
+            ("nan", TEXT),
+            ("1x", TEXT),
+            ("", TEXT),
+        ] {
+            assert_eq!(type_of_text(text), ty, "{text}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The rows of a file, from its beginning to its end, by position.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use lakeport_base::limits::{BATCH_ROWS, IMPORT_QUEUE_BATCHES};
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_catalog::model::Column;
+use memchr::memchr;
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::documents::documents_of;
+use super::{FileSet, PlacedFile};
+use crate::error::{Error, Result};
+use crate::import::avro;
+use crate::import::batch::{Rows, Sink, Target, Wanted};
+use crate::import::bytes::{self, ReadMeter};
+use crate::import::csv::Csv;
+use crate::import::delimited::Delimited;
+use crate::import::part::Start;
+use crate::import::ranges::Ranges;
+use crate::import::scan::{ScanError, Scanned, Syntax};
+use crate::import::source::SourceFile;
+use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
+use crate::import::{AvroForm, CsvOptions, Decompress, DelimitedOptions, EmptyIsNull};
+use crate::stage::format::{
+    ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ESCAPE, FIELD_DELIMITER, FileFormat, FormatType, NULL_DISPLAY,
+    QUOTE, RECORD_DELIMITER, SKIP_HEADER,
+};
+
+impl FileSet {
+    /// The rows of a file, with the columns of these indexes in [`FileSet::position_schema`].
+    pub fn rows(self: &Arc<Self>, file: usize, columns: &[usize]) -> BoxStream<'static, Result<RecordBatch>> {
+        let (sender, mut batches) = mpsc::channel(IMPORT_QUEUE_BATCHES);
+        let (files, sink) = (self.clone(), Sink::new(sender, None));
+        let positions: Vec<usize> = columns.iter().map(|column| self.positions[*column]).collect();
+        let reader = AbortOnDropHandle::new(tokio::spawn(async move {
+            let file = &files.files[file];
+            if let Err(error) = files.read(file, &positions, &sink).await {
+                let named = error.message().contains(&file.uri);
+                sink.fail(if named { error } else { error.prefixed(&file.uri) }).await;
+            }
+        }));
+        let mut reader = Some(reader);
+        let read = stream::poll_fn(move |cx| batches.poll_recv(cx));
+        // A reader that died must not look like the end of its file.
+        let ended = stream::once(async move { reader.take()?.await.err().map(|error| Err(Error::internal(error))) });
+        read.chain(ended.filter_map(std::future::ready)).boxed()
+    }
+
+    async fn read(&self, file: &PlacedFile, positions: &[usize], sink: &Sink) -> Result<()> {
+        let source = self.source_of(file);
+        let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
+        let as_document = |batch: &RecordBatch| documents_of(batch, !positions.is_empty());
+        if self.format.ty == FormatType::Parquet {
+            return read_parquet(source, meter, &as_document, sink).await;
+        }
+        let pieces = bytes::open(&source, decompress(&self.format)?, meter).await?;
+        if self.format.ty == FormatType::Avro {
+            return avro::read(pieces, &AvroForm::Container, &as_document, sink).await;
+        }
+        let (input, target) = (Input { pieces, start: Start::OF_FILE, end: u64::MAX }, self.target(positions));
+        match self.format.ty {
+            FormatType::Csv => {
+                let options = csv(&self.format)?;
+                text::read(Csv::new(&options, &target), input, &target, None, sink).await?;
+            }
+            FormatType::Text => {
+                let options = delimited(&self.format);
+                text::read(Delimited::new(&options, &target), input, &target, None, sink).await?;
+            }
+            _ => drop(text::read(Documents { wanted: !positions.is_empty() }, input, &target, None, sink).await?),
+        }
+        Ok(())
+    }
+
+    /// A file as the readers of IMPORT take it.
+    pub(super) fn source(&self, file: usize) -> SourceFile {
+        self.source_of(&self.files[file])
+    }
+
+    fn source_of(&self, file: &PlacedFile) -> SourceFile {
+        SourceFile { store: self.store.clone(), meta: file.meta.clone(), name: file.uri.clone(), ranged: true }
+    }
+
+    /// Records of a text file, as many as the sink wants, the header first if there is one.
+    pub(super) async fn sample(&self, file: usize, has_header: bool, sink: &Sink) -> Result<Vec<Fields>> {
+        let source = self.source(file);
+        let meter = Arc::new(ReadMeter::new(Arc::default(), source.meta.size));
+        let pieces = bytes::open(&source, decompress(&self.format)?, meter).await?;
+        let (input, target) = (Input { pieces, start: Start::OF_FILE, end: u64::MAX }, self.target(&[]));
+        let mut records = Vec::new();
+        if self.format.ty == FormatType::Csv {
+            let options = csv(&self.format)?;
+            let format = Sampled { format: Csv::new(&options, &target), records: &mut records, has_header };
+            text::read(format, input, &target, None, sink).await?;
+        } else {
+            let options = delimited(&self.format);
+            let format = Sampled { format: Delimited::new(&options, &target), records: &mut records, has_header };
+            text::read(format, input, &target, None, sink).await?;
+        }
+        Ok(records)
+    }
+
+    fn target(&self, positions: &[usize]) -> Target {
+        let ty = if self.format.ty == FormatType::Ndjson { SqlType::Jsonb } else { SqlType::Text };
+        let column = |position: &usize| {
+            let name = format!("${position}");
+            Column { stored_name: name.clone(), name, ty: ty.clone(), nullable: true, default: None, comment: None }
+        };
+        let places = positions.iter().map(|position| position - 1).collect();
+        Target::of_fields(positions.iter().map(column).collect(), places)
+    }
+}
+
+async fn read_parquet(file: SourceFile, meter: Arc<ReadMeter>, shape: &avro::Shape<'_>, sink: &Sink) -> Result<()> {
+    let broken = |error| crate::import::parquet::parquet_error(error, "not a Parquet file, or a broken one");
+    let builder = ParquetRecordBatchStreamBuilder::new(Ranges { file, meter }).await.map_err(broken)?;
+    let mut batches = builder.with_batch_size(BATCH_ROWS).build().map_err(broken)?;
+    while let Some(batch) = batches.next().await {
+        if sink.send(shape(&batch.map_err(broken)?)?).await == Wanted::Enough {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Lines of JSON, each of any kind.
+struct Documents {
+    wanted: bool,
+}
+
+impl TextFormat for Documents {
+    fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
+        Ok(match memchr(b'\n', input) {
+            Some(end) => Scanned::Record(end + 1),
+            None if at_end && !input.is_empty() => Scanned::Record(input.len()),
+            None => Scanned::Partial,
+        })
+    }
+
+    fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
+        let line = record.trim();
+        if line.is_empty() {
+            return Ok(());
+        }
+        if self.wanted {
+            rows.push(0, Some(line)).map_err(|error| {
+                Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("no JSON (row: {})", text::shown(line)))
+                    .with_source(error)
+            })?;
+        }
+        rows.end_row();
+        Ok(())
+    }
+
+    fn record_end(&self) -> u8 {
+        b'\n'
+    }
+}
+
+/// Records of a text format, kept as they come.
+struct Sampled<'a, F> {
+    format: F,
+    records: &'a mut Vec<Fields>,
+    /// The one record that is left out else has the names of the columns.
+    has_header: bool,
+}
+
+impl<F: TextFormat + FieldTexts> TextFormat for Sampled<'_, F> {
+    fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
+        self.format.scan(input, at_end)
+    }
+
+    fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
+        self.records.push(self.format.texts(record));
+        rows.end_row();
+        Ok(())
+    }
+
+    fn record_end(&self) -> u8 {
+        self.format.record_end()
+    }
+
+    fn skip(&self) -> u64 {
+        if self.has_header { 0 } else { self.format.skip() }
+    }
+}
+
+/// # Errors
+/// 1002 for what cannot be read.
+fn decompress(format: &FileFormat) -> Result<Decompress> {
+    Ok(match COMPRESSION.text(format) {
+        "NONE" | "" => Decompress::None,
+        "AUTO" => Decompress::Auto,
+        "GZIP" => Decompress::Gzip,
+        "BZ2" => Decompress::Bzip2,
+        "BROTLI" => Decompress::Brotli,
+        "ZSTD" => Decompress::Zstd,
+        "DEFLATE" => Decompress::Zlib,
+        "RAW_DEFLATE" => Decompress::Deflate,
+        "XZ" => Decompress::Xz,
+        other => {
+            let message = format!("files of {other} compression cannot be queried");
+            return Err(Error::databend(crate::databend::Number::UNIMPLEMENTED, message));
+        }
+    })
+}
+
+fn first_byte(text: &str) -> Option<u8> {
+    text.as_bytes().first().copied()
+}
+
+/// The byte that ends a record; a carriage return before a line feed belongs to it.
+fn record_end(format: &FileFormat) -> u8 {
+    RECORD_DELIMITER.text(format).as_bytes().last().copied().unwrap_or(b'\n')
+}
+
+/// # Errors
+/// 1002 for a delimiter of several bytes.
+fn csv(format: &FileFormat) -> Result<CsvOptions> {
+    let delimiter = FIELD_DELIMITER.text(format);
+    let [delimiter] = *delimiter.as_bytes() else {
+        let message = format!("FIELD_DELIMITER {delimiter:?} of several bytes cannot be read");
+        return Err(Error::databend(crate::databend::Number::UNIMPLEMENTED, message));
+    };
+    let syntax = Syntax {
+        delimiter,
+        quote: first_byte(QUOTE.text(format)).unwrap_or(b'"'),
+        escape: first_byte(ESCAPE.text(format)),
+        record_end: record_end(format),
+        ..Syntax::default()
+    };
+    Ok(CsvOptions {
+        syntax,
+        nullif: Some(NULL_DISPLAY.text(format).to_string()),
+        empty: if EMPTY_FIELD_AS.text(format) == "STRING" { EmptyIsNull::Never } else { EmptyIsNull::Always },
+        allow_quoted_null: ALLOW_QUOTED_NULLS.is_on(format),
+        skip: SKIP_HEADER.count(format) as u64,
+    })
+}
+
+fn delimited(format: &FileFormat) -> DelimitedOptions {
+    let row_end = record_end(format);
+    DelimitedOptions {
+        row_end,
+        // Fields that end as rows do are whole rows.
+        field_end: first_byte(FIELD_DELIMITER.text(format)).unwrap_or(row_end),
+        enclosure: None,
+        escape: first_byte(ESCAPE.text(format)),
+        nullif: Some(NULL_DISPLAY.text(format).to_string()),
+        empty_is_null: EMPTY_FIELD_AS.text(format) != "STRING",
+        skip: SKIP_HEADER.count(format) as u64,
+    }
+}

@@ -1,0 +1,138 @@
+//! ORC files: stripes of the columns that are wanted.
+
+use std::io;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::BATCH_ROWS;
+use lakeport_core::in_place::{FileSet, PlacedFile, documents_of};
+use lakeport_core::{Error, Result};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use orc_rust::ArrowReaderBuilder;
+use orc_rust::projection::ProjectionMask;
+use orc_rust::reader::AsyncChunkReader;
+
+use super::columns::{as_table, require_same};
+use crate::zoned::exactly;
+
+/// Footers that are read at a time.
+const AT_ONCE: usize = 64;
+
+/// The columns of the first file, which all have.
+pub(super) async fn schema(files: &Arc<FileSet>) -> Result<SchemaRef> {
+    let schema_of = |index: usize| async move { Ok::<_, Error>(open(files, &files.files[index]).await?.schema()) };
+    let reads = (0..files.files.len()).map(schema_of);
+    let schemas: Vec<SchemaRef> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    let Some(first) = schemas.first() else { return Ok(Arc::new(Schema::empty())) };
+    for (other, file) in schemas.iter().zip(&files.files) {
+        require_same((first, &files.files[0]), (other, file))?;
+    }
+    Ok(as_table(first))
+}
+
+/// Columns of a file by their indexes in `schema`.
+pub(super) fn rows(
+    files: &Arc<FileSet>,
+    file: usize,
+    schema: &SchemaRef,
+    columns: &[usize],
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let (files, schema, columns) = (Arc::clone(files), Arc::clone(schema), columns.to_vec());
+    let batches = async move {
+        let wanted = Arc::new(schema.project(&columns).map_err(Error::internal)?);
+        let names: Vec<String> = wanted.fields().iter().map(|field| field.name().clone()).collect();
+        let batches = batches(&files, file, Some(&names)).await?;
+        Ok(batches.map(move |batch| as_wanted(&batch?, &wanted)))
+    };
+    batches.try_flatten_stream().boxed()
+}
+
+/// The rows of a file, each as one JSON value, or no columns of them.
+pub(super) fn documents(
+    files: &Arc<FileSet>,
+    file: usize,
+    columns: &[usize],
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let (files, columns) = (Arc::clone(files), columns.to_vec());
+    let batches = async move {
+        let batches = batches(&files, file, None).await?;
+        Ok(batches.map(move |batch| documents_of(&batch?, !columns.is_empty())))
+    };
+    batches.try_flatten_stream().boxed()
+}
+
+/// The file's columns of these names, or all.
+async fn batches(
+    files: &Arc<FileSet>,
+    file: usize,
+    names: Option<&[String]>,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let file = files.files[file].clone();
+    let opened = open(files, &file).await?;
+    let mask = names.map(|names| ProjectionMask::named_roots(opened.file_metadata().root_data_type(), names));
+    let opened = opened.with_batch_size(BATCH_ROWS).with_projection(mask.unwrap_or_else(ProjectionMask::all));
+    let batches = opened.build_async();
+    Ok(batches.map_err(move |error| broken(error, &file)).boxed())
+}
+
+/// A batch of the file with the columns, in the order and of the types that the table has.
+fn as_wanted(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
+    let columns = wanted.fields().iter().map(|field| {
+        let column = batch.column_by_name(field.name());
+        exactly(column.ok_or_else(|| Error::internal("a column of the file is missing"))?, field.data_type())
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &rows).map_err(Error::internal)
+}
+
+async fn open(files: &Arc<FileSet>, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
+    let ranges = Ranges { store: Arc::clone(&files.store), path: file.meta.location.clone(), bytes: file.meta.size };
+    ArrowReaderBuilder::try_new_async(ranges).await.map_err(|error| broken(Box::new(error), file))
+}
+
+/// The storage's own error, or 22P04 with the file's name.
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, file: &PlacedFile) -> Error {
+    let error = error.into();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(inner) = cause {
+        let io = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(ours) = io.and_then(|inner| inner.downcast_ref::<Error>()) {
+            return crate::error::copied(ours);
+        }
+        cause = inner.source().or_else(|| inner.downcast_ref::<ArrowError>().and_then(std::error::Error::source));
+    }
+    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{}: not an ORC file, or a broken one", file.uri))
+        .with_source(error)
+}
+
+/// Ranges of one file.
+struct Ranges {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// Size of the file.
+    bytes: u64,
+}
+
+impl AsyncChunkReader for Ranges {
+    fn len(&mut self) -> BoxFuture<'_, io::Result<u64>> {
+        std::future::ready(Ok(self.bytes)).boxed()
+    }
+
+    fn get_bytes(&mut self, offset: u64, length: u64) -> BoxFuture<'_, io::Result<Bytes>> {
+        async move {
+            let end = offset.checked_add(length).filter(|end| *end <= self.bytes);
+            let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            let bytes = self.store.get_range(&self.path, offset..end).await;
+            bytes.map_err(|error| io::Error::other(crate::error::from_store(error)))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,124 @@
+# flags: --insecure
+"""Files that other programs have written, read where they lie: ORC, Avro, nested Parquet; broken, changing and many of them."""
+
+import gzip
+import os
+import pathlib
+import random
+
+import psycopg
+import pyarrow
+from pyarrow import orc, parquet
+
+folder = pathlib.Path(os.environ["TEST_EXTERN"]) / "in_place"
+folder.mkdir()
+connection = psycopg.connect(autocommit=True)
+
+
+def rows(query, *params):
+    return connection.execute(query, *params).fetchall()
+
+
+def refusal(query):
+    try:
+        rows(query)
+    except psycopg.Error as error:
+        return error
+    raise AssertionError(f"{query} was answered")
+
+
+def located(name, file_format="parquet"):
+    return f"'nodelocal://1/in_place/{name}' (FILE_FORMAT => '{file_format}')"
+
+
+table = pyarrow.table({
+    "id": pyarrow.array([1, 2, 3], pyarrow.int64()),
+    "name": ["a", None, "c"],
+    "pair": [{"A": 1, "B": "x"}, None, {"A": 3, "B": None}],
+    "list": pyarrow.array([[1, 2], [], None], pyarrow.list_(pyarrow.int32())),
+})
+
+# What the two formats that describe themselves tell is the same.
+parquet.write_table(table.append_column("big", pyarrow.array([0, 1, 2**64 - 1], pyarrow.uint64())), folder / "nested.parquet")
+orc.write_table(table, folder / "nested.orc")
+for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc")):
+    found = rows(f"SELECT id, name, list FROM {located(name, file_format)} ORDER BY id")
+    assert found == [(1, "a", [1, 2]), (2, None, []), (3, "c", None)], found
+    found = rows(f"SELECT $1:pair.A::INT8, metadata$file_row_number FROM {located(name, file_format)} ORDER BY 2")
+    assert found == [(1, 0), (None, 1), (3, 2)], found
+    found = rows(f"SELECT $1 FROM {located(name, file_format)} WHERE $1:id::INT8 = 1")
+    assert found[0][0]["pair"] == {"A": 1, "B": "x"} and found[0][0]["list"] == [1, 2], found
+    found = rows(f"SELECT max(id), metadata$filename FROM {located(name, file_format)} GROUP BY 2")
+    assert found == [(3, name)], found
+assert rows(f"SELECT max(big) FROM {located('nested.parquet')}") == [(2**64 - 1,)]
+
+# A container of two records, by hand: magic, schema, mark, block, mark.
+schema = b'{"type":"record","name":"r","fields":[{"name":"a","type":"long"},{"name":"b","type":"string"}]}'
+mark = b"0123456789abcdef"
+
+
+def sized(content):
+    length, number = b"", len(content) << 1
+    while number > 127:
+        length, number = length + bytes([number & 127 | 128]), number >> 7
+    return length + bytes([number]) + content
+
+
+records = b"\x02" + sized(b"x") + b"\x04" + sized(b"y")
+head = b"Obj\x01\x02" + sized(b"avro.schema") + sized(schema) + b"\x00" + mark
+(folder / "two.avro").write_bytes(head + b"\x04" + sized(records) + mark)
+assert rows(f"SELECT $1 FROM {located('two.avro', 'avro')}") == [({"a": 1, "b": "x"},), ({"a": 2, "b": "y"},)]
+assert rows(f"SELECT $1:b, metadata$file_row_number FROM {located('two.avro', 'avro')} WHERE $1:a::INT8 = 2") == [("y", 1)]
+(folder / "cut.avro").write_bytes((head + b"\x04" + sized(records) + mark)[:-20])
+error = refusal(f"SELECT $1 FROM {located('cut.avro', 'avro')}")
+assert error.sqlstate == "22P04" and "cut.avro: error parsing block 1" in str(error), error
+
+# Described before it runs, and run twice.
+cursor = connection.execute(f"SELECT id, name FROM {located('nested.parquet')}", prepare=True)
+assert [(column.name, column.type_code) for column in cursor.description] == [("id", 20), ("name", 25)]
+
+# Whatever bytes a file holds, an answer or an error comes, and the error names the file.
+dice = random.Random(5)
+for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc")):
+    whole = (folder / name).read_bytes()
+    for turn in range(40):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice((1, 3))):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        (folder / "damaged").write_bytes(damaged[:dice.randrange(len(damaged))] if turn % 4 == 0 else damaged)
+        for columns in ("*", "$1"):
+            try:
+                rows(f"SELECT {columns} FROM {located('damaged', file_format)}")
+            except psycopg.Error as error:
+                assert error.sqlstate not in ("XX000", None), (turn, error)
+                assert error.sqlstate != "22P04" or "in_place/damaged" in str(error), (turn, error)
+
+# A file that is replaced is another file, not the one whose footer is known.
+small, large = pyarrow.table({"n": [1]}), pyarrow.table({"n": list(range(1000))})
+for content in (small, large, small):
+    parquet.write_table(content, folder / "changing.parquet")
+    found = rows(f"SELECT count(n), sum(n) FROM {located('changing.parquet')}")
+    assert found == [(content.num_rows, sum(content["n"].to_pylist()))], found
+
+# Many files, of which few are read.
+many = folder / "many"
+for day in range(200):
+    (many / f"day={day}").mkdir(parents=True)
+    parquet.write_table(pyarrow.table({"n": [day * 10, day * 10 + 1]}), many / f"day={day}" / "part.parquet")
+assert rows(f"SELECT count(*), sum(n) FROM {located('many/')}") == [(400, 398200)]
+assert rows(f"SELECT n FROM {located('many/')} WHERE day = 7 AND n = 71") == [(71,)]
+plan = "\n".join(row[1] for row in rows(f"EXPLAIN SELECT * FROM {located('many/')} WHERE n = 1501"))
+assert "day=150/" in plan and "day=149/" not in plan, plan
+
+# Rows wider than any table.
+wide = ",".join(f"v{column}" for column in range(10_000))
+(folder / "wide.csv").write_text(f"{wide}\n1,2\n")
+assert rows(f"SELECT $10000, $2 FROM {located('wide.csv', 'csv')} ORDER BY 2") == [(None, "2"), ("v9999", "v1")]
+
+# A few bytes that become many: read piece by piece, or refused when they are one record.
+with gzip.open(folder / "bomb.csv.gz", "wb") as file:
+    for _ in range(100):
+        file.write(b"0" * (1 << 20))
+connection.execute("CREATE FILE FORMAT packed TYPE = CSV COMPRESSION = AUTO")
+error = refusal(f"SELECT $1 FROM {located('bomb.csv.gz', 'packed')}")
+assert error.sqlstate == "54000" and "bomb.csv.gz" in str(error), error
