@@ -117,7 +117,7 @@ assert rows(f"SELECT $10000, $2 FROM {located('wide.csv', 'csv')} ORDER BY 2") =
 
 # A few bytes that become many: read piece by piece, or refused when they are one record.
 with gzip.open(folder / "bomb.csv.gz", "wb") as file:
-    for _ in range(100):
+    for _ in range(200):
         file.write(b"0" * (1 << 20))
 connection.execute("CREATE FILE FORMAT packed TYPE = CSV COMPRESSION = AUTO")
 error = refusal(f"SELECT $1 FROM {located('bomb.csv.gz', 'packed')}")
