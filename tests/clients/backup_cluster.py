@@ -38,6 +38,7 @@ def admit(collection, member):
 def fill(run):
     run("CREATE EXTERNAL CONNECTION plain AS 'nodelocal://1/files'")
     run("CREATE EXTERNAL CONNECTION sealed AS 's3://b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s' WITH (VALIDATE = false)")
+    run("CREATE CONNECTION sealed_list STORAGE_TYPE = 's3' ACCESS_KEY_ID = 'AKIAEXAMPLE' SECRET_ACCESS_KEY = 'it''s secret'")
     run("CREATE ROLE readers")
     run("CREATE USER ada WITH CREATEDB")
     run("GRANT readers TO ada WITH ADMIN OPTION")
@@ -116,6 +117,8 @@ with tempfile.TemporaryDirectory() as name:
             assert run("SHOW CLUSTER SETTING gc.ttl") == [("26h",)], run("SHOW CLUSTER SETTING gc.ttl")
             names = {row[0] for row in run("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
             assert "plain" in names, names
+            [(_, made)] = run("SHOW CREATE EXTERNAL CONNECTION sealed_list")
+            assert made.endswith("access_key_id = 'AKIAEXAMPLE' secret_access_key = 'it''s secret'"), made
             members = run("SELECT username, options FROM [SHOW USERS] WHERE username IN ('ada', 'readers') ORDER BY 1")
             assert [member[0] for member in members] == ["ada", "readers"], members
             # Schedules come paused: two servers would back up into one collection.
@@ -147,7 +150,7 @@ with tempfile.TemporaryDirectory() as name:
             connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
             connection.execute("RESTORE FROM LATEST IN 'nodelocal://1/clear'")
             names = {row[0] for row in connection.execute("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
-            assert "sealed" not in names and "plain" in names, names
+            assert not {"sealed", "sealed_list"} & names and "plain" in names, names
             assert any("not these connections: sealed" in text for text in told), told
 
         # Users alone. Nothing else comes along, and what is not encrypted has no passwords.

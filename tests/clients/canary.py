@@ -114,6 +114,9 @@ def statements_of_options(where):
         yield f"CREATE CONNECTION w {options}, X='y'"
         yield f"CREATE CONNECTION w {options}'"
         yield f"CREATE OR REPLACE CONNECTION IF NOT EXISTS w {options}"
+    bare = plant(where + ": value without quotes")
+    yield f"CREATE CONNECTION w STORAGE_TYPE='s3' SECRET_ACCESS_KEY={bare}"
+    yield f"CREATE CONNECTION w STORAGE_TYPE='s3' SECRET_ACCESS_KEY={bare[len('Canary+'):].split('/')[0]}"
 
 
 def statements(where):

@@ -5,7 +5,7 @@ use lakeport_base::{Dialect, Uri};
 use crate::dialect::databend::masked_parameters;
 use crate::dialect::{self, render, render_redacted};
 use crate::error::{Error, scrub};
-use crate::kind::{Host, KindSpec, Unknown, kind_of_scheme};
+use crate::kind::{KindSpec, Unknown, kind_of_scheme};
 use crate::path;
 use crate::target::LOCALITY_PARAM;
 use crate::{ExternalRef, Target, redact};
@@ -86,7 +86,7 @@ fn refuses_in_silence(text: &str) {
 }
 
 fn stays_below(target: &Target, sub_path: &str) {
-    if target.spec().host == Host::Bucket && target.uri().host.is_empty() {
+    if target.lacks_bucket() {
         return;
     }
     let base = path::join(&target.uri().path, "").unwrap_or_default();

@@ -147,7 +147,7 @@ impl Target {
     /// The target of a path below this one.
     ///
     /// # Errors
-    /// A path that escapes this target, or none where its first segment is the bucket.
+    /// A path that escapes this target, or none where its first segment is the bucket or the server.
     pub fn join(&self, sub_path: &str) -> Result<Target> {
         let mut uri = self.uri.clone();
         if self.lacks_bucket() {
@@ -223,9 +223,9 @@ impl Target {
         if self.role() == role { Ok(()) } else { Err(wrong_role(role, self.spec())) }
     }
 
-    /// Whether the bucket comes with each use.
+    /// Whether the bucket, or the server, comes with each use.
     pub fn lacks_bucket(&self) -> bool {
-        self.spec().host == Host::Bucket && self.uri.host.is_empty()
+        matches!(self.spec().host, Host::Bucket | Host::Server) && self.uri.host.is_empty()
     }
 
     fn require_bucket(&self) -> Result<()> {
@@ -233,6 +233,9 @@ impl Target {
             return Ok(());
         }
         let scheme = &self.uri.scheme;
+        if self.spec().host == Host::Server {
+            return Err(Error::invalid(format!("{scheme} URI must name a host")));
+        }
         Err(Error::invalid(format!("empty host component; {scheme} URI must specify a target bucket"))
             .with_hint(format!("write the bucket after {scheme}://, as in {scheme}://bucket/path")))
     }

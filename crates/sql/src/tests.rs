@@ -60,7 +60,8 @@ fn databend_statements_are_refused_in_its_words() {
         ("CREATE CONNECTION c ACCESS_KEY_ID='k'", "at or near \"ACCESS_KEY_ID\": syntax error: expected STORAGE_TYPE"),
         ("CREATE CONNECTION c STORAGE_TYPE='s3', REGION='r'", "at or near \",\": syntax error: expected a word"),
         ("CREATE CONNECTION c STORAGE_TYPE=s3", "at or near \"s3\": syntax error: expected a string"),
-        ("CREATE CONNECTION c STORAGE_TYPE='s3' REGION=r", "at or near \"r\": syntax error: expected a string"),
+        ("CREATE CONNECTION c STORAGE_TYPE='s3' KEY=hunter2", "syntax error: expected a value in single quotes"),
+        ("CREATE CONNECTION c STORAGE_TYPE='s3' REGION=", "unexpected end of input: expected a value"),
         (
             "CREATE OR REPLACE CONNECTION IF NOT EXISTS c STORAGE_TYPE='s3'",
             "at or near \"IF\": syntax error: expected a name",

@@ -41,6 +41,9 @@ pub fn located_through(connection: &Target, uri: &str) -> Result<Target> {
     if !parsed.params.is_empty() || parsed.user.is_some() {
         return Err(Error::invalid("a URI takes no parameters beside a connection"));
     }
+    if connection.lacks_bucket() && connection.spec().host == Host::Server {
+        return Target::from_uri(parsed);
+    }
     if connection.lacks_bucket() {
         return connection.join(&format!("{}{}", parsed.host, parsed.path));
     }
@@ -97,6 +100,8 @@ mod tests {
         let pairs = [pair("access_key_id"), pair("secret_access_key")];
         let open = from_options(Dialect::Databend, "s3", &pairs).unwrap();
         assert_eq!(located_through(&open, "s3://b/p/").unwrap().uri().path, "/p");
+        let web = from_options(Dialect::Databend, "http", &[]).unwrap();
+        assert_eq!(located_through(&web, "http://h/a.csv").unwrap().to_text(), "http://h/a.csv");
         let bound = Target::parse(&format!("s3://b/data/backups?{keys}")).unwrap();
         let through = |uri| located_through(&bound, uri).map(|target| target.to_text()).map_err(|e| e.to_string());
         assert_eq!(through("s3://b/data/backups/x/").unwrap(), format!("s3://b/data/backups/x?{keys}"));

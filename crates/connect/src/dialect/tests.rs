@@ -77,6 +77,9 @@ fn a_connection_without_a_bucket_takes_it_from_the_path() {
     let target = connection.join("/bucket/a/b.csv").unwrap();
     assert_eq!((target.uri().host.as_str(), target.uri().path.as_str()), ("bucket", "/a/b.csv"));
     assert_eq!(connection.join("bucket").unwrap().uri().path, "");
+    let web = parse_databend("STORAGE_TYPE = 'HTTP'").unwrap();
+    assert_eq!(web.join("h.example:8443/a/b.csv").unwrap().to_text(), "https://h.example:8443/a/b.csv");
+    assert_eq!(web.join("").unwrap_err().to_string(), "https URI must name a host");
     let error = connection.join("").unwrap_err();
     assert_eq!(error.to_string(), "empty host component; s3 URI must specify a target bucket");
 }

@@ -53,7 +53,7 @@ impl Kind for Http {
     }
 
     fn check(&self, target: &Target) -> Result<()> {
-        base_url(target).map(drop)
+        if target.lacks_bucket() { Ok(()) } else { base_url(target).map(drop) }
     }
 
     fn access(&self, _: &Target) -> Access {
@@ -91,9 +91,6 @@ impl Kind for Http {
 
 fn base_url(target: &Target) -> Result<Url> {
     let uri = target.uri();
-    if uri.host.is_empty() {
-        return Err(Error::invalid(format!("{} URI must name a host", uri.scheme)));
-    }
     let scheme = uri.scheme.trim_start_matches("file-");
     let invalid = |_| Error::invalid(format!("invalid host in {} URI", uri.scheme));
     let mut url = Url::parse(&format!("{scheme}://{}", uri.host)).map_err(invalid)?;

@@ -86,7 +86,7 @@ pub enum Host {
     Bucket,
     /// A node id or `self`.
     Node,
-    /// A server, perhaps with a port.
+    /// A server, perhaps with a port; a connection without one takes it from the path used, as a bucket.
     Server,
     /// The name of a set of files.
     FileSet,

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::Token;
 
 use super::{KvOption, Statement, Text};
 use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
 use crate::print;
 
 /// `CREATE EXTERNAL CONNECTION [IF NOT EXISTS] name AS uri`, or
@@ -131,13 +132,21 @@ fn options(c: &mut Cursor) -> Result<Definition> {
     while !c.is_at_end() && !c.is_next("WITH") {
         let name = c.any_word()?.to_lowercase();
         c.expect_symbol(&Token::Eq)?;
-        let value = match c.one_of(&["TRUE", "FALSE"]) {
-            Some(word) => Text::Literal(word.to_lowercase()),
-            None => c.quoted_text()?,
-        };
-        options.push((name, value));
+        options.push((name, option_value(c)?));
     }
     Ok(Definition::Options { storage_type, options })
+}
+
+/// `{'text' | $n | TRUE | FALSE}`. The error does not repeat what may be a secret.
+fn option_value(c: &mut Cursor) -> Result<Text> {
+    if let Some(word) = c.one_of(&["TRUE", "FALSE"]) {
+        return Ok(Text::Literal(word.to_lowercase()));
+    }
+    if c.is_at_end() {
+        return Err(c.expected("a value"));
+    }
+    let refused = SyntaxError::syntax("syntax error: expected a value in single quotes", c.position());
+    c.quoted_text().map_err(|_| refused)
 }
 
 /// After `ALTER EXTERNAL CONNECTION`.

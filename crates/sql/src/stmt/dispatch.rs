@@ -142,6 +142,8 @@ const DATABEND: &[(&str, Grammar)] = &[
     ("SHOW CONNECTIONS", |_| Ok(CONNECTIONS)),
     ("SHOW FILE FORMATS", |_| Ok(Statement::ShowFileFormats)),
     ("SHOW STAGES", stage::show),
+    ("UNSET GLOBAL", session::reset_cluster_setting),
+    ("UNSET", session::reset),
 ];
 
 const ALL_CONNECTIONS: Statement =

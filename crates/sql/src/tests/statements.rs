@@ -23,6 +23,8 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("GRANT SELECT ON connection TO role", "GRANT SELECT ON TABLE connection TO role"),
     ("GRANT OWNERSHIP ON CONNECTION \"C\" TO ROLE r", "GRANT OWNERSHIP ON CONNECTION \"C\" TO ROLE r"),
     ("SHOW GRANTS ON CONNECTION c", "SHOW GRANTS ON CONNECTION c"),
+    ("UNSET SESSION timezone", "RESET timezone"),
+    ("UNSET GLOBAL a.b", "SET CLUSTER SETTING a.b = DEFAULT"),
     ("SET GLOBAL a.b = 1", "SET CLUSTER SETTING a.b = '1'"),
     (
         "CREATE CONNECTION IF NOT EXISTS \"A\" storage_type='S3' Region='it''s' ENABLE_VIRTUAL_HOST_STYLE=True key = $1",
