@@ -9,8 +9,9 @@ use lakeport_base::limits::WORKER_STACK_BYTES;
 use crate::backup::BackupArgs;
 use crate::config::{Config, StartArgs};
 use crate::demo::DemoArgs;
+use crate::stage::StageArgs;
 use crate::userfile::UserfileArgs;
-use crate::{backup, config_file, demo, node, userfile};
+use crate::{backup, config_file, demo, node, stage, userfile};
 
 /// A SQL lakehouse server built around named external connections.
 #[derive(Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Demo(DemoArgs),
     /// Puts files into your area of a server, lists, fetches and deletes them.
     Userfile(UserfileArgs),
+    /// Puts files into stages of a server and fetches them.
+    Stage(StageArgs),
     /// Lists, shows and verifies backups without a server.
     Backup(BackupArgs),
 }
@@ -72,6 +75,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Start(args) => Config::check(*args).and_then(|config| runtime.block_on(node::run(config))),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Userfile(args) => runtime.block_on(userfile::run(args)),
+        Command::Stage(args) => runtime.block_on(stage::run(args)),
         Command::Backup(args) => runtime.block_on(backup::run(args)),
     };
     // A query that was given up may still be busy between two of its yields: do not wait for it.

@@ -1,8 +1,9 @@
 //! A plain PostgreSQL client, as the demo and the file commands use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Args;
 use futures::StreamExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,37 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use crate::client_tls::RustlsConnect;
+
+/// The flags of commands that ask a server.
+#[derive(Args)]
+pub struct ServerArgs {
+    /// Server, user and database
+    #[arg(long, global = true, env = "LAKEPORT_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(default_value = "postgresql://root@127.0.0.1:5437/defaultdb")]
+    url: String,
+
+    /// Connect by TLS and trust the certificate authorities in this PEM file only
+    #[arg(long, global = true, env = "LAKEPORT_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// Connects and logs in; answers the user's name too.
+    ///
+    /// # Errors
+    /// As [`Connection::open_verified`], and a URL that names no user.
+    pub async fn connect(&self) -> Result<(Connection, String)> {
+        lakeport_connect::install_tls_provider();
+        let expected = "--url: expected postgresql://USER[:PASSWORD]@HOST:PORT/DATABASE";
+        let config: Config = self.url.parse().context(expected)?;
+        let user = config.get_user().context("--url: names no user")?.to_string();
+        let connection = match &self.ca_cert {
+            None => Connection::open(&config).await?,
+            Some(ca_cert) => Connection::open_verified(&config, ca_cert).await?,
+        };
+        Ok((connection, user))
+    }
+}
 
 /// A session with a server.
 pub struct Connection {

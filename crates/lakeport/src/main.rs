@@ -14,6 +14,7 @@ mod manual;
 mod metrics;
 mod node;
 mod password;
+mod stage;
 mod tls;
 mod userfile;
 

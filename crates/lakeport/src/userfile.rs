@@ -9,11 +9,10 @@ use futures::TryStreamExt;
 use globset::Glob;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_postgres::Config;
 use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
-use crate::client::{Connection, described};
+use crate::client::{Connection, ServerArgs, described};
 
 /// Bytes of a file sent as one row of the copy.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -21,14 +20,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The flags of `lakeport userfile`.
 #[derive(Args)]
 pub struct UserfileArgs {
-    /// Server, user and database
-    #[arg(long, global = true, env = "LAKEPORT_URL", value_name = "URL", hide_env_values = true)]
-    #[arg(default_value = "postgresql://root@127.0.0.1:5437/defaultdb")]
-    url: String,
-
-    /// Connect by TLS and trust the certificate authorities in this PEM file only
-    #[arg(long, global = true, env = "LAKEPORT_CA_CERT", value_name = "FILE")]
-    ca_cert: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
 
     #[command(subcommand)]
     command: FileCommand,
@@ -67,14 +60,8 @@ enum FileCommand {
 /// # Errors
 /// The server's or the local disk's.
 pub async fn run(args: UserfileArgs) -> Result<()> {
-    lakeport_connect::install_tls_provider();
-    let config: Config = args.url.parse().context("--url: expected postgresql://USER[:PASSWORD]@HOST:PORT/DATABASE")?;
-    let user = config.get_user().context("--url: names no user")?;
+    let (connection, user) = args.server.connect().await?;
     let area = format!("userfile://defaultdb.public.userfiles_{user}");
-    let connection = match &args.ca_cert {
-        None => Connection::open(&config).await?,
-        Some(ca_cert) => Connection::open_verified(&config, ca_cert).await?,
-    };
     match args.command {
         FileCommand::Upload { source, destination } => {
             let path = match destination {
@@ -90,8 +77,18 @@ pub async fn run(args: UserfileArgs) -> Result<()> {
 }
 
 async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) -> Result<()> {
+    send(connection, &format!("USERFILE {}", literal(path)), source).await?;
+    println!("successfully uploaded to {area}/{}", path.trim_start_matches('/'));
+    Ok(())
+}
+
+/// Copies a local file to one that a COPY statement names.
+///
+/// # Errors
+/// The server's or the local disk's.
+pub async fn send(connection: &Connection, named: &str, source: &Path) -> Result<()> {
     let mut file = File::open(source).await.with_context(|| format!("open {}", source.display()))?;
-    let statement = format!("COPY USERFILE {} FROM STDIN WITH (FORMAT binary)", literal(path));
+    let statement = format!("COPY {named} FROM STDIN WITH (FORMAT binary)");
     let sink = connection.client.copy_in(&statement).await.map_err(described)?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA]));
     loop {
@@ -104,7 +101,6 @@ async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) 
         writer.as_mut().write(&[&chunk]).await.map_err(described)?;
     }
     writer.finish().await.map_err(described)?;
-    println!("successfully uploaded to {area}/{}", path.trim_start_matches('/'));
     Ok(())
 }
 
@@ -125,16 +121,25 @@ async fn download(connection: &Connection, source: &str, destination: Option<Pat
         Some(target) => target,
         None => PathBuf::from(file_name(Path::new(source))?),
     };
+    let bytes = receive(connection, &format!("USERFILE {}", literal(source)), &target).await?;
+    println!("downloaded {source} to {} ({bytes} bytes)", target.display());
+    Ok(())
+}
+
+/// Copies a file that a COPY statement names to a new local one; answers its bytes.
+///
+/// # Errors
+/// The server's or the local disk's, and a local file that exists.
+pub async fn receive(connection: &Connection, named: &str, target: &Path) -> Result<usize> {
     ensure!(!target.exists(), "{} already exists", target.display());
-    let statement = format!("COPY USERFILE {} TO STDOUT WITH (FORMAT binary)", literal(source));
+    let statement = format!("COPY {named} TO STDOUT WITH (FORMAT binary)");
     let stream = connection.client.copy_out(&statement).await.map_err(described)?;
-    let written = write_rows(BinaryCopyOutStream::new(stream, &[Type::BYTEA]), &target).await;
+    let written = write_rows(BinaryCopyOutStream::new(stream, &[Type::BYTEA]), target).await;
     if written.is_err() {
         // Half a file is worse than none.
-        let _ = tokio::fs::remove_file(&target).await;
+        let _ = tokio::fs::remove_file(target).await;
     }
-    println!("downloaded {source} to {} ({} bytes)", target.display(), written?);
-    Ok(())
+    written
 }
 
 /// Writes the chunks to a new file; answers their bytes.
@@ -163,13 +168,17 @@ fn path_in<'a>(area: &str, text: &'a str) -> &'a str {
     text.strip_prefix(area).or_else(|| text.strip_prefix("userfile://")).unwrap_or(text)
 }
 
-fn file_name(path: &Path) -> Result<String> {
+/// The last part of a path.
+///
+/// # Errors
+/// A path without one.
+pub fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
     Ok(name.with_context(|| format!("{} has no file name", path.display()))?.to_string())
 }
 
 /// A text as an SQL literal.
-fn literal(text: &str) -> String {
+pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -276,6 +276,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::ShowStages(statement) => stage::show(cx, statement).await,
         S::ListFiles(statement) => stage::list(cx, statement).await,
         S::RemoveFiles(statement) => stage::remove(cx, statement).await,
+        S::CopyFile(statement) => stage::copy(cx, statement).await,
         S::CreateFileFormat(statement) => file_format::create(cx, statement).await,
         S::DropFileFormat(statement) => file_format::drop(cx, statement).await,
         S::ShowFileFormats => file_format::show(cx).await,

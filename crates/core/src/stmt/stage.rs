@@ -1,5 +1,6 @@
-//! `CREATE | ALTER | DROP STAGE`, `LIST`, `REMOVE`.
+//! `CREATE | ALTER | DROP STAGE`, `LIST`, `REMOVE`, `COPY @stage/file`.
 
+mod copy;
 mod show;
 
 use arrow_schema::SchemaRef;
@@ -15,6 +16,7 @@ use lakeport_sql::stmt::stage::{
 };
 use object_store::{ObjectMeta, ObjectStore};
 
+pub(crate) use self::copy::copy;
 pub(crate) use self::show::{columns, describe, show};
 
 use super::Cx;

@@ -11,10 +11,11 @@ use lakeport_base::{SqlType, Sqlstate};
 use lakeport_connect::Target;
 use lakeport_sql::stmt::userfile::{CopyUserfile, DropUserfile};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
 
 use super::Cx;
 use crate::error::{Error, Result};
+use crate::external::store_error;
 use crate::outcome::{CopyIn, Outcome};
 use crate::row;
 use crate::rows::{RowStream, schema_of};
@@ -26,24 +27,31 @@ const STAGING: &str = ".upload-";
 pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyUserfile) -> Result<Outcome> {
     let path = cx.string(&statement.path)?;
     let (store, path) = file(cx, &path).await?;
-    let columns = schema_of(&[("content", SqlType::Bytes)]);
     if statement.upload {
         if store.head(&path).await.is_ok() {
             return Err(exists(&path));
         }
         let staged = Path::from(format!("{STAGING}{}", cx.server.config.env.random_hex(8)));
         let receive = move |rows| async move { receive(store, staged, path, rows).await };
-        return Ok(Outcome::CopyIn(CopyIn::start(columns, statement.options.clone(), receive)));
+        return Ok(Outcome::CopyIn(CopyIn::start(piece_columns(), statement.options.clone(), receive)));
     }
     let found = store.get(&path).await.map_err(|error| not_fetched(error, &path))?;
-    let schema = columns.clone();
-    let batches = found.into_stream().map(move |bytes| {
-        let bytes = bytes.map_err(lakeport_connect::Error::from)?;
+    Ok(Outcome::CopyOut { rows: pieces_of(found), options: statement.options.clone() })
+}
+
+/// The one column of a file's pieces.
+pub(super) fn piece_columns() -> SchemaRef {
+    schema_of(&[("content", SqlType::Bytes)])
+}
+
+/// A file as rows, one for each piece as it comes.
+pub(super) fn pieces_of(found: GetResult) -> RowStream {
+    let batches = found.into_stream().map(|bytes| {
+        let bytes = bytes.map_err(store_error)?;
         let content = BinaryArray::from_vec(vec![bytes.as_ref()]);
-        RecordBatch::try_new(schema.clone(), vec![Arc::new(content)]).map_err(Error::internal)
+        RecordBatch::try_new(piece_columns(), vec![Arc::new(content)]).map_err(Error::internal)
     });
-    let rows = RowStream { schema: columns, batches: batches.boxed() };
-    Ok(Outcome::CopyOut { rows, options: statement.options.clone() })
+    RowStream { schema: piece_columns(), batches: batches.boxed() }
 }
 
 /// The store of the user's files and a clean path in it.
@@ -95,23 +103,24 @@ async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, rows: Ro
     published.map(|()| 1)
 }
 
-async fn write(store: &dyn ObjectStore, staged: &Path, mut rows: RowStream) -> Result<()> {
-    let upload = store.put_multipart(staged).await.map_err(lakeport_connect::Error::from)?;
+/// Writes the pieces as one file, which is there once all are.
+pub(super) async fn write(store: &dyn ObjectStore, path: &Path, mut rows: RowStream) -> Result<()> {
+    let upload = store.put_multipart(path).await.map_err(store_error)?;
     let mut writer = WriteMultipart::new(upload);
     while let Some(batch) = rows.batches.next().await {
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                writer.abort().await.map_err(lakeport_connect::Error::from)?;
+                writer.abort().await.map_err(store_error)?;
                 return Err(error);
             }
         };
         for piece in batch.column(0).as_binary::<i32>().iter().flatten() {
-            writer.wait_for_capacity(UPLOADS_MAX).await.map_err(lakeport_connect::Error::from)?;
+            writer.wait_for_capacity(UPLOADS_MAX).await.map_err(store_error)?;
             writer.put(Bytes::copy_from_slice(piece));
         }
     }
-    writer.finish().await.map_err(lakeport_connect::Error::from)?;
+    writer.finish().await.map_err(store_error)?;
     Ok(())
 }
 

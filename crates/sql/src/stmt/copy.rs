@@ -7,7 +7,7 @@ use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
 use super::query::{self, Query};
-use super::{Statement, Text};
+use super::{Statement, Text, stage};
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
 use crate::print;
@@ -45,6 +45,9 @@ pub struct CopyOptions {
 
 /// After `COPY`.
 pub(super) fn copy(c: &mut Cursor) -> Result<Statement> {
+    if c.is_symbol(&Token::AtSign) || c.is_literal() {
+        return stage::copy(c);
+    }
     if c.is_open() {
         let query = c.parenthesised(query::in_parentheses)?;
         c.expect("TO")?;

@@ -72,6 +72,7 @@ impl fmt::Display for Statement {
             Statement::ShowStages(statement) => statement.fmt(f),
             Statement::ListFiles(statement) => statement.fmt(f),
             Statement::RemoveFiles(statement) => statement.fmt(f),
+            Statement::CopyFile(statement) => statement.fmt(f),
             Statement::CreateFileFormat(statement) => statement.fmt(f),
             Statement::DropFileFormat(statement) => statement.fmt(f),
             Statement::ShowFileFormats => f.write_str("SHOW FILE FORMATS"),

@@ -1,4 +1,5 @@
-//! `CREATE | ALTER | DROP | DESCRIBE STAGE`, `SHOW STAGES`, `LIST`, `REMOVE`: files that a name stands for.
+//! `CREATE | ALTER | DROP | DESCRIBE STAGE`, `SHOW STAGES`, `LIST`, `REMOVE`, `COPY @stage/file`: files that
+//! a name stands for.
 
 pub mod location;
 
@@ -8,7 +9,8 @@ use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
 use self::location::{Location, Parameter, StageName, StagePath, named_list_text, parameters, stage_name, staged};
-use super::Statement;
+use super::copy::CopyOptions;
+use super::{Statement, userfile};
 use crate::cursor::{Cursor, Result};
 use crate::print;
 use crate::token::Lexeme;
@@ -81,6 +83,16 @@ pub struct ListFiles {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoveFiles {
     pub files: StagedFiles,
+}
+
+/// `COPY @stage/path {FROM STDIN | TO STDOUT} WITH (FORMAT binary)`: one column `content BYTES`, a row a piece; our
+/// extension.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyFile {
+    pub path: StagePath,
+    /// `FROM STDIN`
+    pub upload: bool,
+    pub options: CopyOptions,
 }
 
 /// Files of a stage.
@@ -201,6 +213,13 @@ pub(super) fn remove(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::RemoveFiles(RemoveFiles { files: staged_files(c)? }))
 }
 
+/// After `COPY`, at a location.
+pub(super) fn copy(c: &mut Cursor) -> Result<Statement> {
+    let path = staged(c)?;
+    let (upload, options) = userfile::pieces("COPY of a staged file", c)?;
+    Ok(Statement::CopyFile(CopyFile { path, upload, options }))
+}
+
 fn staged_files(c: &mut Cursor) -> Result<StagedFiles> {
     let path = staged(c)?;
     let pattern = if c.keywords("PATTERN") {
@@ -274,6 +293,13 @@ impl fmt::Display for ListFiles {
 impl fmt::Display for RemoveFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "REMOVE {}", self.files)
+    }
+}
+
+impl fmt::Display for CopyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.upload { "FROM STDIN" } else { "TO STDOUT" };
+        write!(f, "COPY {} {direction} {}", quote_literal(&self.path.to_string()), self.options)
     }
 }
 

@@ -29,6 +29,12 @@ pub struct DropUserfile {
 /// After `COPY USERFILE`.
 pub(super) fn copy_userfile(c: &mut Cursor) -> Result<Statement> {
     let path = c.text_value()?;
+    let (upload, options) = pieces("COPY USERFILE", c)?;
+    Ok(Statement::CopyUserfile(CopyUserfile { path, upload, options }))
+}
+
+/// `{FROM STDIN | TO STDOUT} WITH (FORMAT binary)`: whether it is FROM, and the options.
+pub(super) fn pieces(statement: &str, c: &mut Cursor) -> Result<(bool, CopyOptions)> {
     let upload = match c.one_of(&["FROM", "TO"]) {
         Some("FROM") => true,
         Some(_) => false,
@@ -38,10 +44,10 @@ pub(super) fn copy_userfile(c: &mut Cursor) -> Result<Statement> {
     let position = c.position();
     let options = copy::options(c)?;
     if options.format != CopyFormat::Binary {
-        let error = crate::SyntaxError::unsupported("COPY USERFILE has the binary format only", position);
+        let error = crate::SyntaxError::unsupported(format!("{statement} has the binary format only"), position);
         return Err(error.with_hint("add WITH (FORMAT binary)"));
     }
-    Ok(Statement::CopyUserfile(CopyUserfile { path, upload, options }))
+    Ok((upload, options))
 }
 
 /// After `DROP USERFILE`.

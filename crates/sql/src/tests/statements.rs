@@ -381,6 +381,8 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("LIST @S/a/b.csv PATTERN='.*'", "LIST '@s/a/b.csv' PATTERN = '.*'"),
     ("LIST '@~/a b'", "LIST '@~/a b'"),
     ("REMOVE @s/x PATTERN = '.*[.]csv'", "REMOVE '@s/x' PATTERN = '.*[.]csv'"),
+    ("COPY @~/a.csv FROM STDIN (FORMAT binary)", "COPY '@~/a.csv' FROM STDIN WITH (FORMAT binary)"),
+    ("COPY '@s/a b' TO STDOUT WITH (FORMAT binary)", "COPY '@s/a b' TO STDOUT WITH (FORMAT binary)"),
     (
         "CREATE OR REPLACE FILE FORMAT f TYPE = CSV SKIP_HEADER = 1",
         "CREATE OR REPLACE FILE FORMAT f type = 'CSV' skip_header = '1'",
