@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Where the test peers live: a strict S3 server, an S3 and STS simulator, SQL clients, independent readers.
+# Where the test peers live: a strict S3 server, an S3 and STS simulator, emulators of other clouds,
+# SQL clients, independent readers.
 export PEERS_DIR ?= $(CURDIR)/.peers
 
 .PHONY: help demo test soak bench fuzz lint fmt peers clean

@@ -138,12 +138,15 @@ def sts(folder, log):
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         roles[name] = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
         iam.put_role_policy(RoleName=name, PolicyName="use", PolicyDocument=allow("s3:*", "sts:AssumeRole", "kms:Encrypt", "kms:Decrypt"))
+    session = client("sts", endpoint, (users["STS_KEY"], users["STS_SECRET"])).assume_role(
+        RoleArn=roles["plain"], RoleSessionName="session")["Credentials"]
     request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", method="POST",
                                      headers={"content-type": "text/plain"})
     urllib.request.urlopen(request)
     return process, {
         "STS_ENDPOINT": endpoint, "STS_BUCKET": "vault", **users, "STS_ROLE": roles["plain"],
-        "STS_GUARDED_ROLE": roles["guarded"], "STS_RELAY_ROLE": roles["relay"], "STS_EXTERNAL_ID": "tenant-7",
+        "STS_SESSION_KEY": session["AccessKeyId"], "STS_SESSION_SECRET": session["SecretAccessKey"],
+        "STS_SESSION_TOKEN": session["SessionToken"], "STS_GUARDED_ROLE": roles["guarded"], "STS_RELAY_ROLE": roles["relay"], "STS_EXTERNAL_ID": "tenant-7",
         "KMS_KEY": key["KeyId"], "KMS_ARN": key["Arn"], "KMS_ALIAS": "alias/backups", "KMS_OTHER_KEY": other["KeyId"],
     }
 

@@ -16,14 +16,32 @@ pub(crate) const SPECIFIED: &str = "specified";
 /// None.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
+/// How another word is refused.
+const REFUSAL: &str = "unsupported value {} for AUTH";
+
 /// Which of both.
 pub(crate) const AUTH_OPTION: OptionSpec = OptionSpec::new(
     "AUTH",
-    OptionType::Choice(&[SPECIFIED, IMPLICIT], "unsupported value {} for AUTH"),
+    OptionType::Choice(&[SPECIFIED, IMPLICIT], REFUSAL),
     "specified: the keys of the URI; implicit: those of the server's environment.",
 )
 .public()
 .default(SPECIFIED);
+
+/// Which of these, of kinds whose files may be there for everybody.
+pub(crate) const STORAGE_AUTH_OPTION: OptionSpec = OptionSpec {
+    ty: OptionType::Choice(&[SPECIFIED, IMPLICIT, ANONYMOUS], REFUSAL),
+    help: "specified: the keys of the URI; implicit: those of the server's environment; anonymous: none, for files that \
+           everybody may read.",
+    ..AUTH_OPTION
+};
+
+/// Which of these, of kinds for which this server has no keys of its own.
+pub(crate) const KEYS_AUTH_OPTION: OptionSpec = OptionSpec {
+    ty: OptionType::Choice(&[SPECIFIED, ANONYMOUS], REFUSAL),
+    help: "specified: the keys of the URI; anonymous: none, for files that everybody may read.",
+    ..AUTH_OPTION
+};
 
 /// Whose credentials a target of a cloud service uses: a server of somebody else is asked in this server's name.
 pub(crate) fn access(target: &Target) -> Access {

@@ -14,7 +14,7 @@ use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use url::Url;
 
 use self::role::Sts;
-use crate::auth::SPECIFIED;
+use crate::auth::{ANONYMOUS, SPECIFIED};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::kind::Rule;
@@ -27,9 +27,11 @@ use crate::target::Target;
 pub(crate) const ENDPOINT: &str = "AWS_ENDPOINT";
 
 /// The public half of the keys.
-pub(crate) const KEY_ID_OPTION: OptionSpec = OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Text, "The access key.")
+pub(crate) const KEY_ID_OPTION: OptionSpec = OptionSpec::new("AWS_ACCESS_KEY_ID", OptionType::Ascii, "The access key.")
     .public()
+    .authenticates()
     .databend("access_key_id")
+    .databend_aliases(&["aws_key_id"])
     .materialize("ACCESS KEY ID");
 
 /// The secret half.
@@ -37,12 +39,14 @@ pub(crate) const SECRET_KEY_OPTION: OptionSpec =
     OptionSpec::new("AWS_SECRET_ACCESS_KEY", OptionType::Text, "The secret key.")
         .authenticates()
         .databend("secret_access_key")
+        .databend_aliases(&["aws_secret_key"])
         .materialize("SECRET ACCESS KEY");
 
 /// What comes with keys that end.
 pub(crate) const SESSION_TOKEN_OPTION: OptionSpec =
-    OptionSpec::new("AWS_SESSION_TOKEN", OptionType::Text, "The token of temporary keys.")
+    OptionSpec::new("AWS_SESSION_TOKEN", OptionType::Ascii, "The token of temporary keys.")
         .databend("session_token")
+        .databend_aliases(&["aws_token", "security_token"])
         .materialize("SESSION TOKEN");
 
 /// A chain of roles.
@@ -53,6 +57,8 @@ pub(crate) const ROLE_OPTION: OptionSpec = OptionSpec::new(
 )
 .public_but_after(";external_id=")
 .databend("role_arn")
+.databend_aliases(&["aws_role_arn"])
+.databend_after(&["external_id", "aws_external_id"])
 .materialize("ASSUME ROLE ARN");
 
 /// `AUTH=specified` comes with an access key.
@@ -79,6 +85,10 @@ pub(crate) fn check(target: &Target, region_option: &str) -> Result<()> {
     }
     if let Some(roles) = options.get("ASSUME_ROLE") {
         role::parse_roles(roles)?;
+        if options.get("AUTH") == Some(ANONYMOUS) {
+            return Err(Error::invalid("ASSUME_ROLE is set, but AUTH is set to 'anonymous'")
+                .with_hint("a role is assumed with keys, or with AUTH=implicit"));
+        }
     }
     net::endpoint(target, ENDPOINT).map(drop)
 }
@@ -100,8 +110,10 @@ pub(crate) async fn credentials(
     let source = match (options.get("AUTH"), options.get("AWS_ACCESS_KEY_ID"), options.get("AWS_SECRET_ACCESS_KEY")) {
         (Some(SPECIFIED), Some(key_id), Some(secret_key)) => {
             // A plus sign that nobody escaped arrives as a space.
-            static_keys(key_id, &secret_key.replace(' ', "+"), options.get("AWS_SESSION_TOKEN"))
+            let plus = |text: &str| text.replace(' ', "+");
+            static_keys(key_id, &plus(secret_key), options.get("AWS_SESSION_TOKEN").map(plus))
         }
+        (Some(ANONYMOUS), ..) => static_keys("", "", None),
         _ => implicit(&cx.env, region).await?,
     };
     let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
@@ -112,12 +124,8 @@ pub(crate) async fn credentials(
 }
 
 /// Keys written in a URI.
-fn static_keys(key_id: &str, secret_key: &str, token: Option<&str>) -> AwsCredentialProvider {
-    let credential = AwsCredential {
-        key_id: key_id.to_string(),
-        secret_key: secret_key.to_string(),
-        token: token.map(str::to_string),
-    };
+fn static_keys(key_id: &str, secret_key: &str, token: Option<String>) -> AwsCredentialProvider {
+    let credential = AwsCredential { key_id: key_id.to_string(), secret_key: secret_key.to_string(), token };
     Arc::new(StaticCredentialProvider::new(credential))
 }
 

@@ -214,9 +214,12 @@ async fn copies(store: &dyn ObjectStore) {
     store.put(&from, "x".into()).await.unwrap();
     store.copy(&from, &to).await.unwrap();
     assert_eq!(read(store, &to).await, "x");
+    store.put(&from, "y".into()).await.unwrap();
+    store.copy(&from, &to).await.unwrap();
+    assert_eq!(read(store, &to).await, "y", "a copy overwrites");
     store.rename(&from, &Path::from("copy/renamed")).await.unwrap();
     assert!(matches!(store.head(&from).await, Err(Error::NotFound { .. })));
-    assert_eq!(read(store, &Path::from("copy/renamed")).await, "x");
+    assert_eq!(read(store, &Path::from("copy/renamed")).await, "y");
 }
 
 /// Bytes that no compression or reordering leaves unchanged.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_base::Env;
-use object_store::ObjectStore;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::layer::Meter;
 
@@ -59,6 +59,11 @@ impl Timeouts {
             idle: request.min(Duration::from_secs(60)),
             retry: (request / 2).min(Duration::from_secs(180)),
         }
+    }
+
+    /// How a storage client tries a request again.
+    pub(crate) fn retries(&self) -> RetryConfig {
+        RetryConfig { backoff: BackoffConfig::default(), max_retries: 10, retry_timeout: self.retry }
     }
 }
 

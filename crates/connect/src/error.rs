@@ -13,8 +13,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// How the storage client puts a redirect that does not say where to: S3's answer for a bucket of another region.
 const BARE_REDIRECT: &str = "Received redirect without LOCATION";
 
-/// How answers with the status of a wrong request begin that are about credentials which have had their time.
-const EXPIRED: [&str; 3] = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"];
+/// How answers with the status of a wrong request begin that are about credentials: those that have had their time, and
+/// those that Azure does not understand.
+const UNFIT: [&str; 4] = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAuthenticationInfo"];
+
+/// How answers begin that miss the bucket and not the file in it.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
 /// The remedy of [`Error::DiskFull`].
 const DISK_FULL_HINT: &str = "make room, then run the statement again";
@@ -207,7 +211,7 @@ impl Error {
             Some(301 | 307) => {
                 Error::invalid("the bucket is in another region").with_hint("set AWS_REGION to its region")
             }
-            Some(400) if EXPIRED.iter().any(|code| cause.starts_with(code)) => Error::denied(cause),
+            Some(400) if UNFIT.iter().any(|code| cause.starts_with(code)) => Error::denied(cause),
             Some(400) => Error::invalid(cause),
             Some(401 | 403) => Error::denied(cause),
             Some(404) => Error::not_found(cause),
@@ -257,7 +261,7 @@ impl From<&object_store::Error> for Error {
         match error {
             Store::NotFound { path, .. } => Error::not_found(
                 far_answer(error)
-                    .filter(|answer| answer.starts_with("NoSuchBucket"))
+                    .filter(|answer| NO_BUCKET.iter().any(|code| answer.starts_with(code)))
                     .unwrap_or_else(|| format!("file {path:?} does not exist")),
             ),
             Store::AlreadyExists { path, .. } => Error::conflict(format!("file {path:?} exists already")),

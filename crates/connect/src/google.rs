@@ -9,30 +9,60 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use object_store::StaticCredentialProvider;
+use object_store::client::CredentialProvider;
 use object_store::gcp::{GcpCredential, GcpCredentialProvider, GoogleCloudStorageBuilder};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::auth::SPECIFIED;
+use crate::auth::{self, ANONYMOUS, SPECIFIED};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
+use crate::kind::Rule;
 use crate::lease::{Lease, Renewed, Source};
-use crate::net::{self, Client};
+use crate::net::{self, Client, ENDPOINT};
+use crate::option::{OptionSpec, OptionType};
 use crate::target::Target;
 
-/// The option that holds a service account's key file.
-pub(crate) const CREDENTIALS: &str = "CREDENTIALS";
-/// The option that holds an access token.
-pub(crate) const BEARER_TOKEN: &str = "BEARER_TOKEN";
-/// The option that names service accounts to act as.
-pub(crate) const ASSUME_ROLE: &str = "ASSUME_ROLE";
+const CREDENTIALS: &str = "CREDENTIALS";
+const BEARER_TOKEN: &str = "BEARER_TOKEN";
+const ASSUME_ROLE: &str = "ASSUME_ROLE";
+
+/// A service account.
+pub(crate) const CREDENTIALS_OPTION: OptionSpec =
+    OptionSpec::new(CREDENTIALS, OptionType::Text, "The key file of a service account, in base64.")
+        .authenticates()
+        .databend("credential")
+        .materialize("CREDENTIALS");
+
+/// What a service account has got already.
+pub(crate) const BEARER_TOKEN_OPTION: OptionSpec =
+    OptionSpec::new(BEARER_TOKEN, OptionType::Ascii, "An access token, in place of CREDENTIALS.")
+        .authenticates()
+        .databend("bearer_token")
+        .materialize("BEARER TOKEN");
+
+/// Who to become.
+pub(crate) const ASSUME_ROLE_OPTION: OptionSpec = OptionSpec::new(
+    ASSUME_ROLE,
+    OptionType::Text,
+    "Service accounts to act as, separated by commas: the last one, through those before it.",
+)
+.public()
+.databend("role_arn")
+.materialize("ASSUME ROLE");
+
+/// A key file gets its own tokens.
+pub(crate) const ONE_CREDENTIAL: Rule = Rule::Exclusive(&[CREDENTIALS, BEARER_TOKEN]);
+
+/// Where Google's servers are.
+const DOMAIN: &str = "googleapis.com";
 
 /// Where tokens of other service accounts are asked for without an endpoint.
 const IAM: &str = "https://iamcredentials.googleapis.com";
 /// What tokens are for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// Checks what the options of a target say of credentials.
+/// Checks what the options of a target say of credentials, and of where they are sent.
 pub(crate) fn check(target: &Target) -> Result<()> {
     let options = target.options();
     let (key, token) = (options.get(CREDENTIALS), options.get(BEARER_TOKEN));
@@ -44,7 +74,13 @@ pub(crate) fn check(target: &Target) -> Result<()> {
             "write the service account's key file in base64, or AUTH=implicit for the server's own account",
         ));
     }
-    options.get(ASSUME_ROLE).map_or(Ok(()), |accounts| parse_accounts(accounts).map(drop))
+    if let Some(accounts) = options.get(ASSUME_ROLE) {
+        parse_accounts(accounts)?;
+        if options.get("AUTH") == Some(ANONYMOUS) {
+            return Err(Error::invalid(format!("{ASSUME_ROLE} is set, but AUTH is set to 'anonymous'")));
+        }
+    }
+    auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), DOMAIN)
 }
 
 /// The key file of a service account as JSON.
@@ -94,7 +130,7 @@ pub(crate) fn tokens(
     client: &Client,
     endpoint: Option<&Url>,
 ) -> Result<GcpCredentialProvider> {
-    let source = provider(target, cx, client)?;
+    let source = Arc::new(Fit(provider(target, cx, client)?));
     let Some(accounts) = target.options().get(ASSUME_ROLE) else { return Ok(source) };
     let (delegates, account) = parse_accounts(accounts)?;
     let base = endpoint.map_or(IAM, Url::as_str).trim_end_matches('/');
@@ -113,6 +149,9 @@ pub(crate) fn tokens(
 fn provider(target: &Target, cx: &OpenCx, client: &Client) -> Result<GcpCredentialProvider> {
     let options = target.options();
     let (builder, whose) = match (options.get("AUTH"), options.get(BEARER_TOKEN), options.get(CREDENTIALS)) {
+        (Some(ANONYMOUS), ..) => {
+            return Ok(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: String::new() })));
+        }
         (Some(SPECIFIED), Some(token), _) => {
             return Ok(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: token.to_string() })));
         }
@@ -135,6 +174,24 @@ fn provider(target: &Target, cx: &OpenCx, client: &Client) -> Result<GcpCredenti
     // Only the credentials are used of it: nothing is stored in a bucket.
     let store = builder.with_bucket_name("none").build().map_err(unfit)?;
     Ok(Arc::clone(store.credentials()))
+}
+
+/// Tokens that a header can hold.
+#[derive(Debug)]
+struct Fit(GcpCredentialProvider);
+
+#[async_trait]
+impl CredentialProvider for Fit {
+    type Credential = GcpCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<GcpCredential>> {
+        let credential = self.0.get_credential().await?;
+        if net::fits_header(&credential.bearer) {
+            return Ok(credential);
+        }
+        let unfit = Error::io("the access token is no header value");
+        Err(object_store::Error::Generic { store: "credentials", source: Box::new(unfit) })
+    }
 }
 
 /// A service account that the source may act as.
@@ -168,7 +225,8 @@ impl Source for AssumedAccount {
 }
 
 fn lease_in(answer: &Value) -> Option<Lease<GcpCredential>> {
-    let credential = GcpCredential { bearer: answer["accessToken"].as_str()?.to_string() };
+    let credential =
+        GcpCredential { bearer: answer["accessToken"].as_str().filter(|token| net::fits_header(token))?.to_string() };
     let ends = DateTime::parse_from_rfc3339(answer["expireTime"].as_str()?).ok()?;
     Some(Lease { credential: Arc::new(credential), ends: Some(ends.to_utc()) })
 }

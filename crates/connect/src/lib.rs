@@ -6,6 +6,7 @@
 
 mod auth;
 mod aws;
+mod azure;
 mod body;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -25,6 +26,7 @@ mod net;
 pub mod option;
 mod path;
 pub mod probe;
+mod relatives;
 mod storage;
 pub mod target;
 pub mod transfer;

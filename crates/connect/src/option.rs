@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub enum OptionType {
     /// Any text.
     Text,
+    /// Printable ASCII, which the headers of requests can hold.
+    Ascii,
     /// `true` or `false`, as Go's `strconv.ParseBool` reads them.
     Bool,
     /// A whole number.
@@ -196,6 +198,9 @@ impl OptionSpec {
                 Err(Error::invalid(format!("cannot parse {} as a duration such as 10s", self.name)))
             }
             OptionType::Base64 => decode_base64(self.name, value).map(drop),
+            OptionType::Ascii if !value.bytes().all(|b| matches!(b, b' '..=b'~')) => {
+                Err(Error::invalid(format!("parameter {} may hold printable ASCII characters only", self.name)))
+            }
             _ => Ok(()),
         }
     }

@@ -109,7 +109,9 @@ impl Target {
 
     /// Where its files are, whoever asks for them.
     pub fn place(&self) -> String {
-        format!("{}{}", self.address(), self.uri.path)
+        let rows = self.spec().options.iter().filter(|row| row.identifies);
+        let values: Vec<&str> = rows.filter_map(|row| self.options.get(row.name)).collect();
+        format!("{}{} {}", self.address(), self.uri.path, values.join(" "))
     }
 
     /// The URI as parsed.

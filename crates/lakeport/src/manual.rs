@@ -366,6 +366,7 @@ fn capabilities(spec: &KindSpec) -> String {
 fn option_row(option: &OptionSpec) -> String {
     let value = match option.ty {
         OptionType::Text => "text".to_string(),
+        OptionType::Ascii => "printable ASCII".to_string(),
         OptionType::Bool => "`true` or `false`".to_string(),
         OptionType::Int => "whole number".to_string(),
         OptionType::Duration => "duration such as `10s`".to_string(),
@@ -405,11 +406,23 @@ fn spellings(spec: &KindSpec) -> String {
         let _ = writeln!(text, "| the key | {0} | {0} |", cell(Some(KEY_OPTION)));
     }
     for option in spec.options.iter().filter(|option| option.databend.is_some() || option.materialize.is_some()) {
-        let negated = if option.databend_negated { " (the opposite)" } else { "" };
-        let (databend, materialize) = (cell(option.databend), cell(option.materialize));
-        let _ = writeln!(text, "| `{}` | {databend}{negated} | {materialize} |", option.name);
+        let _ = writeln!(text, "| `{}` | {} | {} |", option.name, databend_cell(option), cell(option.materialize));
     }
     text
+}
+
+fn databend_cell(option: &OptionSpec) -> String {
+    let code = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+    let Some(keyword) = option.databend else { return String::new() };
+    let mut notes = Vec::new();
+    notes.extend(option.databend_negated.then(|| "the opposite".to_string()));
+    notes.extend(option.databend_required.then(|| "required".to_string()));
+    notes.extend(
+        (!option.databend_aliases.is_empty()).then(|| format!("or {}", code(option.databend_aliases).join(", "))),
+    );
+    notes.extend(option.databend_after.first().map(|keyword| format!("an external id as `{keyword}`")));
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+    format!("`{keyword}`{notes}")
 }
 
 const CONFIGURATION: &str = "# Configuration of `lakeport start`

@@ -18,8 +18,8 @@ struct Peer {
 }
 
 /// The peers: an S3 server that checks keys and signatures, a simulator of S3, STS and KMS that checks policies and
-/// external ids, and what stands in for the key management of Google and Azure.
-pub const NAMES: [&str; 3] = ["s3", "sts", "keys"];
+/// external ids, what stands in for the key management of Google and Azure, and emulators of the storage of other clouds.
+pub const NAMES: [&str; 7] = ["s3", "sts", "keys", "azure", "gs", "oss", "cos"];
 
 /// Ends all peers.
 pub fn stop() {
@@ -38,7 +38,11 @@ pub fn facts(name: &'static str) -> Option<Facts> {
 
 /// The script prints one line `NAME=VALUE ...` when the peer answers, and ends the peer when its input closes.
 fn start(name: &str) -> Option<Peer> {
-    let (environment, script) = if name == "keys" { ("keys", "keys.py") } else { ("aws", "serve.py") };
+    let (environment, script) = match name {
+        "s3" | "sts" => ("aws", "serve.py"),
+        "keys" => ("keys", "keys.py"),
+        _ => ("clouds", "clouds.py"),
+    };
     let python = home::peer_program(environment, "python")?;
     let script = home::repository().join("tests/peers").join(script);
     let mut command = Command::new(python);

@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("aws-config", &["lakeport-connect"]),
     ("aws-credential", &["lakeport-connect"]),
-    ("aws-lc-rs", &["lakeport-backup"]),
+    ("aws-lc-rs", &["lakeport-backup", "lakeport-connect"]),
     ("aws-sdk", &["lakeport-connect"]),
     ("aws-smithy", &["lakeport-connect"]),
     ("axum", &["lakeport"]),

@@ -1,7 +1,5 @@
 //! `azure-kms:///key/version`: keys of Azure Key Vault, through its REST interface.
 
-mod token;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,9 +11,9 @@ use lakeport_base::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use self::token::Identity;
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
 use crate::auth::{self, IMPLICIT};
+use crate::azure::{self, Identity};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::kms::{self, Cipher, Kms};
@@ -25,41 +23,12 @@ use crate::net::{self, Client, ENDPOINT, Redirects};
 use crate::option::{Need, OptionSpec, OptionType};
 use crate::target::Target;
 
-const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
-const CLIENT_ID: &str = "AZURE_CLIENT_ID";
-const CLIENT_SECRET: &str = "AZURE_CLIENT_SECRET";
-const ENVIRONMENT: &str = "AZURE_ENVIRONMENT";
-const TENANT_ID: &str = "AZURE_TENANT_ID";
 const VAULT_NAME: &str = "AZURE_VAULT_NAME";
 
 /// How keys encrypt: RSA with padding that every key size from 2048 bits on has room for.
 const ALGORITHM: &str = "RSA-OAEP-256";
 /// The version of the interface.
 const API_VERSION: &str = "7.4";
-
-/// One of Azure's clouds.
-struct Cloud {
-    name: &'static str,
-    /// The domain of vaults; tokens are for all of them.
-    vaults: &'static str,
-    /// Where tokens are asked for.
-    authority: &'static str,
-}
-
-const CLOUDS: &[Cloud] = &[
-    Cloud { name: "AZUREPUBLICCLOUD", vaults: "vault.azure.net", authority: "https://login.microsoftonline.com" },
-    Cloud {
-        name: "AZUREUSGOVERNMENTCLOUD",
-        vaults: "vault.usgovcloudapi.net",
-        authority: "https://login.microsoftonline.us",
-    },
-    Cloud { name: "AZURECHINACLOUD", vaults: "vault.azure.cn", authority: "https://login.chinacloudapi.cn" },
-    Cloud {
-        name: "AZUREGERMANCLOUD",
-        vaults: "vault.microsoftazure.de",
-        authority: "https://login.microsoftonline.de",
-    },
-];
 
 const OPTIONS: &[OptionSpec] = &[
     auth::AUTH_OPTION,
@@ -71,31 +40,12 @@ const OPTIONS: &[OptionSpec] = &[
             .databend("vault_name")
             .materialize("VAULT NAME")
     },
-    OptionSpec::new(CLIENT_ID, OptionType::Text, "The application, or with AUTH=implicit one of several identities.")
-        .public()
-        .databend("client_id")
-        .materialize("CLIENT ID"),
-    OptionSpec::new(CLIENT_SECRET, OptionType::Text, "A secret of the application.")
-        .databend("client_secret")
-        .materialize("CLIENT SECRET"),
-    OptionSpec::new(TENANT_ID, OptionType::Text, "The directory that the application is registered in.")
-        .public()
-        .databend("tenant_id")
-        .materialize("TENANT ID"),
-    OptionSpec::new(
-        ENVIRONMENT,
-        OptionType::Text,
-        "AZUREPUBLICCLOUD, AZUREUSGOVERNMENTCLOUD, AZURECHINACLOUD or AZUREGERMANCLOUD, in any case.",
-    )
-    .public()
-    .default(CLOUDS[0].name)
-    .databend("environment")
-    .materialize("ENVIRONMENT"),
+    azure::CLIENT_ID_OPTION,
+    azure::CLIENT_SECRET_OPTION,
+    azure::TENANT_ID_OPTION,
+    azure::ENVIRONMENT_OPTION,
     net::ENDPOINT_OPTION,
-    OptionSpec::new(AUTHORITY, OptionType::Text, "Where tokens are asked for; with ENDPOINT only.")
-        .public()
-        .databend("authority_host")
-        .materialize("AUTHORITY HOST"),
+    azure::AUTHORITY_OPTION,
     net::CA_CERT_OPTION,
 ];
 
@@ -134,18 +84,13 @@ impl Kind for AzureKms {
             return Err(Error::invalid("azure kms key must be of form 'id/version'")
                 .with_hint("write azure-kms:///<key>/<version>"));
         }
-        let credentials = [TENANT_ID, CLIENT_ID, CLIENT_SECRET].map(|option| options.get(option).is_some());
-        if options.get("AUTH") != Some(IMPLICIT) && credentials != [true; 3] {
+        if options.get("AUTH") != Some(IMPLICIT) && !azure::has_application(target) {
             return Err(Error::invalid("azure kms requires explicit auth (RBAC) or implicit auth")
                 .with_hint("add AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or AUTH=implicit"));
         }
-        check_name(target, VAULT_NAME)?;
-        check_name(target, TENANT_ID)?;
-        auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), cloud(target)?.vaults)?;
-        if net::endpoint(target, AUTHORITY)?.is_some() && options.get(ENDPOINT).is_none() {
-            return Err(Error::invalid(format!("{AUTHORITY} is given without {ENDPOINT}")));
-        }
-        Ok(())
+        azure::check_name(target, VAULT_NAME, b"-")?;
+        azure::check(target)?;
+        auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), azure::cloud(target)?.vaults)
     }
 
     fn access(&self, target: &Target) -> Access {
@@ -157,12 +102,11 @@ impl Kind for AzureKms {
             auth::check_policy(target, cx)?;
             let cx = &net::trusting(target, cx)?;
             let client = Client::new(cx, Redirects::Never, false)?;
-            for option in [ENDPOINT, AUTHORITY] {
-                if let Some(url) = net::endpoint(target, option)? {
-                    client.check(&url).await?;
-                }
+            for url in [net::endpoint(target, ENDPOINT)?, azure::authority(target)?].into_iter().flatten() {
+                client.check(&url).await?;
             }
-            let identity = Identity::of(target, cx, &client)?;
+            let resource = format!("https://{}", azure::cloud(target)?.vaults);
+            let identity = Identity::of(target, cx, &client, &resource)?;
             let tokens = Renewed::new(identity, cx.env.clone());
             let key = Key { vault: vault(target)?, client, tokens, id: kms::key_id(target)?.to_string() };
             watch_key(target, cx, key)
@@ -171,32 +115,12 @@ impl Kind for AzureKms {
     }
 }
 
-fn cloud(target: &Target) -> Result<&'static Cloud> {
-    let name = target.options().get(ENVIRONMENT).unwrap_or(CLOUDS[0].name);
-    CLOUDS.iter().find(|cloud| cloud.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let name = name.to_ascii_uppercase();
-        let known: Vec<&str> = CLOUDS.iter().map(|cloud| cloud.name).collect();
-        Error::invalid(format!(
-            "azure environment: autorest/azure: There is no cloud environment matching the name {name:?}"
-        ))
-        .with_hint(format!("use one of: {}", known.join(", ")))
-    })
-}
-
-/// What becomes part of a host name or path holds nothing else.
-fn check_name(target: &Target, option: &str) -> Result<()> {
-    let name = target.options().get(option).unwrap_or("none");
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || (b == b'.' && option == TENANT_ID);
-    let valid = name.len() <= 127 && name.bytes().all(plain) && !name.starts_with('.');
-    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid {option} {name:?}"))) }
-}
-
 fn vault(target: &Target) -> Result<Url> {
     if let Some(endpoint) = net::endpoint(target, ENDPOINT)? {
         return Ok(endpoint);
     }
     let name = target.options().get(VAULT_NAME).unwrap_or_default();
-    let url = Url::parse(&format!("https://{name}.{}", cloud(target)?.vaults));
+    let url = Url::parse(&format!("https://{name}.{}", azure::cloud(target)?.vaults));
     url.map_err(|_| Error::invalid(format!("invalid {VAULT_NAME} {name:?}")))
 }
 

@@ -13,7 +13,7 @@ use object_store::gcp::GcpCredentialProvider;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
@@ -21,30 +21,17 @@ use crate::google;
 use crate::kms::{self, Cipher, Kms};
 use crate::layer::watch_key;
 use crate::net::{self, Client, ENDPOINT, Redirects};
-use crate::option::{OptionSpec, OptionType};
+use crate::option::OptionSpec;
 use crate::target::Target;
 
-/// Where Google's servers are.
-const DOMAIN: &str = "googleapis.com";
 /// Where keys are asked for without an endpoint.
 const GOOGLE: &str = "https://cloudkms.googleapis.com";
 
 const OPTIONS: &[OptionSpec] = &[
     auth::AUTH_OPTION,
-    OptionSpec::new(google::CREDENTIALS, OptionType::Text, "The key file of a service account, in base64.")
-        .databend("credential")
-        .materialize("CREDENTIALS"),
-    OptionSpec::new(google::BEARER_TOKEN, OptionType::Text, "An access token, in place of CREDENTIALS.")
-        .databend("bearer_token")
-        .materialize("BEARER TOKEN"),
-    OptionSpec::new(
-        google::ASSUME_ROLE,
-        OptionType::Text,
-        "Service accounts to act as, separated by commas: the last one, through those before it.",
-    )
-    .public()
-    .databend("role_arn")
-    .materialize("ASSUME ROLE"),
+    google::CREDENTIALS_OPTION,
+    google::BEARER_TOKEN_OPTION,
+    google::ASSUME_ROLE_OPTION,
     net::ENDPOINT_OPTION,
     net::CA_CERT_OPTION,
 ];
@@ -61,7 +48,7 @@ static SPEC: KindSpec = KindSpec {
     takes_user: false,
     endpoint: Some(ENDPOINT),
     options: OPTIONS,
-    rules: &[Rule::Exclusive(&[google::CREDENTIALS, google::BEARER_TOKEN])],
+    rules: &[google::ONE_CREDENTIAL],
     unknown: Unknown::Refused { label: "KMS" },
     capability: Capability::NO_FILES,
     operations: &[Operation::Backup, Operation::Restore],
@@ -82,8 +69,7 @@ impl Kind for GcpKms {
 
     fn check(&self, target: &Target) -> Result<()> {
         kms::key_segments(target)?;
-        google::check(target)?;
-        auth::keep_own_token(target, net::endpoint(target, ENDPOINT)?.as_ref(), DOMAIN)
+        google::check(target)
     }
 
     fn access(&self, target: &Target) -> Access {

@@ -38,7 +38,7 @@ static SPEC: KindSpec = KindSpec {
     options: &[],
     rules: &[],
     unknown: Unknown::PassedOn,
-    capability: Capability { write: false, list: false, delete: false, conditional_put: false },
+    capability: Capability { suffix_range: true, ..Capability::NO_FILES },
     operations: &[Operation::Import],
     help: "Reads files from a web server with GET. Files are named one by one: there is no listing, and nothing is \
            written. Parameters are sent to the server as they are and never shown.",

@@ -1,10 +1,14 @@
 //! The kinds of connections: one file each, one line in [`KINDS`].
 
 pub mod aws_kms;
+pub mod azure_blob;
 pub mod azure_kms;
+pub mod cos;
 pub mod gcp_kms;
+pub mod gs;
 pub mod http;
 pub mod nodelocal;
+pub mod oss;
 pub mod s3;
 pub mod userfile;
 
@@ -25,6 +29,10 @@ use crate::target::Target;
 /// Every kind this server knows.
 pub static KINDS: &[&dyn Kind] = &[
     &s3::S3,
+    &gs::Gs,
+    &azure_blob::AzureBlob,
+    &oss::Oss,
+    &cos::Cos,
     &nodelocal::Nodelocal,
     &userfile::Userfile,
     &http::Http,
@@ -120,11 +128,18 @@ pub struct Capability {
     pub delete: bool,
     /// A write can be made to fail when the file exists.
     pub conditional_put: bool,
+    /// The end of a file can be asked for by whoever does not know its size.
+    pub suffix_range: bool,
 }
 
 impl Capability {
+    /// Everything.
+    pub const ALL: Capability =
+        Capability { write: true, list: true, delete: true, conditional_put: true, suffix_range: true };
+
     /// That of kinds without files.
-    pub const NO_FILES: Capability = Capability { write: false, list: false, delete: false, conditional_put: false };
+    pub const NO_FILES: Capability =
+        Capability { write: false, list: false, delete: false, conditional_put: false, suffix_range: false };
 }
 
 /// A rule over several options.
@@ -198,8 +213,12 @@ pub struct KindSpec {
 
 impl KindSpec {
     /// How error texts call it: `failed to create s3 external connection: ...`, `... AWS KMS external connection: ...`.
-    pub fn called(&self) -> &'static str {
-        if self.role == Role::Kms { self.title } else { self.name }
+    pub fn called(&self) -> String {
+        match self.unknown {
+            _ if self.role == Role::Kms => self.title.to_string(),
+            Unknown::Refused { label } => label.to_ascii_lowercase(),
+            Unknown::PassedOn => self.name.to_string(),
+        }
     }
 }
 
@@ -246,6 +265,17 @@ pub(crate) fn wrong_role(wanted: Role, found: &KindSpec) -> Error {
         found.name,
         found.role.purpose()
     ))
+}
+
+/// A bucket becomes part of a host name, so it may hold nothing else. Empty for a connection without a bucket.
+fn check_bucket(bucket: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let valid = bucket.len() <= 255
+        && bucket.bytes().all(plain)
+        && !bucket.starts_with('.')
+        && !bucket.ends_with('.')
+        && !bucket.contains("..");
+    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid bucket name {bucket:?}"))) }
 }
 
 impl fmt::Debug for dyn Kind {

@@ -29,7 +29,7 @@ static SPEC: KindSpec = KindSpec {
     options: &[],
     rules: &[],
     unknown: Unknown::Refused { label: "nodelocal" },
-    capability: Capability { write: true, list: true, delete: true, conditional_put: true },
+    capability: Capability::ALL,
     operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "Files below the directory given by --external-io-dir. The host is the node's id, or self for the node that \
            runs the statement. Symbolic links are not followed.",

@@ -4,11 +4,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpRequestBody, HttpService};
-use object_store::{BackoffConfig, RetryConfig};
 use url::Url;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
-use crate::auth;
+use crate::auth::{self, ANONYMOUS};
 use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -27,7 +26,7 @@ const AES256: &str = "AES256";
 const AWS_KMS: &str = "aws:kms";
 
 const OPTIONS: &[OptionSpec] = &[
-    auth::AUTH_OPTION,
+    auth::STORAGE_AUTH_OPTION,
     aws::KEY_ID_OPTION,
     aws::SECRET_KEY_OPTION,
     aws::SESSION_TOKEN_OPTION,
@@ -58,8 +57,9 @@ const OPTIONS: &[OptionSpec] = &[
         "How the server encrypts files.",
     )
     .public(),
-    OptionSpec::new("AWS_SERVER_KMS_ID", OptionType::Text, "The key for the mode aws:kms."),
-    OptionSpec::new("S3_STORAGE_CLASS", OptionType::Text, "The storage class of files written.").public(),
+    OptionSpec::new("AWS_SERVER_KMS_ID", OptionType::Ascii, "The key for the mode aws:kms."),
+    OptionSpec::new("S3_STORAGE_CLASS", OptionType::Ascii, "The storage class of files written.").public(),
+    net::CA_CERT_OPTION,
 ];
 
 static SPEC: KindSpec = KindSpec {
@@ -85,7 +85,7 @@ static SPEC: KindSpec = KindSpec {
         },
     ],
     unknown: Unknown::Refused { label: "S3" },
-    capability: Capability { write: true, list: true, delete: true, conditional_put: true },
+    capability: Capability::ALL,
     operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A bucket of Amazon S3 or of a server that speaks its protocol, given by AWS_ENDPOINT. Keys come from the URI, \
            or with AUTH=implicit from the server's environment; ASSUME_ROLE exchanges them for those of a role.",
@@ -100,7 +100,7 @@ impl Kind for S3 {
     }
 
     fn check(&self, target: &Target) -> Result<()> {
-        check_bucket(&target.uri().host)?;
+        super::check_bucket(&target.uri().host)?;
         aws::check(target, "AWS_REGION")
     }
 
@@ -111,6 +111,7 @@ impl Kind for S3 {
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
             auth::check_policy(target, cx)?;
+            let cx = &net::trusting(target, cx)?;
             let options = target.options();
             let client = Client::new(cx, Redirects::Never, options.flag("AWS_SKIP_TLS_VERIFY"))?;
             let endpoint = net::endpoint(target, aws::ENDPOINT)?;
@@ -128,13 +129,6 @@ impl Kind for S3 {
         }
         .boxed()
     }
-}
-
-/// A bucket becomes part of a host name, so it may hold nothing else. Empty for a connection without a bucket.
-fn check_bucket(bucket: &str) -> Result<()> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    let valid = bucket.len() <= 255 && bucket.bytes().all(plain) && !bucket.starts_with('.') && !bucket.contains("..");
-    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid bucket name {bucket:?}"))) }
 }
 
 async fn region(target: &Target, client: &Client, endpoint: Option<&Url>) -> Result<String> {
@@ -173,12 +167,9 @@ fn builder(target: &Target, cx: &OpenCx, endpoint: Option<&Url>, region: &str) -
         .with_region(region)
         .with_virtual_hosted_style_request(!path_style)
         .with_allow_http(true)
+        .with_skip_signature(options.get("AUTH") == Some(ANONYMOUS))
         .with_unsigned_payload(options.flag("AWS_SKIP_CHECKSUM"))
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: 10,
-            retry_timeout: cx.timeouts.retry,
-        });
+        .with_retry(cx.timeouts.retries());
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(bucket_endpoint(endpoint, bucket, path_style));
     }

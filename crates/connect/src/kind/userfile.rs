@@ -31,7 +31,7 @@ static SPEC: KindSpec = KindSpec {
     options: &[],
     rules: &[],
     unknown: Unknown::Refused { label: "userfile" },
-    capability: Capability { write: true, list: true, delete: true, conditional_put: true },
+    capability: Capability::ALL,
     operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "Files that a user keeps in the warehouse. Without a host the URI means the user's default set, \
            defaultdb.public.userfiles_<user>. The files of other users are out of reach.",

@@ -14,8 +14,9 @@ use lakeport_base::{Env, Point};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
-    Attribute, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    Attribute, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartId,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result, UploadPart,
 };
 
 use super::{Meter, fault, timeout};
@@ -31,6 +32,8 @@ pub(crate) struct Layers {
     meter: Meter,
     request: Duration,
     idle: Duration,
+    /// Whether the far side knows ranges that count from the end.
+    suffix_range: bool,
     storage_class: Option<String>,
 }
 
@@ -43,6 +46,7 @@ impl Layers {
             meter: cx.meter.clone(),
             request: cx.timeouts.request,
             idle: cx.timeouts.idle,
+            suffix_range: spec.capability.suffix_range,
             storage_class: None,
         }
     }
@@ -109,6 +113,18 @@ struct Watched<S> {
     layers: Layers,
 }
 
+impl<S: ObjectStore> Watched<S> {
+    /// A request of what the far side is asked for: an end of a file by where it starts.
+    async fn get(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {
+        if let (Some(GetRange::Suffix(bytes)), false) = (&options.range, self.layers.suffix_range) {
+            let meta = self.inner.head(location).await?;
+            options.range = Some(GetRange::Offset(meta.size.saturating_sub(*bytes)));
+            options.if_match = options.if_match.or(meta.e_tag);
+        }
+        self.inner.get_opts(location, options).await
+    }
+}
+
 impl<S: fmt::Debug> fmt::Debug for Watched<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Watched").field(&self.layers.kind).finish()
@@ -147,7 +163,7 @@ impl<S: ObjectStore> ObjectStore for Watched<S> {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let head = options.head;
-        let mut result = self.layers.run(Point::StorageGet, self.inner.get_opts(location, options)).await?;
+        let mut result = self.layers.run(Point::StorageGet, self.get(location, options)).await?;
         match result.payload {
             GetResultPayload::Stream(stream) => result.payload = GetResultPayload::Stream(self.layers.body(stream)),
             GetResultPayload::File(..) if head => {}
@@ -184,7 +200,10 @@ impl<S: ObjectStore> ObjectStore for Watched<S> {
         if let Err(error) = fault::reach(&self.layers.env, self.layers.kind, Point::StorageList) {
             return futures::stream::iter([Err(error)]).boxed();
         }
-        self.layers.stream(self.inner.list_with_offset(prefix, offset))
+        // Emulators begin at the start.
+        let from = offset.clone();
+        let is_after = move |meta: &ObjectMeta| std::future::ready(meta.location > from);
+        self.layers.stream(self.inner.list_with_offset(prefix, offset).try_filter(is_after).boxed())
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

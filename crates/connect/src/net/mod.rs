@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -191,6 +192,11 @@ fn redirect_policy(redirects: Redirects) -> redirect::Policy {
 fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>> {
     reqwest::Certificate::from_pem_bundle(pem.as_bytes())
         .map_err(|_| Error::invalid("failed to parse certificate data"))
+}
+
+/// Whether a header can hold a text: the storage clients panic over tokens that none can.
+pub(crate) fn fits_header(text: &str) -> bool {
+    HeaderValue::from_str(text).is_ok()
 }
 
 /// The address of a private server that an option holds; https when it names no scheme.

@@ -121,3 +121,63 @@ fn tables_and_kinds_are_well_formed() {
         assert!(row.help.ends_with('.'), "{}", row.name);
     }
 }
+
+/// Names that would lead elsewhere if they became part of an address: as they stand, and escaped.
+const ELSEWHERE: [&str; 13] = [
+    "evil.example/",
+    "b/../c",
+    "b?x=1",
+    "b#c",
+    "u@evil.example",
+    "b:80",
+    "b\\c",
+    "b\r\nx-header: 1",
+    "b\tc",
+    "b c",
+    "b%2fc",
+    "..",
+    "b\u{e9}",
+];
+
+#[test]
+fn names_that_would_lead_elsewhere_are_refused() {
+    const AWS: &str = "AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s";
+    const AZURE: &str = "AZURE_ACCOUNT_NAME=a&AZURE_ACCOUNT_KEY=a2V5";
+    const OSS: &str = "OSS_ACCESS_KEY_ID=k&OSS_ACCESS_KEY_SECRET=s";
+    const COS: &str = "COS_SECRET_ID=i&COS_SECRET_KEY=k&ENDPOINT=h.example";
+    for (before, after) in [
+        ("s3://", format!("/p?{AWS}")),
+        ("s3://b/p?AWS_REGION=", format!("&{AWS}")),
+        ("gs://", "/p?BEARER_TOKEN=t".to_string()),
+        ("azure-blob://", format!("/p?{AZURE}")),
+        ("azure-blob://c/p?AZURE_ACCOUNT_NAME=", "&AZURE_ACCOUNT_KEY=a2V5".to_string()),
+        ("azure-blob://c/p?AZURE_TENANT_ID=", "&AZURE_ACCOUNT_NAME=a&AUTH=implicit".to_string()),
+        ("oss://", format!("/p?OSS_REGION=r&{OSS}")),
+        ("oss://b/p?OSS_REGION=", format!("&{OSS}")),
+        ("cos://", format!("/p?{COS}")),
+        ("aws-kms:///k?REGION=", format!("&{AWS}")),
+        ("azure-kms:///k/1?AZURE_VAULT_NAME=", "&AUTH=implicit".to_string()),
+    ] {
+        for name in ELSEWHERE {
+            let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let uri = format!("{before}{escaped}{after}");
+            assert!(Target::parse(&uri).is_err(), "{name:?} in {before}");
+        }
+        Target::parse(&format!("{before}lake-1{after}")).unwrap_or_else(|error| panic!("{before}: {error}"));
+    }
+}
+
+#[test]
+fn what_no_header_can_hold_is_refused() {
+    for uri in [
+        "s3://b?AWS_ACCESS_KEY_ID=k%0A&AWS_SECRET_ACCESS_KEY=s",
+        "s3://b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&AWS_SESSION_TOKEN=t%0D%0A",
+        "s3://b?AUTH=implicit&S3_STORAGE_CLASS=%C3%A9",
+        "gs://b?BEARER_TOKEN=t%7F",
+        "gs://b?AUTH=implicit&GOOGLE_BILLING_PROJECT=p%0A",
+        "oss://b?OSS_REGION=r&OSS_ACCESS_KEY_ID=k%0A&OSS_ACCESS_KEY_SECRET=s",
+        "cos://b?ENDPOINT=h&COS_SECRET_ID=i%7F&COS_SECRET_KEY=k",
+    ] {
+        assert!(refusal(uri).ends_with("may hold printable ASCII characters only"), "{uri}");
+    }
+}

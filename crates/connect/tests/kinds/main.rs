@@ -4,8 +4,11 @@
 //! `s3://bucket/path?...` URI with keys that may write to that scratch path.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod azure;
+mod gs;
 mod keys;
 mod peer;
+mod relatives;
 mod s3;
 mod scratch;
 mod storage;

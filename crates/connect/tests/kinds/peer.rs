@@ -12,11 +12,15 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `s3`, `sts` or `keys`; `None` when `tests/install peers` has not been run.
+    /// Starts the server of a name; `None` when `tests/install peers` has not been run.
     pub fn start(name: &str) -> Option<Peer> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let home = super::variable("PEERS_DIR").map_or_else(|| repository.join(".peers"), PathBuf::from);
-        let (environment, script) = if name == "keys" { ("keys", "keys.py") } else { ("aws", "serve.py") };
+        let (environment, script) = match name {
+            "s3" | "sts" => ("aws", "serve.py"),
+            "keys" => ("keys", "keys.py"),
+            _ => ("clouds", "clouds.py"),
+        };
         let python = home.join(environment).join("bin/python");
         if !python.exists() {
             eprintln!("skipped: {} is not installed", python.display());

@@ -10,8 +10,7 @@ use object_store::client::{HttpRequest, HttpRequestBody};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::{AUTHORITY, CLIENT_ID, CLIENT_SECRET, TENANT_ID, cloud};
-use crate::auth::IMPLICIT;
+use super::{AUTHORITY, CLIENT_ID, CLIENT_SECRET, TENANT_ID, authority, cloud, is_machine};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::lease::{Lease, Source};
@@ -22,7 +21,7 @@ use crate::target::Target;
 const MACHINE: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 /// Who asks for tokens, and where.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     client: Client,
     env: Env,
     url: Url,
@@ -31,17 +30,17 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The identity that the options of a target tell.
-    pub(super) fn of(target: &Target, cx: &OpenCx, client: &Client) -> Result<Identity> {
+    /// The identity that the options of a target tell. Its tokens are for a resource, as in `https://vault.azure.net`.
+    pub(crate) fn of(target: &Target, cx: &OpenCx, client: &Client, resource: &str) -> Result<Identity> {
         let env = cx.env.clone();
-        if target.options().get("AUTH") == Some(IMPLICIT) {
+        if is_machine(target) {
             // No user's URI reaches the machine's service; this server asks it in its own name.
             let mut cx = cx.clone();
             cx.policy.allow_metadata_addresses = true;
             let client = Client::new(&cx, Redirects::Never, false)?;
-            return Ok(Identity { client, env, url: of_machine(target)?, form: None });
+            return Ok(Identity { client, env, url: of_machine(target, resource)?, form: None });
         }
-        let (url, form) = of_application(target)?;
+        let (url, form) = of_application(target, resource)?;
         Ok(Identity { client: client.clone(), env, url, form: Some(form) })
     }
 
@@ -56,20 +55,18 @@ impl Identity {
     }
 }
 
-fn of_machine(target: &Target) -> Result<Url> {
-    let resource = format!("https://{}", cloud(target)?.vaults);
-    let mut params = vec![("api-version", "2018-02-01"), ("resource", &resource)];
+fn of_machine(target: &Target, resource: &str) -> Result<Url> {
+    let mut params = vec![("api-version", "2018-02-01"), ("resource", resource)];
     params.extend(target.options().get(CLIENT_ID).map(|id| ("client_id", id)));
     Url::parse_with_params(MACHINE, params).map_err(|_| Error::invalid(format!("invalid {CLIENT_ID}")))
 }
 
 /// Where an application asks, and with what.
-fn of_application(target: &Target) -> Result<(Url, Secret<String>)> {
+fn of_application(target: &Target, resource: &str) -> Result<(Url, Secret<String>)> {
     let option = |name: &str| target.options().get(name).unwrap_or_default();
-    let cloud = cloud(target)?;
-    let mut url = match net::endpoint(target, AUTHORITY)? {
+    let mut url = match authority(target)? {
         Some(url) => url,
-        None => Url::parse(cloud.authority).map_err(|_| Error::invalid(format!("invalid {AUTHORITY}")))?,
+        None => Url::parse(cloud(target)?.authority).map_err(|_| Error::invalid(format!("invalid {AUTHORITY}")))?,
     };
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend([option(TENANT_ID), "oauth2", "v2.0", "token"]);
@@ -78,7 +75,7 @@ fn of_application(target: &Target) -> Result<(Url, Secret<String>)> {
     form.append_pair("grant_type", "client_credentials");
     form.append_pair("client_id", option(CLIENT_ID));
     form.append_pair("client_secret", option(CLIENT_SECRET));
-    form.append_pair("scope", &format!("https://{}/.default", cloud.vaults));
+    form.append_pair("scope", &format!("{resource}/.default"));
     Ok((url, Secret::new(form.finish())))
 }
 
@@ -94,7 +91,7 @@ impl Source for Identity {
         if status != 200 {
             return Err(refusal(status, &answer).context(doing));
         }
-        let token = answer["access_token"].as_str();
+        let token = answer["access_token"].as_str().filter(|token| net::fits_header(token));
         let token = token.ok_or_else(|| Error::io("unexpected answer").context(doing))?;
         // The machine's service writes the number as text.
         let seconds = answer["expires_in"].as_i64().or_else(|| answer["expires_in"].as_str()?.parse().ok());

@@ -1,0 +1,227 @@
+//! `oss://bucket/prefix`: Object Storage Service of Alibaba Cloud.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::hmac::HMAC_SHA256;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE};
+use lakeport_base::Env;
+use object_store::client::HttpRequest;
+use url::Url;
+
+use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown, check_bucket};
+use crate::auth;
+use crate::cx::OpenCx;
+use crate::error::{Error, Result};
+use crate::layer::{Layers, Rooted};
+use crate::net::{self, Client, ENDPOINT, Redirects};
+use crate::option::{OptionSpec, OptionType};
+use crate::relatives::{Keys, Place, Vendor, escaped, hex, keyed, parameters, set};
+use crate::storage::Storage;
+use crate::target::Target;
+
+const KEY_ID: &str = "OSS_ACCESS_KEY_ID";
+const SECRET: &str = "OSS_ACCESS_KEY_SECRET";
+const TOKEN: &str = "OSS_SESSION_TOKEN";
+const REGION: &str = "OSS_REGION";
+
+/// Where the service is.
+const DOMAIN: &str = "aliyuncs.com";
+
+const OPTIONS: &[OptionSpec] = &[
+    auth::KEYS_AUTH_OPTION,
+    OptionSpec::new(KEY_ID, OptionType::Ascii, "The access key.")
+        .public()
+        .authenticates()
+        .databend("access_key_id")
+        .materialize("ACCESS KEY ID"),
+    OptionSpec::new(SECRET, OptionType::Text, "Its secret.")
+        .authenticates()
+        .databend("access_key_secret")
+        .materialize("ACCESS KEY SECRET"),
+    OptionSpec::new(TOKEN, OptionType::Ascii, "The token of temporary keys.")
+        .databend("session_token")
+        .materialize("SESSION TOKEN"),
+    OptionSpec::new(
+        REGION,
+        OptionType::Text,
+        "The bucket's region, as in cn-hangzhou, where ENDPOINT does not tell it.",
+    )
+    .public()
+    .databend("region")
+    .materialize("REGION"),
+    net::ENDPOINT_OPTION.databend_required(),
+    net::CA_CERT_OPTION,
+];
+
+static SPEC: KindSpec = KindSpec {
+    name: "oss",
+    title: "Alibaba Cloud OSS",
+    role: Role::Storage,
+    schemes: &["oss"],
+    schemes_in_role: &[],
+    databend_type: Some("oss"),
+    materialize_type: Some("OSS"),
+    host: Host::Bucket,
+    takes_user: false,
+    endpoint: Some(ENDPOINT),
+    options: OPTIONS,
+    rules: &[
+        Rule::Needs {
+            option: "AUTH",
+            value: auth::SPECIFIED,
+            needs: KEY_ID,
+            refusal: "AUTH is set to 'specified', but OSS_ACCESS_KEY_ID is not set",
+        },
+        Rule::Needs {
+            option: "AUTH",
+            value: auth::SPECIFIED,
+            needs: SECRET,
+            refusal: "AUTH is set to 'specified', but OSS_ACCESS_KEY_SECRET is not set",
+        },
+    ],
+    unknown: Unknown::Refused { label: "OSS" },
+    capability: Capability::ALL,
+    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
+    help: "A bucket of Alibaba Cloud's Object Storage Service. ENDPOINT is the address of its region, as in \
+           https://oss-cn-hangzhou.aliyuncs.com, and may be left out when OSS_REGION is given. The bucket must not keep \
+           versions when it is to hold tables: OSS would then let two writers make one file. Requests are signed by \
+           version 4 of its rules.",
+};
+
+/// The kind.
+pub struct Oss;
+
+impl Kind for Oss {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    fn check(&self, target: &Target) -> Result<()> {
+        check_bucket(&target.uri().host)?;
+        region(target)?;
+        endpoint(target).map(drop)
+    }
+
+    fn access(&self, target: &Target) -> Access {
+        auth::access(target)
+    }
+
+    fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
+        async move {
+            auth::check_policy(target, cx)?;
+            let cx = &net::trusting(target, cx)?;
+            let client = Client::new(cx, Redirects::Never, false)?;
+            let place = Place { endpoint: endpoint(target)?, bucket: target.uri().host.clone() };
+            client.check(&place.endpoint).await?;
+            let vendor = Aliyun {
+                place: place.clone(),
+                region: region(target)?,
+                keys: Keys::of(target, [KEY_ID, SECRET, TOKEN]),
+                env: cx.env.clone(),
+            };
+            let store = place.open(cx, client, vendor)?;
+            Ok(Layers::new(cx, &SPEC).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
+        }
+        .boxed()
+    }
+}
+
+/// The region that a target's options tell.
+fn region(target: &Target) -> Result<String> {
+    let endpoint = net::endpoint(target, ENDPOINT)?;
+    let host = endpoint.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let told =
+        host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).and_then(|host| host.strip_prefix("oss-"));
+    let told = told.map(|region| region.strip_suffix("-internal").unwrap_or(region));
+    let region = target.options().get(REGION).or(told).ok_or_else(|| {
+        Error::invalid(format!("{REGION} is not set, and {ENDPOINT} does not tell the region"))
+            .with_hint("set it to the bucket's region, as in cn-hangzhou")
+    })?;
+    let plain = region.len() <= 64 && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain { Ok(region.to_string()) } else { Err(Error::invalid(format!("invalid {REGION} {region:?}"))) }
+}
+
+fn endpoint(target: &Target) -> Result<Url> {
+    if let Some(endpoint) = net::endpoint(target, ENDPOINT)? {
+        return Ok(endpoint);
+    }
+    let url = Url::parse(&format!("https://oss-{}.{DOMAIN}", region(target)?));
+    url.map_err(|_| Error::invalid(format!("invalid {REGION}")))
+}
+
+/// Version 4 of the service's signatures.
+#[derive(Clone)]
+struct Aliyun {
+    place: Place,
+    region: String,
+    keys: Option<Arc<Keys>>,
+    env: Env,
+}
+
+/// What is signed in place of a body.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
+impl Vendor for Aliyun {
+    const PREFIX: &'static str = "x-oss-";
+
+    fn copy_source(&self, source: &str) -> String {
+        format!("/{source}")
+    }
+
+    fn adapt(&self, request: &mut HttpRequest) -> Result<()> {
+        // Without it a range beyond the end is answered with the whole file.
+        if request.headers().contains_key(RANGE) {
+            set(request, "x-oss-range-behavior", "standard")?;
+        }
+        Ok(())
+    }
+
+    fn sign(&self, request: &mut HttpRequest) -> Result<()> {
+        let Some(keys) = &self.keys else { return Ok(()) };
+        let time = self.env.now().format("%Y%m%dT%H%M%SZ").to_string();
+        set(request, "x-oss-date", &time)?;
+        set(request, "x-oss-content-sha256", UNSIGNED)?;
+        if let Some(token) = &keys.token {
+            set(request, "x-oss-security-token", token.expose())?;
+        }
+        let date = &time[..8];
+        let scope = format!("{date}/{}/oss/aliyun_v4_request", self.region);
+        let sum = hex(digest::digest(&SHA256, self.canonical(request).as_bytes()).as_ref());
+        let text = format!("OSS4-HMAC-SHA256\n{time}\n{scope}\n{sum}");
+        let first = format!("aliyun_v4{}", keys.secret.expose()).into_bytes();
+        let key = [date, &self.region, "oss", "aliyun_v4_request"]
+            .into_iter()
+            .fold(first, |key, step| keyed(HMAC_SHA256, &key, step));
+        let signature = hex(&keyed(HMAC_SHA256, &key, &text));
+        let value = format!("OSS4-HMAC-SHA256 Credential={}/{scope},Signature={signature}", keys.id);
+        set(request, AUTHORIZATION.as_str(), &value)
+    }
+}
+
+impl Aliyun {
+    /// What of a request is signed.
+    fn canonical(&self, request: &HttpRequest) -> String {
+        let path = format!("/{}/{}", self.place.bucket, self.place.key(request));
+        let path: Vec<String> = path.split('/').map(escaped).collect();
+        let mut query: Vec<String> = parameters(request)
+            .iter()
+            .map(|(name, value)| match value.as_str() {
+                "" => escaped(name),
+                value => format!("{}={}", escaped(name), escaped(value)),
+            })
+            .collect();
+        query.sort();
+        let is_signed = |name: &str| name.starts_with(Self::PREFIX) || name == CONTENT_TYPE || name == "content-md5";
+        let headers = request.headers().iter().filter(|(name, _)| is_signed(name.as_str()));
+        let mut headers: Vec<String> =
+            headers.map(|(name, value)| format!("{name}:{}\n", String::from_utf8_lossy(value.as_bytes()))).collect();
+        headers.sort();
+        format!("{}\n{}\n{}\n{}\n\n{UNSIGNED}", request.method(), path.join("/"), query.join("&"), headers.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests;
