@@ -16,6 +16,6 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use options::{Compression, ExportOptions, Format};
+pub use options::{Compression, CsvForm, ExportOptions, Format, Quoting};
 pub(crate) use run::{Exported, Place, start};
 pub(crate) use upload::io_error;

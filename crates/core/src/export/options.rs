@@ -41,14 +41,50 @@ pub struct ExportOptions {
 /// The format of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Format {
-    Csv {
-        delimiter: u8,
-        /// What stands for NULL; without it NULL is an error.
-        null_text: Option<String>,
-    },
+    Csv(CsvForm),
     /// One JSON object a line.
     Ndjson,
     Parquet,
+}
+
+/// How fields and lines of text are written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CsvForm {
+    pub delimiter: u8,
+    /// What stands for NULL; without it NULL is an error.
+    pub null_text: Option<String>,
+    pub quoting: Quoting,
+    /// Ends each line.
+    pub line_end: String,
+    /// Whether a file begins with the names of the columns.
+    pub has_header: bool,
+    /// What the names of files end with.
+    pub extension: &'static str,
+}
+
+/// What is done about values that would read as something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quoting {
+    /// Quotes around them.
+    WhereNeeded { quote: u8, escape: Option<u8> },
+    /// Quotes around every text, whether it needs them or not.
+    AroundText { quote: u8, escape: Option<u8> },
+    /// A backslash before what is special, and for NULL only its own text.
+    Backslash,
+}
+
+impl CsvForm {
+    /// RFC 4180 with this delimiter and line feeds.
+    pub fn new(delimiter: u8, null_text: Option<String>) -> CsvForm {
+        CsvForm {
+            delimiter,
+            null_text,
+            quoting: Quoting::WhereNeeded { quote: b'"', escape: None },
+            line_end: "\n".to_string(),
+            has_header: false,
+            extension: "csv",
+        }
+    }
 }
 
 /// How the files are compressed.
@@ -72,10 +108,10 @@ impl ExportOptions {
         let parsed = match format {
             NDJSON => Format::Ndjson,
             PARQUET => Format::Parquet,
-            _ => Format::Csv {
-                delimiter: values.get("delimiter").map_or(Ok(b','), delimiter)?,
-                null_text: values.get("nullas").map(str::to_string),
-            },
+            _ => Format::Csv(CsvForm::new(
+                values.get("delimiter").map_or(Ok(b','), delimiter)?,
+                values.get("nullas").map(str::to_string),
+            )),
         };
         Ok(ExportOptions {
             format: parsed,
@@ -87,8 +123,8 @@ impl ExportOptions {
 
     /// What file names end with.
     pub fn extension(&self) -> String {
-        let format = match self.format {
-            Format::Csv { .. } => "csv",
+        let format = match &self.format {
+            Format::Csv(form) => form.extension,
             Format::Ndjson => "ndjson",
             Format::Parquet => "parquet",
         };

@@ -45,10 +45,7 @@ pub(super) struct Taken {
 impl Encoded {
     pub fn new(format: &Format, batch: &RecordBatch, row_bytes: usize) -> Result<Encoded> {
         Ok(match format {
-            Format::Csv { delimiter, null_text } => {
-                let rows = CsvRows::new(batch, *delimiter, null_text.as_deref());
-                Encoded::Text(Lines::new(rows, batch.num_rows())?)
-            }
+            Format::Csv(form) => Encoded::Text(Lines::new(CsvRows::new(batch, form), batch.num_rows())?),
             Format::Ndjson => Encoded::Text(Lines::new(JsonRows::new(batch)?, batch.num_rows())?),
             Format::Parquet => Encoded::Columns { batch: parquet::physical(batch)?, row_bytes: row_bytes as u64 },
         })

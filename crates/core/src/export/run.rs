@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use lakeport_base::limits::cores;
@@ -28,6 +29,8 @@ const QUEUE_PIECES: usize = 16;
 pub(crate) struct Exported {
     pub name: String,
     pub rows: u64,
+    /// Before compression.
+    pub plain_bytes: u64,
     pub bytes: u64,
 }
 
@@ -36,8 +39,10 @@ pub(crate) struct Place {
     pub store: Arc<dyn ObjectStore>,
     /// The storage as errors name it.
     pub uri: String,
-    /// Such as `export16808a04292505c80000000000000001-n1`.
-    pub prefix: String,
+    /// What the files are called, counted from 0; each has a name of its own.
+    pub name: Box<dyn Fn(usize) -> String + Send>,
+    /// Whether files of these names may have been there before: then what fails deletes none.
+    pub replaces: bool,
 }
 
 impl Place {
@@ -58,7 +63,7 @@ pub(crate) fn start(
     stop: CancellationToken,
 ) -> JoinHandle<Result<Vec<Exported>>> {
     tokio::spawn(async move {
-        let mut export = Export::new(options, place);
+        let mut export = Export::new(options, place, rows.schema.clone());
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(Error::canceled()),
@@ -84,6 +89,7 @@ struct Open {
 
 struct Export {
     options: Arc<ExportOptions>,
+    schema: SchemaRef,
     place: Place,
     open: Option<Open>,
     /// The tasks that write the last of `files`.
@@ -95,9 +101,9 @@ struct Export {
 }
 
 impl Export {
-    fn new(options: ExportOptions, place: Place) -> Export {
+    fn new(options: ExportOptions, place: Place, schema: SchemaRef) -> Export {
         let (options, given_up) = (Arc::new(options), CancellationToken::new());
-        Export { options, place, open: None, writing: VecDeque::new(), files: Vec::new(), given_up }
+        Export { options, schema, place, open: None, writing: VecDeque::new(), files: Vec::new(), given_up }
     }
 
     async fn write_all(&mut self, rows: RowStream) -> Result<()> {
@@ -118,19 +124,20 @@ impl Export {
             Some(open) => open,
             None => {
                 self.wait(cores() - 1).await?;
-                let open = self.open_file(encoded)?;
+                let open = self.open_file(encoded).await?;
                 self.open.insert(open)
             }
         };
-        let (rows_max, bytes_max) = (self.options.chunk_rows - open.rows, self.options.chunk_bytes - open.bytes);
+        let bytes_max = self.options.chunk_bytes.saturating_sub(open.bytes);
+        let rows_max = self.options.chunk_rows - open.rows;
         let taken = encoded.take(usize::try_from(rows_max).unwrap_or(usize::MAX), bytes_max);
         open.rows += taken.rows as u64;
-        open.bytes = open.bytes.saturating_add(taken.bytes).min(self.options.chunk_bytes);
+        open.bytes = open.bytes.saturating_add(taken.bytes);
         let is_full = open.rows >= self.options.chunk_rows || open.bytes >= self.options.chunk_bytes;
         // A task that has failed takes nothing more, and its end says why.
         let failed = open.pieces.send(taken.piece).await.is_err();
         if let Some(file) = self.files.last_mut() {
-            file.rows = open.rows;
+            (file.rows, file.plain_bytes) = (open.rows, open.bytes);
         }
         if is_full || failed {
             self.open = None;
@@ -138,13 +145,17 @@ impl Export {
         if failed { self.wait(0).await } else { Ok(()) }
     }
 
-    fn open_file(&mut self, rows: &Encoded) -> Result<Open> {
-        let name = format!("{}.{}.{}", self.place.prefix, self.files.len(), self.options.extension());
+    async fn open_file(&mut self, rows: &Encoded) -> Result<Open> {
+        let name = (self.place.name)(self.files.len());
         let (store, path) = (self.place.store.clone(), Path::from(name.as_str()));
         let file = File::new(rows, self.options.compression, store, path)?;
         let (pieces, queue) = mpsc::channel(QUEUE_PIECES);
         self.writing.push_back(tokio::spawn(file.write_all(queue, self.given_up.clone())));
-        self.files.push(Exported { name, rows: 0, bytes: 0 });
+        self.files.push(Exported { name, rows: 0, plain_bytes: 0, bytes: 0 });
+        if let Some(header) = self.options.format.header(&self.schema) {
+            // A task that has failed takes nothing; its end says why.
+            pieces.send(Piece::Text(header)).await.ok();
+        }
         Ok(Open { pieces, rows: 0, bytes: 0 })
     }
 
@@ -170,7 +181,7 @@ impl Export {
                 tracing::debug!(%error, "file of a failed export not written");
             }
         }
-        for file in self.files.drain(..) {
+        for file in self.files.drain(..).filter(|_| !self.place.replaces) {
             match self.place.store.delete(&Path::from(file.name.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => {

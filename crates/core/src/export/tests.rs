@@ -169,7 +169,12 @@ async fn a_cancelled_export_leaves_no_file() {
     let store = Arc::new(object_store::memory::InMemory::new());
     let values = Values(vec![("chunk_rows".into(), Some("2".into()))]);
     let options = ExportOptions::parse("CSV", &values).unwrap();
-    let place = Place { store: store.clone(), uri: "test".into(), prefix: "e".into() };
+    let place = Place {
+        store: store.clone(),
+        uri: "test".into(),
+        name: Box::new(|index| format!("e.{index}")),
+        replaces: false,
+    };
     let stop = CancellationToken::new();
     let task = start(RowStream { schema: first.schema, batches: endless.boxed() }, options, place, stop.clone());
     while store.list(None).count().await < 2 {

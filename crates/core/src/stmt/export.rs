@@ -37,7 +37,9 @@ pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     let rows = super::query::rows(cx, &statement.query).await?;
     let run_id = cx.server.config.env.random_hex(RUN_ID_BYTES);
     let prefix = format!("export{run_id}-n{}", cx.server.config.node_id);
-    let place = Place { store, uri: redact(&uri), prefix };
+    let extension = options.extension();
+    let name = Box::new(move |index| format!("{prefix}.{index}.{extension}"));
+    let place = Place { store, uri: redact(&uri), name, replaces: false };
     let stop = CancellationToken::new();
     let stop_if_dropped = stop.clone().drop_guard();
     let files = export::start(rows, options, place, stop).await.map_err(Error::internal)??;
@@ -46,7 +48,7 @@ pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     Ok(Outcome::rows("EXPORT", batch_of(columns(), &rows)?))
 }
 
-fn file_row(Exported { name, rows, bytes }: Exported) -> Vec<Cell> {
+fn file_row(Exported { name, rows, bytes, .. }: Exported) -> Vec<Cell> {
     let count = |count: u64| i64::try_from(count).ok();
     row![name, count(rows), count(bytes)]
 }
