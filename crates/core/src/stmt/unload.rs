@@ -1,0 +1,181 @@
+//! `COPY INTO location`.
+
+use arrow_schema::SchemaRef;
+use lakeport_base::SqlType;
+use lakeport_sql::stmt::unload::{Unload, UnloadOptions};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tokio_util::sync::CancellationToken;
+
+use super::Cx;
+use crate::databend::Number;
+use crate::error::{Error, Result};
+use crate::export::{self, Compression, CsvForm, ExportOptions, Exported, Format, Place, Quoting};
+use crate::external::store_error;
+use crate::outcome::Outcome;
+use crate::row;
+use crate::rows::schema_of;
+use crate::show::rows::{Cell, batch_of};
+use crate::stage::format::{self, FileFormat, FormatType};
+use crate::stage::place::{StageAccess, StagedPlace};
+
+/// Size of a full file before compression when none is asked for, in bytes.
+const FILE_BYTES_DEFAULT: u64 = 64 << 20;
+/// Random bytes in the names of one statement's files.
+const QUERY_ID_BYTES: usize = 16;
+
+pub(crate) fn columns(options: &UnloadOptions) -> SchemaRef {
+    match options.detailed_output {
+        true => schema_of(&[("file_name", SqlType::Text), ("file_size", SqlType::Int8), ("row_count", SqlType::Int8)]),
+        false => schema_of(&[
+            ("rows_unloaded", SqlType::Int8),
+            ("input_bytes", SqlType::Int8),
+            ("output_bytes", SqlType::Int8),
+        ]),
+    }
+}
+
+pub(crate) async fn unload(cx: &Cx<'_>, statement: &Unload) -> Result<Outcome> {
+    let options = &statement.options;
+    cx.refuse_in_block("COPY INTO a location cannot be used inside a multi-statement transaction")?;
+    check(options)?;
+    let to = cx.server.staged_place(cx.subject(), &statement.to, StageAccess::Write).await?;
+    let format = match &statement.file_format {
+        Some(list) => FileFormat::read(&cx.server.format_options(list).await?)?,
+        None => to.file_format.clone().unwrap_or_else(|| FileFormat::of_type(FormatType::Parquet)),
+    };
+    let export_options = export_options(&format, options)?;
+    let place = place(cx, to, options, export_options.extension()).await?;
+    let rows = super::query::rows(cx, &statement.query).await?;
+    let stop = CancellationToken::new();
+    let stop_if_dropped = stop.clone().drop_guard();
+    let files = export::start(rows, export_options, place, stop).await.map_err(Error::internal)??;
+    drop(stop_if_dropped);
+    Ok(Outcome::rows("COPY", batch_of(columns(options), &result(files, options))?))
+}
+
+/// # Errors
+/// [2004] for options that exclude each other.
+fn check(options: &UnloadOptions) -> Result<()> {
+    let UnloadOptions { single, overwrite, include_query_id, use_raw_path, .. } = *options;
+    let refused = |message: &str| Err(Error::databend(Number::INVALID_ARGUMENT, message));
+    if overwrite && !(single && use_raw_path) {
+        return refused("overwrite=true can only be set when single=true and use_raw_path=true for now");
+    }
+    if use_raw_path && !single {
+        return refused("use_raw_path=true can only be set when single=true");
+    }
+    if !include_query_id && !use_raw_path {
+        return refused("conflict copy_options: include_query_id=false can only be set when use_raw_path=true");
+    }
+    Ok(())
+}
+
+/// Where the files go.
+///
+/// # Errors
+/// [1006] for a path that is no file's, or that of a file that must not be replaced.
+async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension: String) -> Result<Place> {
+    let StagedPlace { store, prefix, name: uri, .. } = to;
+    if !options.use_raw_path {
+        let query_id = cx.server.config.env.random_hex(QUERY_ID_BYTES);
+        let is_whole = prefix.is_empty() || prefix.ends_with('/') || prefix.ends_with("data_");
+        let slash = if is_whole { "" } else { "/" };
+        let data = if prefix.ends_with("data_") { "" } else { "data_" };
+        let start = format!("{prefix}{slash}{data}{query_id}_0000");
+        let name = Box::new(move |index| format!("{start}_{index:08}.{extension}"));
+        return Ok(Place { store, uri, name, replaces: false });
+    }
+    let refused = |message: String| Err(Error::databend(Number::BAD_ARGUMENTS, message));
+    if prefix.is_empty() || prefix.ends_with('/') {
+        return refused(format!("unload path must not end with '/' when use_raw_path is set: {prefix:?}"));
+    }
+    if !options.overwrite {
+        match store.head(&Path::from(prefix.as_str())).await {
+            Ok(_) => return refused(format!("file already exists: {prefix:?}")),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(store_error(error)),
+        }
+    }
+    Ok(Place { store, uri, name: Box::new(move |_| prefix.clone()), replaces: options.overwrite })
+}
+
+fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {
+    let chunk_bytes = match (options.single, options.max_file_size) {
+        (true, _) => u64::MAX,
+        (false, 0) => FILE_BYTES_DEFAULT,
+        (false, bytes) => bytes,
+    };
+    let (form, codecs): (Format, &[(&str, Compression)]) = match format.ty {
+        FormatType::Csv | FormatType::Text => (Format::Csv(csv_form(format)?), TEXT_CODECS),
+        FormatType::Ndjson => (Format::Ndjson, TEXT_CODECS),
+        FormatType::Parquet => (Format::Parquet, PARQUET_CODECS),
+        other => {
+            let message = format!("files of type {} cannot be written", other.name());
+            return Err(Error::databend(Number::UNIMPLEMENTED, message)
+                .with_hint("the types are CSV, NDJSON, PARQUET and TEXT"));
+        }
+    };
+    let compression = compression(format, codecs)?;
+    Ok(ExportOptions { format: form, compression, chunk_rows: u64::MAX, chunk_bytes })
+}
+
+const TEXT_CODECS: &[(&str, Compression)] = &[
+    ("NONE", Compression::None),
+    ("AUTO", Compression::None),
+    ("GZIP", Compression::Gzip),
+    ("ZSTD", Compression::Zstd),
+];
+const PARQUET_CODECS: &[(&str, Compression)] = &[
+    ("ZSTD", Compression::Zstd),
+    ("AUTO", Compression::Zstd),
+    ("GZIP", Compression::Gzip),
+    ("SNAPPY", Compression::Snappy),
+    ("NONE", Compression::None),
+];
+
+fn compression(format: &FileFormat, codecs: &[(&str, Compression)]) -> Result<Compression> {
+    let wanted = format::COMPRESSION.text(format);
+    let found = codecs.iter().find(|(name, _)| *name == wanted).map(|(_, codec)| *codec);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = codecs.iter().map(|(name, _)| *name).collect();
+        let message = format!("{} files cannot be written with COMPRESSION = {wanted}", format.ty.name());
+        Error::databend(Number::UNIMPLEMENTED, message).with_hint(format!("the codecs are {}", names.join(", ")))
+    })
+}
+
+fn csv_form(format: &FileFormat) -> Result<CsvForm> {
+    let [delimiter] = *format::FIELD_DELIMITER.text(format).as_bytes() else {
+        let message = "files are written with a FIELD_DELIMITER of one byte";
+        return Err(Error::databend(Number::BAD_ARGUMENTS, message));
+    };
+    if format::NAN_DISPLAY.text(format) != "NaN" {
+        let message = "files are written with NAN_DISPLAY = 'NaN'";
+        return Err(Error::databend(Number::UNIMPLEMENTED, message));
+    }
+    let quote = || format::QUOTE.text(format).bytes().next().unwrap_or(b'"');
+    let escape = format::ESCAPE.text(format).bytes().next();
+    let is_csv = format.ty == FormatType::Csv;
+    let quoting = match format::QUOTE_STYLE.text(format) {
+        _ if !is_csv => Quoting::Backslash,
+        "QUOTE_MINIMAL" => Quoting::WhereNeeded { quote: quote(), escape },
+        _ => Quoting::AroundText { quote: quote(), escape },
+    };
+    Ok(CsvForm {
+        delimiter,
+        null_text: Some(format::NULL_DISPLAY.text(format).to_string()),
+        quoting,
+        line_end: format::RECORD_DELIMITER.text(format).to_string(),
+        has_header: format::OUTPUT_HEADER.is_on(format),
+        extension: if is_csv { "csv" } else { "txt" },
+    })
+}
+
+fn result(files: Vec<Exported>, options: &UnloadOptions) -> Vec<Vec<Cell>> {
+    let count = |count: u64| i64::try_from(count).ok();
+    if options.detailed_output {
+        return files.into_iter().map(|file| row![file.name, count(file.bytes), count(file.rows)]).collect();
+    }
+    let total = |of: fn(&Exported) -> u64| count(files.iter().map(of).sum());
+    vec![row![total(|file| file.rows), total(|file| file.plain_bytes), total(|file| file.bytes)]]
+}

@@ -1,0 +1,141 @@
+//! `COPY INTO location`: rows to files.
+
+use std::fmt;
+
+use sqlparser::tokenizer::Token;
+
+use super::Statement;
+use super::query::{self, Query};
+use super::stage::location::{Location, Parameter, location, named_list_text, parameters};
+use crate::cursor::{Cursor, Result};
+use crate::print;
+
+/// `COPY INTO location FROM {table | (query)} [FILE_FORMAT = (...)] [options]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unload {
+    pub to: Location,
+    /// A table is read as `SELECT * FROM table`.
+    pub query: Box<Query>,
+    pub file_format: Option<Vec<Parameter>>,
+    pub options: UnloadOptions,
+}
+
+/// The documented options with their defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnloadOptions {
+    /// One file, whatever its size.
+    pub single: bool,
+    /// Size at which a file is full, in bytes before compression; 0 leaves it to the server.
+    pub max_file_size: u64,
+    /// A row of the result for each file.
+    pub detailed_output: bool,
+    /// A file that is there is replaced.
+    pub overwrite: bool,
+    /// Names of files hold an id of the statement.
+    pub include_query_id: bool,
+    /// The path is that of the file.
+    pub use_raw_path: bool,
+}
+
+impl Default for UnloadOptions {
+    fn default() -> UnloadOptions {
+        UnloadOptions {
+            single: false,
+            max_file_size: 0,
+            detailed_output: false,
+            overwrite: false,
+            include_query_id: true,
+            use_raw_path: false,
+        }
+    }
+}
+
+/// After `COPY INTO`.
+pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
+    if !c.is_symbol(&Token::AtSign) && !c.is_literal() {
+        let error = c.unsupported("COPY INTO a table is not supported");
+        return Err(error.with_hint("use IMPORT INTO, or INSERT INTO table SELECT ... FROM @stage/path"));
+    }
+    let to = location(c)?;
+    c.expect("FROM")?;
+    let query = match c.is_open() {
+        true => c.parenthesised(query::in_parentheses)?,
+        false => Query::of_table(&c.name()?, &[]),
+    };
+    let mut statement =
+        Unload { to, query: Box::new(query), file_format: None, options: UnloadOptions::default() };
+    while !c.is_at_end() {
+        statement.option(c)?;
+        c.symbol(&Token::Comma);
+    }
+    Ok(Statement::Unload(statement))
+}
+
+const OPTIONS: [&str; 8] = [
+    "FILE_FORMAT",
+    "SINGLE",
+    "MAX_FILE_SIZE",
+    "DETAILED_OUTPUT",
+    "OVERWRITE",
+    "INCLUDE_QUERY_ID",
+    "USE_RAW_PATH",
+    "PARTITION BY",
+];
+
+impl Unload {
+    /// `OPTION = value`; of one that is given twice the last counts.
+    fn option(&mut self, c: &mut Cursor) -> Result<()> {
+        let unsupported = c.unsupported("COPY INTO .. PARTITION BY is not supported");
+        let unknown = c.expected(&OPTIONS[..OPTIONS.len() - 1].join(", "));
+        let name = c.one_of(&OPTIONS).ok_or(unknown)?;
+        if name == "PARTITION BY" {
+            return Err(unsupported.with_hint("write a COPY INTO for each part"));
+        }
+        c.expect_symbol(&Token::Eq)?;
+        match name {
+            "FILE_FORMAT" => self.file_format = Some(parameters(c)?),
+            "MAX_FILE_SIZE" => self.options.max_file_size = c.count()? as u64,
+            flag => *self.options.flag(flag) = self::flag(c)?,
+        }
+        Ok(())
+    }
+}
+
+impl UnloadOptions {
+    fn flag(&mut self, name: &str) -> &mut bool {
+        match name {
+            "SINGLE" => &mut self.single,
+            "DETAILED_OUTPUT" => &mut self.detailed_output,
+            "OVERWRITE" => &mut self.overwrite,
+            "INCLUDE_QUERY_ID" => &mut self.include_query_id,
+            _ => &mut self.use_raw_path,
+        }
+    }
+}
+
+fn flag(c: &mut Cursor) -> Result<bool> {
+    let unknown = c.expected("TRUE or FALSE");
+    c.one_of(&["TRUE", "FALSE"]).map(|word| word == "TRUE").ok_or(unknown)
+}
+
+impl fmt::Display for Unload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unload { to, query, file_format, options } = self;
+        let file_format = named_list_text("FILE_FORMAT", file_format.as_deref());
+        write!(f, "COPY INTO {to} FROM ({query}){file_format}{options}")
+    }
+}
+
+/// Those that are not as they are by default.
+impl fmt::Display for UnloadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(print::when(self.single, " SINGLE = TRUE"))?;
+        if self.max_file_size > 0 {
+            write!(f, " MAX_FILE_SIZE = {}", self.max_file_size)?;
+        }
+        f.write_str(print::when(self.detailed_output, " DETAILED_OUTPUT = TRUE"))?;
+        f.write_str(print::when(self.overwrite, " OVERWRITE = TRUE"))?;
+        f.write_str(print::when(!self.include_query_id, " INCLUDE_QUERY_ID = FALSE"))?;
+        f.write_str(print::when(self.use_raw_path, " USE_RAW_PATH = TRUE"))
+    }
+}
