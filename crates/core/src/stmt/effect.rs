@@ -46,7 +46,7 @@ impl Effect {
             },
             S::Import(_) => WritesAlone("IMPORT INTO"),
             S::Restore(_) => WritesAlone("RESTORE"),
-            S::Export(_) | S::Backup(_) | S::AlterBackup(_) | S::Discard => ReadsAlone,
+            S::Export(_) | S::Unload(_) | S::Backup(_) | S::AlterBackup(_) | S::Discard => ReadsAlone,
             S::CopyUserfile(copy) if copy.upload => WritesFiles("COPY USERFILE"),
             S::DropUserfile(_) => WritesFiles("DROP USERFILE"),
             S::CreateConnection(create) => ChangesCatalog(create.tag()),

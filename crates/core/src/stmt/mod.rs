@@ -20,6 +20,7 @@ pub mod session;
 pub mod stage;
 pub mod table;
 pub mod transaction;
+pub mod unload;
 pub mod userfile;
 pub mod write;
 
@@ -277,6 +278,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::ListFiles(statement) => stage::list(cx, statement).await,
         S::RemoveFiles(statement) => stage::remove(cx, statement).await,
         S::CopyFile(statement) => stage::copy(cx, statement).await,
+        S::Unload(statement) => unload::unload(cx, statement).await,
         S::CreateFileFormat(statement) => file_format::create(cx, statement).await,
         S::DropFileFormat(statement) => file_format::drop(cx, statement).await,
         S::ShowFileFormats => file_format::show(cx).await,
@@ -302,7 +304,10 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
 pub(crate) fn needs_place(statement: &Statement) -> bool {
     use Statement as S;
     Effect::of(statement).is_of_rows()
-        || matches!(statement, S::CreateTable(_) | S::Declare(_) | S::Fetch(_) | S::Execute(_) | S::Export(_))
+        || matches!(
+            statement,
+            S::CreateTable(_) | S::Declare(_) | S::Fetch(_) | S::Execute(_) | S::Export(_) | S::Unload(_)
+        )
 }
 
 /// Parameter types and result columns of a statement.
@@ -344,6 +349,7 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::ShowJobs(_) | S::ShowJob(_) => job::show_columns(),
         S::Import(statement) => import::columns(statement),
         S::Export(_) => export::columns(),
+        S::Unload(statement) => unload::columns(&statement.options),
         S::Backup(statement) => backup::columns(statement),
         S::Restore(statement) => backup::restore_columns(statement),
         S::ShowBackups(statement) => backup::show_backups_columns(statement),

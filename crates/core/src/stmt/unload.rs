@@ -45,7 +45,12 @@ pub(crate) async fn unload(cx: &Cx<'_>, statement: &Unload) -> Result<Outcome> {
         None => to.file_format.clone().unwrap_or_else(|| FileFormat::of_type(FormatType::Parquet)),
     };
     let export_options = export_options(&format, options)?;
-    let place = place(cx, to, options, export_options.extension()).await?;
+    // Readers know what is inside of a Parquet file by itself.
+    let extension = match export_options.format {
+        Format::Parquet => "parquet".to_string(),
+        _ => export_options.extension(),
+    };
+    let place = place(cx, to, options, extension).await?;
     let rows = super::query::rows(cx, &statement.query).await?;
     let stop = CancellationToken::new();
     let stop_if_dropped = stop.clone().drop_guard();

@@ -233,7 +233,7 @@ impl CopyOptions {
 
 impl Query {
     /// `SELECT columns FROM table`
-    fn of_table(table: &QualifiedName, columns: &[String]) -> Self {
+    pub(super) fn of_table(table: &QualifiedName, columns: &[String]) -> Self {
         let list = if columns.is_empty() { "*".into() } else { print::idents(columns) };
         Query { text: format!("SELECT {list} FROM {table}"), ..Query::default() }
     }

@@ -4,7 +4,7 @@ use lakeport_base::Dialect;
 
 use super::{
     Statement, backup, connection, copy, database, export, fetch, file_format, grant, import, job, prepared, query,
-    role, schedule, session, stage, table, transaction, userfile,
+    role, schedule, session, stage, table, transaction, unload, userfile,
 };
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -32,6 +32,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("CLOSE", fetch::close),
     ("COMMENT ON", table::comment),
     ("COMMIT", transaction::commit),
+    ("COPY INTO", unload::copy_into),
     ("COPY USERFILE", userfile::copy_userfile),
     ("COPY", copy::copy),
     ("CREATE DATABASE", database::create_database),

@@ -19,6 +19,7 @@ pub mod session;
 pub mod stage;
 pub mod table;
 pub mod transaction;
+pub mod unload;
 pub mod userfile;
 
 mod dispatch;
@@ -98,6 +99,7 @@ pub enum Statement {
     ListFiles(stage::ListFiles),
     RemoveFiles(stage::RemoveFiles),
     CopyFile(stage::CopyFile),
+    Unload(unload::Unload),
     CreateFileFormat(file_format::CreateFileFormat),
     DropFileFormat(file_format::DropFileFormat),
     ShowFileFormats,
@@ -135,6 +137,7 @@ impl Statement {
             S::ShowJobs(_) | S::ShowJob(_) | S::ControlJob(_) => "job",
             S::Import(_) => "import",
             S::Export(_) => "export",
+            S::Unload(_) => "unload",
             S::Backup(_) | S::ShowBackups(_) | S::ShowBackup(_) | S::ShowBackupEncryption(_) => "backup",
             S::Restore(_) | S::AlterBackup(_) => "backup",
             S::CreateSchedule(_) | S::AlterSchedule(_) | S::ControlSchedules(_) => "schedule",

@@ -62,8 +62,7 @@ pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
         true => c.parenthesised(query::in_parentheses)?,
         false => Query::of_table(&c.name()?, &[]),
     };
-    let mut statement =
-        Unload { to, query: Box::new(query), file_format: None, options: UnloadOptions::default() };
+    let mut statement = Unload { to, query: Box::new(query), file_format: None, options: UnloadOptions::default() };
     while !c.is_at_end() {
         statement.option(c)?;
         c.symbol(&Token::Comma);
@@ -86,8 +85,7 @@ impl Unload {
     /// `OPTION = value`; of one that is given twice the last counts.
     fn option(&mut self, c: &mut Cursor) -> Result<()> {
         let unsupported = c.unsupported("COPY INTO .. PARTITION BY is not supported");
-        let unknown = c.expected(&OPTIONS[..OPTIONS.len() - 1].join(", "));
-        let name = c.one_of(&OPTIONS).ok_or(unknown)?;
+        let Some(name) = c.one_of(&OPTIONS) else { return Err(c.expected_one_of(&OPTIONS)) };
         if name == "PARTITION BY" {
             return Err(unsupported.with_hint("write a COPY INTO for each part"));
         }
@@ -114,8 +112,8 @@ impl UnloadOptions {
 }
 
 fn flag(c: &mut Cursor) -> Result<bool> {
-    let unknown = c.expected("TRUE or FALSE");
-    c.one_of(&["TRUE", "FALSE"]).map(|word| word == "TRUE").ok_or(unknown)
+    let word = c.one_of(&["TRUE", "FALSE"]);
+    word.map(|word| word == "TRUE").ok_or_else(|| c.error())
 }
 
 impl fmt::Display for Unload {

@@ -303,6 +303,15 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
         "COPY t FROM STDIN CSV HEADER",
         "COPY t FROM STDIN WITH (FORMAT csv, DELIMITER ',', NULL '', HEADER true, QUOTE '\"', ESCAPE '\"')",
     ),
+    (
+        "copy into @S/a/ from t file_format = (type = csv, skip_header=1) single = true overwrite=TRUE, max_file_size = 5",
+        "COPY INTO '@s/a/' FROM (SELECT * FROM t) FILE_FORMAT = (type = 'csv', skip_header = '1') SINGLE = TRUE \
+         MAX_FILE_SIZE = 5 OVERWRITE = TRUE",
+    ),
+    (
+        "COPY INTO 's3://b/p' CONNECTION = (CONNECTION_NAME = 'c') FROM (SELECT 1) INCLUDE_QUERY_ID = FALSE",
+        "COPY INTO 's3://b/p' CONNECTION = (connection_name = 'c') FROM (SELECT 1) INCLUDE_QUERY_ID = FALSE",
+    ),
     ("COPY t FROM STDIN", "COPY t FROM STDIN WITH (FORMAT text, DELIMITER '\t', NULL '\\N', HEADER false)"),
     ("copy userfile 'a/b' from stdin binary", "COPY USERFILE 'a/b' FROM STDIN WITH (FORMAT binary)"),
     ("COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)", "COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)"),
