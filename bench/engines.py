@@ -69,6 +69,40 @@ def duckdb_query(files, statement, times):
     return run
 
 
+def duckdb_reads_buckets():
+    """Whether DuckDB has its extension for them, which it does not fetch here."""
+    try:
+        duckdb.connect().execute("LOAD httpfs")
+    except duckdb.Error:
+        return False
+    return True
+
+
+def duckdb_bucket_query(facts, folder, statement, times):
+    """A statement on the Parquet files of a folder of a bucket, once to warm up and then timed."""
+    connection = duckdb.connect()
+    connection.execute("LOAD httpfs")
+    endpoint = facts["S3_ENDPOINT"].removeprefix("http://")
+    connection.execute(f"""CREATE SECRET (TYPE s3, KEY_ID '{facts["S3_KEY"]}', SECRET '{facts["S3_SECRET"]}',
+        ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL false, REGION 'us-east-1')""")
+    connection.execute(f"CREATE VIEW lineitem AS FROM read_parquet('s3://{facts['S3_BUCKET']}/{folder}/*.parquet')")
+    work = lambda: connection.execute(statement).fetchall()
+    work()
+    run = timed(ThisProcess(), work, times)
+    run.answer = rounded(run.answer)
+    return run
+
+
+def write_many(folder, files, rows):
+    """Parquet files of rows with ids that go on from file to file; answers their sizes."""
+    folder.mkdir()
+    for file in range(files):
+        ids = polars.Series("id", range(file * rows, (file + 1) * rows))
+        values = (ids * 2654435761 % 1_000_003).alias("value")
+        polars.DataFrame([ids, values]).write_parquet(folder / f"{file:05}.parquet")
+    return [path.stat().st_size for path in folder.iterdir()]
+
+
 def polars_query(files, statement, times):
     context = polars.SQLContext(lineitem=polars.scan_parquet(files))
     work = lambda: context.execute(statement).collect().rows()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from bench.lines import (backup, commit, connection, copy_out, export, import_csv, large, layers, listing, protocol, query, rekey,
-                         start)
+from bench.lines import (backup, commit, connection, copy_out, export, import_csv, in_place, large, layers, listing, protocol,
+                         query, rekey, start)
 
 
 @dataclass
@@ -26,6 +26,7 @@ LINES = [
     Line("B1", "import", import_csv.measure),
     Line("B2", "export", export.measure),
     Line("B3", "query", query.measure),
+    Line("B3p", "in_place", in_place.measure),
     Line("B5-B6", "backup", backup.measure),
     Line("B6-B7", "layers", layers.measure),
     Line("B5-B7", "large", large.measure, usual=False),

@@ -73,7 +73,11 @@ def repeated(bench, table, statement):
 
 
 def repetitions(bench, table, statement):
-    seconds = answered(bench, table, statement, times=2).seconds
+    return repetitions_of(answered(bench, table, statement, times=2).seconds)
+
+
+def repetitions_of(seconds):
+    """How often a statement of so many seconds is run in a round."""
     return max(1, min(ROUND_TIMES_MAX, int(ROUND_SECONDS / seconds)))
 
 

@@ -79,6 +79,8 @@ class FaultProxy:
         target = urllib.parse.urlsplit(endpoint)
         self.target = target.hostname, target.port
         self.rules, self.requests, self.dice = [], [], random.Random(seed)
+        # Of answers' bodies, since the last `use`.
+        self.answered_bytes = 0
         self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
         threading.Thread(target=self.run, daemon=True).start()
         self.ready.wait(10)
@@ -93,7 +95,7 @@ class FaultProxy:
 
     def use(self, *rules):
         """Takes other rules and forgets what was asked so far."""
-        self.rules, self.requests = list(rules), []
+        self.rules, self.requests, self.answered_bytes = list(rules), [], 0
 
     def counts(self):
         """How many requests each method made."""
@@ -126,6 +128,7 @@ class FaultProxy:
             await writer.drain()
             return True
         answer = await self.forward(request)
+        self.answered_bytes += len(answer.body)
         if action == "lose":
             return False
         writer.write(answer.head)

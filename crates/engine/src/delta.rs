@@ -5,7 +5,7 @@ pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod footer;
 pub(crate) mod log;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod prune;
 pub(crate) mod scan;
 pub(crate) mod schema;

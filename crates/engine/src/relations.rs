@@ -52,6 +52,9 @@ impl DataFusionEngine {
         let mut reads = Some(Vec::new());
         for (reference, name, relation) in found {
             let (provider, present) = match relation {
+                Relation::Files(_) if cx.as_of.is_some() => {
+                    return Err(Error::unsupported("files in place cannot be read AS OF SYSTEM TIME"));
+                }
                 Relation::Files(files) => {
                     let reading = &session.scope.reading;
                     (in_place::provider(name.name(), &files, &mentions, &self.footers, reading).await?, None)

@@ -20,6 +20,8 @@ use crate::error::Error as ConnectError;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: u64 = 256 << 10;
+/// Bytes read at once of a range with an end, which its reader needs as a whole.
+const RANGE_BYTES: u64 = 8 << 20;
 
 /// An open file and what it was when it was opened.
 pub(super) struct Opened {
@@ -79,7 +81,8 @@ impl Opened {
             None => 0..self.meta.size,
             Some(range) => resolve(range, self.meta.size)?,
         };
-        let begin = range.start..range.end.min(range.start + CHUNK_BYTES);
+        let first_bytes = if let Some(GetRange::Bounded(_)) = options.range { RANGE_BYTES } else { CHUNK_BYTES };
+        let begin = range.start..range.end.min(range.start + first_bytes);
         let first = read_at(&self.file, &self.meta.location, begin.clone())?;
         let rest = chunks(self.file, self.meta.location.clone(), begin.end..range.end);
         let payload = GetResultPayload::Stream(stream::iter([Ok(first)]).chain(rest).boxed());

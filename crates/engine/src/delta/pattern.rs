@@ -3,6 +3,7 @@
 //! Where every page of a column is dictionary-encoded, a scan reads keys and a dictionary in place of the strings. A
 //! pattern is matched against the dictionary only, and each row looks up the outcome of its key.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,20 +13,109 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
+use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, Operator};
-use datafusion::physical_expr::PhysicalExpr;
-use parquet::basic::Encoding;
+use datafusion::physical_expr::expressions::{self, cast as cast_to, col};
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 /// Dictionaries whose outcomes are remembered: one per row group that partitions are reading.
 const DICTIONARIES_MAX: usize = 16;
 
+/// Columns that a scan reads as keys and dictionaries.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    pub columns: Vec<String>,
+    /// How each file is to be read, in the order of the files; empty without columns.
+    pub file_schemas: Vec<SchemaRef>,
+}
+
+impl Encoded {
+    /// Those of the columns that patterns are on which all files hold so.
+    pub fn of(file_schema: &Schema, patterns: &[Expr], footers: &[Arc<ParquetMetaData>]) -> Result<Encoded> {
+        let columns: BTreeSet<&str> = patterns.iter().filter_map(|filter| string_column(file_schema, filter)).collect();
+        let is_encoded = |column: &&&str| footers.iter().all(|footer| is_dictionary_encoded(footer, column));
+        let columns: Vec<String> = columns.iter().filter(is_encoded).map(ToString::to_string).collect();
+        if columns.is_empty() {
+            return Ok(Encoded::default());
+        }
+        let file_schemas = footers.iter().map(|footer| {
+            let file = footer.file_metadata();
+            let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+            Ok(with_dictionaries(&schema, &columns))
+        });
+        let file_schemas = file_schemas.collect::<Result<_>>()?;
+        Ok(Encoded { columns, file_schemas })
+    }
+}
+
+/// The string column of files that a pattern is on.
+pub(crate) fn string_column<'a>(file_schema: &Schema, filter: &'a Expr) -> Option<&'a str> {
+    let column = pattern_column(filter)?;
+    let field = file_schema.field_with_name(&column.name).ok()?;
+    matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View).then_some(&column.name)
+}
+
+/// Plans a scan of the rows that match patterns; `scan` plans that of columns, the encoded ones as they are.
+pub(crate) fn matching(
+    state: &dyn Session,
+    schema: &SchemaRef,
+    projection: Option<&Vec<usize>>,
+    patterns: &[Expr],
+    encoded: &Encoded,
+    scan: impl FnOnce(&Vec<usize>) -> Result<Arc<dyn ExecutionPlan>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let wanted = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
+    let columns: BTreeSet<&str> = patterns.iter().filter_map(|filter| string_column(schema, filter)).collect();
+    let mut read = wanted.clone();
+    for column in &columns {
+        let index = schema.index_of(column)?;
+        if !read.contains(&index) {
+            read.push(index);
+        }
+    }
+    let rows = scan(&read)?;
+    let row_schema = rows.schema();
+    let predicates = patterns.iter().map(|pattern| {
+        let column = string_column(schema, pattern).filter(|name| encoded.columns.iter().any(|known| known == name));
+        match column {
+            None => state.create_physical_expr(pattern.clone(), &DFSchema::try_from(row_schema.as_ref().clone())?),
+            Some(name) => once_per_value(state, pattern, col(name, &row_schema)?, schema.field_with_name(name)?),
+        }
+    });
+    let predicate = conjunction(predicates.collect::<Result<Vec<_>>>()?);
+    let matching = Arc::new(FilterExec::try_new(predicate, rows)?);
+    let shown = wanted.iter().enumerate().map(|(at, index)| {
+        let field = schema.field(*index);
+        let column: Arc<dyn PhysicalExpr> = Arc::new(expressions::Column::new(field.name(), at));
+        Ok((cast_to(column, &row_schema, field.data_type().clone())?, field.name().clone()))
+    });
+    Ok(Arc::new(ProjectionExec::try_new(shown.collect::<Result<Vec<_>>>()?, matching)?))
+}
+
+/// A pattern that looks at each value of a dictionary once.
+fn once_per_value(
+    state: &dyn Session,
+    pattern: &Expr,
+    column: Arc<dyn PhysicalExpr>,
+    field: &Field,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let values = DFSchema::try_from(values_schema(field))?;
+    let predicate = state.create_physical_expr(pattern.clone(), &values)?;
+    Ok(Arc::new(OncePerValue::new(column, predicate, field.data_type().clone())))
+}
+
 /// The column, if an expression is nothing but a pattern on one. A `LIKE` pattern with a literal beginning is left out:
 /// bounds of files and row groups may rule it out, which is cheaper still.
-pub(super) fn pattern_column(filter: &Expr) -> Option<&Column> {
+fn pattern_column(filter: &Expr) -> Option<&Column> {
     match filter {
         Expr::Like(Like { expr, pattern, .. }) => {
             let text = literal(pattern)?;
@@ -45,8 +135,12 @@ fn literal(expr: &Expr) -> Option<&str> {
 }
 
 /// Whether the file holds a column as keys and dictionaries only; also if it does not have the column.
-pub(super) fn is_dictionary_encoded(file: &ParquetMetaData, column: &str) -> bool {
+fn is_dictionary_encoded(file: &ParquetMetaData, column: &str) -> bool {
     let only_keys = |chunk: &ColumnChunkMetaData| {
+        // Other types may be read as texts too.
+        if chunk.column_type() != Type::BYTE_ARRAY {
+            return false;
+        }
         let is_only = |encoding| chunk.page_encoding_stats_mask().is_some_and(|mask| mask.is_only(encoding));
         is_only(Encoding::RLE_DICTIONARY) || is_only(Encoding::PLAIN_DICTIONARY)
     };
@@ -55,7 +149,7 @@ pub(super) fn is_dictionary_encoded(file: &ParquetMetaData, column: &str) -> boo
 }
 
 /// The schema with the chosen columns as keys and dictionary.
-pub(super) fn with_dictionaries(schema: &Schema, chosen: &[String]) -> SchemaRef {
+pub(crate) fn with_dictionaries(schema: &Schema, chosen: &[String]) -> SchemaRef {
     let field = |field: &Arc<Field>| {
         if !chosen.contains(field.name()) {
             return Arc::clone(field);
@@ -71,7 +165,7 @@ pub(super) fn with_dictionaries(schema: &Schema, chosen: &[String]) -> SchemaRef
 
 /// A predicate on one dictionary-encoded column that is evaluated once per dictionary.
 #[derive(Debug)]
-pub(super) struct OncePerValue {
+struct OncePerValue {
     column: Arc<dyn PhysicalExpr>,
     /// Over [`values_schema`].
     predicate: Arc<dyn PhysicalExpr>,
@@ -82,13 +176,13 @@ pub(super) struct OncePerValue {
 }
 
 /// The one column that a predicate of [`OncePerValue`] sees.
-pub(super) fn values_schema(field: &Field) -> Schema {
+fn values_schema(field: &Field) -> Schema {
     Schema::new(vec![field.clone().with_nullable(true)])
 }
 
 impl OncePerValue {
     /// `predicate` sees one column of the type `seen_as`.
-    pub fn new(column: Arc<dyn PhysicalExpr>, predicate: Arc<dyn PhysicalExpr>, seen_as: DataType) -> OncePerValue {
+    fn new(column: Arc<dyn PhysicalExpr>, predicate: Arc<dyn PhysicalExpr>, seen_as: DataType) -> OncePerValue {
         OncePerValue { column, predicate, seen_as, outcomes: Mutex::default() }
     }
 

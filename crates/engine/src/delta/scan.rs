@@ -1,6 +1,5 @@
 //! A table version as a DataFusion table: a plain Parquet scan over its files.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -18,21 +17,17 @@ use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, ident};
-use datafusion::physical_expr::expressions::{Column, cast, col};
-use datafusion::physical_expr::{PhysicalExpr, conjunction as conjunction_of};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::projection::ProjectionExec;
 use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_base::id::TableId;
 use lakeport_catalog::model;
 use lakeport_core::rows::arrow_field;
 use object_store::ObjectStore;
-use parquet::arrow::{RowNumber, parquet_to_arrow_schema};
+use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::files::DataFile;
-use super::pattern::{self, OncePerValue, is_dictionary_encoded, with_dictionaries};
+use super::pattern::{self, Encoded, with_dictionaries};
 use super::prune::files_that_match;
 
 /// Hidden column: the index of the row's file in the scan's list.
@@ -51,14 +46,6 @@ pub(crate) struct FileScan {
     store: Arc<dyn ObjectStore>,
     files: Arc<[DataFile]>,
     table_schema: TableSchema,
-}
-
-/// Columns that a scan reads as keys and dictionaries.
-#[derive(Default)]
-struct Encoded {
-    columns: Vec<String>,
-    /// How each file is to be read, in the order of the files; empty without columns.
-    file_schemas: Vec<SchemaRef>,
 }
 
 impl FileScan {
@@ -150,48 +137,8 @@ impl FileScan {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    /// The string column of the files that a pattern is on.
-    fn pattern_column<'a>(&self, filter: &'a Expr) -> Option<&'a str> {
-        let column = pattern::pattern_column(filter)?;
-        let field = self.table_schema.file_schema().field_with_name(&column.name).ok()?;
-        matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View).then_some(&column.name)
-    }
-
-    /// Plans a scan of the rows that match patterns.
-    async fn scan_matching(
-        &self,
-        state: &dyn Session,
-        wanted: &[usize],
-        patterns: &[Expr],
-        others: &[Expr],
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let columns: BTreeSet<&str> = patterns.iter().filter_map(|pattern| self.pattern_column(pattern)).collect();
-        let schema = self.table_schema.table_schema();
-        let mut read = wanted.to_vec();
-        for column in &columns {
-            let index = schema.index_of(column)?;
-            if !read.contains(&index) {
-                read.push(index);
-            }
-        }
-        let encoded = self.encoded(state, &columns).await?;
-        let rows = self.scan_files(state, Some(&read), others, None, &encoded)?;
-        let row_schema = rows.schema();
-        let predicates = patterns.iter().map(|pattern| {
-            let column = self.pattern_column(pattern).filter(|name| encoded.columns.iter().any(|known| known == name));
-            match column {
-                None => state.create_physical_expr(pattern.clone(), &DFSchema::try_from(row_schema.as_ref().clone())?),
-                Some(name) => once_per_value(state, pattern, col(name, &row_schema)?, schema.field_with_name(name)?),
-            }
-        });
-        let predicate = conjunction_of(predicates.collect::<Result<Vec<_>>>()?);
-        let matching = Arc::new(FilterExec::try_new(predicate, rows)?);
-        let shown = wanted.iter().enumerate().map(|(at, index)| {
-            let field = schema.field(*index);
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
-            Ok((cast(column, &row_schema, field.data_type().clone())?, field.name().clone()))
-        });
-        Ok(Arc::new(ProjectionExec::try_new(shown.collect::<Result<Vec<_>>>()?, matching)?))
+    fn is_pattern(&self, filter: &Expr) -> bool {
+        pattern::string_column(self.table_schema.file_schema(), filter).is_some()
     }
 
     async fn footer(&self, file: DataFile, cache: Arc<FileMetadataCache>) -> Result<Arc<ParquetMetaData>> {
@@ -200,39 +147,16 @@ impl FileScan {
         footer.with_file_metadata_cache(Some(cache)).fetch_metadata().await
     }
 
-    /// Which of the columns all files hold as dictionaries.
-    async fn encoded(&self, state: &dyn Session, columns: &BTreeSet<&str>) -> Result<Encoded> {
-        if self.files.len() > FOOTERS_MAX {
+    /// How the columns that patterns are on can be read.
+    async fn encoded(&self, state: &dyn Session, patterns: &[Expr]) -> Result<Encoded> {
+        if patterns.is_empty() || self.files.len() > FOOTERS_MAX {
             return Ok(Encoded::default());
         }
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
         let footers = stream::iter(self.files.iter().cloned()).map(|file| self.footer(file, Arc::clone(&cache)));
         let footers: Vec<_> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
-        let is_encoded = |column: &&&str| footers.iter().all(|footer| is_dictionary_encoded(footer, column));
-        let columns: Vec<String> = columns.iter().filter(is_encoded).map(ToString::to_string).collect();
-        if columns.is_empty() {
-            return Ok(Encoded::default());
-        }
-        let file_schemas = footers.iter().map(|footer| {
-            let file = footer.file_metadata();
-            let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-            Ok(with_dictionaries(&schema, &columns))
-        });
-        let file_schemas = file_schemas.collect::<Result<_>>()?;
-        Ok(Encoded { columns, file_schemas })
+        Encoded::of(self.table_schema.file_schema(), patterns, &footers)
     }
-}
-
-/// A pattern that looks at each value of a dictionary once.
-fn once_per_value(
-    state: &dyn Session,
-    pattern: &Expr,
-    column: Arc<dyn PhysicalExpr>,
-    field: &Field,
-) -> Result<Arc<dyn PhysicalExpr>> {
-    let values = DFSchema::try_from(pattern::values_schema(field))?;
-    let predicate = state.create_physical_expr(pattern.clone(), &values)?;
-    Ok(Arc::new(OncePerValue::new(column, predicate, field.data_type().clone())))
 }
 
 /// The columns of files, and the hidden ones where rows are to be found again.
@@ -274,8 +198,7 @@ impl TableProvider for FileScan {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         use TableProviderFilterPushDown::{Exact, Inexact};
-        let support = |filter: &&Expr| if self.pattern_column(filter).is_some() { Exact } else { Inexact };
-        Ok(filters.iter().map(support).collect())
+        Ok(filters.iter().map(|filter| if self.is_pattern(filter) { Exact } else { Inexact }).collect())
     }
 
     async fn scan(
@@ -286,14 +209,14 @@ impl TableProvider for FileScan {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (patterns, others): (Vec<Expr>, Vec<Expr>) =
-            filters.iter().cloned().partition(|filter| self.pattern_column(filter).is_some());
+            filters.iter().cloned().partition(|filter| self.is_pattern(filter));
+        let encoded = self.encoded(state, &patterns).await?;
         if patterns.is_empty() {
             let limit = limit.filter(|_| filters.is_empty());
-            return self.scan_files(state, projection, &others, limit, &Encoded::default());
+            return self.scan_files(state, projection, &others, limit, &encoded);
         }
-        let all = || (0..self.schema().fields().len()).collect();
-        let wanted = projection.cloned().unwrap_or_else(all);
-        self.scan_matching(state, &wanted, &patterns, &others).await
+        let scan = |read: &Vec<usize>| self.scan_files(state, Some(read), &others, None, &encoded);
+        pattern::matching(state, &self.schema(), projection, &patterns, &encoded, scan)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::recent::Recent;
 const AT_ONCE: usize = 64;
 /// First guess at the size of a footer, in bytes: a fiftieth of the file, so that the footers of many files stay a small
 /// part of them.
-const GUESS_BYTES: Range<u64> = 8 << 10..256 << 10;
+const GUESS_BYTES: Range<u64> = 4 << 10..256 << 10;
 const GUESS_FRACTION: u64 = 50;
 
 /// What tells a file from all others.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
@@ -24,6 +24,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::columns::{Folders, as_table, filename_field, require_same, row_number_field};
 use super::footers::Readers;
 use super::unreadable;
+use crate::delta::pattern::{self, Encoded, with_dictionaries};
 use crate::delta::prune::files_that_match;
 
 /// The files of a location with the columns that a query sees of them.
@@ -40,6 +41,7 @@ pub(super) struct ParquetFiles {
 struct ScannedFile {
     part: PartitionedFile,
     statistics: Arc<Statistics>,
+    footer: Arc<ParquetMetaData>,
 }
 
 impl ParquetFiles {
@@ -69,7 +71,7 @@ impl ParquetFiles {
             let statistics = Arc::new(statistics.map_err(|error| unreadable(error, "Parquet", &file.uri))?);
             let mut part = PartitionedFile::from(file.meta.clone()).with_partition_values(values);
             part = part.with_statistics(Arc::clone(&statistics));
-            Ok(ScannedFile { part, statistics })
+            Ok(ScannedFile { part, statistics, footer: Arc::clone(footer) })
         });
         let scanned = scanned.collect::<lakeport_core::Result<Vec<_>>>()?;
         let url = ObjectStoreUrl::parse(format!("files://{}/", name.replace('_', "-")))
@@ -77,10 +79,10 @@ impl ParquetFiles {
         Ok(ParquetFiles { url, readers: Arc::new(readers), files: scanned, table_schema })
     }
 
-    /// The files whose folders and names the filters do not rule out.
-    fn by_folders(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&ScannedFile>> {
+    /// The indexes of the files whose folders and names the filters do not rule out.
+    fn by_folders(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<usize>> {
         let Some(filter) = conjunction(filters.iter().filter(|filter| self.is_on_folders(filter)).cloned()) else {
-            return Ok(self.files.iter().collect());
+            return Ok((0..self.files.len()).collect());
         };
         let fields = self.table_schema.table_partition_cols();
         let schema = Arc::new(Schema::new(fields.iter().cloned().collect::<Vec<_>>()));
@@ -92,7 +94,7 @@ impl ParquetFiles {
         let predicate = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
         let kept = predicate.evaluate(&batch)?.into_array(self.files.len())?;
         let kept = kept.as_boolean();
-        Ok(self.files.iter().zip(kept.iter()).filter(|(_, kept)| *kept == Some(true)).map(|(file, _)| file).collect())
+        Ok(kept.iter().enumerate().filter(|(_, kept)| *kept == Some(true)).map(|(index, _)| index).collect())
     }
 
     fn is_on_folders(&self, filter: &Expr) -> bool {
@@ -103,13 +105,17 @@ impl ParquetFiles {
             && columns.iter().all(|column| fields.iter().any(|field| *field.name() == column.name))
     }
 
+    fn is_pattern(&self, filter: &Expr) -> bool {
+        pattern::string_column(self.table_schema.file_schema(), filter).is_some()
+    }
+
     fn is_on_files(&self, filter: &Expr) -> bool {
         let schema = self.table_schema.file_schema();
         filter.column_refs().iter().all(|column| schema.field_with_name(&column.name).is_ok())
     }
 }
 
-fn row_number() -> Arc<arrow_schema::Field> {
+fn row_number() -> Arc<Field> {
     Arc::new(row_number_field().with_extension_type(RowNumber))
 }
 
@@ -140,7 +146,8 @@ impl TableProvider for ParquetFiles {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         use TableProviderFilterPushDown::{Exact, Inexact};
-        Ok(filters.iter().map(|filter| if self.is_on_folders(filter) { Exact } else { Inexact }).collect())
+        let is_exact = |filter: &&Expr| self.is_on_folders(filter) || self.is_pattern(filter);
+        Ok(filters.iter().map(|filter| if is_exact(filter) { Exact } else { Inexact }).collect())
     }
 
     async fn scan(
@@ -150,37 +157,72 @@ impl TableProvider for ParquetFiles {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (patterns, others): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(|filter| self.is_pattern(filter));
+        if patterns.is_empty() {
+            return self.scan_files(state, projection, &others, limit, &Encoded::default());
+        }
+        let footers: Vec<_> = self.files.iter().map(|file| Arc::clone(&file.footer)).collect();
+        let encoded = Encoded::of(self.table_schema.file_schema(), &patterns, &footers)?;
+        let scan = |read: &Vec<usize>| self.scan_files(state, Some(read), &others, None, &encoded);
+        pattern::matching(state, &self.schema(), projection, &patterns, &encoded, scan)
+    }
+}
+
+impl ParquetFiles {
+    /// Plans a scan that reads `encoded` columns as dictionaries. The filters on columns of the files only spare it
+    /// reading.
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        encoded: &Encoded,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut files = self.by_folders(state, filters)?;
         let schema = self.table_schema.file_schema();
-        let mut source = ParquetSource::new(self.table_schema.clone())
+        let table_schema = TableSchema::builder(with_dictionaries(schema, &encoded.columns))
+            .with_table_partition_cols(self.table_schema.table_partition_cols().clone())
+            .with_virtual_columns(self.table_schema.virtual_columns().clone())
+            .build();
+        let scanned = Arc::clone(table_schema.file_schema());
+        let mut source = ParquetSource::new(table_schema)
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         if let Some(filter) = conjunction(filters.iter().filter(|filter| self.is_on_files(filter)).cloned()) {
-            let predicate = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
-            let known = files.iter().map(|file| Arc::clone(&file.statistics)).collect();
-            let matching = files_that_match(known, schema, Arc::clone(&predicate))?;
-            files = matching.into_iter().map(|index| files[index]).collect();
-            source = source.with_predicate(predicate);
+            let on = |schema: &SchemaRef| {
+                state.create_physical_expr(filter.clone(), &DFSchema::try_from(schema.as_ref().clone())?)
+            };
+            let known = files.iter().map(|index| Arc::clone(&self.files[*index].statistics)).collect();
+            let matching = files_that_match(known, schema, on(schema)?)?;
+            files = matching.into_iter().map(|at| files[at]).collect();
+            source = source.with_predicate(on(&scanned)?);
         }
-        let statistics = self.statistics(&files)?;
-        let parts = FileGroup::new(files.into_iter().map(|file| file.part.clone()).collect());
+        let part = |index: &usize| {
+            let mut part = self.files[*index].part.clone();
+            if let Some(schema) = encoded.file_schemas.get(*index) {
+                // What is known of its texts is not known of keys.
+                (part.arrow_schema, part.statistics) = (Some(Arc::clone(schema)), None);
+            }
+            part
+        };
+        let parts = FileGroup::new(files.iter().map(part).collect());
         state.runtime_env().register_object_store(self.url.as_ref(), Arc::clone(&self.readers.files.store));
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
-            .with_statistics(statistics)
+            .with_statistics(self.statistics(&files)?)
             .with_file_groups(parts.split_files(state.config().target_partitions()))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit.filter(|_| filters.iter().all(|filter| self.is_on_folders(filter))))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
-}
 
-impl ParquetFiles {
     /// What is known of the rows of some files together.
-    fn statistics(&self, files: &[&ScannedFile]) -> Result<Statistics> {
+    fn statistics(&self, files: &[usize]) -> Result<Statistics> {
         let schema = self.table_schema.table_schema();
-        let padded = |file: &&ScannedFile| {
-            let mut statistics = file.statistics.as_ref().clone();
+        let padded = |index: &usize| {
+            let mut statistics = self.files[*index].statistics.as_ref().clone();
             statistics.column_statistics.resize(schema.fields().len(), Default::default());
             statistics
         };
