@@ -19,23 +19,19 @@ macro_rules! numbers {
         impl Number {
             $($(#[$doc])* pub const $name: Number = Number { number: $number, state: Sqlstate::$state };)*
 
-            /// Every number, ascending.
-            pub const ALL: &'static [Number] = &[$(Number::$name),*];
+            #[cfg(test)]
+            const ALL: &'static [Number] = &[$(Number::$name),*];
         }
     };
 }
 
 numbers! {
-    /// More files than one commit takes.
-    COMMIT_LIMIT = 1001, PROGRAM_LIMIT_EXCEEDED;
     /// Understood, and not supported.
     UNIMPLEMENTED = 1002, FEATURE_NOT_SUPPORTED;
     /// No statement.
     SYNTAX = 1005, SYNTAX_ERROR;
     /// An argument that does not fit the others, or what is there.
     BAD_ARGUMENTS = 1006, INVALID_PARAMETER_VALUE;
-    /// A value of a file that cannot be read.
-    BAD_BYTES = 1046, BAD_COPY_FILE_FORMAT;
     /// A privilege that cannot be granted so.
     ILLEGAL_GRANT = 1061, INVALID_GRANT_OPERATION;
     /// A privilege that the user lacks.
