@@ -9,6 +9,7 @@ use lakeport_base::id::StageId;
 use lakeport_base::{Secret, SqlType, Sqlstate, Uri};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{FormatOptions, Object, Stage, StagePlace};
+use lakeport_connect::kind::Host;
 use lakeport_connect::{ExternalRef, Target};
 use lakeport_sql::stmt::stage::location::{Location, Parameter, StageName};
 use lakeport_sql::stmt::stage::{
@@ -50,10 +51,11 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateStage) -> Result<Outco
         let exists = exists.with_hint("CREATE OR REPLACE STAGE makes it anew, ALTER STAGE changes it");
         return if statement.if_not_exists { Ok(cx.skipped("CREATE STAGE", &exists)) } else { Err(exists) };
     }
-    let old = match old {
-        Some(_) => Some(cx.server.authorised_stage(cx.subject(), name, BOTH).await?),
-        None => None,
-    };
+    if let Some(old) = &old
+        && !cx.subject().owns(&old.owner)
+    {
+        return Err(cx.subject().denied_in_databend("Ownership", &format!("STAGE {name}")));
+    }
     let created = async {
         if let Some(old) = &old {
             delete_files(cx, old).await?;
@@ -116,6 +118,10 @@ async fn place_of(cx: &Cx<'_>, location: &Location) -> Result<StagePlace> {
         return Ok(StagePlace::Follows { uri: uri.clone(), connection: reference.name });
     }
     let found = cx.server.find_place(cx.subject(), uri, connection).await?;
+    if found.target.spec().host == Host::FileSet {
+        // A stage is opened as its owner: whoever may alter it would read what is the owner's own.
+        return Err(storage("a stage cannot lie among the files of a user").with_hint("@~ is a user's own stage"));
+    }
     let path = Uri::parse(uri).map(|uri| uri.path).unwrap_or_default();
     if !path.is_empty() && !path.ends_with('/') {
         return Err(storage(&format!("path in URL must end with '/' when CREATE STAGE. Got '{path}'.")));
