@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(error.code(), Sqlstate::SERIALIZATION_FAILURE);
         assert_eq!(error.message(), "the file @s/a.parquet changed while it was read");
         store.delete(&path).await.unwrap();
-        let error = pinned.get_ranges(&path, &[0..3]).await.unwrap_err();
+        let error = pinned.get_ranges(&path, std::slice::from_ref(&(0..3))).await.unwrap_err();
         assert_eq!(message(error), "the file @s/a.parquet vanished while it was read");
         assert!(message(pinned.get(&Path::from("b")).await.unwrap_err()).contains("internal"));
     }
