@@ -110,8 +110,8 @@ impl Target {
     /// Where its files are, whoever asks for them.
     pub fn place(&self) -> String {
         let rows = self.spec().options.iter().filter(|row| row.identifies);
-        let values: Vec<&str> = rows.filter_map(|row| self.options.get(row.name)).collect();
-        format!("{}{} {}", self.address(), self.uri.path, values.join(" "))
+        let values = rows.filter_map(|row| self.options.get(row.name));
+        values.fold(format!("{}{}", self.address(), self.uri.path), |place, value| format!("{place} {value}"))
     }
 
     /// The URI as parsed.
