@@ -4,7 +4,7 @@
 //! Files that describe themselves are the engine's to read by columns; `rows` reads all others, with the readers of
 //! IMPORT, and rows of any file as JSON.
 
-mod documents;
+pub mod documents;
 mod find;
 mod infer;
 mod pinned;
@@ -18,7 +18,6 @@ use lakeport_base::SqlType;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-pub use self::documents::documents_of;
 pub(crate) use self::find::relation;
 use crate::rows::arrow_field;
 use crate::stage::format::{FileFormat, FormatType};

@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use futures::TryStreamExt;
 use lakeport_base::Sqlstate;
 use lakeport_base::limits::IMPORT_FILES_MAX;
-use lakeport_sql::stmt::query::{FileSource, Wanted};
+use lakeport_sql::stmt::query::file_source::{FileSource, Wanted};
 use object_store::ObjectMeta;
 
 use super::pinned::Pinned;

@@ -4,7 +4,7 @@ mod breadth;
 mod bridge;
 mod dml;
 mod explain;
-mod file_source;
+pub mod file_source;
 mod merge;
 mod position;
 mod print;
@@ -22,7 +22,7 @@ use sqlparser::tokenizer::Token;
 
 pub(super) use self::bridge::expression;
 pub(super) use self::explain::explain;
-pub use self::file_source::{FileSource, Wanted};
+use self::file_source::FileSource;
 use self::rewrite::Rewritten;
 pub(super) use self::rewrite::time;
 use self::with::Queries;
