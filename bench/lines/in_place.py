@@ -11,7 +11,7 @@ from bench.lines.query import ROUNDS, STATEMENTS, repetitions_of
 from bench.measure import in_child, timed
 from bench.outcome import LAKEPORT, PEER, Check, Contender, Outcome
 
-FILES, FILE_ROWS = 1000, 20_000
+FILES, FILE_ROWS = 1000, 100_000
 
 
 def measure(bench):
