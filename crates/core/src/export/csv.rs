@@ -78,9 +78,6 @@ impl CsvForm {
     }
 
     fn write_escaped(&self, text: &str, out: &mut String) {
-        if self.null_text.as_deref() == Some(text) && !text.starts_with('\\') {
-            out.push('\\');
-        }
         for c in text.chars() {
             match c {
                 '\n' => out.push_str("\\n"),

@@ -69,7 +69,7 @@ pub enum Quoting {
     WhereNeeded { quote: u8, escape: Option<u8> },
     /// Quotes around every text, whether it needs them or not.
     AroundText { quote: u8, escape: Option<u8> },
-    /// A backslash before what is special, and for NULL only its own text.
+    /// A backslash before what is special; the text of NULL begins with one.
     Backslash,
 }
 

@@ -41,8 +41,9 @@ pub(crate) struct Place {
     pub uri: String,
     /// What the files are called, counted from 0; each has a name of its own.
     pub name: Box<dyn Fn(usize) -> String + Send>,
-    /// Whether files of these names may have been there before: then what fails deletes none.
-    pub replaces: bool,
+    /// Whether there is one file, whose name somebody chose: it appears with the last row, and without rows too. A file of
+    /// that name may be another's, so none is deleted.
+    pub is_chosen: bool,
 }
 
 impl Place {
@@ -114,6 +115,10 @@ impl Export {
                 self.write_some(&mut encoded).await?;
             }
         }
+        if self.files.is_empty() && self.place.is_chosen {
+            let rows = Encoded::new(&self.options.format, &RecordBatch::new_empty(self.schema.clone()), 1)?;
+            self.open = Some(self.open_file(&rows).await?);
+        }
         self.open = None;
         self.wait(0).await
     }
@@ -147,7 +152,7 @@ impl Export {
 
     async fn open_file(&mut self, rows: &Encoded) -> Result<Open> {
         let name = (self.place.name)(self.files.len());
-        let (store, path) = (self.place.store.clone(), Path::from(name.as_str()));
+        let (store, path) = (self.place.store.clone(), Path::parse(&name).map_err(Error::internal)?);
         let file = File::new(rows, self.options.compression, store, path)?;
         let (pieces, queue) = mpsc::channel(QUEUE_PIECES);
         self.writing.push_back(tokio::spawn(file.write_all(queue, self.given_up.clone())));
@@ -181,8 +186,9 @@ impl Export {
                 tracing::debug!(%error, "file of a failed export not written");
             }
         }
-        for file in self.files.drain(..).filter(|_| !self.place.replaces) {
-            match self.place.store.delete(&Path::from(file.name.as_str())).await {
+        for file in self.files.drain(..).filter(|_| !self.place.is_chosen) {
+            let Ok(path) = Path::parse(&file.name) else { continue };
+            match self.place.store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => {
                     let error = lakeport_connect::Error::from(error);

@@ -173,7 +173,7 @@ async fn a_cancelled_export_leaves_no_file() {
         store: store.clone(),
         uri: "test".into(),
         name: Box::new(|index| format!("e.{index}")),
-        replaces: false,
+        is_chosen: false,
     };
     let stop = CancellationToken::new();
     let task = start(RowStream { schema: first.schema, batches: endless.boxed() }, options, place, stop.clone());

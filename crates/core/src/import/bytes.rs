@@ -55,6 +55,9 @@ pub(crate) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMet
     Ok(pieces.inspect_ok(move |piece| meter.add(piece.len() as u64)).boxed())
 }
 
+/// Memory that unpacking one xz file may take: files name their dictionary, `xz -9` one of 64 MiB.
+const XZ_BYTES_MAX: u64 = 128 << 20;
+
 /// The content of a file, decompressed.
 pub(crate) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<ReadMeter>) -> Result<Pieces> {
     let pieces = open_from(file, 0, meter).await?;
@@ -65,20 +68,20 @@ pub(crate) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<R
     let reader = StreamReader::new(pieces.map_err(io::Error::other));
     // Of those that may be, all members that follow each other.
     macro_rules! members {
-        ($decoder:ident) => {{
-            let mut decoder = $decoder::new(reader);
+        ($decoder:expr) => {{
+            let mut decoder = $decoder;
             decoder.multiple_members(true);
             unpacked(decoder)
         }};
     }
     Ok(match decompress {
-        Decompress::Bzip2 => members!(BzDecoder),
-        Decompress::Zstd => members!(ZstdDecoder),
-        Decompress::Xz => members!(XzDecoder),
+        Decompress::Bzip2 => members!(BzDecoder::new(reader)),
+        Decompress::Zstd => members!(ZstdDecoder::new(reader)),
+        Decompress::Xz => members!(XzDecoder::with_mem_limit(reader, XZ_BYTES_MAX)),
         Decompress::Brotli => unpacked(BrotliDecoder::new(reader)),
         Decompress::Zlib => unpacked(ZlibDecoder::new(reader)),
         Decompress::Deflate => unpacked(DeflateDecoder::new(reader)),
-        Decompress::Gzip | Decompress::Auto | Decompress::None => members!(GzipDecoder),
+        Decompress::Gzip | Decompress::Auto | Decompress::None => members!(GzipDecoder::new(reader)),
     })
 }
 

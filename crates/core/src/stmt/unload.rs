@@ -82,6 +82,9 @@ fn check(options: &UnloadOptions) -> Result<()> {
 /// [1006] for a path that is no file's, or that of a file that must not be replaced.
 async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension: String) -> Result<Place> {
     let StagedPlace { store, prefix, name: uri, .. } = to;
+    let path = Path::parse(&prefix).map_err(|error| {
+        Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {prefix:?}")).with_detail(error.to_string())
+    })?;
     if !options.use_raw_path {
         let query_id = cx.server.config.env.random_hex(QUERY_ID_BYTES);
         let is_whole = prefix.is_empty() || prefix.ends_with('/') || prefix.ends_with("data_");
@@ -89,20 +92,20 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension:
         let data = if prefix.ends_with("data_") { "" } else { "data_" };
         let start = format!("{prefix}{slash}{data}{query_id}_0000");
         let name = Box::new(move |index| format!("{start}_{index:08}.{extension}"));
-        return Ok(Place { store, uri, name, replaces: false });
+        return Ok(Place { store, uri, name, is_chosen: false });
     }
     let refused = |message: String| Err(Error::databend(Number::BAD_ARGUMENTS, message));
     if prefix.is_empty() || prefix.ends_with('/') {
         return refused(format!("unload path must not end with '/' when use_raw_path is set: {prefix:?}"));
     }
     if !options.overwrite {
-        match store.head(&Path::from(prefix.as_str())).await {
+        match store.head(&path).await {
             Ok(_) => return refused(format!("file already exists: {prefix:?}")),
             Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(store_error(error)),
         }
     }
-    Ok(Place { store, uri, name: Box::new(move |_| prefix.clone()), replaces: options.overwrite })
+    Ok(Place { store, uri, name: Box::new(move |_| prefix.clone()), is_chosen: true })
 }
 
 fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {
@@ -158,21 +161,26 @@ fn csv_form(format: &FileFormat) -> Result<CsvForm> {
         let message = "files are written with NAN_DISPLAY = 'NaN'";
         return Err(Error::databend(Number::UNIMPLEMENTED, message));
     }
+    let null_text = format::NULL_DISPLAY.text(format);
+    let is_text = format.ty == FormatType::Text;
+    if is_text && !(null_text.starts_with('\\') && format::ESCAPE.text(format) == "\\") {
+        let message = "TEXT is written with ESCAPE = '\\\\' and a NULL_DISPLAY that begins with a backslash";
+        return Err(Error::databend(Number::UNIMPLEMENTED, message));
+    }
     let quote = || format::QUOTE.text(format).bytes().next().unwrap_or(b'"');
     let escape = format::ESCAPE.text(format).bytes().next();
-    let is_csv = format.ty == FormatType::Csv;
     let quoting = match format::QUOTE_STYLE.text(format) {
-        _ if !is_csv => Quoting::Backslash,
+        _ if is_text => Quoting::Backslash,
         "QUOTE_MINIMAL" => Quoting::WhereNeeded { quote: quote(), escape },
         _ => Quoting::AroundText { quote: quote(), escape },
     };
     Ok(CsvForm {
         delimiter,
-        null_text: Some(format::NULL_DISPLAY.text(format).to_string()),
+        null_text: Some(null_text.to_string()),
         quoting,
         line_end: format::RECORD_DELIMITER.text(format).to_string(),
         has_header: format::OUTPUT_HEADER.is_on(format),
-        extension: if is_csv { "csv" } else { "txt" },
+        extension: if is_text { "txt" } else { "csv" },
     })
 }
 
