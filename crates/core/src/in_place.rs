@@ -26,8 +26,8 @@ use crate::stage::format::{FileFormat, FormatType};
 pub struct FileSet {
     /// Has the files, and fails for one that is no longer what it was when the statement began.
     pub store: Arc<dyn ObjectStore>,
-    /// Tells where the files are, without secrets.
-    pub place: Arc<str>,
+    /// Tells the store from all others, whatever they are called; without secrets.
+    pub identity: Arc<str>,
     /// In the order of their paths.
     pub files: Vec<PlacedFile>,
     pub format: FileFormat,
@@ -47,7 +47,7 @@ pub struct PlacedFile {
 
 impl fmt::Debug for FileSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FileSet({}, {} files)", self.place, self.files.len())
+        write!(f, "FileSet({}, {} files)", self.identity, self.files.len())
     }
 }
 

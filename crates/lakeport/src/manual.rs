@@ -99,8 +99,15 @@ fn page_of_file_formats_is_current() {
         let name = option.name.to_uppercase();
         let _ = writeln!(page, "| `{name}` | {} | {} | {} |", types.join(", "), taken(option.takes), option.help);
     }
+    let names: Vec<_> =
+        format::DEFAULTS_ONLY.iter().map(|option| format!("`{}`", option.name.to_uppercase())).collect();
+    let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", names.join(", "));
     compare("docs/file_formats.md", &page);
 }
+
+const FORMATS_FOOT: &str = "
+A format keeps these options, and files are read and written with their defaults only; another value is refused with `[1002]`
+when a file is read or written:";
 
 /// A default in a cell, with its escapes; two quotes for none.
 fn shown(default: &str) -> String {

@@ -45,7 +45,7 @@ impl<'a> Delimited<'a> {
 
     /// A field without enclosing characters.
     fn bare(&mut self, input: &[u8], start: usize, at_end: bool) -> FieldEnd {
-        let DelimitedOptions { row_end, field_end, escape, .. } = *self.options;
+        let DelimitedOptions { row_end, cuts_return, field_end, escape, .. } = *self.options;
         let mut escaped = false;
         let mut from = start;
         loop {
@@ -67,6 +67,9 @@ impl<'a> Delimited<'a> {
                 None if at_end => FieldEnd::Record(end),
                 None => return FieldEnd::Partial,
             };
+            // One that is escaped lies before `from`.
+            let has_return = cuts_return && matches!(after, FieldEnd::Record(_)) && input[..end].ends_with(b"\r");
+            let end = if has_return && end > from { end - 1 } else { end };
             self.fields.push(Field { start, end, enclosed: false, escaped });
             return after;
         }

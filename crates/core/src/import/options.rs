@@ -124,6 +124,8 @@ pub enum EmptyIsNull {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DelimitedOptions {
     pub row_end: u8,
+    /// A carriage return before it belongs to it.
+    pub cuts_return: bool,
     pub field_end: u8,
     /// Stands around a field that may hold the other characters.
     pub enclosure: Option<u8>,
@@ -239,6 +241,7 @@ impl DelimitedOptions {
         let one = |name: &str| values.get(name).map(|text| one_character(name, text)).transpose();
         let options = DelimitedOptions {
             row_end: one("rows_terminated_by")?.unwrap_or(b'\n'),
+            cuts_return: false,
             field_end: one("fields_terminated_by")?.unwrap_or(b'\t'),
             enclosure: match values.get("fields_enclosed_by") {
                 Some("") => None,

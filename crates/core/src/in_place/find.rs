@@ -62,6 +62,8 @@ async fn found(place: &StagedPlace, selection: &Selection) -> Result<Vec<ObjectM
         found.push(file);
     }
     found.sort_by(|a, b| a.location.cmp(&b.location));
+    // FILES may name one twice.
+    found.dedup_by(|a, b| a.location == b.location);
     Ok(found)
 }
 
@@ -74,7 +76,10 @@ async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result
     };
     use FormatType::{Avro, Csv, Ndjson, Orc, Parquet, Text};
     match format.ty {
-        Csv | Text | Ndjson | Parquet | Orc | Avro => Ok(format),
+        Csv | Text | Ndjson | Parquet | Orc | Avro => {
+            format.require_known_values()?;
+            Ok(format)
+        }
         other => {
             let message = format!("Unsupported file format in query stage: {}", other.name());
             Err(Error::databend(Number::UNIMPLEMENTED, message))
@@ -96,7 +101,7 @@ impl FileSet {
         };
         let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
         let store = Arc::new(Pinned::new(place.store.clone(), &files));
-        FileSet { store, place: place.name.as_str().into(), files, format, positions }
+        FileSet { store, identity: place.identity.as_str().into(), files, format, positions }
     }
 }
 

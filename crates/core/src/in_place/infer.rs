@@ -1,13 +1,13 @@
 //! `INFER_SCHEMA`: the columns that files seem to have.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Field, SchemaRef};
 use futures::StreamExt;
-use lakeport_base::SqlType;
+use lakeport_base::{SqlType, Sqlstate};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -27,6 +27,8 @@ use crate::value::ColumnBuilder;
 
 /// Records of a file that are looked at when the statement does not say how many.
 const RECORDS: usize = 1000;
+/// Columns of all files together.
+const COLUMNS_MAX: usize = 10_000;
 /// Types of numbers, each of which holds those before it.
 const NUMBERS: [&str; 5] = ["SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"];
 const TEXT: &str = "VARCHAR";
@@ -44,12 +46,62 @@ pub(super) fn columns() -> SchemaRef {
 
 /// A column of files.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Inferred {
+struct Inferred {
     name: String,
     /// `None` while there are nothing but NULLs.
     ty: Option<String>,
     nullable: bool,
     files: Vec<String>,
+}
+
+/// The columns of several files, or of several records of one.
+#[derive(Debug, Default)]
+struct Merged {
+    columns: Vec<Inferred>,
+    /// By name: the index of a column, and which part had it last.
+    places: HashMap<String, (usize, usize)>,
+    /// Files or records so far.
+    parts: usize,
+}
+
+impl Merged {
+    /// Adds the columns of another part. What one of them does not have may be NULL.
+    ///
+    /// # Errors
+    /// 54011
+    fn add(&mut self, part: Vec<Inferred>) -> Result<()> {
+        self.parts += 1;
+        for column in part {
+            let Some((place, last)) = self.places.get_mut(&column.name) else {
+                require_room(self.columns.len())?;
+                self.places.insert(column.name.clone(), (self.columns.len(), self.parts));
+                self.columns.push(Inferred { nullable: column.nullable || self.parts > 1, ..column });
+                continue;
+            };
+            let known = &mut self.columns[*place];
+            known.ty = merged(known.ty.take(), column.ty);
+            known.nullable |= column.nullable || *last + 1 < self.parts;
+            known.files.extend(column.files);
+            *last = self.parts;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<Inferred> {
+        for (place, last) in self.places.into_values() {
+            self.columns[place].nullable |= last < self.parts;
+        }
+        self.columns
+    }
+}
+
+/// # Errors
+/// 54011 when there are as many columns as there may be.
+fn require_room(columns: usize) -> Result<()> {
+    if columns < COLUMNS_MAX {
+        return Ok(());
+    }
+    Err(Error::new(Sqlstate::TOO_MANY_COLUMNS, format!("the files have more than {COLUMNS_MAX} columns")))
 }
 
 /// The columns of the first files together.
@@ -61,12 +113,12 @@ pub(super) async fn schema_of(
     files_max: Option<usize>,
     records_max: Option<usize>,
 ) -> Result<RecordBatch> {
-    let mut all: Vec<Inferred> = Vec::new();
+    let mut all = Merged::default();
     for index in 0..files.files.len().min(files_max.unwrap_or(usize::MAX)) {
         let of_file = columns_of(files, index, records_max.unwrap_or(RECORDS)).await?;
-        merge(&mut all, of_file, index == 0);
+        all.add(of_file)?;
     }
-    let rows = all.into_iter().zip(0_i64..).map(|(column, order)| {
+    let rows = all.finish().into_iter().zip(0_i64..).map(|(column, order)| {
         let ty = column.ty.unwrap_or_else(|| TEXT.to_string());
         row![column.name, ty, column.nullable, column.files.join(", "), order]
     });
@@ -86,22 +138,6 @@ async fn columns_of(files: &Arc<FileSet>, index: usize, records_max: usize) -> R
     let name = &files.files[index].name;
     found.iter_mut().for_each(|column| column.files = vec![name.clone()]);
     Ok(found)
-}
-
-/// Adds the columns of another file. What one of the two does not have may be NULL.
-fn merge(all: &mut Vec<Inferred>, of_file: Vec<Inferred>, is_first: bool) {
-    let names: HashSet<&str> = of_file.iter().map(|column| column.name.as_str()).collect();
-    all.iter_mut().filter(|column| !names.contains(column.name.as_str())).for_each(|column| column.nullable = true);
-    for column in of_file {
-        match all.iter_mut().find(|known| known.name == column.name) {
-            Some(known) => {
-                known.ty = merged(known.ty.take(), column.ty);
-                known.nullable |= column.nullable;
-                known.files.extend(column.files);
-            }
-            None => all.push(Inferred { nullable: column.nullable || !is_first, ..column }),
-        }
-    }
 }
 
 /// The type that holds values of both.
@@ -163,31 +199,45 @@ async fn of_fields(files: &Arc<FileSet>, index: usize, records_max: usize) -> Re
     let has_header = SKIP_HEADER.count(&files.format) == 1;
     let (sender, mut batches) = mpsc::channel(1);
     let sink = Sink::new(sender, Some(records_max as u64));
-    let read = async move {
-        let sampled = files.sample(index, has_header, &sink).await;
+    let mut found = TextColumns { columns: Vec::new(), has_names: !has_header };
+    let mut seen = |record| found.add(record);
+    let read = async {
+        let sampled = files.sample(index, has_header, &sink, &mut seen).await;
         drop(sink);
         sampled
     };
     let drained = async { while batches.recv().await.is_some() {} };
     let (sampled, ()) = tokio::join!(read, drained);
-    let mut records = sampled.map_err(|error| error.prefixed(&files.files[index].uri))?.into_iter();
-    let names = if has_header { records.next().unwrap_or_default() } else { Fields::new() };
-    let mut found: Vec<Inferred> = Vec::new();
-    for (at, name) in names.into_iter().enumerate() {
-        found.push(Inferred { name: name.unwrap_or_else(|| number_name(at)), ..Inferred::default() });
-    }
-    for record in records {
+    sampled.map_err(|error| error.prefixed(&files.files[index].uri))?;
+    Ok(found.columns)
+}
+
+/// The columns of the records seen.
+struct TextColumns {
+    columns: Vec<Inferred>,
+    /// The next record is not the one that names them.
+    has_names: bool,
+}
+
+impl TextColumns {
+    /// # Errors
+    /// 54011
+    fn add(&mut self, record: Fields) -> Result<()> {
+        let is_header = !std::mem::replace(&mut self.has_names, true);
         for (at, text) in record.into_iter().enumerate() {
-            if found.len() == at {
-                found.push(Inferred { name: number_name(at), ..Inferred::default() });
+            let ty = text.as_deref().filter(|_| !is_header).map(|text| type_of_text(text).to_string());
+            match self.columns.get_mut(at) {
+                Some(column) => column.ty = merged(column.ty.take(), ty),
+                None => {
+                    require_room(at)?;
+                    let name = text.filter(|_| is_header).unwrap_or_else(|| number_name(at));
+                    // Text files do not say that a field is never missing.
+                    self.columns.push(Inferred { name, ty, nullable: true, files: Vec::new() });
+                }
             }
-            let ty = text.as_deref().map(|text| type_of_text(text).to_string());
-            found[at].ty = merged(found[at].ty.take(), ty);
         }
+        Ok(())
     }
-    // Text files do not say that a field is never missing.
-    found.iter_mut().for_each(|column| column.nullable = true);
-    Ok(found)
 }
 
 fn number_name(index: usize) -> String {
@@ -211,7 +261,7 @@ fn type_of_text(text: &str) -> &'static str {
 /// The members of objects, one a line.
 async fn of_documents(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
     let mut batches = files.rows(index, &[0]);
-    let (mut found, mut seen): (Vec<Inferred>, usize) = (Vec::new(), 0);
+    let (mut found, mut seen) = (Merged::default(), 0);
     while let Some(batch) = batches.next().await.transpose()?.filter(|_| seen < records_max) {
         for text in batch.column(0).as_string::<i32>().iter().take(records_max - seen).flatten() {
             let Ok(Value::Object(members)) = serde_json::from_str(text) else { continue };
@@ -221,12 +271,11 @@ async fn of_documents(files: &Arc<FileSet>, index: usize, records_max: usize) ->
                 nullable: value.is_null(),
                 files: Vec::new(),
             };
-            let is_first = found.is_empty();
-            merge(&mut found, members.into_iter().map(member).collect(), is_first);
+            found.add(members.into_iter().map(member).collect())?;
         }
         seen += batch.num_rows();
     }
-    Ok(found)
+    Ok(found.finish())
 }
 
 fn type_of_json(value: &Value) -> Option<&'static str> {
@@ -250,14 +299,29 @@ mod tests {
 
     #[test]
     fn columns_of_files_become_one_table() {
-        let mut all = Vec::new();
-        merge(&mut all, vec![column("a", Some("BIGINT")), column("b", None), column("c", Some("DATE"))], true);
-        merge(&mut all, vec![column("b", Some("INT")), column("a", Some("DOUBLE")), column("d", None)], false);
+        let mut all = Merged::default();
+        all.add(vec![column("a", Some("BIGINT")), column("b", None), column("c", Some("DATE"))]).unwrap();
+        all.add(vec![column("b", Some("INT")), column("a", Some("DOUBLE")), column("d", None)]).unwrap();
+        all.add(vec![column("c", None), column("a", None), column("b", None), column("d", None)]).unwrap();
+        let all = all.finish();
         let told: Vec<_> = all.iter().map(|c| (c.name.as_str(), c.ty.as_deref(), c.nullable)).collect();
         let expected =
             [("a", Some("DOUBLE"), false), ("b", Some("INT"), false), ("c", Some("DATE"), true), ("d", None, true)];
         assert_eq!(told, expected);
         assert_eq!(merged(Some("DATE".into()), Some("BIGINT".into())).as_deref(), Some(TEXT));
+    }
+
+    #[test]
+    fn columns_are_bounded() {
+        let mut all = Merged::default();
+        let columns = |from: usize| (from..from + 100).map(|at| column(&number_name(at), None)).collect();
+        for from in (0..COLUMNS_MAX).step_by(100) {
+            all.add(columns(from)).unwrap();
+        }
+        assert_eq!(all.add(columns(COLUMNS_MAX)).unwrap_err().code(), Sqlstate::TOO_MANY_COLUMNS);
+        let mut wide = TextColumns { columns: Vec::new(), has_names: true };
+        wide.add(vec![None; COLUMNS_MAX]).unwrap();
+        assert_eq!(wide.add(vec![None; COLUMNS_MAX + 1]).unwrap_err().code(), Sqlstate::TOO_MANY_COLUMNS);
     }
 
     #[test]

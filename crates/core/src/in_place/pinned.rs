@@ -40,6 +40,11 @@ fn refused(error: Error) -> object_store::Error {
 }
 
 impl PlacedFile {
+    /// The tag that the far side is to compare: a weak one never matches there.
+    fn condition(&self) -> Option<String> {
+        self.meta.e_tag.clone().filter(|tag| !tag.starts_with("W/"))
+    }
+
     /// # Errors
     /// 40001 when the file is another one now.
     fn require_same(&self, found: &ObjectMeta) -> Result<()> {
@@ -77,8 +82,7 @@ impl fmt::Display for Pinned {
 impl ObjectStore for Pinned {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let file = self.file(path)?;
-        let if_match = file.meta.e_tag.clone();
-        let found = self.store.get_opts(path, GetOptions { if_match, ..options }).await;
+        let found = self.store.get_opts(path, GetOptions { if_match: file.condition(), ..options }).await;
         let mut found = found.map_err(|error| file.explained(error))?;
         // Not every server looks at the condition.
         file.require_same(&found.meta)?;
@@ -132,6 +136,11 @@ mod tests {
         store.put(&path, "old content".into()).await.unwrap();
         let meta = store.head(&path).await.unwrap();
         let file = PlacedFile { meta, name: "a.parquet".into(), uri: "@s/a.parquet".into() };
+        let tagged = |tag: &str| {
+            let meta = ObjectMeta { e_tag: Some(tag.into()), ..file.meta.clone() };
+            PlacedFile { meta, ..file.clone() }.condition()
+        };
+        assert_eq!((tagged("\"a\"").as_deref(), tagged("W/\"a\"")), (Some("\"a\""), None));
         let pinned = Pinned::new(store.clone(), &[file]);
         assert_eq!(pinned.get_range(&path, 4..11).await.unwrap(), "content");
         assert_eq!(pinned.get_ranges(&path, &[0..3, 4..5]).await.unwrap(), ["old", "c"]);

@@ -87,23 +87,22 @@ impl FileSet {
         SourceFile { store: self.store.clone(), meta: file.meta.clone(), name: file.uri.clone(), ranged: true }
     }
 
-    /// Records of a text file, as many as the sink wants, the header first if there is one.
-    pub(super) async fn sample(&self, file: usize, has_header: bool, sink: &Sink) -> Result<Vec<Fields>> {
+    /// Shows records of a text file, as many as the sink wants, the header first if there is one.
+    pub(super) async fn sample(&self, file: usize, has_header: bool, sink: &Sink, seen: &mut Seen<'_>) -> Result<()> {
         let source = self.source(file);
         let meter = Arc::new(ReadMeter::new(Arc::default(), source.meta.size));
         let pieces = bytes::open(&source, decompress(&self.format)?, meter).await?;
         let (input, target) = (Input { pieces, start: Start::OF_FILE, end: u64::MAX }, self.target(&[]));
-        let mut records = Vec::new();
         if self.format.ty == FormatType::Csv {
             let options = csv(&self.format)?;
-            let format = Sampled { format: Csv::new(&options, &target), records: &mut records, has_header };
+            let format = Sampled { format: Csv::new(&options, &target), seen, has_header };
             text::read(format, input, &target, None, sink).await?;
         } else {
             let options = delimited(&self.format);
-            let format = Sampled { format: Delimited::new(&options, &target), records: &mut records, has_header };
+            let format = Sampled { format: Delimited::new(&options, &target), seen, has_header };
             text::read(format, input, &target, None, sink).await?;
         }
-        Ok(records)
+        Ok(())
     }
 
     fn target(&self, positions: &[usize]) -> Target {
@@ -163,21 +162,24 @@ impl TextFormat for Documents {
     }
 }
 
-/// Records of a text format, kept as they come.
-struct Sampled<'a, F> {
+/// Looks at each record of a file.
+pub(super) type Seen<'a> = dyn FnMut(Fields) -> Result<()> + Send + 'a;
+
+/// Records of a text format, shown as they come.
+struct Sampled<'a, 's, F> {
     format: F,
-    records: &'a mut Vec<Fields>,
+    seen: &'a mut Seen<'s>,
     /// The one record that is left out else has the names of the columns.
     has_header: bool,
 }
 
-impl<F: TextFormat + FieldTexts> TextFormat for Sampled<'_, F> {
+impl<F: TextFormat + FieldTexts> TextFormat for Sampled<'_, '_, F> {
     fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
         self.format.scan(input, at_end)
     }
 
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
-        self.records.push(self.format.texts(record));
+        (self.seen)(self.format.texts(record))?;
         rows.end_row();
         Ok(())
     }
@@ -248,6 +250,7 @@ fn delimited(format: &FileFormat) -> DelimitedOptions {
     let row_end = record_end(format);
     DelimitedOptions {
         row_end,
+        cuts_return: RECORD_DELIMITER.text(format) == "\r\n",
         // Fields that end as rows do are whole rows.
         field_end: first_byte(FIELD_DELIMITER.text(format)).unwrap_or(row_end),
         enclosure: None,

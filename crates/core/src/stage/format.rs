@@ -241,6 +241,20 @@ pub static OPTIONS: &[&FormatOption] = &[
     &USE_LOGIC_TYPE,
 ];
 
+/// Options that a format keeps, and whose defaults are all that files are read and written with.
+pub static DEFAULTS_ONLY: &[&FormatOption] = &[
+    &TRIM_SPACE,
+    &NAN_DISPLAY,
+    &QUOTED_EMPTY_FIELD_AS,
+    &BINARY_FORMAT,
+    &ERROR_ON_COLUMN_COUNT_MISMATCH,
+    &ENCODING_ERROR_MODE,
+    &MISSING_FIELD_AS,
+    &NULL_FIELD_AS,
+    &NULL_IF,
+    &USE_LOGIC_TYPE,
+];
+
 /// Longest delimiter between fields, in bytes.
 const FIELD_DELIMITER_BYTES_MAX: usize = 20;
 
@@ -310,6 +324,23 @@ impl FileFormat {
             }
         }
         Ok(())
+    }
+
+    /// For who reads or writes files.
+    ///
+    /// # Errors
+    /// [1002] for one of [`DEFAULTS_ONLY`] with another value than its default.
+    pub fn require_known_values(&self) -> Result<()> {
+        let is_known = |option: &FormatOption, values: &[String]| {
+            let takes_default = DEFAULTS_ONLY.iter().any(|known| known.name == option.name);
+            !takes_default || values.concat() == option.default_for(self.ty).unwrap_or_default()
+        };
+        let Some((option, values)) = self.written.iter().find(|(option, values)| !is_known(option, values)) else {
+            return Ok(());
+        };
+        let (option, values) = (option.name.to_uppercase(), values.join(", "));
+        let message = format!("files are neither read nor written with {option} = {values}");
+        Err(Error::databend(Number::UNIMPLEMENTED, message))
     }
 
     fn values(&self, option: &FormatOption) -> Option<&[String]> {

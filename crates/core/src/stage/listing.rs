@@ -1,5 +1,7 @@
 //! Which files a location means: those whose names begin so, and of these the ones that a pattern or a list picks.
 
+use std::ops::RangeInclusive;
+
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use lakeport_base::limits::IMPORT_FILES_MAX;
 use lakeport_connect::probe::MARKER;
@@ -14,6 +16,8 @@ use crate::external::store_error;
 
 /// Files looked up by name at the same time.
 const LOOKUPS_MAX: usize = 8;
+/// Names made on the way from one with choices to those it stands for, in bytes.
+const EXPANDED_BYTES_MAX: usize = 64 << 20;
 
 /// Which of the files of a location are meant.
 #[derive(Clone, Debug, Default)]
@@ -141,47 +145,70 @@ fn parse_path(text: &str) -> Result<Path> {
 fn expand_braces(name: &str) -> Result<Vec<String>> {
     let mut open = vec![name.to_string()];
     let mut whole = Vec::new();
+    let mut bytes = 0;
     while let Some(name) = open.pop() {
-        match choices(&name) {
-            None => whole.push(name),
-            Some(names) => open.extend(names.into_iter().rev()),
-        }
-        if open.len() + whole.len() > IMPORT_FILES_MAX {
+        let Some(choices) = Choices::first_of(&name) else {
+            whole.push(name);
+            continue;
+        };
+        // Before there are so many.
+        let count = choices.count();
+        bytes += count * name.len();
+        if open.len() + whole.len() + count > IMPORT_FILES_MAX || bytes > EXPANDED_BYTES_MAX {
             return Err(Error::new(
                 lakeport_base::Sqlstate::PROGRAM_LIMIT_EXCEEDED,
                 format!("the name stands for more than {IMPORT_FILES_MAX} files"),
             ));
         }
+        open.extend(choices.names().into_iter().rev());
     }
     Ok(whole)
 }
 
-/// The name with each choice in the place of the first brace or bracket; none without one that closes.
-fn choices(name: &str) -> Option<Vec<String>> {
-    let start = name.find(['{', '['])?;
-    let close = if name[start..].starts_with('{') { '}' } else { ']' };
-    let end = start + name[start..].find(close)?;
-    let inside = &name[start + 1..end];
-    let choices: Vec<String> = if close == '}' {
-        inside.split(',').map(str::to_string).collect()
-    } else {
-        characters(inside).iter().map(char::to_string).collect()
-    };
-    Some(choices.iter().map(|choice| format!("{}{choice}{}", &name[..start], &name[end + 1..])).collect())
+/// A name with a brace or a bracket that closes.
+struct Choices<'a> {
+    before: &'a str,
+    inside: &'a str,
+    after: &'a str,
+    is_brace: bool,
 }
 
-/// `a-cx` as `a`, `b`, `c`, `x`
-fn characters(set: &str) -> Vec<char> {
-    let mut found = Vec::new();
+impl<'a> Choices<'a> {
+    fn first_of(name: &'a str) -> Option<Choices<'a>> {
+        let start = name.find(['{', '['])?;
+        let is_brace = name[start..].starts_with('{');
+        let end = start + name[start..].find(if is_brace { '}' } else { ']' })?;
+        Some(Choices { before: &name[..start], inside: &name[start + 1..end], after: &name[end + 1..], is_brace })
+    }
+
+    fn count(&self) -> usize {
+        if self.is_brace {
+            return self.inside.split(',').count();
+        }
+        ranges(self.inside).map(|range| (*range.end() as usize + 1).saturating_sub(*range.start() as usize)).sum()
+    }
+
+    /// The name with each choice in the place of all.
+    fn names(&self) -> Vec<String> {
+        let name = |choice: &str| [self.before, choice, self.after].concat();
+        if self.is_brace {
+            return self.inside.split(',').map(name).collect();
+        }
+        ranges(self.inside).flatten().map(|choice| name(choice.encode_utf8(&mut [0; 4]))).collect()
+    }
+}
+
+/// `a-cx` as `a` to `c` and `x` to `x`
+fn ranges(set: &str) -> impl Iterator<Item = RangeInclusive<char>> {
     let mut rest = set.chars().peekable();
-    while let Some(first) = rest.next() {
+    std::iter::from_fn(move || {
+        let first = rest.next()?;
         let last = match rest.next_if_eq(&'-') {
             Some(_) => rest.next().unwrap_or('-'),
             None => first,
         };
-        found.extend(first..=last);
-    }
-    found
+        Some(first..=last)
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +225,14 @@ mod tests {
         for file in files {
             store.put(&Path::from(*file), "x".into()).await.unwrap();
         }
-        StagedPlace { store, prefix: prefix.into(), file_format: None, name: "@s".into(), lists: true }
+        StagedPlace {
+            store,
+            prefix: prefix.into(),
+            file_format: None,
+            name: "@s".into(),
+            identity: "s".into(),
+            lists: true,
+        }
     }
 
     async fn names(place: &StagedPlace, pattern: Option<&str>, files: &[&str]) -> Result<Vec<String>> {
@@ -273,5 +307,9 @@ mod tests {
         assert_eq!(expand_braces("d_{6").unwrap(), ["d_{6"]);
         assert!(expand_braces(&"{0,1,2,3,4,5,6,7,8,9}".repeat(7)).is_err());
         assert!(expand_braces("[\u{0}-\u{10ffff}]").is_err());
+        assert!(expand_braces(&format!("[{}]", "\u{0}-\u{10ffff}".repeat(1 << 20))).is_err());
+        let long = format!("{{{}}}{}", ",".repeat(IMPORT_FILES_MAX - 1), "x".repeat(1 << 20));
+        assert!(expand_braces(&long).is_err());
+        assert_eq!(expand_braces("[c-a]").unwrap(), [""; 0]);
     }
 }

@@ -56,6 +56,8 @@ pub struct StagedPlace {
     pub file_format: Option<FileFormat>,
     /// As messages call it; without secrets.
     pub name: String,
+    /// Tells the store from all others, whatever they are called; without secrets.
+    pub identity: String,
     /// Whether the far side tells what files there are.
     pub(super) lists: bool,
 }
@@ -99,16 +101,17 @@ impl Server {
         access: StageAccess,
     ) -> Result<StagedPlace> {
         let prefix = clean(&path.path)?;
-        let (place, file_format) = match &path.stage {
-            StageName::User => (self.folder(own_folder(subject.user)), None),
+        let (place, file_format, identity) = match &path.stage {
+            StageName::User => (self.folder(own_folder(subject.user)), None, format!("user {}", subject.user)),
             StageName::Named(name) => {
                 let stage = self.authorised_stage(subject, name, &[access]).await?;
-                (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?))
+                let identity = format!("stage {} {}", stage.id, stage.version);
+                (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?), identity)
             }
         };
         let (store, lists) = place;
         let name = StagePath { path: String::new(), ..path.clone() }.to_string();
-        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format, name, lists })
+        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format, name, identity, lists })
     }
 
     /// The stage of a name, for a user who owns it or holds all privileges that the accesses take.
@@ -165,27 +168,28 @@ impl Server {
         connection: &[Parameter],
     ) -> Result<StagedPlace> {
         let name = lakeport_connect::redact(uri);
-        let (store, prefix, lists) = match ExternalRef::parse(uri).ok().flatten() {
+        let (store, prefix, folder) = match ExternalRef::parse(uri).ok().flatten() {
             Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
             None => {
                 let found = self.find_place(subject, uri, connection).await?;
                 let is_folder = Uri::parse(uri).is_ok_and(|uri| uri.path.is_empty() || uri.path.ends_with('/'));
                 let (folder, prefix) =
                     if is_folder { (found.target, String::new()) } else { found.target.split_name() };
-                (self.open_target(&found.user, &folder).await?, prefix, lists(&folder))
+                (self.open_target(&found.user, &folder).await?, prefix, folder)
             }
         };
-        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format: None, name, lists })
+        let (identity, lists) = (format!("folder {}", folder.place()), lists(&folder));
+        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format: None, name, identity, lists })
     }
 
-    /// As of a URI that follows a connection: its folder, what the names in it begin with, whether it can be listed.
+    /// As of a URI that follows a connection: its folder, what the names in it begin with, and where the URI leads.
     async fn external_files(
         self: &Arc<Self>,
         subject: Subject<'_>,
         uri: &str,
         reference: &ExternalRef,
         connection: &[Parameter],
-    ) -> Result<(Arc<dyn ObjectStore>, String, bool)> {
+    ) -> Result<(Arc<dyn ObjectStore>, String, Target)> {
         refuse_parameters(connection)?;
         self.authorise_reference(subject, reference).await?;
         let target = self.resolve(uri).await?.target;
@@ -196,7 +200,7 @@ impl Server {
         let scheme = ExternalRef::SCHEME.to_string();
         let (host, path, params) = (reference.name.clone(), folder.to_string(), reference.params.clone());
         let folder = Uri { scheme, user: None, password: None, host, path, params }.to_text();
-        Ok((self.open_storage(subject.user, &folder).await?, prefix.to_string(), lists(&target)))
+        Ok((self.open_storage(subject.user, &folder).await?, prefix.to_string(), target))
     }
 
     /// What a URI with parameters beside it means, when the user may use it: those of a connection by USAGE on it.

@@ -109,6 +109,7 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension:
 }
 
 fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {
+    format.require_known_values()?;
     let chunk_bytes = match (options.single, options.max_file_size) {
         (true, _) => u64::MAX,
         (false, 0) => FILE_BYTES_DEFAULT,
@@ -157,10 +158,6 @@ fn csv_form(format: &FileFormat) -> Result<CsvForm> {
         let message = "files are written with a FIELD_DELIMITER of one byte";
         return Err(Error::databend(Number::BAD_ARGUMENTS, message));
     };
-    if format::NAN_DISPLAY.text(format) != "NaN" {
-        let message = "files are written with NAN_DISPLAY = 'NaN'";
-        return Err(Error::databend(Number::UNIMPLEMENTED, message));
-    }
     let null_text = format::NULL_DISPLAY.text(format);
     let is_text = format.ty == FormatType::Text;
     if is_text && !(null_text.starts_with('\\') && format::ESCAPE.text(format) == "\\") {

@@ -35,11 +35,19 @@ const GUESS_FRACTION: u64 = 50;
 /// What tells a file from all others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
-    place: Arc<str>,
+    store: Arc<str>,
     path: String,
     bytes: u64,
-    /// The storage's tag of the content, or when it was written last.
+    /// The storage's tag of the content.
     tag: String,
+}
+
+impl Identity {
+    /// None of a file without a tag, whose content may be another one at any time.
+    fn of(store: &Arc<str>, meta: &ObjectMeta) -> Option<Identity> {
+        let (store, path) = (Arc::clone(store), meta.location.to_string());
+        Some(Identity { store, path, bytes: meta.size, tag: meta.e_tag.clone()? })
+    }
 }
 
 /// The footers that are kept.
@@ -72,29 +80,26 @@ impl Footers {
     /// # Errors
     /// As [`Footers::of_all`].
     pub async fn of_file(&self, files: &FileSet, file: &PlacedFile) -> Result<Arc<ParquetMetaData>> {
-        let read = self.read(&files.place, files.store.as_ref(), &file.meta).await;
+        let read = self.read(&files.identity, files.store.as_ref(), &file.meta).await;
         read.map_err(|error| unreadable(error, "Parquet", &file.uri))
     }
 
     async fn read(
         &self,
-        place: &Arc<str>,
+        identity: &Arc<str>,
         store: &dyn ObjectStore,
         meta: &ObjectMeta,
     ) -> datafusion::common::Result<Arc<ParquetMetaData>> {
-        let identity = Identity {
-            place: Arc::clone(place),
-            path: meta.location.to_string(),
-            bytes: meta.size,
-            tag: meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_rfc3339()),
-        };
-        if let Some(known) = self.kept().find(&identity) {
+        let identity = Identity::of(identity, meta);
+        if let Some(known) = identity.as_ref().and_then(|identity| self.kept().find(identity)) {
             return Ok(known);
         }
         let guess = (meta.size / GUESS_FRACTION).clamp(GUESS_BYTES.start, GUESS_BYTES.end);
         let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(guess as usize));
         let footer = Arc::new(reader.load_and_finish(Tail { store, path: &meta.location }, meta.size).await?);
-        self.kept().keep(identity, Arc::clone(&footer), footer.memory_size());
+        if let Some(identity) = identity {
+            self.kept().keep(identity, Arc::clone(&footer), footer.memory_size());
+        }
         Ok(footer)
     }
 
@@ -133,17 +138,17 @@ impl ParquetFileReaderFactory for Readers {
     ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
         let meta = file.object_meta;
         let metrics = ParquetFileMetrics::new(partition, meta.location.as_ref(), metrics);
-        let (store, place) = (Arc::clone(&self.files.store), Arc::clone(&self.files.place));
+        let (store, identity) = (Arc::clone(&self.files.store), Arc::clone(&self.files.identity));
         let uri = self.files.uri_of(&meta.location);
         let mark = Mark { reading: self.reading.clone(), partition, uri: uri.into() };
-        Ok(Box::new(Reader { store, place, footers: Arc::clone(&self.footers), meta, metrics, mark }))
+        Ok(Box::new(Reader { store, identity, footers: Arc::clone(&self.footers), meta, metrics, mark }))
     }
 }
 
 /// Reads ranges of one file.
 struct Reader {
     store: Arc<dyn ObjectStore>,
-    place: Arc<str>,
+    identity: Arc<str>,
     footers: Arc<Footers>,
     meta: ObjectMeta,
     metrics: ParquetFileMetrics,
@@ -178,6 +183,28 @@ impl AsyncFileReader for Reader {
         &'a mut self,
         _: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
-        async move { self.footers.read(&self.place, self.store.as_ref(), &self.meta).await.map_err(external) }.boxed()
+        async move { self.footers.read(&self.identity, self.store.as_ref(), &self.meta).await.map_err(external) }
+            .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_store_and_tag() {
+        let meta = |tag: Option<&str>| ObjectMeta {
+            location: Path::from("a.parquet"),
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: 4,
+            e_tag: tag.map(str::to_string),
+            version: None,
+        };
+        let of = |store: &str, tag| Identity::of(&store.into(), &meta(Some(tag))).unwrap();
+        assert_eq!(of("stage 1 1", "x"), of("stage 1 1", "x"));
+        assert_ne!(of("stage 1 1", "x"), of("stage 1 2", "x"));
+        assert_ne!(of("stage 1 1", "x"), of("stage 1 1", "y"));
+        assert_eq!(Identity::of(&"stage 1 1".into(), &meta(None)), None);
     }
 }

@@ -1,12 +1,16 @@
 //! ORC files: stripes of the columns that are wanted.
 
+mod chunks;
+mod ranges;
+#[cfg(test)]
+mod tests;
+
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use lakeport_base::Sqlstate;
@@ -14,21 +18,25 @@ use lakeport_base::limits::BATCH_ROWS;
 use lakeport_core::in_place::documents::documents_of;
 use lakeport_core::in_place::{FileSet, PlacedFile};
 use lakeport_core::{Error, Result};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use orc_rust::ArrowReaderBuilder;
 use orc_rust::projection::ProjectionMask;
-use orc_rust::reader::AsyncChunkReader;
 
+use self::ranges::Ranges;
 use super::columns::{as_table, require_same};
 use crate::zoned::exactly;
 
 /// Footers that are read at a time.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 4;
+/// The decoder does not expect every kind of broken file.
+const DECODER_DIED: &str = "the decoder of ORC files gave up";
 
 /// The columns of the first file, which all have.
 pub(super) async fn schema(files: &Arc<FileSet>) -> Result<SchemaRef> {
-    let schema_of = |index: usize| async move { Ok::<_, Error>(open(files, &files.files[index]).await?.schema()) };
+    let schema_of = |index: usize| async move {
+        let file = &files.files[index];
+        let opened = open(files, file).await?;
+        catch_unwind(AssertUnwindSafe(|| opened.schema())).map_err(|_| broken(DECODER_DIED, file))
+    };
     let reads = (0..files.files.len()).map(schema_of);
     let schemas: Vec<SchemaRef> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
     let Some(first) = schemas.first() else { return Ok(Arc::new(Schema::empty())) };
@@ -79,8 +87,10 @@ async fn batches(
     let opened = open(files, &file).await?;
     let mask = names.map(|names| ProjectionMask::named_roots(opened.file_metadata().root_data_type(), names));
     let opened = opened.with_batch_size(BATCH_ROWS).with_projection(mask.unwrap_or_else(ProjectionMask::all));
-    let batches = opened.build_async();
-    Ok(batches.map_err(move |error| broken(error, &file)).boxed())
+    let batches = AssertUnwindSafe(opened.build_async()).catch_unwind();
+    Ok(batches
+        .map(move |batch| batch.map_err(|_| broken(DECODER_DIED, &file))?.map_err(|error| broken(error, &file)))
+        .boxed())
 }
 
 /// A batch of the file with the columns, in the order and of the types that the table has.
@@ -94,9 +104,10 @@ fn as_wanted(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &rows).map_err(Error::internal)
 }
 
-async fn open(files: &Arc<FileSet>, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
-    let ranges = Ranges { store: Arc::clone(&files.store), path: file.meta.location.clone(), bytes: file.meta.size };
-    ArrowReaderBuilder::try_new_async(ranges).await.map_err(|error| broken(Box::new(error), file))
+async fn open(files: &FileSet, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
+    let ranges = Ranges::open(files, file).await.map_err(|error| broken(error, file))?;
+    let opened = AssertUnwindSafe(ArrowReaderBuilder::try_new_async(ranges)).catch_unwind().await;
+    opened.map_err(|_| broken(DECODER_DIED, file))?.map_err(|error| broken(error, file))
 }
 
 /// The storage's own error, or 22P04 with the file's name.
@@ -112,28 +123,4 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, file: &Pla
     }
     Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{}: not an ORC file, or a broken one", file.uri))
         .with_source(error)
-}
-
-/// Ranges of one file.
-struct Ranges {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    /// Size of the file.
-    bytes: u64,
-}
-
-impl AsyncChunkReader for Ranges {
-    fn len(&mut self) -> BoxFuture<'_, io::Result<u64>> {
-        std::future::ready(Ok(self.bytes)).boxed()
-    }
-
-    fn get_bytes(&mut self, offset: u64, length: u64) -> BoxFuture<'_, io::Result<Bytes>> {
-        async move {
-            let end = offset.checked_add(length).filter(|end| *end <= self.bytes);
-            let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-            let bytes = self.store.get_range(&self.path, offset..end).await;
-            bytes.map_err(|error| io::Error::other(crate::error::from_store(error)))
-        }
-        .boxed()
-    }
 }

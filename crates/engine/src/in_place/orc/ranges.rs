@@ -1,0 +1,179 @@
+//! What the decoder of ORC files gets to see of a file: a footer with what is needed of it, and streams whose sizes were
+//! looked at.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use lakeport_core::in_place::{FileSet, PlacedFile};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use orc_rust::proto::{Footer, PostScript, StripeFooter, StripeInformation, Type};
+use orc_rust::reader::AsyncChunkReader;
+use prost::Message;
+
+use super::chunks::{Codec, invalid};
+
+/// Bytes read from the end of a file, in the hope that all of its footer is among them.
+const TAIL_BYTES: u64 = 16 << 10;
+/// Largest footer of a file or of a stripe, in bytes.
+const FOOTER_BYTES_MAX: usize = 8 << 20;
+/// Types of columns and of what they consist of.
+const TYPES_MAX: usize = 10_000;
+/// Types within types.
+const DEPTH_MAX: usize = 64;
+/// Texts of a dictionary, whose lengths are held at once.
+const DICTIONARY_MAX: u32 = 16 << 20;
+
+/// What is read of a footer: not the statistics.
+#[derive(prost::Message)]
+struct Layout {
+    #[prost(message, repeated, tag = "3")]
+    stripes: Vec<StripeInformation>,
+    #[prost(message, repeated, tag = "4")]
+    types: Vec<Type>,
+}
+
+/// The end of a file.
+struct Tail {
+    postscript: PostScript,
+    /// With the chunks it is compressed in.
+    footer: Bytes,
+}
+
+/// Ranges of one file.
+pub(super) struct Ranges {
+    file: Source,
+    codec: Codec,
+    /// What the decoder reads first.
+    tail: Option<Bytes>,
+    /// Where the footers of stripes start.
+    stripe_footers: HashSet<u64>,
+}
+
+impl Ranges {
+    /// # Errors
+    /// The storage's, those of a file that is broken or asks for too much.
+    pub async fn open(files: &FileSet, file: &PlacedFile) -> io::Result<Ranges> {
+        let store = Arc::clone(&files.store);
+        let file = Source { store, path: file.meta.location.clone(), bytes: file.meta.size };
+        let Tail { postscript, footer } = file.tail().await?;
+        let codec = Codec::of(&postscript)?;
+        let layout = Layout::decode(codec.content(&footer, FOOTER_BYTES_MAX)?.as_slice())?;
+        check_types(&layout.types)?;
+        let footer_of = |stripe: &StripeInformation| {
+            stripe.offset().checked_add(stripe.index_length())?.checked_add(stripe.data_length())
+        };
+        let stripe_footers = layout.stripes.iter().map(footer_of).collect::<Option<_>>();
+        let stripe_footers = stripe_footers.ok_or_else(|| invalid("a stripe outside of the file"))?;
+        Ok(Ranges { file, codec, tail: Some(shortened(&postscript, layout, codec)), stripe_footers })
+    }
+
+    /// # Errors
+    /// A stream that becomes more than it may.
+    fn check(&self, offset: u64, stream: &[u8]) -> io::Result<()> {
+        if !self.stripe_footers.contains(&offset) {
+            return self.codec.check(stream);
+        }
+        let footer = StripeFooter::decode(self.codec.content(stream, FOOTER_BYTES_MAX)?.as_slice())?;
+        match footer.columns.iter().find(|column| column.dictionary_size() > DICTIONARY_MAX) {
+            Some(column) => Err(invalid(format!("a dictionary of {} texts", column.dictionary_size()))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The end of a file that has the same stripes and columns, and nothing else.
+fn shortened(postscript: &PostScript, layout: Layout, codec: Codec) -> Bytes {
+    let footer = Footer { stripes: layout.stripes, types: layout.types, ..Footer::default() };
+    let mut tail = codec.stream(&footer.encode_to_vec());
+    let postscript = PostScript {
+        footer_length: Some(tail.len() as u64),
+        metadata_length: Some(0),
+        compression: postscript.compression,
+        compression_block_size: postscript.compression_block_size,
+        ..PostScript::default()
+    }
+    .encode_to_vec();
+    tail.extend_from_slice(&postscript);
+    tail.push(postscript.len() as u8);
+    tail.into()
+}
+
+/// Types form a tree in which each comes after the one it is part of; the decoder would go round in circles.
+fn check_types(types: &[Type]) -> io::Result<()> {
+    if types.len() > TYPES_MAX {
+        return Err(invalid(format!("{} types, more than {TYPES_MAX}", types.len())));
+    }
+    let mut depths = vec![0; types.len()];
+    for (index, ty) in types.iter().enumerate() {
+        for part in ty.subtypes.iter().map(|part| *part as usize) {
+            let is_new = part > index && depths.get(part) == Some(&0);
+            if !is_new || depths[index] == DEPTH_MAX {
+                return Err(invalid(format!("type {part} cannot be part of type {index}")));
+            }
+            depths[part] = depths[index] + 1;
+        }
+    }
+    Ok(())
+}
+
+impl AsyncChunkReader for Ranges {
+    fn len(&mut self) -> BoxFuture<'_, io::Result<u64>> {
+        std::future::ready(Ok(self.file.bytes)).boxed()
+    }
+
+    fn get_bytes(&mut self, offset: u64, length: u64) -> BoxFuture<'_, io::Result<Bytes>> {
+        async move {
+            if let Some(tail) = self.tail.take() {
+                return Ok(tail);
+            }
+            let stream = self.file.range(offset, length).await?;
+            self.check(offset, &stream)?;
+            Ok(stream)
+        }
+        .boxed()
+    }
+}
+
+/// The file itself.
+struct Source {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// Size of the file.
+    bytes: u64,
+}
+
+impl Source {
+    async fn range(&self, offset: u64, length: u64) -> io::Result<Bytes> {
+        let end = offset.checked_add(length).filter(|end| *end <= self.bytes);
+        let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.store.get_range(&self.path, offset..end).await;
+        bytes.map_err(|error| io::Error::other(crate::error::from_store(error)))
+    }
+
+    async fn tail(&self) -> io::Result<Tail> {
+        let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let read = self.bytes.min(TAIL_BYTES);
+        let tail = self.range(self.bytes - read, read).await?;
+        let (length, before) = tail.split_last().ok_or_else(cut)?;
+        let footer_end = before.len().checked_sub(usize::from(*length)).ok_or_else(cut)?;
+        let postscript = PostScript::decode(&before[footer_end..])?;
+        let length = usize::try_from(postscript.footer_length()).ok().filter(|length| *length <= FOOTER_BYTES_MAX);
+        let length = length.ok_or_else(|| invalid(format!("a footer of {} bytes", postscript.footer_length())))?;
+        let footer = match footer_end.checked_sub(length) {
+            Some(start) => tail.slice(start..footer_end),
+            None => {
+                let end = self.bytes - read + footer_end as u64;
+                self.range(end.checked_sub(length as u64).ok_or_else(cut)?, length as u64).await?
+            }
+        };
+        Ok(Tail { postscript, footer })
+    }
+}
