@@ -45,6 +45,11 @@ fn dots(segment: &str) -> Dots {
     }
 }
 
+/// Whether a path means a folder whatever lies there: it ends in a slash or in dots.
+pub(crate) fn is_folder(path: &str) -> bool {
+    path.rsplit('/').next().is_none_or(|last| !matches!(dots(last), Dots::None))
+}
+
 /// A path in two parts.
 pub(crate) struct Split {
     /// Holds no wildcard; empty or starting with `/`.

@@ -82,13 +82,12 @@ impl StagedPlace {
         let folder = parse_path(folder)?;
         let folder = (!folder.is_root()).then_some(&folder);
         let prefix = self.prefix.clone();
-        // A name without its last character comes before all that begin with the name.
-        let listed = match name.char_indices().next_back() {
-            Some((last, _)) if last > 0 => {
-                let before = prefix.len() - (name.len() - last);
-                self.store.list_with_offset(folder, &parse_path(&prefix[..before])?)
-            }
-            _ => self.store.list(folder),
+        // A name without its last character comes before all that begin with the name; dots alone are no name.
+        let last = name.char_indices().next_back().map(|(last, _)| last).filter(|last| *last > 0);
+        let before = last.and_then(|last| Path::parse(&prefix[..prefix.len() - (name.len() - last)]).ok());
+        let listed = match before {
+            Some(before) => self.store.list_with_offset(folder, &before),
+            None => self.store.list(folder),
         };
         let is_meant = move |name: &Path| name.as_ref().starts_with(&prefix) && name.filename() != Some(MARKER);
         let is_meant = move |meta: &ObjectMeta| std::future::ready(is_meant(&meta.location));
@@ -263,6 +262,14 @@ mod tests {
             ("none/", 0),
         ] {
             assert_eq!(names(&place(prefix, FILES).await, None, &[]).await.unwrap().len(), expected, "{prefix}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_may_begin_with_dots() {
+        let files = &[".x/a", ".xy", ".z", "..x", "a/.x"];
+        for (prefix, expected) in [(".", 4), (".x", 2), (".xy", 1), ("..x", 1), ("a/.x", 1), ("a/.", 1), ("a/..x", 0)] {
+            assert_eq!(names(&place(prefix, files).await, None, &[]).await.unwrap().len(), expected, "{prefix}");
         }
     }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use lakeport_base::Uri;
 use lakeport_catalog::model::{Copied, Object, Stage, StagePlace};
-use lakeport_connect::dialect::place::{located, located_through};
+use lakeport_connect::dialect::place::{Located, located, located_through};
 use lakeport_connect::{ExternalRef, Role, Target};
 use lakeport_sql::stmt::stage::location::{Location, Parameter, StageName, StagePath};
 use object_store::ObjectStore;
@@ -16,7 +17,7 @@ use super::format::FileFormat;
 use crate::authz::Subject;
 use crate::databend::{Number, invalid_parameter};
 use crate::error::{Error, Result};
-use crate::external::{Named, authorise_target, target_of};
+use crate::external::{Named, authorise_target, store_error, target_of};
 use crate::server::Server;
 
 /// The stage that streaming uploads of Databend's name in place of one.
@@ -65,6 +66,8 @@ pub struct StagedPlace {
 /// A place for files, before it is opened.
 pub(crate) struct Found {
     pub target: Target,
+    /// Whether it is a folder, and not what the names of files begin with.
+    pub is_folder: bool,
     /// The connection that its parameters come from.
     pub from: Option<Copied>,
     /// As whom it is opened: who owns that connection, or the user.
@@ -156,6 +159,29 @@ impl Server {
         }
     }
 
+    /// Deletes the files that a dropped stage had in the warehouse. What cannot be deleted stays, out of reach: no id is
+    /// given twice.
+    pub(crate) async fn delete_stage_files(&self, stage: &Stage) {
+        if stage.place == StagePlace::Internal
+            && let Err(error) = self.empty_folder(stage_folder(stage)).await
+        {
+            tracing::warn!(stage = %stage.name, id = %stage.id, %error, "files of a dropped stage remain");
+        }
+    }
+
+    /// Deletes the files in the own stage of a dropped user. What cannot be deleted is found by the next user of the name.
+    pub(crate) async fn delete_own_files(&self, user: &str) {
+        if let Err(error) = self.empty_folder(own_folder(user)).await {
+            tracing::warn!(user, %error, "files in the stage of a dropped user remain");
+        }
+    }
+
+    async fn empty_folder(&self, folder: Path) -> Result<()> {
+        let (store, _) = self.folder(folder);
+        let files = store.list(None).map_ok(|meta| meta.location).boxed();
+        store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)
+    }
+
     /// A folder of the warehouse, which can be listed.
     fn folder(&self, folder: Path) -> (Arc<dyn ObjectStore>, bool) {
         (Arc::new(PrefixStore::new(self.config.warehouse.clone(), folder)), true)
@@ -172,9 +198,8 @@ impl Server {
             Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
             None => {
                 let found = self.find_place(subject, uri, connection).await?;
-                let is_folder = Uri::parse(uri).is_ok_and(|uri| uri.path.is_empty() || uri.path.ends_with('/'));
                 let (folder, prefix) =
-                    if is_folder { (found.target, String::new()) } else { found.target.split_name() };
+                    if found.is_folder { (found.target, String::new()) } else { found.target.split_name() };
                 (self.open_target(&found.user, &folder).await?, prefix, folder)
             }
         };
@@ -210,10 +235,10 @@ impl Server {
     pub(crate) async fn find_place(&self, subject: Subject<'_>, uri: &str, parameters: &[Parameter]) -> Result<Found> {
         let pairs = pairs(parameters)?;
         let Some((_, name)) = pairs.iter().find(|(key, _)| key == CONNECTION_NAME) else {
-            let target = located(uri, &pairs).map_err(invalid_parameter)?;
+            let Located { target, is_folder } = located(uri, &pairs).map_err(invalid_parameter)?;
             target.require_role(Role::Storage)?;
             authorise_target(subject, &target)?;
-            return Ok(Found { target, from: None, user: subject.user.to_string() });
+            return Ok(Found { target, is_folder, from: None, user: subject.user.to_string() });
         };
         if pairs.len() > 1 {
             return Err(storage("connection_name can not be used with other connection options"));
@@ -247,14 +272,14 @@ impl Server {
         let target = target_of(&connection)?;
         target.require_role(Role::Storage)?;
         require_protocol(&target, name, uri)?;
-        let target = located_through(&target, uri).map_err(invalid_parameter)?;
+        let Located { target, is_folder } = located_through(&target, uri).map_err(invalid_parameter)?;
         let from = Copied { connection: connection.name, version: connection.version };
-        Ok(Found { target, from: Some(from), user: connection.owner })
+        Ok(Found { target, is_folder, from: Some(from), user: connection.owner })
     }
 }
 
 /// Where the files of an internal stage lie in the warehouse.
-pub(crate) fn stage_folder(stage: &Stage) -> Path {
+fn stage_folder(stage: &Stage) -> Path {
     Path::from_iter([PathPart::from(STAGES), PathPart::from(stage.id.to_string())])
 }
 

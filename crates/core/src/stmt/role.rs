@@ -48,6 +48,10 @@ pub(crate) fn is_option(name: &str) -> bool {
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcome> {
     require_createrole(cx, "CREATE ROLE")?;
     let name = &statement.name;
+    if name.is_empty() {
+        // The folders of users' files go by their names.
+        return Err(Error::new(Sqlstate::INVALID_NAME, "the name of a role must not be empty"));
+    }
     if is_reserved(name) {
         return Err(Error::new(Sqlstate::RESERVED_NAME, format!("role name {name:?} is reserved")));
     }
@@ -136,6 +140,7 @@ pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<O
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
     require_createrole(cx, "DROP ROLE")?;
     let mut tx = cx.server.config.catalog.write().await?;
+    let mut dropped = Vec::new();
     for name in &statement.names {
         if name == "root" || name == ADMIN || is_reserved(name) {
             return Err(Error::new(Sqlstate::INVALID_PARAMETER_VALUE, format!("cannot drop special role {name}")));
@@ -177,8 +182,12 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
         }
         tx.delete_role(name).await?;
         tx.insert_event(&cx.server.audit_event(&cx.session.user, "drop_role", name, "")).await?;
+        dropped.push(name);
     }
     cx.commit(tx).await?;
+    for name in &dropped {
+        cx.server.delete_own_files(name).await;
+    }
     Ok(Outcome::done("DROP ROLE"))
 }
 

@@ -51,25 +51,20 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateStage) -> Result<Outco
         let exists = exists.with_hint("CREATE OR REPLACE STAGE makes it anew, ALTER STAGE changes it");
         return if statement.if_not_exists { Ok(cx.skipped("CREATE STAGE", &exists)) } else { Err(exists) };
     }
-    if let Some(old) = &old
-        && !cx.subject().owns(&old.owner)
-    {
-        return Err(cx.subject().denied_in_databend("Ownership", &format!("STAGE {name}")));
+    if let Some(old) = &old {
+        require_owner(cx, old)?;
     }
-    let created = async {
-        if let Some(old) = &old {
-            delete_files(cx, old).await?;
-        }
-        let mut tx = cx.server.config.catalog.write().await?;
-        if let Some(old) = &old {
-            forget(tx.as_mut(), old).await?;
-        }
-        let stage = Stage { id: StageId(tx.next_id().await?), ..stage };
-        tx.insert_stage(&stage).await?;
-        audit(cx, tx.as_mut(), "create_stage", &stage).await?;
-        Ok(tx.commit().await?)
-    };
-    cx.cancel.commit(created).await?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    if let Some(old) = &old {
+        forget(tx.as_mut(), old).await?;
+    }
+    let stage = Stage { id: StageId(tx.next_id().await?), ..stage };
+    tx.insert_stage(&stage).await?;
+    audit(cx, tx.as_mut(), "create_stage", &stage).await?;
+    cx.commit(tx).await?;
+    if let Some(old) = &old {
+        cx.server.delete_stage_files(old).await;
+    }
     Ok(Outcome::done("CREATE STAGE"))
 }
 
@@ -119,8 +114,9 @@ async fn place_of(cx: &Cx<'_>, location: &Location) -> Result<StagePlace> {
     }
     let found = cx.server.find_place(cx.subject(), uri, connection).await?;
     if found.target.spec().host == Host::FileSet {
-        // A stage is opened as its owner: whoever may alter it would read what is the owner's own.
-        return Err(storage("a stage cannot lie among the files of a user").with_hint("@~ is a user's own stage"));
+        // Files of a user are opened as that user, and a stage as its owner, who may change.
+        return Err(storage("a stage cannot lie among the files of a user")
+            .with_hint("@~ is a user's own stage; external:// follows a connection to the files of its owner"));
     }
     let path = Uri::parse(uri).map(|uri| uri.path).unwrap_or_default();
     if !path.is_empty() && !path.ends_with('/') {
@@ -136,12 +132,12 @@ fn copied(found: Found) -> StagePlace {
 
 pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterStage) -> Result<Outcome> {
     let name = name_of(&statement.name, "altered")?;
-    let stage = match cx.server.authorised_stage(cx.subject(), name, BOTH).await {
-        Err(missing) if statement.if_exists && missing.code() == Sqlstate::UNDEFINED_OBJECT => {
-            return Ok(cx.skipped("ALTER STAGE", &missing));
-        }
-        found => found?,
+    let Some(stage) = existing(cx, name, statement.if_exists, "ALTER STAGE").await? else {
+        return Ok(Outcome::done("ALTER STAGE"));
     };
+    if leads_elsewhere(&statement.change) {
+        require_owner(cx, &stage)?;
+    }
     let mut stage = Stage { version: stage.version + 1, ..stage };
     match &statement.change {
         StageChange::Set(description) => set(cx, &mut stage, description).await?,
@@ -160,6 +156,15 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterStage) -> Result<Outcome
     audit(cx, tx.as_mut(), "alter_stage", &stage).await?;
     cx.commit(tx).await?;
     Ok(Outcome::done("ALTER STAGE"))
+}
+
+/// Whether the stage may lie elsewhere after a change.
+fn leads_elsewhere(change: &StageChange) -> bool {
+    match change {
+        StageChange::Set(description) => description.location.is_some(),
+        StageChange::RefreshConnection => true,
+        StageChange::Unset { .. } => false,
+    }
 }
 
 async fn set(cx: &Cx<'_>, stage: &mut Stage, description: &Description) -> Result<()> {
@@ -204,21 +209,34 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropStage) -> Result<Outcome> 
             return Err(Error::databend(Number::STAGE_PERMISSION, message));
         }
     };
-    let stage = match cx.server.authorised_stage(cx.subject(), name, BOTH).await {
-        Err(missing) if statement.if_exists && missing.code() == Sqlstate::UNDEFINED_OBJECT => {
-            return Ok(cx.skipped("DROP STAGE", &missing));
-        }
-        found => found?,
+    let Some(stage) = existing(cx, name, statement.if_exists, "DROP STAGE").await? else {
+        return Ok(Outcome::done("DROP STAGE"));
     };
-    let dropped = async {
-        delete_files(cx, &stage).await?;
-        let mut tx = cx.server.config.catalog.write().await?;
-        forget(tx.as_mut(), &stage).await?;
-        audit(cx, tx.as_mut(), "drop_stage", &stage).await?;
-        Ok(tx.commit().await?)
-    };
-    cx.cancel.commit(dropped).await?;
+    let mut tx = cx.server.config.catalog.write().await?;
+    forget(tx.as_mut(), &stage).await?;
+    audit(cx, tx.as_mut(), "drop_stage", &stage).await?;
+    cx.commit(tx).await?;
+    cx.server.delete_stage_files(&stage).await;
     Ok(Outcome::done("DROP STAGE"))
+}
+
+/// The stage to change or drop; none where IF EXISTS skips a missing one.
+async fn existing(cx: &Cx<'_>, name: &str, if_exists: bool, tag: &str) -> Result<Option<Stage>> {
+    match cx.server.authorised_stage(cx.subject(), name, BOTH).await {
+        Err(missing) if if_exists && missing.code() == Sqlstate::UNDEFINED_OBJECT => {
+            cx.skipped(tag, &missing);
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
+}
+
+/// Whoever leads a stage elsewhere decides what those with a privilege on it reach.
+fn require_owner(cx: &Cx<'_>, stage: &Stage) -> Result<()> {
+    if cx.subject().owns(&stage.owner) {
+        return Ok(());
+    }
+    Err(cx.subject().denied_in_databend("Ownership", &format!("STAGE {}", stage.name)))
 }
 
 /// Deletes the row of a stage that is as it was read.
@@ -230,20 +248,10 @@ async fn forget(tx: &mut dyn Tx, stage: &Stage) -> Result<()> {
     drop_row(tx, stage).await
 }
 
-/// Deletes a stage and the grants on it. Its files, if it has some of its own, must be gone.
+/// Deletes a stage and the grants on it, not its files.
 pub(crate) async fn drop_row(tx: &mut dyn Tx, stage: &Stage) -> Result<()> {
     tx.delete_grants_on(Object::Stage(stage.id)).await?;
     Ok(tx.delete_stage(stage.id).await?)
-}
-
-/// Deletes the files that a stage has in the warehouse.
-async fn delete_files(cx: &Cx<'_>, stage: &Stage) -> Result<()> {
-    if stage.place != StagePlace::Internal {
-        return Ok(());
-    }
-    let (store, _) = cx.server.open_stage(stage).await?;
-    let files = store.list(None).map_ok(|meta| meta.location).boxed();
-    store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)
 }
 
 /// The name of a stage that is no user's own.
@@ -306,13 +314,12 @@ pub(crate) fn file_row(file: &ObjectMeta) -> Vec<Cell> {
     row![file.location.to_string(), size, file.e_tag.clone(), modified, Cell::Null]
 }
 
-/// Deletes the files as they are found.
+/// Deletes the files as they are found; once cancelled it leaves the rest.
 pub(crate) async fn remove(cx: &Cx<'_>, statement: &RemoveFiles) -> Result<Outcome> {
     let (place, selection) = selected(cx, &statement.files, StageAccess::Write).await?;
     let found = place.list(&selection)?;
     let files = found.map(|file| file.map(|meta| meta.location).map_err(crate::external::into_store_error)).boxed();
-    let removed = place.store.delete_stream(files).try_for_each(|_| async { Ok(()) });
-    cx.cancel.commit(async { removed.await.map_err(store_error) }).await?;
+    place.store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)?;
     Ok(Outcome::done("REMOVE"))
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyUserfile) -> Result<Outcom
     let path = cx.string(&statement.path)?;
     let (store, path) = file(cx, &path).await?;
     if statement.upload {
-        if store.head(&path).await.is_ok() {
+        if is_there(store.as_ref(), &path).await? {
             return Err(exists(&path));
         }
         let staged = Path::from(format!("{STAGING}{}", cx.server.config.env.random_hex(8)));
@@ -101,6 +101,15 @@ async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, rows: Ro
         tracing::debug!(%error, "staged upload already gone");
     }
     published.map(|()| 1)
+}
+
+/// Whether there is a file of that name.
+pub(super) async fn is_there(store: &dyn ObjectStore, path: &Path) -> Result<bool> {
+    match store.head(path).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(store_error(error)),
+    }
 }
 
 /// Writes the pieces as one file, which is there once all are.

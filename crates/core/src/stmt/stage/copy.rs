@@ -12,7 +12,7 @@ use crate::external::store_error;
 use crate::outcome::{CopyIn, Outcome};
 use crate::stage::place::{StageAccess, StagedPlace};
 use crate::stmt::Cx;
-use crate::stmt::userfile::{piece_columns, pieces_of, write};
+use crate::stmt::userfile::{is_there, piece_columns, pieces_of, write};
 
 pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyFile) -> Result<Outcome> {
     let access = if statement.upload { StageAccess::Write } else { StageAccess::Read };
@@ -23,7 +23,7 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyFile) -> Result<Outcome> {
         let found = place.store.get(&path).await.map_err(|error| not_fetched(error, &shown))?;
         return Ok(Outcome::CopyOut { rows: pieces_of(found), options: statement.options.clone() });
     }
-    if place.store.head(&path).await.is_ok() {
+    if is_there(place.store.as_ref(), &path).await? {
         return Err(Error::new(Sqlstate::DUPLICATE_OBJECT, format!("file {shown} already exists"))
             .with_hint("REMOVE it first, or choose another path"));
     }
