@@ -48,10 +48,6 @@ pub(crate) fn is_option(name: &str) -> bool {
 pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcome> {
     require_createrole(cx, "CREATE ROLE")?;
     let name = &statement.name;
-    if name.is_empty() {
-        // The folders of users' files go by their names.
-        return Err(Error::new(Sqlstate::INVALID_NAME, "the name of a role must not be empty"));
-    }
     if is_reserved(name) {
         return Err(Error::new(Sqlstate::RESERVED_NAME, format!("role name {name:?} is reserved")));
     }

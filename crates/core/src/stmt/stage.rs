@@ -2,6 +2,8 @@
 
 mod copy;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use arrow_schema::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
