@@ -20,14 +20,21 @@ static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Two tests for every file.
 pub fn trials() -> Vec<Trial> {
-    let root = home::repository().join("tests/slt");
     let trial = |file: PathBuf, protocol: Protocol| {
-        let name = file.strip_prefix(&root).expect("a file below the root").with_extension("").display().to_string();
-        let name = format!("slt::{}::{}", name.replace('/', "::"), protocol.label());
+        let name = format!("slt::{}::{}", name_of(&file).replace('/', "::"), protocol.label());
         Trial::test(name, move || run(&file, protocol))
     };
     let both = |file: PathBuf| [trial(file.clone(), Protocol::Simple), trial(file, Protocol::Extended)];
-    home::files(&root, ".slt").into_iter().flat_map(both).collect()
+    home::files(&root(), ".slt").into_iter().flat_map(both).collect()
+}
+
+fn root() -> PathBuf {
+    home::repository().join("tests/slt")
+}
+
+/// The path of a file below the root, without what follows the last dot.
+fn name_of(file: &Path) -> String {
+    file.strip_prefix(root()).expect("a file below the root").with_extension("").display().to_string()
 }
 
 /// Says how much was left out, so that an absent service is never silent.
@@ -78,7 +85,8 @@ where
             facts.iter().for_each(|(name, value)| stage.set(name, value));
         }
     }
-    let unique = format!("{}-{}", file.file_stem().unwrap_or_default().display(), protocol.label());
+    // Files of one name in two folders run at the same time.
+    let unique = format!("{}-{}", name_of(file).replace('/', "-"), protocol.label());
     stage.set("PREFIX", &unique);
     let external_dir = stage.server().external_dir().display().to_string();
     stage.set("EXTERN", &external_dir);
