@@ -203,7 +203,9 @@ impl Server {
                 (self.open_target(&found.user, &folder).await?, prefix, folder)
             }
         };
-        let (identity, lists) = (format!("folder {}", folder.place()), lists(&folder));
+        // Some kinds show each user files of his own.
+        let identity = format!("folder {} for {}", folder.place(), subject.user);
+        let lists = lists(&folder);
         Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format: None, name, identity, lists })
     }
 
