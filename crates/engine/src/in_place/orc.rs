@@ -15,11 +15,13 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use lakeport_base::Sqlstate;
 use lakeport_base::limits::BATCH_ROWS;
+use lakeport_core::databend::Number;
 use lakeport_core::in_place::documents::documents_of;
 use lakeport_core::in_place::{FileSet, PlacedFile};
 use lakeport_core::{Error, Result};
 use orc_rust::ArrowReaderBuilder;
 use orc_rust::projection::ProjectionMask;
+use orc_rust::schema::{DataType, NamedColumn, RootDataType};
 
 use self::ranges::Ranges;
 use super::columns::{as_table, require_same};
@@ -85,12 +87,34 @@ async fn batches(
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let file = files.files[file].clone();
     let opened = open(files, &file).await?;
+    refuse_lists(opened.file_metadata().root_data_type(), names, &file)?;
     let mask = names.map(|names| ProjectionMask::named_roots(opened.file_metadata().root_data_type(), names));
     let opened = opened.with_batch_size(BATCH_ROWS).with_projection(mask.unwrap_or_else(ProjectionMask::all));
     let batches = AssertUnwindSafe(opened.build_async()).catch_unwind();
     Ok(batches
         .map(move |batch| batch.map_err(|_| broken(DECODER_DIED, &file))?.map_err(|error| broken(error, &file)))
         .boxed())
+}
+
+/// The decoder takes memory for as many values as the lengths of lists add up to, whatever they are.
+///
+/// # Errors
+/// 0A000 for a column of these names, or any, that has lists or maps.
+fn refuse_lists(root: &RootDataType, names: Option<&[String]>, file: &PlacedFile) -> Result<()> {
+    let is_wanted = |column: &&NamedColumn| names.is_none_or(|names| names.iter().any(|name| name == column.name()));
+    let mut wanted = root.children().iter().filter(is_wanted);
+    let Some(column) = wanted.find(|column| has_lists(column.data_type())) else { return Ok(()) };
+    let message = format!("{}: column {:?} has lists or maps, which are not read from ORC", file.uri, column.name());
+    Err(Error::databend(Number::UNIMPLEMENTED, message).with_hint("name the other columns, or use Parquet"))
+}
+
+fn has_lists(ty: &DataType) -> bool {
+    match ty {
+        DataType::List { .. } | DataType::Map { .. } => true,
+        DataType::Struct { children, .. } => children.iter().any(|column| has_lists(column.data_type())),
+        DataType::Union { variants, .. } => variants.iter().any(has_lists),
+        _ => false,
+    }
 }
 
 /// A batch of the file with the columns, in the order and of the types that the table has.
