@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use lakeport_base::{SqlType, Sqlstate};
-use memchr::memchr;
 use serde::de::IgnoredAny;
 
 use super::batch::{Rows, Target};
@@ -24,11 +23,7 @@ pub(super) struct Ndjson<'a> {
 
 impl TextFormat for Ndjson<'_> {
     fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
-        Ok(match memchr(b'\n', input) {
-            Some(end) => Scanned::Record(end + 1),
-            None if at_end && !input.is_empty() => Scanned::Record(input.len()),
-            None => Scanned::Partial,
-        })
+        Ok(Scanned::line(input, at_end))
     }
 
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {

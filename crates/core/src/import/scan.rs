@@ -49,6 +49,17 @@ pub(crate) enum Scanned {
     Partial,
 }
 
+impl Scanned {
+    /// A record that is a line; the last one may lack its end.
+    pub fn line(input: &[u8], at_end: bool) -> Scanned {
+        match memchr(b'\n', input) {
+            Some(end) => Scanned::Record(end + 1),
+            None if at_end && !input.is_empty() => Scanned::Record(input.len()),
+            None => Scanned::Partial,
+        }
+    }
+}
+
 /// Why the input is no CSV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScanError {

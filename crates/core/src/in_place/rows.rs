@@ -8,7 +8,6 @@ use futures::stream::{self, BoxStream};
 use lakeport_base::limits::{BATCH_ROWS, IMPORT_QUEUE_BATCHES};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Column;
-use memchr::memchr;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -135,11 +134,7 @@ struct Documents {
 
 impl TextFormat for Documents {
     fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
-        Ok(match memchr(b'\n', input) {
-            Some(end) => Scanned::Record(end + 1),
-            None if at_end && !input.is_empty() => Scanned::Record(input.len()),
-            None => Scanned::Partial,
-        })
+        Ok(Scanned::line(input, at_end))
     }
 
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
