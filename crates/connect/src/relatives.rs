@@ -18,10 +18,12 @@ use object_store::client::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
-use crate::auth::ANONYMOUS;
+use crate::auth::{self, ANONYMOUS};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
-use crate::net::Client;
+use crate::layer::{Layers, Rooted};
+use crate::net::{self, Client, Redirects};
+use crate::storage::Storage;
 use crate::target::Target;
 
 /// What is never escaped in what is signed.
@@ -105,7 +107,7 @@ impl Place {
     ///
     /// # Errors
     /// What the storage client cannot be built of.
-    pub fn open(&self, cx: &OpenCx, client: Client, vendor: impl Vendor) -> Result<AmazonS3> {
+    fn open(&self, cx: &OpenCx, client: Client, vendor: impl Vendor) -> Result<AmazonS3> {
         let builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
             .with_endpoint(self.address())
@@ -115,6 +117,25 @@ impl Place {
             .with_http_connector(Requests { client, vendor });
         Ok(builder.build()?)
     }
+}
+
+/// Opens the bucket of a target whose vendor is at an endpoint.
+///
+/// # Errors
+/// An address that the policy refuses; what the storage client cannot be built of.
+pub(crate) async fn open<V: Vendor>(
+    target: &Target,
+    cx: &OpenCx,
+    endpoint: Url,
+    vendor: impl FnOnce(Place) -> V + Send,
+) -> Result<Storage> {
+    auth::check_policy(target, cx)?;
+    let cx = &net::trusting(target, cx)?;
+    let client = Client::new(cx, Redirects::Never, false)?;
+    let place = Place { endpoint, bucket: target.uri().host.clone() };
+    client.check(&place.endpoint).await?;
+    let store = place.open(cx, client, vendor(place.clone()))?;
+    Ok(Layers::new(cx, target.spec()).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
 }
 
 /// Who asks.

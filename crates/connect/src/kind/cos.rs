@@ -16,10 +16,9 @@ use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unk
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
-use crate::layer::{Layers, Rooted};
-use crate::net::{self, Client, ENDPOINT, Redirects};
+use crate::net::{self, ENDPOINT};
 use crate::option::{Need, OptionSpec, OptionType};
-use crate::relatives::{Keys, Place, Vendor, escaped, hex, keyed, parameters, set, set_parameters};
+use crate::relatives::{self, Keys, Place, Vendor, escaped, hex, keyed, parameters, set, set_parameters};
 use crate::storage::Storage;
 use crate::target::Target;
 
@@ -102,15 +101,8 @@ impl Kind for Cos {
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
-            auth::check_policy(target, cx)?;
-            let cx = &net::trusting(target, cx)?;
-            let client = Client::new(cx, Redirects::Never, false)?;
-            let place = Place { endpoint: endpoint(target)?, bucket: target.uri().host.clone() };
-            client.check(&place.endpoint).await?;
-            let keys = Keys::of(target, [SECRET_ID, SECRET_KEY, TOKEN]);
-            let vendor = Tencent { place: place.clone(), keys, env: cx.env.clone() };
-            let store = place.open(cx, client, vendor)?;
-            Ok(Layers::new(cx, &SPEC).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
+            let (keys, env) = (Keys::of(target, [SECRET_ID, SECRET_KEY, TOKEN]), cx.env.clone());
+            relatives::open(target, cx, endpoint(target)?, |place| Tencent { place, keys, env }).await
         }
         .boxed()
     }

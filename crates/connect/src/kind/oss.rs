@@ -15,10 +15,9 @@ use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unk
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
-use crate::layer::{Layers, Rooted};
-use crate::net::{self, Client, ENDPOINT, Redirects};
+use crate::net::{self, ENDPOINT};
 use crate::option::{OptionSpec, OptionType};
-use crate::relatives::{Keys, Place, Vendor, escaped, hex, keyed, parameters, set};
+use crate::relatives::{self, Keys, Place, Vendor, escaped, hex, keyed, parameters, set};
 use crate::storage::Storage;
 use crate::target::Target;
 
@@ -111,19 +110,9 @@ impl Kind for Oss {
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
-            auth::check_policy(target, cx)?;
-            let cx = &net::trusting(target, cx)?;
-            let client = Client::new(cx, Redirects::Never, false)?;
-            let place = Place { endpoint: endpoint(target)?, bucket: target.uri().host.clone() };
-            client.check(&place.endpoint).await?;
-            let vendor = Aliyun {
-                place: place.clone(),
-                region: region(target)?,
-                keys: Keys::of(target, [KEY_ID, SECRET, TOKEN]),
-                env: cx.env.clone(),
-            };
-            let store = place.open(cx, client, vendor)?;
-            Ok(Layers::new(cx, &SPEC).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
+            let (region, keys) = (region(target)?, Keys::of(target, [KEY_ID, SECRET, TOKEN]));
+            let env = cx.env.clone();
+            relatives::open(target, cx, endpoint(target)?, |place| Aliyun { place, region, keys, env }).await
         }
         .boxed()
     }
