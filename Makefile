@@ -31,7 +31,7 @@ soak: ## kill the server 500 times and look; writes docs/soak.md. ARGS="--kills 
 	PYTHONPATH=tests $(PEERS_DIR)/clients/bin/python -m faults.walk target/debug/lakeport --report docs/soak.md $(ARGS)
 
 bench: ## speed beside DuckDB, PostgreSQL, restic and others; ARGS="--small" or names of lines
-	@echo "Lakeport benchmark: a release build (45 minutes the first time, 10 later, on 2 cores), then about 50 minutes, or 12 with --small."
+	@echo "Lakeport benchmark: a release build (45 minutes the first time, 10 later, on 2 cores), then about 60 minutes, or 15 with --small."
 	tests/install build bench
 	cargo build --release --package lakeport
 	$(PEERS_DIR)/bench/bin/python -m bench $(ARGS)

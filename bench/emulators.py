@@ -4,20 +4,24 @@ import os
 import pathlib
 import subprocess
 from functools import cached_property
+from importlib.metadata import distribution
 
+from bench.measure import Process
 from faults.proxy import FaultProxy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PYTHON = pathlib.Path(os.environ.get("PEERS_DIR", ROOT / ".peers")) / "aws" / "bin" / "python"
+PEERS = pathlib.Path(os.environ.get("PEERS_DIR", ROOT / ".peers"))
+S5CMD = distribution("s5cmd").locate_file("s5cmd/bin/s5cmd")
 
 
 class Emulator:
     """A peer of the tests behind a proxy that counts requests."""
 
     def __init__(self, peer, endpoint):
-        self.process = subprocess.Popen([PYTHON, ROOT / "tests" / "peers" / "serve.py", peer], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.facts = dict(fact.split("=", 1) for fact in self.process.stdout.readline().split())
+        command = [PEERS / "aws" / "bin" / "python", ROOT / "tests" / "peers" / "serve.py", peer]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = Process(self.child.pid)
+        self.facts = dict(fact.split("=", 1) for fact in self.child.stdout.readline().split())
         self.endpoint = self.facts[endpoint]
 
     @cached_property
@@ -25,8 +29,8 @@ class Emulator:
         return FaultProxy(self.endpoint)
 
     def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
+        self.child.stdin.close()
+        self.child.wait()
 
 
 class KeyService(Emulator):
@@ -57,13 +61,21 @@ class Bucket(Emulator):
         return (f"s3://{facts['S3_BUCKET']}/{folder}?AWS_ACCESS_KEY_ID={facts['S3_KEY']}&AWS_SECRET_ACCESS_KEY={facts['S3_SECRET']}"
                 f"&AWS_ENDPOINT={endpoint or self.endpoint}&AWS_REGION=us-east-1")
 
-    def fill(self, source, folder):
-        """Puts the files of a folder into one of the bucket, by rclone."""
-        facts = self.facts
-        settings = {"type": "s3", "provider": "Other", "endpoint": self.endpoint, "access_key_id": facts["S3_KEY"],
-                    "secret_access_key": facts["S3_SECRET"], "no_check_bucket": "true", "no_head": "true"}
+    def url(self, path):
+        """What s5cmd calls it."""
+        return f"s3://{self.facts['S3_BUCKET']}/{path}"
+
+    def s5cmd(self, *arguments):
+        """Runs s5cmd as it comes; answers what it prints."""
         # Nothing else of the environment: it may have settings for another S3.
-        environment = {"PATH": os.environ["PATH"], "RCLONE_CONFIG": "/dev/null"}
-        environment |= {f"RCLONE_CONFIG_STORE_{name.upper()}": value for name, value in settings.items()}
-        subprocess.run(["rclone", "copy", "--no-traverse", "--no-check-dest", "--transfers", "16", source,
-                        f"store:{facts['S3_BUCKET']}/{folder}"], env=environment, check=True)
+        environment = {"PATH": os.environ["PATH"], "S3_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1",
+                       "AWS_ACCESS_KEY_ID": self.facts["S3_KEY"], "AWS_SECRET_ACCESS_KEY": self.facts["S3_SECRET"]}
+        return subprocess.run([S5CMD, *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+
+    def fill(self, source, folder):
+        """Puts the files of a folder into one of the bucket."""
+        self.s5cmd("--log", "error", "cp", f"{source}/", self.url(f"{folder}/"))
+
+
+def s5cmd_version():
+    return subprocess.run([S5CMD, "version"], check=True, capture_output=True, text=True).stdout.strip().removeprefix("v")

@@ -1,15 +1,21 @@
 """DuckDB and polars at work. Each function is called in a process of its own and times only the work itself."""
 
 import decimal
+import importlib.resources
 import os
+import pathlib
+from importlib.metadata import distributions
 
 import duckdb
 import polars
 
 from bench import lineitem
+from bench.emulators import PEERS
 from bench.measure import ThisProcess, timed
 
 THREADS = os.cpu_count()
+# Where DuckDB with its extension for buckets is.
+WITH_BUCKETS = tuple(PEERS.glob("duckdb/lib/python*/site-packages"))
 
 
 def sync(path):
@@ -45,6 +51,21 @@ def duckdb_copy(source, target, options):
     return timed(ThisProcess(), work)
 
 
+def duckdb_load(source, database):
+    """CSV to a table of a new, durable database file; answers the table's fingerprint."""
+    pathlib.Path(database).unlink(missing_ok=True)
+    connection = duckdb.connect(database, config={"preserve_insertion_order": "false"})
+
+    def work():
+        connection.execute(f"CREATE TABLE loaded AS SELECT * FROM {source}")
+        connection.execute("CHECKPOINT")
+        sync(database)
+
+    run = timed(ThisProcess(), work)
+    (run.answer,) = connection.execute(lineitem.FINGERPRINT + "loaded").fetchall()
+    return run
+
+
 def polars_import(source, target):
     """CSV to a durable Parquet file, compressed as the table's files are."""
     types = {"BIGINT": polars.Int64, "INTEGER": polars.Int32, "DOUBLE": polars.Float64, "VARCHAR": polars.String,
@@ -58,39 +79,36 @@ def polars_import(source, target):
     return timed(ThisProcess(), work)
 
 
-def duckdb_query(files, statement, times):
+def duckdb_query(files, statement, times, emulator=None):
     """A statement on Parquet files, once to warm up and then timed."""
     connection = duckdb.connect()
     connection.execute(f"CREATE VIEW lineitem AS FROM {read_parquet(files)}")
     work = lambda: connection.execute(statement).fetchall()
     work()
-    run = timed(ThisProcess(), work, times)
+    run = timed(ThisProcess(), work, times, emulator)
     run.answer = rounded(run.answer)
     return run
 
 
-def duckdb_reads_buckets():
-    """Whether DuckDB has its extension for them, which it does not fetch here."""
-    try:
-        duckdb.connect().execute("LOAD httpfs")
-    except duckdb.Error:
-        return False
-    return True
-
-
-def duckdb_bucket_query(facts, folder, statement, times):
-    """A statement on the Parquet files of a folder of a bucket, once to warm up and then timed."""
+def duckdb_bucket_query(facts, folder, statement, times, emulator):
+    """A statement on the Parquet files of a folder of a bucket, once to warm up and then timed. Its DuckDB has httpfs."""
     connection = duckdb.connect()
-    connection.execute("LOAD httpfs")
+    extensions = importlib.resources.files("duckdb_extension_httpfs") / "extensions"
+    connection.execute(f"LOAD '{extensions / f'v{duckdb.__version__}' / 'httpfs.duckdb_extension'}'")
     endpoint = facts["S3_ENDPOINT"].removeprefix("http://")
     connection.execute(f"""CREATE SECRET (TYPE s3, KEY_ID '{facts["S3_KEY"]}', SECRET '{facts["S3_SECRET"]}',
         ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL false, REGION 'us-east-1')""")
     connection.execute(f"CREATE VIEW lineitem AS FROM read_parquet('s3://{facts['S3_BUCKET']}/{folder}/*.parquet')")
     work = lambda: connection.execute(statement).fetchall()
     work()
-    run = timed(ThisProcess(), work, times)
+    run = timed(ThisProcess(), work, times, emulator)
     run.answer = rounded(run.answer)
     return run
+
+
+def version_with_buckets():
+    (found,) = distributions(name="duckdb", path=[str(folder) for folder in WITH_BUCKETS])
+    return found.version
 
 
 def write_many(folder, files, rows):

@@ -48,6 +48,10 @@ class Lakeport:
         return {"host": "127.0.0.1", "port": str(self.port), "dbname": "defaultdb", "user": "root",
                 "password": self.password()}
 
+    def url(self):
+        """The same for Lakeport's own client."""
+        return "postgresql://{user}:{password}@{host}:{port}/{dbname}".format_map(self.address())
+
     def connect(self):
         return psycopg.connect(**self.address(), autocommit=True)
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import statistics
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Commands(Process):
 
 
 class CommandsAndServer(Commands):
-    """The work is done by commands, and by a server that they ask."""
+    """The work is done by commands, and by a server that they ask; the memory is the server's."""
 
     def __init__(self, server):
         super().__init__()
@@ -100,18 +101,28 @@ class CommandsAndServer(Commands):
     def cpu_seconds(self):
         return super().cpu_seconds() + self.server.cpu_seconds()
 
+    def reset_peak(self):
+        self.server.reset_peak()
 
-def timed(process, work, times=1):
-    """Runs `work`, `times` times, and says what one of them cost `process`."""
+    def peak_bytes(self):
+        return self.server.peak_bytes()
+
+
+def timed(process, work, times=1, emulator=None):
+    """Runs `work`, `times` times, and says what one of them cost `process`. What it costs a process that plays a service
+    is nobody's: neither the contender's nor the others'."""
     process.reset_peak()
-    busy, client, cpu = machine_seconds(), client_seconds(), process.cpu_seconds()
+    beside = [client_seconds] if process.pid != os.getpid() else []
+    beside += [emulator.cpu_seconds] if emulator else []
+    counted = sum(clock() for clock in beside)
+    busy, cpu = machine_seconds(), process.cpu_seconds()
     start = time.perf_counter()
     for _ in range(times):
         answer = work()
     seconds = time.perf_counter() - start
     cpu = process.cpu_seconds() - cpu
-    client = 0 if process.pid == os.getpid() else client_seconds() - client
-    others = max(0, machine_seconds() - busy - cpu - client) / seconds
+    counted = sum(clock() for clock in beside) - counted
+    others = max(0, machine_seconds() - busy - cpu - counted) / seconds
     return Run(seconds / times, cpu / times, process.peak_bytes(), others, answer)
 
 
@@ -132,10 +143,15 @@ def machine_seconds():
     return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
 
 
-def in_child(function, *arguments):
-    """Calls a function of a module in a fresh Python process, so that its memory is its own."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+def in_child(function, *arguments, packages=()):
+    """Calls a function of a module in a fresh Python process, so that its memory is its own. It imports what is in the
+    folders `packages` before what else there is."""
+    with ProcessPoolExecutor(1, get_context("spawn"), import_first, packages) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def import_first(*folders):
+    sys.path[:0] = map(str, folders)
 
 
 def median(runs, name):

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 from importlib.metadata import version as package_version
 
-from bench import lakeport, postgres, tools
+from bench import emulators, engines, lakeport, postgres, tools
 from bench.outcome import LIMIT, PEER, Check, Entry, Outcome, Table
 
 HEAD = """# Benchmarks
@@ -59,9 +59,9 @@ def machine():
 def versions(bench):
     zstd = subprocess.run(["zstd", "--version"], capture_output=True, text=True, check=True).stdout
     names = {"Lakeport": lakeport.version(bench.binary).split()[-1] + f" ({bench.binary.parent.name})",
-             "DuckDB": package_version("duckdb"), "polars": package_version("polars"), "PostgreSQL": postgres.version(),
+             "DuckDB": package_version("duckdb"), "DuckDB in buckets": engines.version_with_buckets(), "polars": package_version("polars"), "PostgreSQL": postgres.version(),
              "SQLite": sqlite3.sqlite_version, "psycopg": package_version("psycopg"),
-             "zstd": zstd.split("v")[1].split(",")[0], **tools.versions()}
+             "zstd": zstd.split("v")[1].split(",")[0], "s5cmd": emulators.s5cmd_version(), **tools.versions()}
     return "Versions: " + ", ".join(f"{name} {version}" for name, version in names.items()) + ".\n"
 
 

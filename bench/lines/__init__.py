@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from bench.lines import (backup, commit, connection, copy_out, export, import_csv, in_place, large, layers, listing, protocol,
-                         query, rekey, start)
+from bench.lines import (backup, commit, connection, copy_into, copy_out, export, import_csv, in_place, large, layers, listing,
+                         objects, protocol, query, rekey, start)
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Line:
 
 LINES = [
     Line("B1", "import", import_csv.measure),
+    Line("B1", "copy_into", copy_into.measure),
     Line("B2", "export", export.measure),
     Line("B3", "query", query.measure),
     Line("B3p", "in_place", in_place.measure),
@@ -36,5 +37,6 @@ LINES = [
     Line("B14", "connection", connection.measure),
     Line("B15", "protocol", protocol.measure),
     Line("B16", "copy", copy_out.measure),
+    Line("B18", "objects", objects.measure),
     Line("B21", "start", start.measure),
 ]

@@ -38,12 +38,12 @@ def measure(bench):
     return outcome
 
 
-def imported(bench, rows):
-    """One import into a new table, which goes again."""
+def imported(bench, rows, statement=import_statement):
+    """One load of so many rows into a new table, which goes again."""
     bench.csv(rows)
     with bench.lakeport.connect() as connection:
         connection.execute(f"CREATE TABLE imported ({lineitem.SQL_COLUMNS})")
-        run = timed(bench.lakeport.process, lambda: connection.execute(import_statement("imported", rows)).fetchone())
+        run = timed(bench.lakeport.process, lambda: connection.execute(statement("imported", rows)).fetchone())
         run.answer = connection.execute(lineitem.FINGERPRINT + "imported").fetchone()
         connection.execute("DROP TABLE imported")
     return run

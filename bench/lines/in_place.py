@@ -1,10 +1,11 @@
 """The six statements over Parquet files where they lie, in a folder and in a bucket; and one row out of 1,000 files there.
 
-The files are those that EXPORT writes. DuckDB runs in process, on the same files; where it lacks its extension for buckets, on
-those of the folder. A proxy counts what the server reads of the 1,000 files, footers included: the files have just been
-written, and none of them is known."""
+The files are those that EXPORT writes. DuckDB runs in process, on the same files; the newest version of its extension for
+buckets needs an older DuckDB. A proxy counts what the server reads of the 1,000 files, footers included: the files have
+just been written, and none of them is known."""
 
 import statistics
+from functools import partial
 
 from bench import engines
 from bench.lines.query import ROUNDS, STATEMENTS, repetitions_of
@@ -18,17 +19,14 @@ def measure(bench):
     outcome = Outcome()
     table = bench.lineitem(bench.rows)
     files = exported(bench, table)
-    facts = bench.bucket.facts
     with bench.lakeport.connect() as connection:
         connection.execute(f"CREATE EXTERNAL CONNECTION in_place AS '{bench.bucket.uri('in_place')}'")
         connection.execute(f"EXPORT INTO PARQUET 'external://in_place/lineitem' FROM TABLE {table}")
-    compare(bench, outcome, "local", f"'nodelocal://1/{files[0].parent.name}/'", engines.duckdb_query, files)
-    if engines.duckdb_reads_buckets():
-        place = (facts, "in_place/lineitem")
-        compare(bench, outcome, "bucket", "'external://in_place/lineitem/'", engines.duckdb_bucket_query, *place)
-    else:
-        outcome.left_out.append("DuckDB in the bucket: its httpfs extension is not installed")
-        compare(bench, outcome, "bucket", "'external://in_place/lineitem/'", engines.duckdb_query, files)
+    local = partial(in_child, engines.duckdb_query, files)
+    compare(bench, outcome, "local", f"'nodelocal://1/{files[0].parent.name}/'", local)
+    place = bench.bucket.facts, "in_place/lineitem"
+    in_bucket = partial(in_child, engines.duckdb_bucket_query, *place, packages=engines.WITH_BUCKETS)
+    compare(bench, outcome, "bucket", "'external://in_place/lineitem/'", in_bucket, bench.bucket.process)
     selective(bench, outcome)
     return outcome
 
@@ -42,14 +40,14 @@ def exported(bench, table):
     return sorted(folder.glob("*.parquet"))
 
 
-def compare(bench, outcome, place, source, duckdb_query, *duckdb_place):
+def compare(bench, outcome, place, source, duckdb, emulator=None):
     """The six statements, and all but count(*), which nobody computes, against DuckDB's times."""
     tables = []
     for name, statement in STATEMENTS.items():
-        times = repetitions_of(answered(bench, source, statement, times=2).seconds)
+        times = repetitions_of(answered(bench, source, statement, 2, emulator).seconds)
         tables.append(outcome.compare(f"{place}: {name}", [
-            Contender("Lakeport", LAKEPORT, lambda: answered(bench, source, statement, times), " ".join(statement.split())),
-            Contender("DuckDB", PEER, lambda: in_child(duckdb_query, *duckdb_place, statement, times), "the same"),
+            Contender("Lakeport", LAKEPORT, lambda: answered(bench, source, statement, times, emulator), " ".join(statement.split())),
+            Contender("DuckDB", PEER, lambda: duckdb(statement, times, emulator), "the same"),
         ], ROUNDS))
     ratios = {table.title: table.time_ratio("DuckDB")[table.loaded()] for table in tables[1:]}
     shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
@@ -57,11 +55,11 @@ def compare(bench, outcome, place, source, duckdb_query, *duckdb_place):
     outcome.checks.append(Check(f"five queries, {place}: geometric mean of time / DuckDB", mean, 1.4, 1.1, beside=shown))
 
 
-def answered(bench, source, statement, times=1):
+def answered(bench, source, statement, times, emulator):
     with bench.lakeport.connect() as connection:
         statement = statement.replace("FROM lineitem", f"FROM {source}")
         connection.execute(statement).fetchall()
-        run = timed(bench.lakeport.process, lambda: connection.execute(statement).fetchall(), times)
+        run = timed(bench.lakeport.process, lambda: connection.execute(statement).fetchall(), times, emulator)
     run.answer = engines.rounded(run.answer)
     return run
 
