@@ -1,6 +1,7 @@
 # flags: --insecure
 """Backups that go to another server: everything of a cluster, users alone, and what a stranger's backup may not do."""
 
+import json
 import pathlib
 import tempfile
 
@@ -10,6 +11,8 @@ from faults.backup import Collection, sealed_manifest
 from faults.lakeport import Lakeport, until
 
 PASSPHRASE = "encryption_passphrase = 'a passphrase'"
+STAGES = ("SELECT name, url, has_credentials, storage_params, file_format_options, creator, comment, owner, connection"
+          " FROM [SHOW STAGES] ORDER BY name")
 
 
 def refused(connection, statement, code, part):
@@ -39,10 +42,18 @@ def fill(run):
     run("CREATE EXTERNAL CONNECTION plain AS 'nodelocal://1/files'")
     run("CREATE EXTERNAL CONNECTION sealed AS 's3://b?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s' WITH (VALIDATE = false)")
     run("CREATE CONNECTION sealed_list STORAGE_TYPE = 's3' ACCESS_KEY_ID = 'AKIAEXAMPLE' SECRET_ACCESS_KEY = 'it''s secret'")
+    run("CREATE FILE FORMAT dots TYPE = CSV FIELD_DELIMITER = '.'")
+    run("CREATE STAGE inside FILE_FORMAT = (FORMAT_NAME = 'dots') COMMENT = 'it''s inside'")
+    run("CREATE STAGE keeps URL = 's3://lists/in/' CONNECTION = (CONNECTION_NAME = 'sealed_list')")
+    run("CREATE STAGE open URL = 'https://example.com/lists/'")
+    run("CREATE STAGE follows URL = 'external://plain/staged/'")
+    run("CREATE STAGE lost URL = 'external://sealed/staged/'")
     run("CREATE ROLE readers")
     run("CREATE USER ada WITH CREATEDB")
     run("GRANT readers TO ada WITH ADMIN OPTION")
     run("GRANT USAGE ON EXTERNAL CONNECTION plain TO readers")
+    run("GRANT READ ON STAGE follows TO ada")
+    run("GRANT OWNERSHIP ON STAGE inside TO ada")
     run("SET CLUSTER SETTING gc.ttl = '26h'")
     run("CREATE DATABASE movr")
     run("CREATE SCHEMA movr.inner")
@@ -59,6 +70,15 @@ def fill(run):
     run("GRANT BACKUP ON DATABASE movr TO ada")
     run("CREATE SCHEDULE nightly FOR BACKUP DATABASE movr INTO 'external://plain/nightly' RECURRING '@hourly'"
         " FULL BACKUP '@daily' WITH SCHEDULE OPTIONS first_run = '2100-01-01', on_previous_running = 'skip'")
+
+
+def hides_secrets(connection, folder):
+    """A backup without encryption has no secrets, and is shown without them whether it has any or not."""
+    [(_, manifest)] = Collection(folder).chain()[0]
+    assert "it's secret" not in json.dumps(manifest), manifest["catalog"]["stages"]
+    shown = connection.execute("SHOW BACKUP SCHEMAS FROM LATEST IN 'nodelocal://1/all' WITH " + PASSPHRASE).fetchall()
+    shown += connection.execute(f"SHOW BACKUP FROM LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}, as_json").fetchall()
+    assert "it's secret" not in str(shown) and "CREATE STAGE keeps" in str(shown), shown
 
 
 def restored_once(folder):
@@ -98,9 +118,13 @@ with tempfile.TemporaryDirectory() as name:
     try:
         with first.connect() as connection:
             fill(connection.execute)
+            stages = connection.execute(STAGES).fetchall()
+            assert len(stages) == 5, stages
+            formats = connection.execute("SHOW FILE FORMATS").fetchall()
             schedules = connection.execute("SELECT create_statement FROM [SHOW CREATE ALL SCHEDULES]").fetchall()
             connection.execute(f"BACKUP INTO 'nodelocal://1/all' WITH {PASSPHRASE}")
             connection.execute("BACKUP INTO 'nodelocal://1/clear'")
+            hides_secrets(connection, folder / "shared/clear")
             connection.execute("BACKUP DATABASE movr INTO 'nodelocal://1/one'")
             refused(connection, f"RESTORE FROM LATEST IN 'nodelocal://1/all' WITH {PASSPHRASE}", "55000",
                     "full cluster restore can only be run on a cluster with no tables or databases but found")
@@ -117,6 +141,8 @@ with tempfile.TemporaryDirectory() as name:
             assert run("SHOW CLUSTER SETTING gc.ttl") == [("26h",)], run("SHOW CLUSTER SETTING gc.ttl")
             names = {row[0] for row in run("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
             assert "plain" in names, names
+            assert run(STAGES) == stages, run(STAGES)
+            assert run("SHOW FILE FORMATS") == formats, run("SHOW FILE FORMATS")
             [(_, made)] = run("SHOW CREATE EXTERNAL CONNECTION sealed_list")
             assert made.endswith("access_key_id = 'AKIAEXAMPLE' secret_access_key = 'it''s secret'"), made
             members = run("SELECT username, options FROM [SHOW USERS] WHERE username IN ('ada', 'readers') ORDER BY 1")
@@ -137,6 +163,12 @@ with tempfile.TemporaryDirectory() as name:
         with psycopg.connect(host="127.0.0.1", port=others[-1].port, user="ada", dbname="defaultdb", autocommit=True) as ada:
             assert ada.execute("SELECT count(*) FROM movr.inner.rides").fetchone() == (1000,)
             ada.execute("BACKUP DATABASE movr INTO 'external://plain/ada'")
+            # A stage that follows a connection, and one of her own, which is empty.
+            ada.execute("COPY INTO @inside FROM (SELECT 1 AS a)")
+            assert ada.execute("SELECT $1 FROM @inside").fetchall() == [("1",)]
+            assert ada.execute("LIST @follows").fetchall() == []
+            refused(ada, "REMOVE @follows", "42501", "Write")
+            refused(ada, "LIST @keeps", "42501", "Read")
             refused(ada, "DELETE FROM movr.inner.rides", "42501", "DELETE")
             # What she owned, and what was granted on what was there already.
             ada.execute("DELETE FROM notes")
@@ -151,7 +183,10 @@ with tempfile.TemporaryDirectory() as name:
             connection.execute("RESTORE FROM LATEST IN 'nodelocal://1/clear'")
             names = {row[0] for row in connection.execute("SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]")}
             assert not {"sealed", "sealed_list"} & names and "plain" in names, names
-            assert any("not these connections: sealed" in text for text in told), told
+            withheld = "not these connections: sealed, sealed_list, and not these stages: keeps, lost"
+            assert any(withheld in text for text in told), told
+            names = [row[0] for row in connection.execute("SELECT name FROM [SHOW STAGES]")]
+            assert names == ["follows", "inside", "open"], names
 
         # Users alone. Nothing else comes along, and what is not encrypted has no passwords.
         others.append(server(folder, "third"))

@@ -111,6 +111,18 @@ def of_cluster():
             [name, value]), code="22023", shown=name)
     yield from named("external connection", connection, NO_NAMES)
     yield from twice("external connection", lambda manifest: manifest["catalog"]["connections"])
+    for version in (0, -1, 2**63 - 1):
+        yield from named("external connection", connection, [version], field="version")
+    stage = lambda name: lambda manifest: next(row for row in manifest["catalog"]["stages"] if row["name"] == name)
+    yield from named("stage", stage("inside"), NO_NAMES + ["_databend_load"])
+    yield from named("stage", stage("inside"), [LONG], field="comment")
+    yield from named("stage", stage("inside"), [[["type", ["CSV"]], ["null_display", [LONG]]]], field="file_format")
+    yield from twice("stage", lambda manifest: manifest["catalog"]["stages"])
+    for uri in ("userfile:///files", "aws-kms:///key?AUTH=implicit&REGION=us-east-1"):
+        yield from named("stage", stage("outside"), [{"copied": {"uri": uri, "redacted": uri, "from": None}}], field="place")
+    file_format = lambda manifest: manifest["catalog"]["file_formats"][0]
+    yield from named("file format", file_format, NO_NAMES + ["csv", "Csv"])
+    yield from twice("file format", lambda manifest: manifest["catalog"]["file_formats"])
     yield from named("schedule", schedule, NO_NAMES, field="label")
     yield from named("schedule", schedule, [[["database", LONG]], [["database", "d"]] * 2], field="variables")
     yield Case("comment", LONG, lambda manifest: next(
@@ -137,7 +149,8 @@ def refused(connection, statement, case):
 def unchanged(connection):
     """What there is of a cluster."""
     shows = ["SELECT database_name, owner FROM [SHOW DATABASES]", "SELECT username FROM [SHOW USERS]", "SHOW SCHEDULES",
-             "SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]", "SHOW CLUSTER SETTINGS"]
+             "SELECT connection_name FROM [SHOW EXTERNAL CONNECTIONS]", "SHOW STAGES", "SHOW FILE FORMATS",
+             "SHOW CLUSTER SETTINGS"]
     return [connection.execute(show).fetchall() for show in shows]
 
 
@@ -175,6 +188,12 @@ def strange(manifest):
     for owned in [catalog["connections"][0], catalog["schedules"][0]] + catalog["databases"] + catalog["tables"]:
         owned["owner"] = "public"
     catalog["schedules"][1]["owner"] = "nobody here"
+    inside, outside = sorted(catalog["stages"], key=lambda stage: stage["name"])
+    inside["owner"], outside["creator"] = "public", "nobody here"
+    catalog["file_formats"][0]["owner"] = "nobody here"
+    catalog["file_formats"].append({"name": "later", "options": [["type", ["TOMORROW"]]], "owner": "root"})
+    of_later = {"file_format": [["type", ["TOMORROW"]]], "place": "internal"}, {"place": {"follows": {"uri": "external://nowhere/"}}}
+    catalog["stages"] += [outside | {"id": 7_000_000 + i, "name": f"later{i}"} | of for i, of in enumerate(of_later)]
     catalog["schedules"][0]["variables"].append(["application_name", "x"])
 
 
@@ -191,6 +210,8 @@ def left_out(connection, collection):
     assert run("SELECT DISTINCT owner FROM [SHOW TABLES FROM d]") == [("root",)]
     assert run("SELECT DISTINCT schedule_status, owner FROM [SHOW SCHEDULES]") == [("PAUSED", "root")]
     assert run("SELECT options FROM [SHOW USERS] WHERE username = 'ada'") == [(["CREATEDB"],)], run("SHOW USERS")
+    assert run("SELECT name, owner FROM [SHOW STAGES] ORDER BY name") == [("inside", "root"), ("outside", "root")]
+    assert run("SELECT name, owner FROM [SHOW FILE FORMATS]") == [("dots", "root")]
     assert all("EVERYTHING" not in str(row) for row in run("SHOW SYSTEM GRANTS"))
 
 
@@ -203,6 +224,9 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
     run("CREATE EXTERNAL CONNECTION place AS 'nodelocal://1/place'")
     run("CREATE SCHEDULE nightly FOR BACKUP DATABASE d INTO 'external://place' RECURRING '@hourly' FULL BACKUP '@daily'"
         " WITH SCHEDULE OPTIONS first_run = '2100-01-01'")
+    run("CREATE STAGE inside")
+    run("CREATE STAGE outside URL = 'https://example.com/files/'")
+    run("CREATE FILE FORMAT dots TYPE = CSV FIELD_DELIMITER = '.'")
     run("BACKUP DATABASE d INTO 'nodelocal://1/database'")
     run("BACKUP INTO 'nodelocal://1/cluster'")
     extern = store / "extern"

@@ -112,6 +112,12 @@ pub struct Catalog {
     /// Of cluster backups.
     #[serde(default)]
     pub connections: Vec<Connection>,
+    /// Of cluster backups. Files in stages are not held.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// Of cluster backups: file formats under names.
+    #[serde(default)]
+    pub file_formats: Vec<FileFormat>,
     /// Of cluster backups.
     #[serde(default)]
     pub schedules: Vec<Schedule>,
@@ -202,6 +208,7 @@ pub enum Object {
     Database(i64),
     Schema(i64),
     Table(i64),
+    Stage(i64),
 }
 
 /// The last time that something of an object was dropped: of the system a database, of a database a table.
@@ -221,6 +228,55 @@ pub struct Connection {
     /// With its secrets; in encrypted backups only.
     pub definition: Option<String>,
     pub redacted: String,
+    pub owner: String,
+    /// Starts at 1; grows by one with every ALTER.
+    #[serde(default = "first_version")]
+    pub version: i64,
+}
+
+/// Of a connection whose layer does not tell it.
+fn first_version() -> i64 {
+    1
+}
+
+/// A stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    pub id: i64,
+    pub name: String,
+    pub place: StagePlace,
+    pub file_format: FormatOptions,
+    pub comment: String,
+    pub owner: String,
+    pub creator: String,
+}
+
+/// Where the files of a stage lie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StagePlace {
+    /// With the server.
+    Internal,
+    /// At a URI with parameters of its own.
+    Copied {
+        /// With its secrets; in encrypted backups only.
+        uri: Option<String>,
+        redacted: String,
+        /// Name and version of the connection that the parameters were copied from.
+        from: Option<(String, i64)>,
+    },
+    /// At an `external://` URI.
+    Follows { uri: String },
+}
+
+/// Names of options in lower case, with their values.
+pub type FormatOptions = Vec<(String, Vec<String>)>;
+
+/// Options of a file format under a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFormat {
+    pub name: String,
+    pub options: FormatOptions,
     pub owner: String,
 }
 

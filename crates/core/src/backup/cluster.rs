@@ -1,8 +1,10 @@
-//! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections, schedules.
+//! What a backup of the cluster has beside databases: roles, memberships, grants, settings, connections, stages, file
+//! formats, schedules.
 
 use lakeport_backup::manifest::{self, Catalog, Targets};
 use lakeport_base::Secret;
-use lakeport_catalog::model::{Connection, Grant, Object, Role, Schedule};
+use lakeport_catalog::model::{Connection, FileFormat, Grant, Object, Role, Schedule, Stage, StagePlace};
+use lakeport_connect::Target;
 
 use super::cut::Span;
 use crate::directory::Directory;
@@ -24,7 +26,9 @@ pub(super) async fn add(
     catalog.settings.sort_unstable();
     catalog.connections =
         tx.connections().await?.iter().map(|connection| listed_connection(connection, is_encrypted)).collect();
-    catalog.grants = tx.grants().await?.iter().filter_map(listed_grant).collect();
+    catalog.stages = tx.stages().await?.iter().map(|stage| listed_stage(stage, is_encrypted)).collect();
+    catalog.file_formats = tx.file_formats().await?.iter().map(listed_format).collect();
+    catalog.grants = tx.grants().await?.iter().map(listed_grant).collect();
     catalog.schedules = tx.schedules().await?.iter().map(listed_schedule).collect();
     Ok(())
 }
@@ -36,7 +40,7 @@ pub(super) fn add_grants(directory: &Directory, catalog: &mut Catalog) {
     let tables = catalog.tables.iter().map(|row| manifest::Object::Table(row.id));
     let objects: Vec<manifest::Object> = databases.chain(schemas).chain(tables).collect();
     let grants = objects.into_iter().flat_map(|object| directory.grants_on(object_of(object)));
-    catalog.grants = grants.filter_map(listed_grant).collect();
+    catalog.grants = grants.map(listed_grant).collect();
 }
 
 /// What went while the moments passed that a layer covers. Tables that are backed up by name are not looked for in what
@@ -55,10 +59,8 @@ pub(super) fn listed_drops(
     };
     // Only the last drop is known: one after the end may hide one before it.
     let listed = directory.drops.iter().filter(|drop| drop.at > since);
-    let listed = listed.filter_map(|drop| {
-        let object = listed_object(drop.object)?;
-        Some(manifest::LastDrop { object, at: drop.at.min(span.end) })
-    });
+    let listed =
+        listed.map(|drop| manifest::LastDrop { object: listed_object(drop.object), at: drop.at.min(span.end) });
     listed.filter(|drop| is_listed(drop.object)).collect()
 }
 
@@ -78,41 +80,41 @@ fn listed_membership(row: &lakeport_catalog::model::Membership) -> manifest::Mem
     manifest::Membership { role: row.role.clone(), member: row.member.clone(), admin_option: row.admin_option }
 }
 
-fn listed_grant(grant: &Grant) -> Option<manifest::Grant> {
-    Some(manifest::Grant {
-        object: listed_object(grant.object)?,
+fn listed_grant(grant: &Grant) -> manifest::Grant {
+    manifest::Grant {
+        object: listed_object(grant.object),
         grantee: grant.grantee.clone(),
         privilege: grant.privilege.clone(),
         grant_option: grant.grant_option,
-    })
+    }
 }
 
-/// The object in a manifest. Stages are not backed up.
-fn listed_object(object: Object) -> Option<manifest::Object> {
+fn listed_object(object: Object) -> manifest::Object {
     match object {
-        Object::System => Some(manifest::Object::System),
-        Object::Connection(id) => Some(manifest::Object::Connection(id.0)),
-        Object::Database(id) => Some(manifest::Object::Database(id.0)),
-        Object::Schema(id) => Some(manifest::Object::Schema(id.0)),
-        Object::Table(id) => Some(manifest::Object::Table(id.0)),
-        Object::Stage(_) => None,
+        Object::System => manifest::Object::System,
+        Object::Connection(id) => manifest::Object::Connection(id.0),
+        Object::Database(id) => manifest::Object::Database(id.0),
+        Object::Schema(id) => manifest::Object::Schema(id.0),
+        Object::Table(id) => manifest::Object::Table(id.0),
+        Object::Stage(id) => manifest::Object::Stage(id.0),
     }
 }
 
 fn object_of(object: manifest::Object) -> Object {
-    use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, TableId};
+    use lakeport_base::id::{ConnectionId, DatabaseId, SchemaId, StageId, TableId};
     match object {
         manifest::Object::System => Object::System,
         manifest::Object::Connection(id) => Object::Connection(ConnectionId(id)),
         manifest::Object::Database(id) => Object::Database(DatabaseId(id)),
         manifest::Object::Schema(id) => Object::Schema(SchemaId(id)),
         manifest::Object::Table(id) => Object::Table(TableId(id)),
+        manifest::Object::Stage(id) => Object::Stage(StageId(id)),
     }
 }
 
 fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::Connection {
     let definition = connection.definition.expose();
-    let is_public = target_of(connection).is_ok_and(|target| target.to_text() == target.redacted());
+    let is_public = target_of(connection).is_ok_and(|target| is_public(&target));
     manifest::Connection {
         id: connection.id.0,
         name: connection.name.clone(),
@@ -121,7 +123,42 @@ fn listed_connection(connection: &Connection, is_encrypted: bool) -> manifest::C
         definition: (is_encrypted || is_public).then(|| definition.clone()),
         redacted: connection.redacted.clone(),
         owner: connection.owner.clone(),
+        version: connection.version,
     }
+}
+
+/// Whether it holds no secrets.
+fn is_public(target: &Target) -> bool {
+    target.to_text() == target.redacted()
+}
+
+fn listed_stage(stage: &Stage, is_encrypted: bool) -> manifest::Stage {
+    let place = match &stage.place {
+        StagePlace::Internal => manifest::StagePlace::Internal,
+        StagePlace::Copied { uri, redacted, from } => {
+            let is_public = Target::parse(uri.expose()).is_ok_and(|target| is_public(&target));
+            manifest::StagePlace::Copied {
+                uri: (is_encrypted || is_public).then(|| uri.expose().clone()),
+                redacted: redacted.clone(),
+                from: from.as_ref().map(|from| (from.connection.clone(), from.version)),
+            }
+        }
+        StagePlace::Follows { uri, .. } => manifest::StagePlace::Follows { uri: uri.clone() },
+    };
+    manifest::Stage {
+        id: stage.id.0,
+        name: stage.name.clone(),
+        place,
+        file_format: stage.file_format.0.clone(),
+        comment: stage.comment.clone(),
+        owner: stage.owner.clone(),
+        creator: stage.creator.clone(),
+    }
+}
+
+fn listed_format(format: &FileFormat) -> manifest::FileFormat {
+    let FileFormat { name, options, owner, .. } = format.clone();
+    manifest::FileFormat { name, options: options.0, owner }
 }
 
 fn listed_schedule(schedule: &Schedule) -> manifest::Schedule {

@@ -5,6 +5,7 @@
 
 mod claims;
 mod publish;
+mod stages;
 mod system;
 mod unpack;
 
@@ -63,7 +64,7 @@ pub enum SystemPart {
     Nothing,
     /// Roles and their memberships.
     Users,
-    /// These, grants, settings and connections.
+    /// These, grants, settings, connections, stages and schedules.
     All,
 }
 

@@ -12,7 +12,7 @@ use lakeport_base::{Secret, SqlType, Sqlstate, Uri};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{FormatOptions, Object, Stage, StagePlace};
 use lakeport_connect::kind::Host;
-use lakeport_connect::{ExternalRef, Target};
+use lakeport_connect::{ExternalRef, Role, Target};
 use lakeport_sql::stmt::stage::location::{Location, Parameter, StageName};
 use lakeport_sql::stmt::stage::{
     AlterStage, CreateStage, Description, DropStage, ListFiles, RemoveFiles, StageChange, StagedFiles,
@@ -115,16 +115,24 @@ async fn place_of(cx: &Cx<'_>, location: &Location) -> Result<StagePlace> {
         return Ok(StagePlace::Follows { uri: uri.clone(), connection: reference.name });
     }
     let found = cx.server.find_place(cx.subject(), uri, connection).await?;
-    if found.target.spec().host == Host::FileSet {
-        // Files of a user are opened as that user, and a stage as its owner, who may change.
-        return Err(storage("a stage cannot lie among the files of a user")
-            .with_hint("@~ is a user's own stage; external:// follows a connection to the files of its owner"));
-    }
+    check_target(&found.target)?;
     let path = Uri::parse(uri).map(|uri| uri.path).unwrap_or_default();
     if !path.is_empty() && !path.ends_with('/') {
         return Err(storage(&format!("path in URL must end with '/' when CREATE STAGE. Got '{path}'.")));
     }
     Ok(copied(found))
+}
+
+/// # Errors
+/// [4000] for a target that no stage can copy.
+pub(crate) fn check_target(target: &Target) -> Result<()> {
+    target.require_role(Role::Storage)?;
+    if target.spec().host == Host::FileSet {
+        // Files of a user are opened as that user, and a stage as its owner, who may change.
+        return Err(storage("a stage cannot lie among the files of a user")
+            .with_hint("@~ is a user's own stage; external:// follows a connection to the files of its owner"));
+    }
+    Ok(())
 }
 
 fn copied(found: Found) -> StagePlace {

@@ -21,6 +21,8 @@ use crate::stmt::role::{is_option, is_reserved};
 use crate::stmt::table::check_columns;
 use crate::variable::Variable;
 
+/// Largest version of an object: room for more of them than there can be statements.
+const VERSION_MAX: i64 = 1 << 48;
 /// Most characters that an error shows of a name.
 const SHOWN_MAX: usize = 80;
 
@@ -91,6 +93,17 @@ fn is_default(text: &str) -> bool {
     let Statement::CreateTable(made) = &parsed.statement else { return false };
     let [column] = made.columns.as_slice() else { return false };
     column.default.as_deref() == Some(text) && column.nullable && made.primary_key.is_empty() && made.query.is_none()
+}
+
+/// The version that is listed.
+///
+/// # Errors
+/// XX001 for one that no number of statements leads to.
+pub(super) fn version(sort: &str, name: &str, version: i64) -> Result<i64> {
+    match version {
+        1..=VERSION_MAX => Ok(version),
+        _ => Err(refused(sort, name, &format!("its version is {version}"))),
+    }
 }
 
 /// The role that is listed, as far as this server knows its options.

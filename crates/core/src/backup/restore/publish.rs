@@ -233,6 +233,7 @@ impl<'a> Reserving<'a> {
             manifest::Object::Connection(id) => system.connection_id(id).map(Object::Connection),
             manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
             manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),
+            manifest::Object::Stage(id) => system.stage_id(id).map(Object::Stage),
             manifest::Object::Table(id) => tables.get(&id).map(|id| Object::Table(*id)),
         };
         system::grants(self.manifest, &system.known_roles(&self.directory), restored)

@@ -5,14 +5,16 @@
 use std::collections::{HashMap, HashSet};
 
 use lakeport_backup::manifest::{self, Manifest};
-use lakeport_base::id::{ConnectionId, ScheduleId};
+use lakeport_base::id::{ConnectionId, ScheduleId, StageId};
 use lakeport_base::{Dialect, Secret};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{
-    Connection, Grant, Membership, Object, OnFailure, OnRunning, Role, Schedule, SchedulePlan, ScheduleRun,
+    Connection, FileFormat, Grant, Membership, Object, OnFailure, OnRunning, Role, Schedule, SchedulePlan, ScheduleRun,
+    Stage,
 };
 use lakeport_connect::dialect;
 
+use super::stages::{restored_format, restored_stage};
 use super::{SystemPart, claims};
 use crate::authz::privileges_of;
 use crate::directory::{ADMIN, Directory, PUBLIC};
@@ -46,7 +48,7 @@ impl Owners {
     }
 }
 
-/// Roles, memberships, settings, connections and schedules that become part of the catalog with the tables.
+/// What becomes part of the catalog with the tables.
 #[derive(Default)]
 pub(super) struct System {
     roles: Vec<Role>,
@@ -55,6 +57,12 @@ pub(super) struct System {
     connections: Vec<Connection>,
     /// Ids of all of the backup's connections, there and here, new or not.
     connection_ids: HashMap<i64, ConnectionId>,
+    /// Names of the connections that there will be, of those that the backup lists.
+    connection_names: HashSet<String>,
+    stages: Vec<Stage>,
+    /// As [`System::connection_ids`].
+    stage_ids: HashMap<i64, StageId>,
+    file_formats: Vec<FileFormat>,
     schedules: Vec<Schedule>,
 }
 
@@ -95,17 +103,74 @@ impl System {
         let settings = catalog.settings.iter().filter(is_new);
         let settings = settings.filter_map(|(name, value)| claims::setting(name, value).transpose());
         system.settings = settings.collect::<Result<_>>()?;
+        system.reserve_connections(catalog, tx, owners, now).await?;
+        system.reserve_stages(catalog, tx, owners, now).await?;
+        system.schedules = restored_schedules(&catalog.schedules, owners, tx, now).await?;
+        Ok(system)
+    }
+
+    async fn reserve_connections(
+        &mut self,
+        catalog: &manifest::Catalog,
+        tx: &mut dyn Tx,
+        owners: &Owners,
+        now: i64,
+    ) -> Result<()> {
         let names = catalog.connections.iter().map(|connection| connection.name.as_str());
         claims::check_distinct("external connection", names)?;
         for listed in &catalog.connections {
             let here = tx.find_connection(&listed.name).await?.map(|connection| connection.id);
             let new = if here.is_none() { restored_connection(listed, owners, tx, now).await? } else { None };
-            let id = here.or(new.as_ref().map(|connection| connection.id));
-            system.connection_ids.extend(id.map(|id| (listed.id, id)));
-            system.connections.extend(new);
+            let Some(id) = here.or(new.as_ref().map(|connection| connection.id)) else { continue };
+            self.connection_ids.insert(listed.id, id);
+            self.connection_names.insert(listed.name.clone());
+            self.connections.extend(new);
         }
-        system.schedules = restored_schedules(&catalog.schedules, owners, tx, now).await?;
-        Ok(system)
+        Ok(())
+    }
+
+    /// Stages after the connections that they follow.
+    async fn reserve_stages(
+        &mut self,
+        catalog: &manifest::Catalog,
+        tx: &mut dyn Tx,
+        owners: &Owners,
+        now: i64,
+    ) -> Result<()> {
+        claims::check_distinct("stage", catalog.stages.iter().map(|stage| stage.name.as_str()))?;
+        for listed in &catalog.stages {
+            let here = tx.find_stage(&listed.name).await?.map(|stage| stage.id);
+            let new = if here.is_none() { restored_stage(listed, self, owners, now)? } else { None };
+            let id = match (here, &new) {
+                (Some(id), _) => id,
+                (None, Some(_)) => StageId(tx.next_id().await?),
+                (None, None) => continue,
+            };
+            self.stage_ids.insert(listed.id, id);
+            self.stages.extend(new.map(|stage| Stage { id, ..stage }));
+        }
+        claims::check_distinct("file format", catalog.file_formats.iter().map(|format| format.name.as_str()))?;
+        for listed in &catalog.file_formats {
+            if tx.find_file_format(&listed.name).await?.is_none() {
+                self.file_formats.extend(restored_format(listed, owners, now)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a connection is one of the backup's, not one that was here before.
+    pub fn brings(&self, connection: &str) -> bool {
+        self.connections.iter().any(|brought| brought.name == connection)
+    }
+
+    /// Whether a connection of the backup will be here, as one of the backup's or of this server's.
+    pub fn has_connection(&self, name: &str) -> bool {
+        self.connection_names.contains(name)
+    }
+
+    /// What a stage of the backup is here.
+    pub fn stage_id(&self, listed: i64) -> Option<StageId> {
+        self.stage_ids.get(&listed).copied()
     }
 
     /// The roles that there will be.
@@ -132,6 +197,12 @@ impl System {
         }
         for connection in &self.connections {
             tx.insert_connection(connection).await?;
+        }
+        for stage in &self.stages {
+            tx.insert_stage(stage).await?;
+        }
+        for format in &self.file_formats {
+            tx.put_file_format(format).await?;
         }
         for schedule in &self.schedules {
             tx.insert_schedule(schedule).await?;
@@ -160,7 +231,7 @@ async fn restored_connection(
         redacted: target.redacted(),
         definition: Secret::new(definition.clone()),
         owner: owners.owner(&listed.owner),
-        version: 1,
+        version: claims::version("external connection", &listed.name, listed.version)?,
         created: now,
         updated: now,
         last_check: None,

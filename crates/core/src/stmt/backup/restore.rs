@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use lakeport_backup::chain::shown;
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::{self, ById, Catalog, Manifest};
+use lakeport_backup::manifest::{self, ById, Catalog, Manifest, StagePlace};
 use lakeport_backup::{Chain, Layer};
 use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_base::{QualifiedName, Secret, Sqlstate};
-use lakeport_connect::redact;
+use lakeport_connect::{ExternalRef, redact};
 use lakeport_sql::stmt::backup::restore::{Restore, RestoreOptions, Restored};
 use lakeport_sql::stmt::backup::{TablePattern, Targets};
 
@@ -75,17 +75,31 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
 
 /// Names what a backup without encryption has kept back.
 fn tell_withheld(cx: &Cx<'_>, catalog: &Catalog) {
-    let withheld = catalog.connections.iter().filter(|row| row.definition.is_none());
-    let names: Vec<String> = withheld.map(|row| quote_ident(&row.name)).collect();
-    if names.is_empty() {
+    let connections: Vec<&String> =
+        catalog.connections.iter().filter(|row| row.definition.is_none()).map(|row| &row.name).collect();
+    let is_withheld = |place: &StagePlace| match place {
+        StagePlace::Internal => false,
+        StagePlace::Copied { uri, .. } => uri.is_none(),
+        StagePlace::Follows { uri } => {
+            let reference = ExternalRef::parse(uri).ok().flatten();
+            reference.is_some_and(|reference| connections.contains(&&reference.name))
+        }
+    };
+    let stages = catalog.stages.iter().filter(|row| is_withheld(&row.place)).map(|row| &row.name).collect();
+    let listed = [("connections", connections), ("stages", stages)];
+    let listed = listed.into_iter().filter(|(_, names)| !names.is_empty());
+    let listed: Vec<String> = listed.map(|(sort, names)| format!("not these {sort}: {}", quoted(&names))).collect();
+    if listed.is_empty() {
         return;
     }
-    let message = format!(
-        "the backup is not encrypted, so it has no passwords of users and not these connections: {}",
-        names.join(", ")
-    );
-    let hint = Some("CREATE EXTERNAL CONNECTION and ALTER USER ... WITH PASSWORD make them again".to_string());
+    let message = format!("the backup is not encrypted, so it has no passwords of users and {}", listed.join(", and "));
+    let hint = "CREATE EXTERNAL CONNECTION, CREATE STAGE and ALTER USER ... WITH PASSWORD make them again";
+    let hint = Some(hint.to_string());
     cx.session.notice(Notice { hint, ..Notice::new(message) });
+}
+
+fn quoted(names: &[&String]) -> String {
+    names.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// # Errors

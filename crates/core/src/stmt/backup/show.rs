@@ -1,6 +1,7 @@
 //! `SHOW BACKUPS`, `SHOW BACKUP`, `SHOW BACKUP ENCRYPTION`.
 
 mod listing;
+mod stages;
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakeport_backup::chain::{Damage, Replay};
 use lakeport_backup::keys::{WrappedKey, fingerprint};
 use lakeport_backup::layout::Subdir;
-use lakeport_backup::manifest::Manifest;
+use lakeport_backup::manifest::{Manifest, StagePlace};
 use lakeport_backup::pack::PackReader;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::{SqlType, Sqlstate};
@@ -182,6 +183,11 @@ fn json(manifest: &Manifest) -> Result<String> {
     let mut shown = manifest.clone();
     shown.catalog.roles.iter_mut().for_each(|role| role.verifier = None);
     shown.catalog.connections.iter_mut().for_each(|connection| connection.definition = None);
+    for stage in &mut shown.catalog.stages {
+        if let StagePlace::Copied { uri, .. } = &mut stage.place {
+            *uri = None;
+        }
+    }
     serde_json::to_string(&shown).map_err(Error::internal)
 }
 

@@ -13,6 +13,7 @@ use lakeport_base::name::{quote_ident, quote_literal};
 use lakeport_catalog::model::Table;
 use lakeport_sql::stmt::backup::show::ShowBackup;
 
+use super::stages::{create_file_format, create_stage};
 use crate::backup::contents::{restored_columns, restored_key};
 use crate::error::Result;
 use crate::rows::schema_of;
@@ -217,6 +218,22 @@ fn system_objects(catalog: &manifest::Catalog) -> impl Iterator<Item = Shown<'_>
         )),
         ..Shown::default()
     });
+    let stages = catalog.stages.iter().map(|row| Shown {
+        name: &row.name,
+        id: Some(row.id),
+        ty: "stage",
+        owner: Some(&row.owner),
+        object: Some(manifest::Object::Stage(row.id)),
+        create: Some(create_stage(row)),
+        ..Shown::default()
+    });
+    let file_formats = catalog.file_formats.iter().map(|row| Shown {
+        name: &row.name,
+        ty: "file format",
+        owner: Some(&row.owner),
+        create: Some(create_file_format(row)),
+        ..Shown::default()
+    });
     let schedules = catalog.schedules.iter().map(|row| Shown {
         name: &row.label,
         id: Some(row.id),
@@ -231,7 +248,7 @@ fn system_objects(catalog: &manifest::Catalog) -> impl Iterator<Item = Shown<'_>
         create: Some(format!("SET CLUSTER SETTING {name} = {}", quote_literal(value))),
         ..Shown::default()
     });
-    roles.chain(connections).chain(schedules).chain(settings)
+    roles.chain(connections).chain(stages).chain(file_formats).chain(schedules).chain(settings)
 }
 
 fn size(value: Option<u64>) -> Cell {
