@@ -8,6 +8,7 @@ use lakeport_base::Env;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::layer::Meter;
+use crate::net::Clients;
 
 /// What users' URIs may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,4 +93,6 @@ pub struct OpenCx {
     pub timeouts: Timeouts,
     /// Where requests and bytes are counted.
     pub meter: Meter,
+    /// What requests are sent with.
+    pub clients: Clients,
 }

@@ -37,7 +37,7 @@ pub use glob::expand;
 pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Operation, Role, kind_named, kind_of_scheme};
 pub use kms::Kms;
 pub use local::LocalStore;
-pub use net::install_tls_provider;
+pub use net::{Clients, install_tls_provider};
 pub use option::{OptionSpec, OptionType, Options};
 pub use probe::probe;
 pub use storage::Storage;

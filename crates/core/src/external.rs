@@ -69,6 +69,7 @@ impl Server {
             },
             timeouts: Timeouts::within(setting::STORAGE_TIMEOUT.duration(&directory)),
             meter: self.meter.clone(),
+            clients: self.clients.clone(),
         })
     }
 

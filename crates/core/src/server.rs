@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use lakeport_base::{Env, Secret};
 use lakeport_catalog::Catalog;
 use lakeport_catalog::model::AuditEvent;
+use lakeport_connect::Clients;
 use lakeport_connect::layer::Meter;
 use object_store::ObjectStore;
 use tokio::sync::{Mutex, mpsc};
@@ -53,6 +54,7 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) jobs: Jobs,
     pub(crate) meter: Meter,
+    pub(crate) clients: Clients,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
@@ -75,6 +77,7 @@ impl Server {
             jobs: Jobs::new(config.node_id),
             config,
             meter: Meter::default(),
+            clients: Clients::default(),
             housekeeping: Housekeeping::default(),
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),

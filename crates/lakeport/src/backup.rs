@@ -14,7 +14,7 @@ use lakeport_backup::pack::PackReader;
 use lakeport_backup::passphrase::Passphrase;
 use lakeport_backup::{Chain, Collection, Protection};
 use lakeport_base::{Env, Secret};
-use lakeport_connect::{OpenCx, OutboundPolicy, Target, Timeouts, redact};
+use lakeport_connect::{Clients, OpenCx, OutboundPolicy, Target, Timeouts, redact};
 use object_store::memory::InMemory;
 
 /// For one request, without its body. What fails is tried again for half as long.
@@ -196,6 +196,7 @@ fn surroundings(external_io_dir: Option<PathBuf>) -> OpenCx {
         policy: OutboundPolicy::default(),
         timeouts: Timeouts::within(REQUEST_LIMIT),
         meter: lakeport_connect::layer::Meter::default(),
+        clients: Clients::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use lakeport_catalog::Catalog;
 use lakeport_catalog::seal::MasterKey;
 use lakeport_catalog::sqlite::SqliteCatalog;
 use lakeport_connect::layer::Meter;
-use lakeport_connect::{LocalStore, OpenCx, OutboundPolicy, Timeouts};
+use lakeport_connect::{Clients, LocalStore, OpenCx, OutboundPolicy, Timeouts};
 use lakeport_core::job::Jobs;
 use lakeport_core::schedule::Scheduler;
 use lakeport_core::upkeep::Housekeeping;
@@ -270,6 +270,7 @@ async fn open_warehouse(config: &Config, env: &Env) -> Result<Arc<dyn ObjectStor
         policy,
         timeouts: Timeouts::default(),
         meter: Meter::default(),
+        clients: Clients::default(),
     };
     Ok(target.open(&cx).await?)
 }

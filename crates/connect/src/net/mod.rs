@@ -1,11 +1,11 @@
 //! The one HTTP client behind every kind: it refuses addresses that a user's URI must not reach.
 
 mod address;
+mod clients;
 mod json;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -19,6 +19,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
 
+pub use self::clients::Clients;
+use self::clients::Terms;
 pub(crate) use self::json::{call_json, post_json};
 use crate::cx::{OpenCx, OutboundPolicy};
 use crate::error::{Error, Result, chain};
@@ -54,26 +56,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Builds a client. `skip_tls_verify` is for test servers whose owner asked for it.
+    /// A client of this server. `skip_tls_verify` is for test servers whose owner asked for it.
     pub(crate) fn new(cx: &OpenCx, redirects: Redirects, skip_tls_verify: bool) -> Result<Client> {
-        install_tls_provider();
-        let guard = Guard { allow_metadata: cx.policy.allow_metadata_addresses };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("lakeport/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(cx.timeouts.connect)
-            .read_timeout(cx.timeouts.idle)
-            .redirect(redirect_policy(redirects))
-            .dns_resolver(Arc::new(guard))
-            .danger_accept_invalid_certs(skip_tls_verify)
-            .no_proxy();
-        if let Some(pem) = &cx.policy.custom_ca {
-            for certificate in certificates(pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        let client =
-            builder.build().map_err(|error| Error::io(format!("cannot set up TLS: {}", error.without_url())))?;
-        Ok(Client { client, guard })
+        cx.clients.client(Terms {
+            connect: cx.timeouts.connect,
+            idle: cx.timeouts.idle,
+            redirects,
+            skip_tls_verify,
+            allow_metadata: cx.policy.allow_metadata_addresses,
+            custom_ca: cx.policy.custom_ca.clone(),
+        })
     }
 
     /// Refuses an address before the first request, with a clear error instead of a failed connection.

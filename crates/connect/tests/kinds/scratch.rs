@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lakeport_base::{Env, Uri};
 use lakeport_connect::layer::Meter;
 use lakeport_connect::{
-    Error, LocalStore, OpenCx, OutboundPolicy, Target, Timeouts, conformance, probe, transfer_test,
+    Clients, Error, LocalStore, OpenCx, OutboundPolicy, Target, Timeouts, conformance, probe, transfer_test,
 };
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -28,6 +28,7 @@ pub fn scratch() -> (TempDir, OpenCx) {
         policy: OutboundPolicy::default(),
         timeouts: Timeouts::default(),
         meter: Meter::default(),
+        clients: Clients::default(),
     };
     (folder, cx)
 }
