@@ -22,7 +22,7 @@ pub(super) fn writer(store: Arc<dyn ObjectStore>, path: Path) -> BufWriter {
 }
 
 /// An upload that counts its bytes.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     writer: BufWriter,
     bytes: u64,
 }

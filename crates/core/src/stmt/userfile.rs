@@ -5,16 +5,16 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{BinaryArray, RecordBatch};
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_connect::Target;
 use lakeport_sql::stmt::userfile::{CopyUserfile, DropUserfile};
 use object_store::path::Path;
-use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt};
 
 use super::Cx;
 use crate::error::{Error, Result};
+use crate::export::Upload;
 use crate::external::store_error;
 use crate::outcome::{CopyIn, Outcome};
 use crate::row;
@@ -92,7 +92,7 @@ fn exists(path: &Path) -> Error {
 
 /// Writes the pieces to a staged file and publishes it under its name when it is whole. Answers 1, the file.
 async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, rows: RowStream) -> Result<u64> {
-    let written = write(store.as_ref(), &staged, rows).await;
+    let written = write(Arc::clone(&store), &staged, rows).await;
     let published = match written {
         Ok(()) => publish(store.as_ref(), &staged, &path).await,
         Err(error) => Err(error),
@@ -113,39 +113,28 @@ pub(super) async fn is_there(store: &dyn ObjectStore, path: &Path) -> Result<boo
 }
 
 /// Writes the pieces as one file, which is there once all are.
-pub(super) async fn write(store: &dyn ObjectStore, path: &Path, mut rows: RowStream) -> Result<()> {
-    let upload = store.put_multipart(path).await.map_err(store_error)?;
-    let mut writer = WriteMultipart::new(upload);
-    while let Some(batch) = rows.batches.next().await {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                writer.abort().await.map_err(store_error)?;
-                return Err(error);
-            }
-        };
-        for piece in batch.column(0).as_binary::<i32>().iter().flatten() {
-            writer.wait_for_capacity(UPLOADS_MAX).await.map_err(store_error)?;
-            writer.put(Bytes::copy_from_slice(piece));
-        }
+pub(super) async fn write(store: Arc<dyn ObjectStore>, path: &Path, rows: RowStream) -> Result<()> {
+    let mut upload = Upload::new(store, path.clone());
+    if let Err(error) = put_pieces(&mut upload, rows).await {
+        upload.abort().await;
+        return Err(error);
     }
-    writer.finish().await.map_err(store_error)?;
-    Ok(())
+    upload.finish().await.map(|_| ())
 }
 
-/// Parts of one upload under way.
-const UPLOADS_MAX: usize = 4;
+async fn put_pieces(upload: &mut Upload, mut rows: RowStream) -> Result<()> {
+    while let Some(batch) = rows.batches.next().await {
+        for piece in batch?.column(0).as_binary::<i32>().iter().flatten() {
+            upload.put(piece.to_vec()).await?;
+        }
+    }
+    Ok(())
+}
 
 async fn publish(store: &dyn ObjectStore, staged: &Path, path: &Path) -> Result<()> {
     match store.rename_if_not_exists(staged, path).await {
         Ok(()) => Ok(()),
         Err(object_store::Error::AlreadyExists { .. }) => Err(exists(path)),
-        // An empty upload may leave nothing staged.
-        Err(object_store::Error::NotFound { .. }) => {
-            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            store.put_opts(path, Bytes::new().into(), create).await.map_err(lakeport_connect::Error::from)?;
-            Ok(())
-        }
         Err(error) => Err(lakeport_connect::Error::from(error).into()),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyFile) -> Result<Outcome> {
         return Err(Error::new(Sqlstate::DUPLICATE_OBJECT, format!("file {shown} already exists"))
             .with_hint("REMOVE it first, or choose another path"));
     }
-    let receive = move |rows| async move { write(place.store.as_ref(), &path, rows).await.map(|()| 1) };
+    let receive = move |rows| async move { write(place.store, &path, rows).await.map(|()| 1) };
     Ok(Outcome::CopyIn(CopyIn::start(piece_columns(), statement.options.clone(), receive)))
 }
 
