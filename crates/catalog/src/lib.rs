@@ -125,7 +125,7 @@ pub trait Tx: Send {
 
     /// Every grant, by object, grantee, privilege.
     async fn grants(&mut self) -> Result<Vec<Grant>>;
-    /// Every grant but those on connections, of which there may be millions.
+    /// Every grant but those on one connection each, of which there may be millions.
     async fn grants_beside_connections(&mut self) -> Result<Vec<Grant>>;
     /// The grants on one object.
     async fn grants_on(&mut self, object: Object) -> Result<Vec<Grant>>;

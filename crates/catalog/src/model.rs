@@ -200,6 +200,11 @@ pub enum Object {
     Stage(StageId),
 }
 
+impl Object {
+    /// The connections that there are and those to come: no connection has this id.
+    pub const EVERY_CONNECTION: Object = Object::Connection(ConnectionId(0));
+}
+
 /// The last time that something of an object was dropped: of the system a database, of a database a table. What is known
 /// of a database goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Grant, Object, Table};
 
 use crate::databend::Number;
-use crate::directory::{ADMIN, Directory};
+use crate::directory::{ADMIN, Directory, PUBLIC, missing_role};
 use crate::error::{Error, Result};
 
 /// Privileges of the whole server, as `GRANT SYSTEM` takes them.
@@ -104,16 +104,25 @@ impl Subject<'_> {
 
     /// # Errors
     /// 42501 unless the user may make connections with Databend's statement: is admin or, where privileges on
-    /// connections are looked at, has EXTERNALCONNECTION, which Databend calls CREATE CONNECTION.
-    pub fn require_create_connection(&self, by_privilege: bool) -> Result<()> {
-        if self.is_admin() || (by_privilege && self.has_system("EXTERNALCONNECTION")) {
+    /// connections are looked at, has EXTERNALCONNECTION, which Databend calls CREATE CONNECTION. What roles other than
+    /// the current one, which will own the connection, have does not count.
+    pub fn require_create_connection(&self, role: Option<&str>, by_privilege: bool) -> Result<()> {
+        let has = |role: &str| {
+            let grants = self.directory.grants_on(Object::System).iter();
+            let mut held = grants.filter(|grant| grant.grantee == role).map(|grant| grant.privilege.as_str());
+            held.any(|privilege| ["EXTERNALCONNECTION", "ALL"].contains(&privilege))
+        };
+        let mut counted = self.directory.roles_of(role.unwrap_or(PUBLIC));
+        counted.insert(self.user);
+        if self.is_admin() || (by_privilege && counted.into_iter().any(has)) {
             return Ok(());
         }
-        let (privilege, hint) = match by_privilege {
-            true => ("CreateConnection", "an admin may GRANT CREATE CONNECTION ON *.* TO ROLE one of yours"),
-            false => ("Super", "with enable_experimental_connection_privilege_check = 1 CREATE CONNECTION is enough"),
-        };
-        Err(self.denied_in_databend(privilege, "*.*").with_hint(hint))
+        if !by_privilege {
+            let hint = "with enable_experimental_connection_privilege_check = 1 CREATE CONNECTION is enough";
+            return Err(self.denied_in_databend("Super", "*.*").with_hint(hint));
+        }
+        let hint = "SET ROLE or DEFAULT_ROLE to one that an admin has granted CREATE CONNECTION ON *.*";
+        Err(self.denied_with(role.unwrap_or(PUBLIC), "CreateConnection", "*.*").with_hint(hint))
     }
 
     /// 42501 in Databend's words.
@@ -122,19 +131,34 @@ impl Subject<'_> {
         roles.remove(self.user);
         let mut roles: Vec<&str> = roles.into_iter().collect();
         roles.sort_unstable();
-        let (user, roles) = (self.user, roles.join(","));
+        self.denied_with(&roles.join(","), privilege, object)
+    }
+
+    fn denied_with(&self, roles: &str, privilege: &str, object: &str) -> Error {
+        let user = self.user;
         let message = format!(
             "Permission denied: privilege [{privilege}] is required on {object} for user '{user}'@'%' with roles [{roles}]"
         );
         Error::databend(Number::PERMISSION_DENIED, message)
     }
 
-    /// 42501 for asking who has privileges on a connection.
-    pub fn grants_denied(&self, connection: &str) -> Error {
-        let message = format!(
-            "Permission denied: privilege ACCESS CONNECTION is required on connection {connection} for user {}",
-            self.user
-        );
+    /// # Errors
+    /// 42501 unless the user may act as the role: is it, a member of it, or admin.
+    pub fn require_role(&self, role: &str) -> Result<()> {
+        if role == PUBLIC || !self.directory.roles.contains_key(role) {
+            return Err(missing_role(role));
+        }
+        if self.owns(role) {
+            return Ok(());
+        }
+        Err(Error::denied(format!("permission denied to set role {role:?}"))
+            .with_hint(format!("its members and admins may; GRANT {role} TO {} makes a member", self.user)))
+    }
+
+    /// 42501 for asking who has privileges on a connection or stage.
+    pub fn grants_denied(&self, privilege: &str, object: &str) -> Error {
+        let user = self.user;
+        let message = format!("Permission denied: privilege {privilege} is required on {object} for user {user}");
         Error::databend(Number::PERMISSION_DENIED, message)
     }
 
@@ -219,7 +243,7 @@ impl Subject<'_> {
     /// Whether the user holds a privilege on a connection. Owning one gives no privilege by itself: its creator is
     /// granted ALL, which can be revoked.
     pub async fn has_on_connection(&self, tx: &mut dyn Tx, id: ConnectionId, privilege: &str) -> Result<bool> {
-        if self.is_admin() {
+        if self.is_admin() || self.granted(self.directory.grants_on(Object::EVERY_CONNECTION), privilege) {
             return Ok(true);
         }
         Ok(self.granted(&tx.grants_on(Object::Connection(id)).await?, privilege))

@@ -81,7 +81,11 @@ impl Error {
 /// What is wrong with the parameters of a connection or a place.
 pub(crate) fn invalid_parameter(error: lakeport_connect::Error) -> Error {
     let hint = error.hint().map(str::to_string);
-    Error::databend(Number::STORAGE, format!("invalid input parameter ({error})")).with_hint_opt(hint)
+    let (number, message) = match &error {
+        lakeport_connect::Error::Unsupported(_) => (Number::UNIMPLEMENTED, error.to_string()),
+        _ => (Number::STORAGE, format!("invalid input parameter ({error})")),
+    };
+    Error::databend(number, message).with_hint_opt(hint)
 }
 
 #[cfg(test)]

@@ -155,10 +155,15 @@ impl Directory {
         self.roles_of(user).contains(ADMIN)
     }
 
-    /// The grants on one object other than a connection.
+    /// The grants on one object other than a connection, or on every connection.
     pub fn grants_on(&self, object: Object) -> &[Grant] {
         self.grants.get(&object).map_or(&[], Vec::as_slice)
     }
+}
+
+pub(crate) fn missing_role(name: &str) -> Error {
+    Error::new(Sqlstate::UNDEFINED_OBJECT, format!("role/user {name:?} does not exist"))
+        .with_hint("SHOW ROLES lists the roles")
 }
 
 fn missing_schema(name: &str) -> Error {

@@ -63,8 +63,13 @@ pub type TransactionId = u64;
 #[derive(Clone)]
 pub struct QueryContext {
     pub relations: Arc<dyn Relations>,
-    /// Values of functions such as `current_user`, `current_database()`, `current_schema()`.
+    /// `current_user`: whose privileges count.
     pub user: String,
+    /// `current_role`: who owns what is made.
+    pub role: String,
+    /// `session_user`: who has logged in.
+    pub session_user: String,
+    /// Values of functions such as `current_database()`, `current_schema()`.
     pub database: String,
     pub schema: String,
     /// Where clocks are read: for TIMESTAMPTZ in text, and its casts to TIMESTAMP and DATE.

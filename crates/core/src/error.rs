@@ -175,12 +175,14 @@ impl From<lakeport_sql::SyntaxError> for Error {
             SyntaxErrorKind::TooComplex => Sqlstate::STATEMENT_TOO_COMPLEX,
             SyntaxErrorKind::TooManyColumns => Sqlstate::TOO_MANY_COLUMNS,
             SyntaxErrorKind::Grant => Sqlstate::INVALID_GRANT_OPERATION,
+            SyntaxErrorKind::Argument => Sqlstate::INVALID_PARAMETER_VALUE,
             SyntaxErrorKind::Name => Sqlstate::INVALID_NAME,
             SyntaxErrorKind::Type => Sqlstate::UNDEFINED_OBJECT,
         };
         let refused = Error::new(code, error.message).with_hint_opt(error.hint).with_position(error.position);
         match (error.dialect, error.kind) {
             (Dialect::Databend, SyntaxErrorKind::Unsupported) => refused.numbered(Number::UNIMPLEMENTED),
+            (Dialect::Databend, SyntaxErrorKind::Argument) => refused.numbered(Number::BAD_ARGUMENTS),
             (Dialect::Databend, SyntaxErrorKind::Grant) => refused.numbered(Number::ILLEGAL_GRANT),
             (Dialect::Databend, _) => refused.numbered(Number::SYNTAX),
             (Dialect::Cockroach | Dialect::Materialize, _) => refused,

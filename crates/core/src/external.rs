@@ -20,7 +20,7 @@ use lakeport_catalog::model::Connection;
 use lakeport_connect::layer::Meter;
 use lakeport_connect::target::LOCALITY_PARAM;
 use lakeport_connect::{Access, ExternalRef, Kms, OpenCx, OutboundPolicy, Role, Storage, Target, Timeouts};
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, RenameOptions,
@@ -228,6 +228,15 @@ impl Server {
 
 /// Folder of the warehouse that holds the users' files.
 const USERFILES: &str = "userfiles";
+
+impl Server {
+    /// Whether a user has files behind `userfile://`.
+    pub(crate) async fn has_userfiles(&self, user: &str) -> Result<bool> {
+        let folder = Path::from_iter([PathPart::from(USERFILES), PathPart::from(user)]);
+        let first = self.config.warehouse.list(Some(&folder)).try_next().await;
+        Ok(first.map_err(store_error)?.is_some())
+    }
+}
 
 /// What a connection leads to.
 ///

@@ -26,6 +26,8 @@ pub(crate) struct SessionRelations {
     pub server: Arc<Server>,
     pub directory: Arc<Directory>,
     pub session: Arc<Session>,
+    /// Whose privileges count.
+    pub user: String,
     pub database: String,
     pub search_path: Vec<String>,
     /// What the statement itself has put in the place of a name.
@@ -38,6 +40,7 @@ impl SessionRelations {
             server: &self.server,
             directory: &self.directory,
             session: &self.session,
+            user: &self.user,
             database: &self.database,
             search_path: &self.search_path,
         }
@@ -54,7 +57,7 @@ impl Relations for SessionRelations {
             return Ok(Some(Relation::Rows(rows)));
         }
         let Some(table) = self.directory.find_table(name, &self.database, &self.search_path) else { return Ok(None) };
-        Subject { directory: &self.directory, user: &self.session.user }.require_table(table, "SELECT")?;
+        Subject { directory: &self.directory, user: &self.user }.require_table(table, "SELECT")?;
         Ok(Some(Relation::Table(self.server.table_handle(&self.directory, table).await?)))
     }
 

@@ -1,5 +1,6 @@
 //! One client's session: who it is, its variables, its transaction block, its running statement.
 
+mod identity;
 mod locks;
 mod savepoint;
 mod variables;
@@ -17,6 +18,7 @@ use lakeport_sql::stmt::transaction::Transaction;
 use lakeport_sql::{Parsed, Statement};
 use tokio::sync::mpsc;
 
+pub(crate) use self::identity::Identity;
 use self::savepoint::Savepoint;
 use self::variables::Change;
 use crate::admission::Place;
@@ -29,7 +31,7 @@ use crate::running::Running;
 use crate::server::Server;
 use crate::stmt::effect::Effect;
 use crate::stmt::{self, fetch::OpenCursor};
-use crate::variable::{VARIABLES, Variable};
+use crate::variable::{NO_ROLE, ROLE, VARIABLES, Variable};
 
 /// Longest text that is parsed where sockets are served: a longer one takes seconds.
 const PARSE_AT_ONCE_BYTES_MAX: usize = 64 << 10;
@@ -77,6 +79,8 @@ pub(crate) struct Prepared {
 
 struct State {
     variables: HashMap<&'static str, String>,
+    /// The variables when the session began.
+    initial: HashMap<&'static str, String>,
     /// The variables that the block has changed.
     changes: Vec<Change>,
     block: Option<OpenBlock>,
@@ -90,6 +94,7 @@ pub struct Session {
     /// The session itself, for statements that outlive the call that began them.
     this: Weak<Session>,
     pub(crate) server: Arc<Server>,
+    /// Who has logged in. Whose privileges count, [`Session::identity`] tells.
     pub(crate) user: String,
     pub(crate) client_addr: SocketAddr,
     pub(crate) schedule: Option<ScheduleId>,
@@ -126,9 +131,19 @@ impl Session {
         }
         let subject = Subject { directory: &directory, user: &start.user };
         subject.require_connect(directory.database(&variables["database"])?)?;
+        let asks_role = |(name, role): &&(String, String)| name.eq_ignore_ascii_case(ROLE.name) && role != NO_ROLE;
+        if let Some((_, role)) = start.parameters.iter().rfind(asks_role) {
+            subject.require_role(role)?;
+        }
         let (events, receiver) = mpsc::channel(NOTICE_QUEUE_MAX);
-        let state =
-            State { variables, changes: Vec::new(), block: None, savepoints: Vec::new(), prepared: HashMap::new() };
+        let state = State {
+            initial: variables.clone(),
+            variables,
+            changes: Vec::new(),
+            block: None,
+            savepoints: Vec::new(),
+            prepared: HashMap::new(),
+        };
         server.count_session(1);
         let number = server.next_session_number();
         let session = Arc::new_cyclic(|this| Session {
@@ -144,6 +159,7 @@ impl Session {
             place: Mutex::default(),
             events,
         });
+        session.take_default_role(&directory)?;
         Ok((session, receiver))
     }
 

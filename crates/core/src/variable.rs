@@ -50,6 +50,18 @@ const fn reported(
     Variable { name, default, rule, reported: Some(reported), help }
 }
 
+pub const IS_SUPERUSER: Variable =
+    reported("is_superuser", "off", Rule::ReadOnly, "is_superuser", "the current user is a member of admin");
+pub const ROLE: Variable = variable("role", NO_ROLE, Rule::Text, "the current role; SET ROLE sets it");
+pub const SECONDARY_ROLES: Variable = variable(
+    "secondary_roles",
+    "off",
+    Rule::Bool,
+    "with the current role the user's own privileges and other roles count too; SET ROLE puts it off",
+);
+/// The value of `role` while there is none.
+pub const NO_ROLE: &str = "none";
+
 /// Every session variable, by name.
 pub const VARIABLES: &[Variable] = &[
     reported("application_name", "", Rule::Text, "application_name", "name of the client program"),
@@ -83,17 +95,19 @@ pub const VARIABLES: &[Variable] = &[
     ),
     reported("integer_datetimes", "on", Rule::ReadOnly, "integer_datetimes", "timestamps are integers on the wire"),
     reported("intervalstyle", "postgres", Rule::Choice(&["postgres"]), "IntervalStyle", "text form of intervals"),
-    reported("is_superuser", "off", Rule::ReadOnly, "is_superuser", "member of admin"),
+    IS_SUPERUSER,
     variable("job_progress_notices", "on", Rule::Bool, "progress of a job one waits for comes as notices"),
     variable("lock_timeout", "0", Rule::Duration, "accepted; writers of a table queue"),
     variable("max_identifier_length", "255", Rule::ReadOnly, "bytes"),
     variable("max_index_keys", "32", Rule::ReadOnly, "columns of a key that clients look for"),
+    ROLE,
     variable("search_path", "\"$user\", public", Rule::Text, "schemas searched for bare names"),
+    SECONDARY_ROLES,
     reported("server_encoding", "UTF8", Rule::ReadOnly, "server_encoding", "always UTF8"),
     reported("server_version", SERVER_VERSION, Rule::ReadOnly, "server_version", "PostgreSQL version spoken"),
     variable("server_version_num", "150000", Rule::ReadOnly, "PostgreSQL version spoken, as a number"),
-    reported("session_authorization", "", Rule::ReadOnly, "session_authorization", "the user"),
-    variable("session_user", "", Rule::ReadOnly, "the user"),
+    reported("session_authorization", "", Rule::ReadOnly, "session_authorization", "the user who has logged in"),
+    variable("session_user", "", Rule::ReadOnly, "the user who has logged in"),
     reported(
         "standard_conforming_strings",
         "on",

@@ -396,6 +396,7 @@ fn rule_line(rule: &kind::Rule) -> String {
         kind::Rule::Together(names) => format!("* All of {} or none.\n", list(names)),
         kind::Rule::Exclusive(names) => format!("* At most one of {}.\n", list(names)),
         kind::Rule::Needs { option, value, needs, .. } => format!("* `{option}={value}` needs `{needs}`.\n"),
+        kind::Rule::NoDatabend { keyword, why } => format!("* Databend's `{keyword}` is refused: {why}.\n"),
     }
 }
 

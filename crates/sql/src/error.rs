@@ -35,6 +35,8 @@ pub enum SyntaxErrorKind {
     Type,
     /// 0LP01: a privilege that cannot be granted so.
     Grant,
+    /// 22023: an argument that is missing, or that there is not.
+    Argument,
     /// 42602 or 42622: a name that is empty, too long or holds NUL.
     Name,
 }

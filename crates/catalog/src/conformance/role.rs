@@ -47,6 +47,7 @@ pub(super) async fn grants(catalog: &dyn Catalog) -> Result<()> {
     let objects = [
         Object::System,
         Object::Connection(ConnectionId(500)),
+        Object::EVERY_CONNECTION,
         Object::Database(DatabaseId(500)),
         Object::Schema(SchemaId(500)),
         Object::Table(TableId(500)),
@@ -64,7 +65,8 @@ pub(super) async fn grants(catalog: &dyn Catalog) -> Result<()> {
     }
     let mut beside = tx.grants().await?;
     assert_eq!(beside.len(), before.len() + 2 * objects.len());
-    beside.retain(|grant| !matches!(grant.object, Object::Connection(_)));
+    let on_one = |object| matches!(object, Object::Connection(_)) && object != Object::EVERY_CONNECTION;
+    beside.retain(|grant| !on_one(grant.object));
     assert_eq!(tx.grants_beside_connections().await?, beside);
 
     let with_option = Grant { grant_option: true, ..grant(Object::System, "ALL") };

@@ -48,6 +48,7 @@ pub(super) async fn list_beside_connections(db: &mut SqliteConnection) -> Result
     // The kinds are named, so that the table's key finds their rows without a look at the others.
     let list = query(
         "SELECT * FROM grants WHERE object_kind IN ('system', 'database', 'schema', 'table', 'stage')
+         OR object_kind = 'connection' AND object_id = 0
          ORDER BY object_kind, object_id, grantee, privilege",
     );
     all(db, list, grant).await

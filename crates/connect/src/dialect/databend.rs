@@ -5,7 +5,7 @@ use lakeport_base::nearest::nearest;
 
 use super::{KEY_OPTION, implied_host, mask, spelled, written_params};
 use crate::error::{Error, Result};
-use crate::kind::{Host, KindSpec};
+use crate::kind::{Host, KindSpec, Rule};
 use crate::option::{OptionSpec, OptionType, parse_bool};
 use crate::target::Target;
 
@@ -46,8 +46,13 @@ pub(super) fn params(spec: &KindSpec, pairs: &[(String, String)]) -> Result<Vec<
             Some(row) => {
                 params.push((row.name.to_string(), spelled(row, Dialect::Databend, checked(row, name, value)?)))
             }
+            None if value.is_empty() && refusal(spec, name).is_some() => {}
             None => unknown.push(name.as_str()),
         }
+    }
+    if let Some((name, why)) = unknown.iter().find_map(|name| Some((name, refusal(spec, name)?))) {
+        let storage = spec.databend_type.unwrap_or(spec.name);
+        return Err(Error::unsupported(format!("{name} is not supported for storage {storage}")).with_hint(why));
     }
     if !unknown.is_empty() {
         return Err(unexpected(spec, unknown));
@@ -58,6 +63,14 @@ pub(super) fn params(spec: &KindSpec, pairs: &[(String, String)]) -> Result<Vec<
         }
     }
     Ok(params)
+}
+
+/// Why a parameter that Databend has is refused.
+fn refusal(spec: &KindSpec, name: &str) -> Option<&'static str> {
+    spec.rules.iter().find_map(|rule| match rule {
+        Rule::NoDatabend { keyword, why } if *keyword == name => Some(*why),
+        _ => None,
+    })
 }
 
 /// The names of an option's value, the one that counts first.

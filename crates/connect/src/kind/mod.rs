@@ -160,6 +160,13 @@ pub enum Rule {
         /// The documented text when it is not.
         refusal: &'static str,
     },
+    /// A parameter that Databend has and that is refused here, by name.
+    NoDatabend {
+        /// Databend's keyword.
+        keyword: &'static str,
+        /// Why there is none.
+        why: &'static str,
+    },
 }
 
 /// What is done with parameters that are not in the option table.

@@ -80,6 +80,10 @@ static SPEC: KindSpec = KindSpec {
             needs: SECRET,
             refusal: "AUTH is set to 'specified', but OSS_ACCESS_KEY_SECRET is not set",
         },
+        Rule::NoDatabend {
+            keyword: "role_arn",
+            why: "roles of Alibaba Cloud are not assumed; session_token takes the keys that its token service gives for one",
+        },
     ],
     unknown: Unknown::Refused { label: "OSS" },
     capability: Capability::ALL,

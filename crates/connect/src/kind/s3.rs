@@ -83,6 +83,10 @@ static SPEC: KindSpec = KindSpec {
             needs: "AWS_SERVER_KMS_ID",
             refusal: "AWS_SERVER_KMS_ID param must be set when using aws:kms server side encryption mode.",
         },
+        Rule::NoDatabend {
+            keyword: "master_key",
+            why: "Databend keeps it and encrypts nothing with it; AWS_SERVER_ENC_MODE in the URI form makes the server encrypt",
+        },
     ],
     unknown: Unknown::Refused { label: "S3" },
     capability: Capability::ALL,

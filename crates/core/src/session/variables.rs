@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Session, State};
 use crate::outcome::SessionEvent;
 use crate::value::Zone;
-use crate::variable::{Rule, VARIABLES, Variable};
+use crate::variable::{ROLE, Rule, SECONDARY_ROLES, VARIABLES, Variable};
 
 /// A variable that the block has changed since its last savepoint.
 pub(super) struct Change {
@@ -49,7 +49,7 @@ impl Session {
     pub(crate) fn search_path(&self) -> Vec<String> {
         let path = self.variable("search_path");
         let names = path.split(',').map(|name| name.trim().trim_matches('"'));
-        names.map(|name| if name == "$user" { self.user.clone() } else { name.to_string() }).collect()
+        names.map(|name| if name == "$user" { self.identity().user } else { name.to_string() }).collect()
     }
 
     /// Sets a variable to a checked value. It is undone with the block; `local` ends with the block in any case, and
@@ -68,11 +68,17 @@ impl Session {
         self.report(variable, value);
     }
 
-    /// Puts every changeable variable back to what it was at start.
+    /// The value of a variable when the session began.
+    pub(super) fn initial(&self, variable: &Variable) -> String {
+        self.state().initial.get(variable.name).cloned().unwrap_or_default()
+    }
+
+    /// Puts every changeable variable back to what it was when the session began, but for database and role.
     pub(crate) fn reset_variables(&self) {
+        let is_kept = |name| ["database", ROLE.name, SECONDARY_ROLES.name].contains(&name);
         for variable in VARIABLES.iter().filter(|variable| !matches!(variable.rule, Rule::ReadOnly)) {
-            if variable.name != "database" {
-                self.set_variable(variable, variable.default.to_string(), false);
+            if !is_kept(variable.name) {
+                self.set_variable(variable, self.initial(variable), false);
             }
         }
     }

@@ -261,7 +261,7 @@ fn table_privileges(viewer: Viewer<'_>) -> Rows {
         "is_grantable",
         "with_hierarchy",
     ];
-    let roles = viewer.directory.roles_of(&viewer.session.user);
+    let roles = viewer.directory.roles_of(viewer.user);
     let mut rows = Vec::new();
     for (schema, table) in visible(viewer) {
         let row = |grantee: &str, privilege: &str, grantable: bool| {
@@ -286,13 +286,13 @@ fn privileges(granted: &str) -> impl Iterator<Item = &'static str> {
 }
 
 fn enabled_roles(viewer: Viewer<'_>) -> Rows {
-    let roles = viewer.directory.roles_of(&viewer.session.user);
+    let roles = viewer.directory.roles_of(viewer.user);
     let named = roles.into_iter().filter(|role| *role != crate::directory::PUBLIC);
     Rows::new(&["role_name"], named.map(|role| row![role]))
 }
 
 fn applicable_roles(viewer: Viewer<'_>) -> Rows {
-    let roles = viewer.directory.roles_of(&viewer.session.user);
+    let roles = viewer.directory.roles_of(viewer.user);
     let held = viewer.directory.memberships.iter().filter(|held| roles.contains(held.member.as_str()));
     let rows = held.map(|held| row![&held.member, &held.role, yes_or_no(held.admin_option)]);
     Rows::new(&["grantee", "role_name", "is_grantable"], rows)

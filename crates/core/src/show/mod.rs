@@ -28,6 +28,8 @@ pub struct Viewer<'a> {
     pub server: &'a Arc<Server>,
     pub directory: &'a Directory,
     pub session: &'a Session,
+    /// Whose privileges count.
+    pub user: &'a str,
     pub database: &'a str,
     /// Schemas searched for bare names.
     pub search_path: &'a [String],
@@ -35,7 +37,7 @@ pub struct Viewer<'a> {
 
 impl<'a> Viewer<'a> {
     fn subject(&self) -> Subject<'a> {
-        Subject { directory: self.directory, user: &self.session.user }
+        Subject { directory: self.directory, user: self.user }
     }
 
     fn current_database(&self) -> Option<&'a Database> {

@@ -169,11 +169,9 @@ impl Server {
         }
     }
 
-    /// Deletes the files in the own stage of a dropped user. What cannot be deleted is found by the next user of the name.
-    pub(crate) async fn delete_own_files(&self, user: &str) {
-        if let Err(error) = self.empty_folder(own_folder(user)).await {
-            tracing::warn!(user, %error, "files in the stage of a dropped user remain");
-        }
+    /// Deletes the files in a user's own stage.
+    pub(crate) async fn empty_own_stage(&self, user: &str) -> Result<()> {
+        self.empty_folder(own_folder(user)).await
     }
 
     async fn empty_folder(&self, folder: Path) -> Result<()> {

@@ -68,7 +68,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
         let hint = Some("WITH encryption_passphrase or kms keeps them".to_string());
         cx.session.notice(Notice { hint, ..Notice::new(message) });
     }
-    let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
+    let collection = cx.server.open_collection(cx.user(), &place.uri).await?;
     let Position { subdir, start, end } = position(cx, statement, &collection, &place, &targets, end).await?;
     let order = BackupOrder {
         collection: Secret::new(place.uri.clone()),
@@ -84,7 +84,7 @@ pub(crate) async fn backup(cx: &Cx<'_>, statement: &Backup) -> Result<Outcome> {
     let new = NewJob {
         description: description(statement, as_of.as_deref(), &place, &order),
         payload: Payload::Backup(order),
-        owner: cx.session.user.clone(),
+        owner: cx.user().to_string(),
         connections: place.connections.clone(),
     };
     job::run(cx, new, "BACKUP", statement.options.detached).await
@@ -121,7 +121,7 @@ pub(super) fn require(cx: &Cx<'_>, statement: &Backup) -> Result<()> {
 /// Checks where a schedule is to put backups: keys and a collection that the user may use now. Answers the collection.
 pub(super) async fn check(cx: &Cx<'_>, statement: &Backup) -> Result<Collection> {
     let place = Place::read(cx, &statement.collection, &statement.options.encryption).await?;
-    cx.server.open_collection(&cx.session.user, &place.uri).await
+    cx.server.open_collection(cx.user(), &place.uri).await
 }
 
 /// # Errors
@@ -153,7 +153,7 @@ impl Place {
         let mut connections: Vec<ConnectionId> =
             cx.server.resolve(uri).await?.connection.map(|(id, _)| id).into_iter().collect();
         let key_texts = key_texts(cx, encryption, &mut connections).await?;
-        let keys = cx.server.open_keys(&cx.session.user, &key_texts).await?;
+        let keys = cx.server.open_keys(cx.user(), &key_texts).await?;
         connections.sort_unstable();
         connections.dedup();
         Ok(Place { uri: uri.clone(), key_texts, keys, connections })

@@ -53,7 +53,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
     Ok(Outcome::done(statement.tag()))
 }
 
-/// Adds a connection, and grants its creator everything on it.
+/// Adds a connection, and grants its owner everything on it.
 async fn insert(cx: &Cx<'_>, tx: &mut dyn Tx, name: String, defined: Defined) -> Result<Connection> {
     let now = cx.server.config.env.now_micros();
     let connection = Connection {
@@ -63,7 +63,7 @@ async fn insert(cx: &Cx<'_>, tx: &mut dyn Tx, name: String, defined: Defined) ->
         dialect: defined.dialect,
         redacted: defined.target.redacted(),
         definition: defined.text,
-        owner: cx.session.user.clone(),
+        owner: cx.owner().to_string(),
         version: 1,
         created: now,
         updated: now,
@@ -72,7 +72,7 @@ async fn insert(cx: &Cx<'_>, tx: &mut dyn Tx, name: String, defined: Defined) ->
     tx.insert_connection(&connection).await?;
     tx.put_grant(&Grant {
         object: Object::Connection(connection.id),
-        grantee: cx.session.user.clone(),
+        grantee: cx.owner().to_string(),
         privilege: "ALL".to_string(),
         grant_option: false,
     })
@@ -231,7 +231,7 @@ pub(crate) async fn check(cx: &Cx<'_>, statement: &CheckConnection) -> Result<Ou
     }
     cx.server.authorise_uri(cx.subject(), &uri).await?;
     let options = CheckOptions::read(cx, statement)?;
-    let store = cx.server.open_storage(&cx.session.user, &uri).await;
+    let store = cx.server.open_storage(cx.user(), &uri).await;
     let store = store.map_err(|error| error.prefixed("connect to external storage"))?;
     let workers = (0..options.workers).map(|_| check_worker(cx, &store, &options));
     let rows: Vec<_> = futures::future::join_all(workers).await;

@@ -47,14 +47,14 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
     let database = Database {
         id,
         name: statement.name.clone(),
-        owner: cx.session.user.clone(),
+        owner: cx.owner().to_string(),
         location,
         comment: None,
         created: cx.server.config.env.now_micros(),
     };
     tx.insert_database(&database).await?;
     let schema = SchemaId(tx.next_id().await?);
-    let owner = cx.session.user.clone();
+    let owner = cx.owner().to_string();
     tx.insert_schema(&Schema { id: schema, database: id, name: PUBLIC_SCHEMA.to_string(), owner }).await?;
     for grant in Grant::of_everybody(id, schema) {
         tx.put_grant(&grant).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateDatabase) -> Result<Ou
     Ok(Outcome::done("CREATE DATABASE"))
 }
 
-/// A location must be an `external://` URI that the user may use and that can be written and listed.
+/// A location must be an `external://` URI that the owner may use and that can be written and listed.
 async fn check_location(cx: &Cx<'_>, location: &str) -> Result<()> {
     if ExternalRef::parse(location)?.is_none() {
         return Err(Error::invalid(format!(
@@ -72,10 +72,10 @@ async fn check_location(cx: &Cx<'_>, location: &str) -> Result<()> {
         ))
         .with_hint("CREATE EXTERNAL CONNECTION first; then WITH LOCATION = 'external://name/folder'"));
     }
-    cx.server.authorise_uri(cx.subject(), location).await?;
+    cx.server.authorise_uri(cx.owning_subject(), location).await?;
     let resolved = cx.server.resolve(location).await?;
     let limit = crate::setting::CHECK_TIMEOUT.duration(&cx.directory);
-    cx.server.probe(resolved.owner.as_deref().unwrap_or(&cx.session.user), &resolved.target, limit).await
+    cx.server.probe(resolved.owner.as_deref().unwrap_or(cx.owner()), &resolved.target, limit).await
 }
 
 impl Server {
@@ -177,7 +177,7 @@ pub(crate) async fn create_schema(cx: &Cx<'_>, statement: &CreateSchema) -> Resu
     }
     let mut tx = cx.server.config.catalog.write().await?;
     let id = SchemaId(tx.next_id().await?);
-    let owner = cx.session.user.clone();
+    let owner = cx.owner().to_string();
     tx.insert_schema(&Schema { id, database: database.id, name: name.to_string(), owner }).await?;
     cx.commit(tx).await?;
     Ok(Outcome::done("CREATE SCHEMA"))

@@ -33,7 +33,7 @@ pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     cx.server.authorise_uri(cx.subject(), &uri).await?;
     let options = ExportOptions::parse(&statement.format, &values)?;
     cx.server.require_writable(&uri).await?;
-    let store = cx.server.open_storage(&cx.session.user, &uri).await?;
+    let store = cx.server.open_storage(cx.user(), &uri).await?;
     let rows = super::query::rows(cx, &statement.query).await?;
     let run_id = cx.server.config.env.random_hex(RUN_ID_BYTES);
     let prefix = format!("export{run_id}-n{}", cx.server.config.node_id);

@@ -68,7 +68,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateFileFormat) -> Result<
             _ => return Err(exists.with_hint("CREATE OR REPLACE FILE FORMAT changes it")),
         }
     }
-    let (owner, created) = (cx.session.user.clone(), cx.server.config.env.now_micros());
+    let (owner, created) = (cx.owner().to_string(), cx.server.config.env.now_micros());
     tx.put_file_format(&Row { name: name.clone(), options, owner, created }).await?;
     cx.commit(tx).await?;
     Ok(Outcome::done("CREATE FILE FORMAT"))

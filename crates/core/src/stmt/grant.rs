@@ -10,7 +10,7 @@ use lakeport_sql::stmt::grant::{Grant, GrantRole, Revoke, RevokeRole, ShowGrants
 
 use super::Cx;
 use crate::authz::privileges_of;
-use crate::directory::{ADMIN, Directory, PUBLIC};
+use crate::directory::{ADMIN, Directory, PUBLIC, missing_role};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::outcome::Outcome;
@@ -150,7 +150,7 @@ async fn require_grant_option(cx: &Cx<'_>, tx: &mut dyn Tx, granted: &Granted, p
     if cx.subject().is_admin() || (granted.object != Object::System && cx.subject().owns(&granted.owner)) {
         return Ok(());
     }
-    let roles = cx.directory.roles_of(&cx.session.user);
+    let roles = cx.directory.roles_of(cx.user());
     let grants = tx.grants_on(granted.object).await?;
     let may_grant = |privilege: &String| {
         grants.iter().any(|row| {
@@ -164,7 +164,7 @@ async fn require_grant_option(cx: &Cx<'_>, tx: &mut dyn Tx, granted: &Granted, p
     }
     Err(Error::denied(format!(
         "user {} missing WITH GRANT OPTION privilege on one or more of {}",
-        cx.session.user,
+        cx.user(),
         privileges.join(", ")
     )))
 }
@@ -179,15 +179,13 @@ fn checked_roles(cx: &Cx<'_>, names: &[String]) -> Result<Vec<String>> {
     Ok(names.to_vec())
 }
 
-pub(crate) fn missing_role(name: &str) -> Error {
-    Error::new(Sqlstate::UNDEFINED_OBJECT, format!("role/user {name:?} does not exist"))
-        .with_hint("SHOW ROLES lists the roles")
-}
-
 async fn objects(cx: &Cx<'_>, tx: &mut dyn Tx, target: &Target) -> Result<Vec<Granted>> {
     let mut found = Vec::new();
     match target {
         Target::System => found.push(Granted { object: Object::System, owner: ADMIN.to_string() }),
+        Target::EveryConnection => {
+            found.push(Granted { object: Object::EVERY_CONNECTION, owner: ADMIN.to_string() });
+        }
         Target::Connections(names) => {
             for name in names {
                 let connection = resolve_connection(tx, name).await?;
@@ -296,14 +294,14 @@ pub(crate) async fn revoke_role(cx: &Cx<'_>, statement: &RevokeRole) -> Result<O
 /// 42501 unless the user is admin, or has admin option on the role, or CREATEROLE for any role that is no admin.
 fn require_role_admin(cx: &Cx<'_>, role: &str, action: &str) -> Result<()> {
     cx.subject().require_over_role(role, action)?;
-    let roles = cx.directory.roles_of(&cx.session.user);
+    let roles = cx.directory.roles_of(cx.user());
     let has_option = cx.directory.memberships.iter().any(|membership| {
         membership.role == role && membership.admin_option && roles.contains(membership.member.as_str())
     });
     if has_option || cx.subject().has_system("CREATEROLE") {
         return Ok(());
     }
-    Err(Error::denied(format!("{} must have admin option on role {role:?}", cx.session.user)))
+    Err(Error::denied(format!("{} must have admin option on role {role:?}", cx.user())))
 }
 
 pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
@@ -312,13 +310,12 @@ pub(crate) fn show_columns(statement: &ShowGrants) -> SchemaRef {
     }
     let object: &[(&str, SqlType)] = match &statement.target {
         Some(Target::Connections(_)) => &[("connection_name", SqlType::Text)],
-        Some(Target::Stages(_)) => &[("stage_name", SqlType::Text)],
         Some(Target::Databases(_)) => &[("database_name", SqlType::Text)],
         Some(Target::Schemas(_)) => &[("database_name", SqlType::Text), ("schema_name", SqlType::Text)],
         Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => {
             &[("database_name", SqlType::Text), ("schema_name", SqlType::Text), ("table_name", SqlType::Text)]
         }
-        Some(Target::System) => &[],
+        Some(Target::System | Target::EveryConnection | Target::Stages(_)) => &[],
         None => &[
             ("database_name", SqlType::Text),
             ("schema_name", SqlType::Text),
@@ -370,10 +367,10 @@ struct ObjectName {
 
 fn object_cells(statement: &ShowGrants, object: ObjectName) -> Vec<Cell> {
     match &statement.target {
-        Some(Target::Connections(_) | Target::Databases(_) | Target::Stages(_)) => row![object.name],
+        Some(Target::Connections(_) | Target::Databases(_)) => row![object.name],
         Some(Target::Schemas(_)) => row![object.database, object.name],
         Some(Target::Tables(_) | Target::AllTablesInSchemas(_)) => row![object.database, object.schema, object.name],
-        Some(Target::System) => row![],
+        Some(Target::System | Target::EveryConnection | Target::Stages(_)) => row![],
         None => match object.sort {
             "database" => row![object.name, Cell::Null, Cell::Null, object.sort],
             "schema" => row![object.database, object.name, Cell::Null, object.sort],
@@ -404,10 +401,27 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// What a role owns.
+    fn owned_by(&self, role: &str) -> impl Iterator<Item = Object> {
+        let directory = self.directory;
+        let databases = directory.databases.values().filter(move |row| row.owner == role);
+        let schemas = directory.schemas.values().filter(move |row| row.owner == role);
+        let tables = directory.tables.values().filter(move |row| row.owner == role);
+        let connections = self.connections.iter().filter(move |row| row.owner == role);
+        let stages = self.stages.iter().filter(move |row| row.owner == role);
+        let databases = databases.map(|row| Object::Database(row.id));
+        let kept = databases.chain(schemas.map(|row| Object::Schema(row.id)));
+        let kept = kept.chain(tables.map(|row| Object::Table(row.id)));
+        kept.chain(connections.map(|row| Object::Connection(row.id))).chain(stages.map(|row| Object::Stage(row.id)))
+    }
+
     fn of(&self, object: Object) -> Option<ObjectName> {
         let database_name = |id| self.directory.database_of(id).map(|database| database.name.clone());
         Some(match object {
             Object::System => ObjectName { database: None, schema: None, name: String::new(), sort: "system" },
+            Object::EVERY_CONNECTION => {
+                ObjectName { database: None, schema: None, name: "*.*".to_string(), sort: "external_connection" }
+            }
             Object::Connection(id) => {
                 let connection = self.connections.iter().find(|connection| connection.id == id)?;
                 ObjectName { database: None, schema: None, name: connection.name.clone(), sort: "external_connection" }

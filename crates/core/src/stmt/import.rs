@@ -61,7 +61,7 @@ async fn plan(cx: &Cx<'_>, statement: &Import) -> Result<NewJob> {
     Ok(NewJob {
         description: description(cx, &table, &columns, &order, &shown),
         payload: Payload::Import(order),
-        owner: cx.session.user.clone(),
+        owner: cx.user().to_string(),
         connections: connections(cx, &uris).await?,
     })
 }

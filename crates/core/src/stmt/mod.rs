@@ -46,7 +46,7 @@ use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::relations::SessionRelations;
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Identity, Session};
 
 /// How often a statement is run when the catalog changes under it.
 const RUNS_MAX: usize = 5;
@@ -54,6 +54,7 @@ const RUNS_MAX: usize = 5;
 /// A statement on its way: who runs it, in which state of the catalog.
 pub(crate) struct Cx<'a> {
     pub session: &'a Session,
+    identity: Identity,
     pub server: &'a Arc<Server>,
     /// The catalog when the statement began.
     pub directory: Arc<Directory>,
@@ -67,7 +68,8 @@ impl<'a> Cx<'a> {
     async fn new(session: &'a Session, params: &'a [ArrayRef], cancel: Cancel) -> Result<Cx<'a>> {
         let server = &session.server;
         let now = session.open_block().map_or_else(|| server.config.env.now_micros(), |block| block.now);
-        Ok(Cx { session, server, directory: server.directory().await?, params, cancel, now })
+        let directory = server.directory().await?;
+        Ok(Cx { session, identity: session.identity(), server, directory, params, cancel, now })
     }
 
     /// The same statement on the catalog as it is now.
@@ -77,7 +79,22 @@ impl<'a> Cx<'a> {
 
     /// The user, for authorisation.
     pub fn subject(&self) -> Subject<'_> {
-        Subject { directory: &self.directory, user: &self.session.user }
+        Subject { directory: &self.directory, user: self.user() }
+    }
+
+    /// Whose privileges count. Who has logged in, which audit events name, is the session's affair.
+    pub fn user(&self) -> &str {
+        &self.identity.user
+    }
+
+    /// The owner of what the statement makes, who will use what that leads to.
+    pub fn owning_subject(&self) -> Subject<'_> {
+        Subject { directory: &self.directory, user: self.owner() }
+    }
+
+    /// Who owns what the statement makes.
+    pub fn owner(&self) -> &str {
+        &self.identity.role
     }
 
     /// The value of a literal or of a parameter.
@@ -130,11 +147,14 @@ impl<'a> Cx<'a> {
                 server: self.server.clone(),
                 directory: self.directory.clone(),
                 session: session.shared(),
+                user: self.user().to_string(),
                 database: database.clone(),
                 search_path,
                 own,
             }),
-            user: session.user.clone(),
+            user: self.user().to_string(),
+            role: self.owner().to_string(),
+            session_user: session.user.clone(),
             database,
             schema,
             zone: session.zone(),
@@ -166,9 +186,20 @@ impl<'a> Cx<'a> {
     }
 }
 
+/// # Errors
+/// 42501 for a statement other than those that end a block or lead out of the role, when the user no longer has it.
+fn check_role(cx: &Cx<'_>, statement: &Statement) -> Result<()> {
+    use Statement as S;
+    match statement {
+        S::Transaction(_) | S::Set(_) | S::Reset(_) | S::Discard | S::Show(_) => Ok(()),
+        _ => cx.session.check_role(&cx.directory),
+    }
+}
+
 /// Runs a statement.
 pub(crate) async fn run(session: &Session, parsed: &Parsed, params: &[ArrayRef], cancel: Cancel) -> Result<Outcome> {
     let mut cx = Cx::new(session, params, cancel).await?;
+    check_role(&cx, &parsed.statement)?;
     let effect = Effect::of(&parsed.statement);
     effect::refuse_in_read_only(&cx, effect)?;
     if let Some(block) = session.open_block() {
@@ -318,6 +349,7 @@ pub(crate) async fn describe(
     cancel: Cancel,
 ) -> Result<Description> {
     let cx = Cx::new(session, &[], cancel).await?;
+    check_role(&cx, &parsed.statement)?;
     match &parsed.statement {
         Statement::Query(statement) => query::describe(&cx, statement, declared).await,
         Statement::Insert(statement) => write::describe(&cx, Write::Insert(statement), declared).await,

@@ -1,5 +1,7 @@
 //! `CREATE | ALTER | DROP {ROLE | USER}`, `SHOW ROLES | USERS`.
 
+use std::collections::HashSet;
+
 use arrow_schema::SchemaRef;
 use chrono::DateTime;
 use lakeport_base::{Secret, SqlType, Sqlstate};
@@ -7,14 +9,13 @@ use lakeport_catalog::model::Role;
 use lakeport_sql::stmt::role::{AlterRole, AlterRoleSet, CreateRole, DropRole, RoleOption};
 
 use super::Cx;
-use super::grant::missing_role;
-use crate::directory::{ADMIN, PUBLIC};
+use crate::directory::{ADMIN, PUBLIC, missing_role};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
-use crate::variable::Variable;
+use crate::variable::{NO_ROLE, ROLE, SECONDARY_ROLES, Variable};
 
 /// Role options other than LOGIN, PASSWORD and VALID UNTIL.
 const OPTIONS: &[&str] = &[
@@ -62,6 +63,10 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
     for change in changes(cx, &statement.options).await? {
         change.apply(&mut role);
     }
+    if !cx.directory.roles.contains_key(name) {
+        // Those of a dropped user, if the server ended before they were deleted.
+        cx.server.empty_own_stage(name).await?;
+    }
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_role(name).await?.is_some() {
         let error = Error::new(Sqlstate::DUPLICATE_OBJECT, format!("a role/user named {name} already exists"));
@@ -74,16 +79,16 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
 }
 
 pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome> {
-    let only_own_password = statement.name == cx.session.user
-        && statement.options.iter().all(|option| matches!(option, RoleOption::Password(_)));
-    if !only_own_password {
+    let name = statement.name.as_ref().unwrap_or(&cx.session.user);
+    let is_own = |option: &RoleOption| matches!(option, RoleOption::Password(_) | RoleOption::DefaultRole(_));
+    if !(is_oneself(cx, name) && statement.options.iter().all(is_own)) {
         require_createrole(cx, "ALTER ROLE")?;
     }
-    cx.subject().require_over_role(&statement.name, "alter")?;
+    cx.subject().require_over_role(name, "alter")?;
     let changes = changes(cx, &statement.options).await?;
     let mut tx = cx.server.config.catalog.write().await?;
-    let Some(mut role) = tx.find_role(&statement.name).await? else {
-        let error = missing_role(&statement.name);
+    let Some(mut role) = tx.find_role(name).await? else {
+        let error = missing_role(name);
         return if statement.if_exists { Ok(cx.skipped("ALTER ROLE", &error)) } else { Err(error) };
     };
     for change in changes {
@@ -98,7 +103,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterRole) -> Result<Outcome>
 pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<Outcome> {
     match &statement.name {
         None => cx.subject().require_admin("ALTER ROLE ALL")?,
-        Some(name) if *name == cx.session.user => {}
+        Some(name) if is_oneself(cx, name) => {}
         Some(name) => {
             require_createrole(cx, "ALTER ROLE")?;
             cx.subject().require_over_role(name, "alter")?;
@@ -118,10 +123,11 @@ pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<O
             None => role.defaults.clear(),
             Some(name) => {
                 let variable = Variable::find(name)?;
-                role.defaults.retain(|(default, _)| default != variable.name);
-                if let Some(value) = &statement.value {
-                    role.defaults.push((variable.name.to_string(), variable.checked(value)?));
+                let value = statement.value.as_ref().map(|value| variable.checked(value)).transpose()?;
+                if let Some(role) = value.as_ref().filter(|role| variable.name == ROLE.name && *role != NO_ROLE) {
+                    require_exists(cx, role)?;
                 }
+                set_default(&mut role, variable, value);
             }
         }
         tx.update_role(&role).await?;
@@ -133,8 +139,31 @@ pub(crate) async fn alter_set(cx: &Cx<'_>, statement: &AlterRoleSet) -> Result<O
     Ok(Outcome::done("ALTER ROLE"))
 }
 
+/// Whether the name is of who has logged in and acts as nobody else, who may change some things of their own.
+fn is_oneself(cx: &Cx<'_>, name: &str) -> bool {
+    name == cx.session.user && name == cx.user()
+}
+
+/// What a variable is when the role opens a session.
+fn set_default(role: &mut Role, variable: &Variable, value: Option<String>) {
+    role.defaults.retain(|(default, _)| default != variable.name);
+    role.defaults.extend(value.map(|value| (variable.name.to_string(), value)));
+}
+
+/// # Errors
+/// 42704
+fn require_exists(cx: &Cx<'_>, role: &str) -> Result<()> {
+    if cx.directory.roles.contains_key(role) { Ok(()) } else { Err(missing_role(role)) }
+}
+
 pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
     require_createrole(cx, "DROP ROLE")?;
+    let mut holders = HashSet::new();
+    for name in &statement.names {
+        if cx.server.has_userfiles(name).await? {
+            holders.insert(name);
+        }
+    }
     let mut tx = cx.server.config.catalog.write().await?;
     let mut dropped = Vec::new();
     for name in &statement.names {
@@ -168,6 +197,8 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
             let (_, sort) = crate::authz::privileges_of(row.object);
             format!("{} privilege on {sort}", row.privilege)
         }));
+        dependents
+            .extend(holders.contains(name).then(|| format!("files of userfile://, which SET ROLE {name} leads to")));
         if !dependents.is_empty() {
             return Err(Error::new(
                 Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -182,7 +213,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
     }
     cx.commit(tx).await?;
     for name in &dropped {
-        cx.server.delete_own_files(name).await;
+        if let Err(error) = cx.server.empty_own_stage(name).await {
+            tracing::warn!(user = name.as_str(), %error, "files in the stage of a dropped user remain until the next of that name");
+        }
     }
     Ok(Outcome::done("DROP ROLE"))
 }
@@ -200,7 +233,7 @@ fn owned_objects(cx: &Cx<'_>, name: &str) -> Vec<String> {
 
 fn require_createrole(cx: &Cx<'_>, action: &str) -> Result<()> {
     cx.subject().require_system("CREATEROLE", || {
-        format!("user {} does not have CREATEROLE privilege, needed for {action}", cx.session.user)
+        format!("user {} does not have CREATEROLE privilege, needed for {action}", cx.user())
     })
 }
 
@@ -210,6 +243,7 @@ enum Change {
     Flag { name: String, on: bool },
     Verifier(Option<Secret<String>>),
     ValidUntil(Option<i64>),
+    DefaultRole(Option<String>),
 }
 
 impl Change {
@@ -225,6 +259,11 @@ impl Change {
             }
             Change::Verifier(verifier) => role.verifier = verifier,
             Change::ValidUntil(time) => role.valid_until = time,
+            Change::DefaultRole(default) => {
+                let secondary = default.as_ref().map(|_| "on".to_string());
+                set_default(role, &ROLE, default);
+                set_default(role, &SECONDARY_ROLES, secondary);
+            }
         }
     }
 }
@@ -240,6 +279,10 @@ async fn changes(cx: &Cx<'_>, options: &[RoleOption]) -> Result<Vec<Change>> {
                 Change::Verifier(Some(verifier(cx, Secret::new(cx.string(password)?)).await?))
             }
             RoleOption::ValidUntil(None) => Change::ValidUntil(None),
+            RoleOption::DefaultRole(default) => {
+                default.iter().try_for_each(|role| require_exists(cx, role))?;
+                Change::DefaultRole(default.clone())
+            }
             RoleOption::ValidUntil(Some(text)) => Change::ValidUntil(Some(timestamp(&cx.string(text)?)?)),
         });
     }

@@ -13,19 +13,15 @@ use crate::row;
 use crate::rows::schema_of;
 use crate::setting::{Kind, SETTINGS, Setting};
 use crate::show::rows::batch_of;
-use crate::variable::{Rule, VARIABLES, Variable};
+use crate::variable::{ROLE, Rule, VARIABLES, Variable};
 
 pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     let variable = Variable::find(&statement.name)?;
-    let value = variable.checked(statement.value.as_deref().unwrap_or(variable.default))?;
-    if variable.name == "database" {
-        cx.subject().require_connect(cx.directory.database(&value)?)?;
-    }
     if statement.local && cx.session.open_block().is_none() {
         let code = Sqlstate::NO_ACTIVE_SQL_TRANSACTION;
         cx.session.notice(Notice::warning(code, "SET LOCAL can only be used in transaction blocks"));
     }
-    cx.session.set_variable(variable, value, statement.local);
+    cx.session.assign(&cx.directory, variable, statement.value.as_deref(), statement.local)?;
     Ok(Outcome::done("SET"))
 }
 
@@ -35,13 +31,18 @@ pub(crate) fn reset(cx: &Cx<'_>, statement: &Reset) -> Result<Outcome> {
         return Ok(Outcome::done("RESET"));
     }
     let variable = Variable::find(&statement.name)?;
-    cx.session.set_variable(variable, variable.checked(variable.default)?, false);
+    if variable.name == ROLE.name {
+        cx.session.take_default_role(&cx.directory)?;
+    } else {
+        cx.session.assign(&cx.directory, variable, None, false)?;
+    }
     Ok(Outcome::done("RESET"))
 }
 
 pub(crate) fn discard(cx: &Cx<'_>) -> Result<Outcome> {
     cx.refuse_in_block("DISCARD ALL cannot run inside a transaction block")?;
     cx.session.reset_variables();
+    cx.session.take_default_role(&cx.directory)?;
     cx.session.deallocate(None);
     cx.session.cursors().clear();
     cx.session.unlock_all();

@@ -76,15 +76,14 @@ async fn described(cx: &Cx<'_>, name: &str, description: &Description) -> Result
         None => StagePlace::Internal,
         Some(location) => place_of(cx, location).await?,
     };
-    let user = &cx.session.user;
     Ok(Stage {
         id: StageId(0),
         name: name.to_string(),
         place,
         file_format: format_of(cx, description.file_format.as_deref().unwrap_or_default()).await?,
         comment: description.comment.clone().unwrap_or_default(),
-        owner: user.clone(),
-        creator: user.clone(),
+        owner: cx.owner().to_string(),
+        creator: cx.session.user.clone(),
         version: 1,
         created: cx.server.config.env.now_micros(),
     })
@@ -110,7 +109,7 @@ async fn place_of(cx: &Cx<'_>, location: &Location) -> Result<StagePlace> {
     };
     if let Some(reference) = ExternalRef::parse(uri).ok().flatten() {
         refuse_parameters(connection)?;
-        cx.server.authorise_reference(cx.subject(), &reference).await?;
+        cx.server.authorise_reference(cx.owning_subject(), &reference).await?;
         cx.server.resolve(uri).await?;
         return Ok(StagePlace::Follows { uri: uri.clone(), connection: reference.name });
     }
@@ -148,7 +147,8 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterStage) -> Result<Outcome
     if leads_elsewhere(&statement.change) {
         require_owner(cx, &stage)?;
     }
-    let mut stage = Stage { version: stage.version + 1, ..stage };
+    let old = stage;
+    let mut stage = Stage { version: old.version + 1, ..old.clone() };
     match &statement.change {
         StageChange::Set(description) => set(cx, &mut stage, description).await?,
         StageChange::Unset { file_format, comment } => {
@@ -162,6 +162,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterStage) -> Result<Outcome
         StageChange::RefreshConnection => stage.place = refreshed(cx, &stage).await?,
     }
     let mut tx = cx.server.config.catalog.write().await?;
+    require_unchanged(tx.as_mut(), &old).await?;
     tx.update_stage(&stage).await?;
     audit(cx, tx.as_mut(), "alter_stage", &stage).await?;
     cx.commit(tx).await?;
@@ -251,11 +252,18 @@ fn require_owner(cx: &Cx<'_>, stage: &Stage) -> Result<()> {
 
 /// Deletes the row of a stage that is as it was read.
 async fn forget(tx: &mut dyn Tx, stage: &Stage) -> Result<()> {
+    require_unchanged(tx, stage).await?;
+    drop_row(tx, stage).await
+}
+
+/// # Errors
+/// 40001 for a stage that is no longer as it was read.
+async fn require_unchanged(tx: &mut dyn Tx, stage: &Stage) -> Result<()> {
     if tx.find_stage(&stage.name).await?.is_none_or(|now| (now.id, now.version) != (stage.id, stage.version)) {
         let message = format!("Stage '{}' was modified concurrently, please retry.", stage.name);
         return Err(Error::new(Sqlstate::SERIALIZATION_FAILURE, message).numbered(Number::UNKNOWN_STAGE));
     }
-    drop_row(tx, stage).await
+    Ok(())
 }
 
 /// Deletes a stage and the grants on it, not its files.

@@ -96,7 +96,7 @@ async fn new_table(
         schema: schema.id,
         database: schema.database,
         name: statement.name.name().to_string(),
-        owner: cx.session.user.clone(),
+        owner: cx.owner().to_string(),
         version: 1,
         columns,
         primary_key: statement.primary_key.clone(),

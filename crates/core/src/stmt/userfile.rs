@@ -69,7 +69,7 @@ async fn file(cx: &Cx<'_>, path: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
 
 async fn store(cx: &Cx<'_>) -> Result<Arc<dyn ObjectStore>> {
     let target = Target::parse("userfile:///").map_err(Error::from)?;
-    cx.server.open_target(&cx.session.user, &target).await
+    cx.server.open_target(cx.user(), &target).await
 }
 
 /// The error of a fetch; a missing file goes by the user's name for it.

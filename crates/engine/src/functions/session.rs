@@ -15,7 +15,9 @@ use super::scalar::Scalar;
 /// The functions for one session.
 pub(super) fn functions(cx: &QueryContext) -> Vec<Scalar> {
     vec![
-        text("current_user", &cx.user).with_aliases(&["session_user", "user", "current_role"]),
+        text("current_user", &cx.user).with_aliases(&["user"]),
+        text("current_role", &cx.role),
+        text("session_user", &cx.session_user),
         text("current_database", &cx.database).with_aliases(&["current_catalog"]),
         text("current_schema", &cx.schema),
         text("version", &version()),

@@ -36,6 +36,8 @@ fn session() -> SessionContext {
     let cx = QueryContext {
         relations: Arc::new(NoRelations),
         user: "maria".to_string(),
+        role: "analysts".to_string(),
+        session_user: "root".to_string(),
         database: "movr".to_string(),
         schema: "public".to_string(),
         zone: zone(),
@@ -91,8 +93,10 @@ async fn fails(expression: &str, code: &str) {
 
 #[tokio::test]
 async fn tells_of_the_session() {
-    for name in ["current_user", "session_user", "user", "current_role()"] {
-        answers(name, "maria").await;
+    for (name, answer) in
+        [("current_user", "maria"), ("user", "maria"), ("current_role()", "analysts"), ("session_user", "root")]
+    {
+        answers(name, answer).await;
     }
     answers("current_database()", "movr").await;
     answers("current_catalog", "movr").await;

@@ -107,6 +107,8 @@ impl Bench {
         QueryContext {
             relations: Arc::new(OneTable(self.table.clone())),
             user: "root".to_string(),
+            role: "root".to_string(),
+            session_user: "root".to_string(),
             database: "defaultdb".to_string(),
             schema: "public".to_string(),
             zone: Default::default(),

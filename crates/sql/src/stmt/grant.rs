@@ -1,5 +1,6 @@
 //! `GRANT`, `REVOKE`, `SHOW GRANTS`, `SHOW SYSTEM GRANTS`. Databend's privileges on connections are other words for the
-//! same: `CREATE CONNECTION ON *.*` is EXTERNALCONNECTION of the system, `ACCESS CONNECTION` is USAGE.
+//! same: `CREATE CONNECTION ON *.*` is EXTERNALCONNECTION of the system, `ACCESS CONNECTION` is USAGE, and `SUPER ON *.*`
+//! is membership of `admin`.
 
 use std::fmt;
 
@@ -15,12 +16,18 @@ use crate::token::Lexeme;
 
 /// What Databend calls the system privilege EXTERNALCONNECTION.
 const CREATE_CONNECTION: &str = "CREATE CONNECTION";
+/// What Databend calls USAGE on a connection.
+const ACCESS_CONNECTION: &str = "ACCESS CONNECTION";
+/// Databend's privilege to do everything, and the role whose members may.
+const SUPER: (&str, &str) = ("SUPER", "admin");
 
 /// What privileges are granted on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     System,
     Connections(Vec<String>),
+    /// `*.*` of ACCESS CONNECTION: the connections that there are and those to come.
+    EveryConnection,
     Databases(Vec<String>),
     Schemas(Vec<QualifiedName>),
     Tables(Vec<QualifiedName>),
@@ -71,7 +78,7 @@ pub struct GrantOwnership {
     pub owner: String,
 }
 
-/// `SHOW GRANTS [ON target] [FOR roles]`
+/// `SHOW GRANTS [ON target] [FOR roles]`, `SHOW GRANTS FOR {ROLE | USER} name`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShowGrants {
     pub target: Option<Target>,
@@ -161,15 +168,46 @@ struct Item {
     role: String,
 }
 
-/// `SYSTEM privileges`, `privileges ON target` or `roles`.
+impl Item {
+    fn role(name: String) -> Item {
+        Item { privilege: name.to_uppercase(), role: name }
+    }
+}
+
+/// `SYSTEM privileges`, `privileges ON target` or `[ROLE] roles`.
 fn granted(c: &mut Cursor) -> Result<Granted> {
     let is_role = ["SYSTEM TO", "SYSTEM FROM"].iter().any(|phrase| c.is_next(phrase));
     if !is_role && c.keywords("SYSTEM") {
         return Ok(Granted { items: items(c)?, target: Some(Target::System) });
     }
+    if is_named("ROLE", c) {
+        c.advance(1);
+        return Ok(Granted { items: c.comma_list(role::name)?.into_iter().map(Item::role).collect(), target: None });
+    }
     let items = items(c)?;
     let target = if c.keywords("ON") { Some(target(c)?) } else { None };
-    Ok(Granted { items, target })
+    let has = |privilege: &str| items.iter().any(|item| item.privilege == privilege);
+    if target != Some(Target::System) {
+        return Ok(Granted { items, target });
+    }
+    if has(SUPER.0) {
+        let alone = items.len() == 1;
+        return if alone {
+            Ok(Granted { items: vec![Item::role(SUPER.1.into())], target: None })
+        } else {
+            Err(mixed(c))
+        };
+    }
+    match has(ACCESS_CONNECTION) {
+        false => Ok(Granted { items, target }),
+        true if items.len() == 1 => Ok(Granted { items, target: Some(Target::EveryConnection) }),
+        true => Err(mixed(c)),
+    }
+}
+
+/// Privileges on `*.*` that are here privileges on different things.
+fn mixed(c: &Cursor) -> SyntaxError {
+    illegal("these privileges ON *.* cannot be granted together", c).with_hint("write a statement for each")
 }
 
 fn items(c: &mut Cursor) -> Result<Vec<Item>> {
@@ -191,7 +229,7 @@ fn items(c: &mut Cursor) -> Result<Vec<Item>> {
 /// The one privilege that there is, whichever dialect names it.
 fn privileges(items: Vec<Item>) -> Vec<String> {
     let one = |item: Item| match item.privilege.as_str() {
-        "ACCESS CONNECTION" => "USAGE".to_string(),
+        ACCESS_CONNECTION => "USAGE".to_string(),
         CREATE_CONNECTION => "EXTERNALCONNECTION".to_string(),
         _ => item.privilege,
     };
@@ -280,15 +318,21 @@ pub(super) fn show_grants(c: &mut Cursor) -> Result<Statement> {
     if c.keywords("ON ROLE") {
         return Err(c.unsupported("SHOW GRANTS ON ROLE is not supported").with_hint("use SHOW ROLES"));
     }
+    let in_databend = |c: &Cursor| ["CONNECTION", "STAGE", "ROLE", "USER"].iter().any(|sort| is_named(sort, c));
     let mut dialect = Dialect::Cockroach;
     let target = match c.keywords("ON") {
         true if c.keywords("SYSTEM") => Some(Target::System),
         true => {
-            dialect = if is_named("CONNECTION", c) { Dialect::Databend } else { dialect };
+            dialect = if in_databend(c) { Dialect::Databend } else { dialect };
             Some(target(c)?)
         }
         false => None,
     };
+    if target.is_none() && c.keywords("FOR") {
+        dialect = if in_databend(c) { Dialect::Databend } else { dialect };
+        let grantees = if dialect == Dialect::Databend { vec![grantee(c)?] } else { c.comma_list(role::name)? };
+        return Ok(Statement::ShowGrants(ShowGrants { target, grantees, dialect }));
+    }
     Ok(Statement::ShowGrants(ShowGrants { target, grantees: for_roles(c)?, dialect }))
 }
 
@@ -307,6 +351,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::System => f.write_str("SYSTEM"),
+            Target::EveryConnection => f.write_str("*.*"),
             Target::Connections(names) => write!(f, "EXTERNAL CONNECTION {}", print::idents(names)),
             Target::Stages(names) => write!(f, "STAGE {}", print::idents(names)),
             Target::Databases(names) => write!(f, "DATABASE {}", print::idents(names)),
@@ -324,6 +369,7 @@ fn granted_text(privileges: &[String], target: &Target) -> String {
     let privileges: Vec<_> = privileges.iter().map(word).collect();
     match target {
         Target::System => format!("SYSTEM {}", privileges.join(", ")),
+        Target::EveryConnection => format!("{ACCESS_CONNECTION} ON {target}"),
         target => format!("{} ON {target}", privileges.join(", ")),
     }
 }
@@ -382,7 +428,11 @@ impl fmt::Display for ShowGrants {
             Dialect::Databend => in_databend(target),
             _ => target.to_string(),
         });
-        write!(f, "SHOW GRANTS{}{}", print::optional(" ON ", target.as_ref()), for_text(&self.grantees))
+        let grantees = match (self.dialect, &target, self.grantees.as_slice()) {
+            (Dialect::Databend, None, [role]) => format!(" FOR ROLE {}", quote_ident(role)),
+            _ => for_text(&self.grantees),
+        };
+        write!(f, "SHOW GRANTS{}{grantees}", print::optional(" ON ", target.as_ref()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `CREATE | ALTER | DROP {ROLE | USER}`, `SHOW ROLES | USERS`.
+//! `CREATE | ALTER | DROP {ROLE | USER}`, `SET DEFAULT ROLE`, `SHOW ROLES | USERS`.
 
 use std::fmt;
 
@@ -18,6 +18,8 @@ pub enum RoleOption {
     Password(Option<Text>),
     /// `None` is `VALID UNTIL NULL`.
     ValidUntil(Option<Text>),
+    /// Databend's `DEFAULT_ROLE = 'role'`; `None` is `NULL`.
+    DefaultRole(Option<String>),
 }
 
 /// `CREATE {ROLE | USER} [IF NOT EXISTS] name [[WITH] options]`
@@ -30,10 +32,12 @@ pub struct CreateRole {
     pub options: Vec<RoleOption>,
 }
 
-/// `ALTER {ROLE | USER} [IF EXISTS] name [WITH] options`
+/// `ALTER {ROLE | USER} [IF EXISTS] {name | SESSION_USER} [WITH] options`; `SET DEFAULT ROLE r` is one for
+/// `SESSION_USER`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterRole {
-    pub name: String,
+    /// `None` is who has logged in.
+    pub name: Option<String>,
     pub if_exists: bool,
     pub options: Vec<RoleOption>,
 }
@@ -93,13 +97,20 @@ pub(super) fn alter(c: &mut Cursor) -> Result<Statement> {
         return alter_set(None, c);
     }
     let if_exists = c.keywords("IF EXISTS");
-    let name = name(c)?;
-    if !if_exists && ["IN DATABASE", "SET", "RESET"].iter().any(|phrase| c.is_next(phrase)) {
-        return alter_set(Some(name), c);
+    let name = if c.keywords("SESSION_USER") { None } else { Some(name(c)?) };
+    if !if_exists && name.is_some() && ["IN DATABASE", "SET", "RESET"].iter().any(|phrase| c.is_next(phrase)) {
+        return alter_set(name, c);
     }
     c.keywords("WITH");
     let options = options(c)?;
     if options.is_empty() { Err(c.error()) } else { Ok(Statement::AlterRole(AlterRole { name, if_exists, options })) }
+}
+
+/// After `SET DEFAULT ROLE`.
+pub(super) fn set_default(c: &mut Cursor) -> Result<Statement> {
+    let role = if c.keywords("NONE") { None } else { Some(name(c)?) };
+    let options = vec![RoleOption::DefaultRole(role)];
+    Ok(Statement::AlterRole(AlterRole { name: None, if_exists: false, options }))
 }
 
 /// `[IN DATABASE db] {SET v {= | TO} x | RESET v | RESET ALL}`
@@ -144,6 +155,16 @@ fn option(c: &mut Cursor) -> Result<RoleOption> {
     if c.keywords("PASSWORD") || c.keywords("ENCRYPTED PASSWORD") {
         return Ok(RoleOption::Password(nullable(c)?));
     }
+    if c.keywords("IDENTIFIED BY") {
+        // As Databend has it, more options may follow a second WITH.
+        let password = c.text_value()?;
+        c.keywords("WITH");
+        return Ok(RoleOption::Password(Some(password)));
+    }
+    if c.keywords("DEFAULT_ROLE") {
+        c.expect_symbol(&Token::Eq)?;
+        return Ok(RoleOption::DefaultRole(if c.keywords("NULL") { None } else { Some(name(c)?) }));
+    }
     if c.keywords("VALID UNTIL") {
         return Ok(RoleOption::ValidUntil(nullable(c)?));
     }
@@ -172,6 +193,8 @@ impl fmt::Display for RoleOption {
             RoleOption::Password(None) => f.write_str("PASSWORD NULL"),
             RoleOption::ValidUntil(Some(time)) => write!(f, "VALID UNTIL {time}"),
             RoleOption::ValidUntil(None) => f.write_str("VALID UNTIL NULL"),
+            RoleOption::DefaultRole(Some(role)) => write!(f, "DEFAULT_ROLE = {}", quote_literal(role)),
+            RoleOption::DefaultRole(None) => f.write_str("DEFAULT_ROLE = NULL"),
         }
     }
 }
@@ -193,7 +216,8 @@ impl fmt::Display for CreateRole {
 impl fmt::Display for AlterRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let condition = print::when(self.if_exists, "IF EXISTS ");
-        write!(f, "ALTER ROLE {condition}{}{}", quote_ident(&self.name), with(&self.options))
+        let name = self.name.as_deref().map_or_else(|| "SESSION_USER".into(), quote_ident);
+        write!(f, "ALTER ROLE {condition}{name}{}", with(&self.options))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use lakeport_base::name::{quote_ident, quote_literal};
 use sqlparser::tokenizer::Token;
 
-use super::{Statement, Text};
+use super::{Statement, Text, role};
 use crate::cursor::{Cursor, Result};
 use crate::print;
 
@@ -49,6 +49,9 @@ pub(super) fn set(c: &mut Cursor) -> Result<Statement> {
     if c.keywords("GLOBAL") {
         return set_cluster_setting(c);
     }
+    if c.keywords("DEFAULT ROLE") {
+        return role::set_default(c);
+    }
     let local = c.one_of(&["SESSION", "LOCAL"]) == Some("LOCAL");
     let set = if c.keywords("TIME ZONE") {
         Set { name: "timezone".into(), value: zone(c)?, local: false }
@@ -56,12 +59,26 @@ pub(super) fn set(c: &mut Cursor) -> Result<Statement> {
         Set { name: "client_encoding".into(), value: values(c)?, local: false }
     } else if c.keywords("ROLE") {
         let _ = c.symbol(&Token::Eq) || c.keywords("TO");
-        let none = c.keywords("NONE");
-        Set { name: "role".into(), value: if none { None } else { values(c)? }, local: false }
+        Set { name: "role".into(), value: role(c)?, local: false }
+    } else if c.keywords("SECONDARY ROLES") {
+        let all = c.keywords("ALL");
+        if !all {
+            c.expect("NONE")?;
+        }
+        Set { name: "secondary_roles".into(), value: Some(if all { "on" } else { "off" }.into()), local: false }
     } else {
         assignment(c)?
     };
     Ok(Statement::Set(Set { local, ..set }))
+}
+
+/// `{role | NONE | DEFAULT}`
+fn role(c: &mut Cursor) -> Result<Option<String>> {
+    match c.one_of(&["DEFAULT", "NONE"]) {
+        Some("NONE") => Ok(Some("none".into())),
+        Some(_) => Ok(None),
+        None => role::name(c).map(Some),
+    }
 }
 
 /// `{'zone' | offset | INTERVAL 'offset' [HOUR TO MINUTE] | LOCAL | DEFAULT}`

@@ -230,6 +230,7 @@ impl<'a> Reserving<'a> {
     fn grants(&self, system: &System, of_system: bool, tables: &HashMap<i64, TableId>) -> Vec<Grant> {
         let restored = |object| match object {
             manifest::Object::System => of_system.then_some(Object::System),
+            manifest::Object::Connection(0) => of_system.then_some(Object::EVERY_CONNECTION),
             manifest::Object::Connection(id) => system.connection_id(id).map(Object::Connection),
             manifest::Object::Database(id) => self.database_ids.get(&id).map(|id| Object::Database(*id)),
             manifest::Object::Schema(id) => self.schema_ids.get(&id).map(|id| Object::Schema(*id)),

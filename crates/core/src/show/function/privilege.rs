@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[CatalogFunction] = &[
 /// Whose privileges are asked for: the first argument's when there is one more than `own`, else the viewer's.
 fn whose<'a>(viewer: Viewer<'_>, of: &'a [Cell], own: usize) -> Result<(String, &'a [Cell])> {
     if of.len() <= own {
-        return Ok((viewer.session.user.clone(), of));
+        return Ok((viewer.user.to_string(), of));
     }
     Ok((role(viewer, &of[0])?, &of[1..]))
 }

@@ -44,14 +44,9 @@ fn set_config(viewer: Viewer<'_>, of: &[Cell]) -> Result<Cell> {
         return Err(Error::invalid("set_config needs the name of a parameter"));
     }
     let variable = Variable::find(&text(of, 0))?;
-    let value = if of[1] == Cell::Null { variable.default.to_string() } else { text(of, 1) };
-    let value = variable.checked(&value)?;
-    if variable.name == "database" {
-        viewer.subject().require_connect(viewer.directory.database(&value)?)?;
-    }
+    let value = (of[1] != Cell::Null).then(|| text(of, 1));
     let local = of[2] == Cell::Bool(true);
-    viewer.session.set_variable(variable, value.clone(), local);
-    Ok(value.into())
+    Ok(viewer.session.assign(viewer.directory, variable, value.as_deref(), local)?.into())
 }
 
 /// A number that grows from block to block: the block's moment, in microseconds.

@@ -26,7 +26,7 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterBackup) -> Result<Outcom
     cx.subject().require_admin("run ALTER BACKUP")?;
     let (uri, named) = collection_of(cx, statement)?;
     cx.server.authorise_uri(cx.subject(), &uri).await?;
-    let collection = cx.server.open_collection(&cx.session.user, &uri).await?;
+    let collection = cx.server.open_collection(cx.user(), &uri).await?;
     let subdir = match (&statement.chain, named) {
         (Some(chain), _) => subdir(cx, chain, &collection).await?,
         (None, Some(named)) => named,
@@ -116,14 +116,14 @@ async fn opened(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
     for uri in &uris {
         cx.server.authorise_kms(cx.subject(), uri).await?;
     }
-    cx.server.open_all_kms(&cx.session.user, &uris).await
+    cx.server.open_all_kms(cx.user(), &uris).await
 }
 
 /// Those of the keys that open: one that is not the chain's, or no key at all, does not stand in the way of another.
 async fn known(cx: &Cx<'_>, uris: &Texts) -> Result<Vec<Arc<dyn Kms>>> {
     let mut known = Vec::new();
     for uri in cx.strings(&uris.0)? {
-        match cx.server.open_kms(&cx.session.user, &uri).await {
+        match cx.server.open_kms(cx.user(), &uri).await {
             Ok(kms) => known.push(kms),
             Err(error) if error.code() == Sqlstate::INSUFFICIENT_PRIVILEGE => return Err(error),
             Err(error) => tracing::debug!(%error, "an OLD_KMS does not open"),

@@ -42,7 +42,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     let place = Place::read(cx, &statement.collection, &options.encryption).await?;
     let as_of = statement.as_of.as_deref().map(|text| query::moment_text(cx, text)).transpose()?;
     let moment = as_of.as_deref().map(|text| query::past(cx, text)).transpose()?;
-    let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
+    let collection = cx.server.open_collection(cx.user(), &place.uri).await?;
     let subdir = subdir(cx, &statement.chain, &collection).await?;
     let protection = collection.protection(&subdir, &place.keys).await?;
     let chain = collection.chain(&subdir, &protection).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn restore(cx: &Cx<'_>, statement: &Restore) -> Result<Outcome>
     let new = NewJob {
         description: description(statement, targets, as_of.as_deref(), &place, &order.subdir),
         payload: Payload::Restore(order),
-        owner: cx.session.user.clone(),
+        owner: cx.user().to_string(),
         connections: place.connections.clone(),
     };
     job::run(cx, new, "RESTORE", options.detached).await

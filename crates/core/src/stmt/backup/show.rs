@@ -142,7 +142,7 @@ async fn key_connections(cx: &Cx<'_>) -> Result<HashMap<String, String>> {
 
 async fn open(cx: &Cx<'_>, collection: &Texts, encryption: &Encryption) -> Result<(Place, Collection)> {
     let place = Place::read(cx, collection, encryption).await?;
-    let collection = cx.server.open_collection(&cx.session.user, &place.uri).await?;
+    let collection = cx.server.open_collection(cx.user(), &place.uri).await?;
     Ok((place, collection))
 }
 

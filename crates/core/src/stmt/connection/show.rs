@@ -33,11 +33,18 @@ struct Looks {
     server: Arc<Server>,
     directory: Arc<Directory>,
     user: String,
+    /// Who has logged in.
+    login: String,
 }
 
 impl Looks {
     fn of(cx: &Cx<'_>) -> Looks {
-        Looks { server: cx.server.clone(), directory: cx.directory.clone(), user: cx.session.user.clone() }
+        Looks {
+            server: cx.server.clone(),
+            directory: cx.directory.clone(),
+            user: cx.user().to_string(),
+            login: cx.session.user.clone(),
+        }
     }
 
     fn subject(&self) -> Subject<'_> {
@@ -146,7 +153,7 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -
         let looks = Looks::of(cx);
         let rows = pages(cx.server.clone()).and_then(move |page| {
             let looks = looks.clone();
-            async move { definitions(&looks.server, looks.subject(), &page).await }
+            async move { definitions(&looks, &page).await }
         });
         let rows = RowStream { schema: show_create_columns(), batches: rows.boxed() };
         return Ok(Outcome::Rows { tag: "SHOW", rows });
@@ -159,17 +166,18 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -
         )));
     }
     let connection = found.ok_or_else(|| missing_connection(&name))?;
-    Ok(Outcome::rows("SHOW", definitions(cx.server, cx.subject(), &[connection]).await?))
+    Ok(Outcome::rows("SHOW", definitions(&Looks::of(cx), &[connection]).await?))
 }
 
 /// The statements that make connections again, in clear where the setting and the owner allow it.
-async fn definitions(server: &Server, subject: Subject<'_>, connections: &[Connection]) -> Result<RecordBatch> {
+async fn definitions(looks: &Looks, connections: &[Connection]) -> Result<RecordBatch> {
+    let (server, subject) = (&looks.server, looks.subject());
     let clear = setting::SHOW_CREATE_SECRETS.is_on(subject.directory);
     let mut rows = Vec::new();
     for connection in connections {
         let full = clear && subject.owns(&connection.owner);
         if full {
-            server.audit(subject.user, "show_create_external_connection", &connection.name, "secrets shown").await;
+            server.audit(&looks.login, "show_create_external_connection", &connection.name, "secrets shown").await;
         }
         let text = match full {
             true => connection.definition.expose().clone(),

@@ -19,7 +19,7 @@ pub(super) const REFUSED: &str = "failed to construct External Connection detail
 pub(super) fn require_create(cx: &Cx<'_>, dialect: Dialect) -> Result<()> {
     if dialect == Dialect::Databend {
         let by_privilege = session::is_on(cx, &setting::CONNECTION_PRIVILEGES);
-        return cx.subject().require_create_connection(by_privilege);
+        return cx.subject().require_create_connection(cx.session.set_role().as_deref(), by_privilege);
     }
     cx.subject().require_system("EXTERNALCONNECTION", || {
         "only users with the EXTERNALCONNECTION system privilege are allowed to CREATE EXTERNAL CONNECTION".to_string()

@@ -44,6 +44,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateSchedule) -> Result<Ou
         backup::retain_micros(cx, retain)?;
         backup.options.retain = Some(Text::Literal(cx.string(retain)?));
     }
+    require_login(cx)?;
     let schedules = made(cx, statement, &backup)?;
     backup::require(cx, &backup)?;
     // Its collection has backups by now.
@@ -64,6 +65,16 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateSchedule) -> Result<Ou
     cx.commit(tx).await?;
     let rows: Vec<_> = schedules.iter().map(row).collect();
     Ok(Outcome::rows("CREATE SCHEDULE", batch_of(columns(), &rows)?))
+}
+
+/// # Errors
+/// 42809 for a role that may not log in, as which no schedule could run.
+fn require_login(cx: &Cx<'_>) -> Result<()> {
+    if cx.directory.roles.get(cx.user()).is_some_and(|role| role.login) {
+        return Ok(());
+    }
+    let message = format!("a schedule runs as its owner, and role {:?} may not log in", cx.user());
+    Err(Error::new(Sqlstate::WRONG_OBJECT_TYPE, message).with_hint("RESET ROLE first"))
 }
 
 /// Whether the statement has nothing to do.
@@ -88,7 +99,7 @@ fn made(cx: &Cx<'_>, statement: &CreateSchedule, backup: &Backup) -> Result<Vec<
     let mut full = Schedule {
         id: ScheduleId(cx.server.jobs.next_id(cx.now).0),
         label: label.unwrap_or_else(|| format!("BACKUP {seconds}")),
-        owner: cx.session.user.clone(),
+        owner: cx.user().to_string(),
         created: cx.now,
         next_run: Some(first_run),
         plan: SchedulePlan {

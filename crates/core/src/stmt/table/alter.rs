@@ -103,7 +103,7 @@ fn apply(cx: &Cx<'_>, table: &mut Table, change: &TableChange, used_names: &mut 
         }
         TableChange::OwnerTo { role } => {
             if !cx.directory.roles.contains_key(role) {
-                return Err(crate::stmt::grant::missing_role(role));
+                return Err(crate::directory::missing_role(role));
             }
             if !cx.subject().owns(&table.owner) || !(cx.subject().is_admin() || cx.subject().owns(role)) {
                 return Err(Error::denied(format!("must be owner of table {} and member of role {role}", table.name)));

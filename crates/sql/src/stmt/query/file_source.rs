@@ -8,7 +8,7 @@ use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
 use crate::cursor::{Cursor, Result};
-use crate::error::SyntaxError;
+use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::print::list;
 use crate::stmt::stage::location::{self, Location, Parameter};
 
@@ -85,14 +85,25 @@ fn call(c: &mut Cursor, (name, options): Function) -> Result<FileSource> {
     let position = c.position();
     c.advance(1);
     let mut given = Given::default();
-    given.read(c, options)?;
-    let missing = || SyntaxError::syntax(format!("{} must specify location", name.to_lowercase()), position);
+    given.read(c, options).map_err(|error| argument(c, name).unwrap_or(error))?;
+    let missing = || wrong_argument(format!("{} must specify location", name.to_lowercase()), position);
     let location = given.location.take().ok_or_else(missing)?;
     let wanted = match name {
         "LIST_STAGE" => Wanted::Names,
         _ => Wanted::Columns { files_max: given.files_max, records_max: given.records_max },
     };
     Ok(given.source(location, wanted))
+}
+
+/// What is wrong with the arguments of a function, when the next one is none of them.
+fn argument(c: &Cursor, function: &'static str) -> Option<SyntaxError> {
+    let [Token::Word(name), Token::RArrow] = [&c.rest().first()?.token, &c.rest().get(1)?.token] else { return None };
+    let message = format!("unknown param {} for {}", name.value.to_lowercase(), function.to_lowercase());
+    Some(wrong_argument(message, c.position()))
+}
+
+fn wrong_argument(message: String, position: usize) -> SyntaxError {
+    SyntaxError { kind: SyntaxErrorKind::Argument, ..SyntaxError::syntax(message, position) }
 }
 
 /// What stands in parentheses.

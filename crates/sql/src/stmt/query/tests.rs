@@ -182,6 +182,11 @@ fn files_with_wrong_options_are_refused() {
         ("SELECT * FROM @s (FORMAT => 'csv')", "at or near \"format\": syntax error: expected FILE_FORMAT, PATTERN"),
         ("SELECT * FROM @s (FILE_FORMAT => csv)", "at or near \"csv\": syntax error: expected a string"),
         ("SELECT * FROM LIST_STAGE(PATTERN => 'x')", "list_stage must specify location"),
+        ("SELECT * FROM LIST_STAGE(LOCATION => '@s', K => 'x')", "unknown param k for list_stage"),
+        (
+            "SELECT * FROM INFER_SCHEMA(LOCATION => '@s', MAX_RECORDS_PRE_FILE => 1)",
+            "unknown param max_records_pre_file",
+        ),
         ("UPDATE t SET a = (SELECT max($1) FROM @s)", "files in place are read by queries and INSERT only"),
     ] {
         let found = refusal(text);
