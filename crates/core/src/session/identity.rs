@@ -106,3 +106,38 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Startup;
+    use crate::engine_stub::StubServer;
+
+    async fn role_asked(stub: &StubServer, name: &str, role: &str) -> Result<(String, String), String> {
+        let start = Startup {
+            user: "ann".to_string(),
+            database: None,
+            parameters: vec![(name.to_string(), role.to_string())],
+            client_addr: ([127, 0, 0, 1], 1).into(),
+            secure: false,
+            schedule: None,
+        };
+        let opened = stub.server.open_session(start).await.map_err(|error| error.code().code().to_string())?;
+        let identity = opened.0.identity();
+        Ok((identity.user, identity.role))
+    }
+
+    #[tokio::test]
+    async fn clients_ask_for_roles_of_their_own() {
+        let stub = StubServer::without_jobs().await;
+        stub.session("root").await.ok("CREATE USER ann; CREATE ROLE r; CREATE ROLE other; GRANT r TO ann").await;
+        let both = |name: &str| Ok((name.to_string(), name.to_string()));
+        assert_eq!(role_asked(&stub, "role", "r").await, both("r"));
+        assert_eq!(role_asked(&stub, "role", "none").await, both("ann"));
+        for (name, role) in [("role", "other"), ("ROLE", "admin"), ("Role", "root"), ("role", "public")] {
+            assert!(role_asked(&stub, name, role).await.is_err(), "{name} {role}");
+        }
+        for name in ["session_user", "session_authorization", "is_superuser"] {
+            assert_eq!(role_asked(&stub, name, "root").await, Err("55000".to_string()));
+        }
+    }
+}

@@ -56,7 +56,7 @@ impl Defined {
             return Ok(Defined { target, dialect, text, check: None });
         }
         let limit = setting::CHECK_TIMEOUT.duration(&cx.directory);
-        let checked = cx.server.probe(cx.user(), &target, limit).await;
+        let checked = cx.server.probe(cx.owner(), &target, limit).await;
         checked.map_err(|error| words::failed_check(dialect, target.spec(), error))?;
         let check = Some(Check { at: cx.server.config.env.now_micros(), error: None });
         Ok(Defined { target, dialect, text, check })

@@ -10,7 +10,7 @@ use lakeport_sql::stmt::grant::{GrantOwnership, ShowGrants, Target};
 
 use super::{Names, ObjectName, add, audit, checked_roles};
 use crate::databend::Number;
-use crate::directory::ADMIN;
+use crate::directory::{ADMIN, PUBLIC};
 use crate::error::{Error, Result};
 use crate::external::missing_connection;
 use crate::outcome::Outcome;
@@ -175,7 +175,7 @@ fn word_for(row: &Row) -> &str {
     }
 }
 
-/// What a role has, and of a user what its roles have: as far as who asks may know of the objects.
+/// What a role has, and of a user what its roles beside `public` have: as far as who asks may know of the objects.
 async fn of(cx: &Cx<'_>, tx: &mut dyn Tx, holder: &str) -> Result<Vec<Vec<Cell>>> {
     let names = Names::load(cx, tx).await?;
     let all = tx.grants().await?;
@@ -184,7 +184,7 @@ async fn of(cx: &Cx<'_>, tx: &mut dyn Tx, holder: &str) -> Result<Vec<Vec<Cell>>
         |object: Object| known.contains(&object) || names.owner_of(object).is_none_or(|owner| cx.subject().owns(owner));
     let mut holders = vec![holder];
     if sort_of(cx, holder) == USER {
-        holders.extend(cx.directory.roles_of(holder).into_iter().filter(|role| *role != holder));
+        holders.extend(cx.directory.roles_of(holder).into_iter().filter(|role| ![holder, PUBLIC].contains(role)));
         holders[1..].sort_unstable();
     }
     let mut rows = Vec::new();

@@ -60,3 +60,37 @@ async fn an_upload_needs_to_know_that_nothing_is_there() {
     let (_, message) = root.error(&upload(&"n".repeat(300))).await;
     assert!(message.starts_with("access to @s failed"), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_undoes_no_other_one() {
+    let stub = StubServer::without_jobs().await;
+    let (owner, writer) = (stub.session("root").await, stub.session("root").await);
+    owner.ok("CREATE STAGE s; CREATE ROLE r0; CREATE ROLE r1").await;
+    let transfers = tokio::spawn(async move {
+        for turn in 0..100 {
+            let role = format!("r{}", turn % 2);
+            owner.ok(&format!("GRANT OWNERSHIP ON STAGE s TO ROLE {role}")).await;
+            let stage = owner.session.server.config.catalog.read().await.unwrap().find_stage("s").await.unwrap();
+            assert_eq!(stage.unwrap().owner, role);
+        }
+    });
+    while !transfers.is_finished() {
+        if let Err(error) = writer.run("ALTER STAGE s SET COMMENT = 'changed'").await {
+            assert_eq!(error.code().code(), "40001");
+        }
+    }
+    transfers.await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_inherits_the_files_of_a_namesake() {
+    let stub = StubServer::without_jobs().await;
+    let root = stub.session("root").await;
+    put(&stub, "stages/users/ann/left").await;
+    root.ok("CREATE USER ann").await;
+    assert_eq!(files(&stub).await, Vec::<String>::new());
+    put(&stub, "userfiles/ann/defaultdb.public.userfiles_ann/a").await;
+    let (code, _) = root.error("DROP USER ann").await;
+    assert_eq!(code, "2BP01");
+    root.ok("SET ROLE ann; DROP USERFILE 'a'; RESET ROLE; DROP USER ann").await;
+}
