@@ -77,6 +77,8 @@ with psycopg.connect(autocommit=True) as root:
                  WITH SCHEDULE OPTIONS first_run = '2000-01-01 00:00:00+00:00', on_execution_failure = 'pause'"""
         refused(ann, own, errors.InsufficientPrivilege)
         root.execute("GRANT BACKUP ON TABLE t TO ann")
+        # It runs as herself, whatever role her sessions begin with.
+        root.execute("CREATE ROLE analysts; GRANT analysts TO ann; ALTER ROLE ann SET role = analysts")
         mine = ann.execute(own).fetchone()[0]
         until(ann, "SELECT count(*) FROM [SHOW BACKUPS IN 'external://vault/ann']", lambda rows: rows == [(1,)])
         until(ann, STATES, lambda rows: rows == [("ACTIVE", "", 0)])

@@ -31,7 +31,7 @@ use crate::running::Running;
 use crate::server::Server;
 use crate::stmt::effect::Effect;
 use crate::stmt::{self, fetch::OpenCursor};
-use crate::variable::{NO_ROLE, ROLE, VARIABLES, Variable};
+use crate::variable::{NO_ROLE, ROLE, SECONDARY_ROLES, VARIABLES, Variable};
 
 /// Longest text that is parsed where sockets are served: a longer one takes seconds.
 const PARSE_AT_ONCE_BYTES_MAX: usize = 64 << 10;
@@ -128,6 +128,10 @@ impl Session {
         for (name, value) in role.defaults.iter().chain(&start.parameters) {
             let Ok(variable) = Variable::find(name) else { continue };
             variables.insert(variable.name, variable.checked(value)?);
+            if variable.name == ROLE.name {
+                // Acts alone, unless secondary roles are named after it.
+                variables.insert(SECONDARY_ROLES.name, SECONDARY_ROLES.default.to_string());
+            }
         }
         let subject = Subject { directory: &directory, user: &start.user };
         subject.require_connect(directory.database(&variables["database"])?)?;

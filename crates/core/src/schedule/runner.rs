@@ -18,6 +18,7 @@ use super::{Recurrence, backup_of};
 use crate::error::{Error, Result};
 use crate::server::Server;
 use crate::session::{Session, Startup};
+use crate::variable::{NO_ROLE, ROLE};
 
 /// How often the rows are looked at.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -177,10 +178,12 @@ async fn start(server: Arc<Server>, schedule: Schedule) {
 async fn execute(server: &Arc<Server>, schedule: &Schedule) -> Result<()> {
     backup_of(schedule)?;
     server.config.env.fault(Point::ScheduleBegun)?;
+    // A default role would make jobs of its own.
+    let as_owner = (ROLE.name.to_string(), NO_ROLE.to_string());
     let startup = Startup {
         user: schedule.owner.clone(),
         database: None,
-        parameters: schedule.plan.variables.clone(),
+        parameters: schedule.plan.variables.iter().cloned().chain([as_owner]).collect(),
         client_addr: ([127, 0, 0, 1], 0).into(),
         secure: true,
         schedule: Some(schedule.id),

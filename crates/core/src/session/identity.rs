@@ -133,6 +133,10 @@ mod tests {
         let both = |name: &str| Ok((name.to_string(), name.to_string()));
         assert_eq!(role_asked(&stub, "role", "r").await, both("r"));
         assert_eq!(role_asked(&stub, "role", "none").await, both("ann"));
+        // In place of a default role, whose user keeps all privileges.
+        stub.session("root").await.ok("ALTER USER ann WITH DEFAULT_ROLE = 'r'").await;
+        assert_eq!(role_asked(&stub, "application_name", "x").await, Ok(("ann".to_string(), "r".to_string())));
+        assert_eq!(role_asked(&stub, "role", "r").await, both("r"));
         for (name, role) in [("role", "other"), ("ROLE", "admin"), ("Role", "root"), ("role", "public")] {
             assert!(role_asked(&stub, name, role).await.is_err(), "{name} {role}");
         }

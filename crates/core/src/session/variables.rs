@@ -68,6 +68,15 @@ impl Session {
         self.report(variable, value);
     }
 
+    /// Whether a variable has a value that ends with the open block, though it is committed.
+    pub(crate) fn is_local(&self, variable: &Variable) -> bool {
+        let state = self.state();
+        let changes = || state.changes.iter().filter(|change| change.name == variable.name);
+        let kept = changes().rev().find_map(|change| change.set.as_ref());
+        let kept = kept.or_else(|| changes().next().map(|change| &change.before));
+        kept.is_some_and(|kept| Some(kept) != state.variables.get(variable.name))
+    }
+
     /// The value of a variable when the session began.
     pub(super) fn initial(&self, variable: &Variable) -> String {
         self.state().initial.get(variable.name).cloned().unwrap_or_default()

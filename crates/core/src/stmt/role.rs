@@ -63,15 +63,13 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateRole) -> Result<Outcom
     for change in changes(cx, &statement.options).await? {
         change.apply(&mut role);
     }
-    if !cx.directory.roles.contains_key(name) {
-        // Those of a dropped user, if the server ended before they were deleted.
-        cx.server.empty_own_stage(name).await?;
-    }
     let mut tx = cx.server.config.catalog.write().await?;
     if tx.find_role(name).await?.is_some() {
         let error = Error::new(Sqlstate::DUPLICATE_OBJECT, format!("a role/user named {name} already exists"));
         return if statement.if_not_exists { Ok(cx.skipped("CREATE ROLE", &error)) } else { Err(error) };
     }
+    // Files of a dropped user, if the server ended before they were deleted. Nobody else makes the role meanwhile.
+    cx.server.empty_own_stage(name).await?;
     tx.insert_role(&role).await?;
     tx.insert_event(&cx.server.audit_event(&cx.session.user, "create_role", name, "")).await?;
     cx.commit(tx).await?;

@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::session::{Block, OpenBlock};
-use crate::variable::Variable;
+use crate::variable::{ROLE, SECONDARY_ROLES, Variable};
 
 pub(crate) async fn transaction(cx: &Cx<'_>, statement: &Transaction) -> Result<Outcome> {
     match statement {
@@ -107,7 +107,15 @@ fn own_block(cx: &Cx<'_>) -> Option<OpenBlock> {
 }
 
 /// Commits the open block ahead of a statement that changes the catalog, as CockroachDB's `autocommit_before_ddl` does.
+///
+/// # Errors
+/// 25001 where a role ends with the block: the statement would run as another.
 pub(crate) async fn commit_before_ddl(cx: &Cx<'_>) -> Result<()> {
+    if [&ROLE, &SECONDARY_ROLES].into_iter().any(|variable| cx.session.is_local(variable)) {
+        let message = "a statement that changes the catalog commits the transaction, and SET LOCAL ROLE ends with it";
+        return Err(Error::new(Sqlstate::ACTIVE_SQL_TRANSACTION, message)
+            .with_hint("SET ROLE lasts beyond the transaction; or run the statement before it or after"));
+    }
     cx.session
         .notice(Notice::new("auto-committing transaction before processing DDL due to autocommit_before_ddl setting"));
     let Some(block) = cx.session.open_block() else { return Ok(()) };

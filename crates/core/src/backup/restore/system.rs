@@ -192,7 +192,9 @@ impl System {
         for membership in &self.memberships {
             tx.put_membership(membership).await?;
         }
-        for (name, value) in &self.settings {
+        // What was set or made since the restore began stays too.
+        let set_meanwhile: HashSet<String> = tx.settings().await?.into_iter().map(|(name, _)| name).collect();
+        for (name, value) in self.settings.iter().filter(|(name, _)| !set_meanwhile.contains(name)) {
             tx.put_setting(name, value).await?;
         }
         for connection in &self.connections {
@@ -202,7 +204,9 @@ impl System {
             tx.insert_stage(stage).await?;
         }
         for format in &self.file_formats {
-            tx.put_file_format(format).await?;
+            if tx.find_file_format(&format.name).await?.is_none() {
+                tx.put_file_format(format).await?;
+            }
         }
         for schedule in &self.schedules {
             tx.insert_schedule(schedule).await?;

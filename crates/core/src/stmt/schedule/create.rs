@@ -74,7 +74,7 @@ fn require_login(cx: &Cx<'_>) -> Result<()> {
         return Ok(());
     }
     let message = format!("a schedule runs as its owner, and role {:?} may not log in", cx.user());
-    Err(Error::new(Sqlstate::WRONG_OBJECT_TYPE, message).with_hint("RESET ROLE first"))
+    Err(Error::new(Sqlstate::WRONG_OBJECT_TYPE, message).with_hint("SET ROLE NONE first"))
 }
 
 /// Whether the statement has nothing to do.
