@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use arrow_schema::SchemaRef;
 use chrono::DateTime;
 use lakeport_base::{Secret, SqlType, Sqlstate};
+use lakeport_catalog::Tx;
 use lakeport_catalog::model::Role;
 use lakeport_sql::stmt::role::{AlterRole, AlterRoleSet, CreateRole, DropRole, RoleOption};
 
@@ -176,27 +177,9 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
             return Err(missing_role(name));
         }
         cx.subject().require_over_role(name, "drop")?;
-        let mut dependents = owned_objects(cx, name);
-        let connections = tx.connections().await?;
-        dependents.extend(
-            connections
-                .iter()
-                .filter(|row| row.owner == *name)
-                .map(|row| format!("owner of external connection {}", row.name)),
-        );
-        let stages = tx.stages().await?;
-        let owned = stages.iter().filter(|row| row.owner == *name);
-        dependents.extend(owned.map(|row| format!("owner of stage {}", row.name)));
-        let schedules = tx.schedules().await?;
-        let owned = schedules.iter().filter(|row| row.owner == *name);
-        dependents.extend(owned.map(|row| format!("owner of schedule {}", row.id)));
-        let grants = tx.grants().await?;
-        dependents.extend(grants.iter().filter(|row| row.grantee == *name).map(|row| {
-            let (_, sort) = crate::authz::privileges_of(row.object);
-            format!("{} privilege on {sort}", row.privilege)
-        }));
-        dependents
-            .extend(holders.contains(name).then(|| format!("files of userfile://, which SET ROLE {name} leads to")));
+        let mut dependents = dependents(cx, tx.as_mut(), name).await?;
+        let files = holders.contains(name).then(|| format!("files of userfile://, which SET ROLE {name} leads to"));
+        dependents.extend(files);
         if !dependents.is_empty() {
             return Err(Error::new(
                 Sqlstate::DEPENDENT_OBJECTS_STILL_EXIST,
@@ -218,15 +201,27 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropRole) -> Result<Outcome> {
     Ok(Outcome::done("DROP ROLE"))
 }
 
-fn owned_objects(cx: &Cx<'_>, name: &str) -> Vec<String> {
-    let databases = cx.directory.databases.values().filter(|row| row.owner == name);
-    let schemas = cx.directory.schemas.values().filter(|row| row.owner == name);
-    let tables = cx.directory.tables.values().filter(|row| row.owner == name);
-    databases
-        .map(|row| format!("owner of database {}", row.name))
-        .chain(schemas.map(|row| format!("owner of schema {}", row.name)))
-        .chain(tables.map(|row| format!("owner of table {}", cx.directory.full_name(row))))
-        .collect()
+/// What a role owns and holds, as messages call it.
+async fn dependents(cx: &Cx<'_>, tx: &mut dyn Tx, name: &str) -> Result<Vec<String>> {
+    let directory = &cx.directory;
+    let mut found = Vec::new();
+    let mut owns = |owner: &str, what: &str, object: &dyn std::fmt::Display| {
+        if owner == name {
+            found.push(format!("owner of {what} {object}"));
+        }
+    };
+    directory.databases.values().for_each(|row| owns(&row.owner, "database", &row.name));
+    directory.schemas.values().for_each(|row| owns(&row.owner, "schema", &row.name));
+    directory.tables.values().for_each(|row| owns(&row.owner, "table", &directory.full_name(row)));
+    tx.connections().await?.iter().for_each(|row| owns(&row.owner, "external connection", &row.name));
+    tx.stages().await?.iter().for_each(|row| owns(&row.owner, "stage", &row.name));
+    tx.file_formats().await?.iter().for_each(|row| owns(&row.owner, "file format", &row.name));
+    tx.schedules().await?.iter().for_each(|row| owns(&row.owner, "schedule", &row.id));
+    for row in tx.grants().await?.iter().filter(|row| row.grantee == name) {
+        let (_, sort) = crate::authz::privileges_of(row.object);
+        found.push(format!("{} privilege on {sort}", row.privilege));
+    }
+    Ok(found)
 }
 
 fn require_createrole(cx: &Cx<'_>, action: &str) -> Result<()> {
