@@ -42,6 +42,10 @@ pub const IMPORT_ROW_BYTES_MAX: usize = 64 << 20;
 pub const IMPORT_BLOCK_BYTES_MAX: usize = 128 << 20;
 /// Files one IMPORT may read.
 pub const IMPORT_FILES_MAX: usize = 100_000;
+/// Files one COPY INTO a table may load: each leaves a mark in the table's log.
+pub const LOAD_FILES_MAX: usize = 15_000;
+/// Days for which a table knows which files were loaded into it, so that its log does not grow with them for ever.
+pub const MARKS_DAYS: u16 = 7;
 /// Progress notices waiting for a slow client.
 pub const NOTICE_QUEUE_MAX: usize = 64;
 /// Longest message of a client, in bytes: a statement or all parameters of one.

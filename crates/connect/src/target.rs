@@ -8,6 +8,7 @@ use object_store::path::Path;
 
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
+use crate::kind::userfile;
 use crate::kind::{Access, Host, KINDS, Kind, KindSpec, Role, Rule, Unknown, kind_in_role, kind_of_scheme, wrong_role};
 use crate::kms::Kms;
 use crate::option::{Options, REDACTED};
@@ -109,9 +110,26 @@ impl Target {
 
     /// Where its files are, whoever asks for them.
     pub fn place(&self) -> String {
+        self.identified(format!("{}{}", self.address(), self.uri.path))
+    }
+
+    /// All of [`Target::place`] but the path: two targets with the same see the same files under the same paths. `user` is
+    /// who opens them, for kinds that show users files of their own.
+    pub fn store(&self, user: &str) -> String {
+        let own = if self.spec().name == userfile::NAME { format!(" of {user}") } else { String::new() };
+        let address = self.address();
+        // A kind may have several schemes, and the one node several names.
+        let server = match self.spec().host {
+            Host::Node => "",
+            _ => address.strip_prefix(&self.uri.scheme).unwrap_or(&address),
+        };
+        self.identified(format!("{}{server}{own}", self.spec().name))
+    }
+
+    fn identified(&self, place: String) -> String {
         let rows = self.spec().options.iter().filter(|row| row.identifies);
         let values = rows.filter_map(|row| self.options.get(row.name));
-        values.fold(format!("{}{}", self.address(), self.uri.path), |place, value| format!("{place} {value}"))
+        values.fold(place, |place, value| format!("{place} {value}"))
     }
 
     /// The URI as parsed.

@@ -26,12 +26,16 @@ macro_rules! numbers {
 }
 
 numbers! {
+    /// More than one commit takes.
+    COMMIT_LIMIT = 1001, PROGRAM_LIMIT_EXCEEDED;
     /// Understood, and not supported.
     UNIMPLEMENTED = 1002, FEATURE_NOT_SUPPORTED;
     /// No statement.
     SYNTAX = 1005, SYNTAX_ERROR;
     /// An argument that does not fit the others, or what is there.
     BAD_ARGUMENTS = 1006, INVALID_PARAMETER_VALUE;
+    /// Rows that do not fit.
+    BAD_BYTES = 1046, BAD_COPY_FILE_FORMAT;
     /// A privilege that cannot be granted so.
     ILLEGAL_GRANT = 1061, INVALID_GRANT_OPERATION;
     /// A privilege that the user lacks.

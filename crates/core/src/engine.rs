@@ -1,5 +1,6 @@
 //! What the server asks of a query engine. Nothing here knows DataFusion.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -135,7 +136,17 @@ pub struct Append {
     pub transaction: Option<TransactionId>,
     /// Application id stored with the commit, so that the same append done twice adds its rows once.
     pub idempotency_key: Option<String>,
+    /// What the commit leaves beside the rows; for [`Engine::append_staged`].
+    pub marks: Option<Marks>,
     pub cancel: Cancel,
+}
+
+/// Names that an append leaves in the table with its commit, so that others see that it was made.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    pub names: Vec<String>,
+    /// The append is refused when one of them was left after this moment (microseconds since the epoch).
+    pub since: i64,
 }
 
 /// Outcome of [`Engine::append`].
@@ -231,7 +242,7 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now.
     async fn alter_table(&self, table: &TableHandle, changed: &Arc<model::Table>) -> Result<Box<dyn Alteration>>;
-    /// Removes every row in a commit of its own, without reading any.
+    /// Removes every row, and voids the marks of appends, in a commit of its own, without reading any.
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()>;
 
     /// The tables that have been written often enough since their last upkeep to need it. Costs no I/O.
@@ -286,6 +297,11 @@ pub trait Engine: Send + Sync {
     /// All rows or none. Checks NOT NULL (23502) and the primary key (23505, within the rows and against the table).
     /// Bounded memory: rows go to files as they come.
     async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended>;
+    /// The marks that appends have left in the table after a moment (microseconds since the epoch), and since it was last
+    /// emptied. They are kept for [`MARKS_DAYS`](lakeport_base::limits::MARKS_DAYS).
+    async fn marks(&self, table: &TableHandle, since: i64) -> Result<HashSet<String>>;
+    /// Voids them with the block's commit.
+    async fn void_marks(&self, table: &TableHandle, transaction: TransactionId, cancel: &Cancel) -> Result<()>;
     /// What an append with this key has added, if it was committed.
     async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>>;
     /// Writes rows, as [`Engine::append`] takes them, to files that outlive the process and that nobody reads.
@@ -293,7 +309,7 @@ pub trait Engine: Send + Sync {
     /// Appends what was staged, in one commit. The files stay whatever becomes of it, so that it can be tried again.
     ///
     /// # Errors
-    /// As [`Engine::append`]; 40001 when files are gone.
+    /// As [`Engine::append`]; 40001 when files are gone, or a mark is there.
     async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended>;
     /// Deletes what was staged, unless an append with this key has committed it.
     async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()>;

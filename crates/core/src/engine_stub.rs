@@ -1,6 +1,6 @@
 //! An engine that keeps what is appended in memory, and a server around it. For tests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,8 @@ pub(crate) struct StubEngine {
     pub appended: Mutex<Vec<RecordBatch>>,
     /// Rows of each append that had a key.
     keys: Mutex<HashMap<String, Appended>>,
+    /// What appends have left in any table.
+    pub marks: Mutex<HashSet<String>>,
     /// What any query answers.
     pub answer: Mutex<Vec<Result<RecordBatch>>>,
     pub answer_schema: Mutex<Option<SchemaRef>>,
@@ -67,6 +69,7 @@ impl StubEngine {
         StubEngine {
             appended: Mutex::default(),
             keys: Mutex::default(),
+            marks: Mutex::default(),
             answer: Mutex::default(),
             answer_schema: Mutex::default(),
             held: watch::Sender::new(false),
@@ -223,11 +226,21 @@ impl Engine for StubEngine {
         Ok(StagedRows { files: number.to_string(), rows, bytes: rows * 10 })
     }
 
+    async fn marks(&self, _: &TableHandle, _: i64) -> Result<HashSet<String>> {
+        Ok(self.marks.lock().unwrap().clone())
+    }
+
+    async fn void_marks(&self, _: &TableHandle, _: TransactionId, _: &Cancel) -> Result<()> {
+        not_in_the_stub()
+    }
+
     async fn append_staged(&self, _: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
         let key = options.idempotency_key.unwrap_or_default();
-        if let Some(appended) = self.keys.lock().unwrap().get(&key) {
-            return Ok(*appended);
+        let known = self.keys.lock().unwrap().get(&key).copied();
+        if let Some(appended) = known.filter(|_| options.marks.is_none()) {
+            return Ok(appended);
         }
+        self.marks.lock().unwrap().extend(options.marks.into_iter().flat_map(|marks| marks.names));
         let mut batches = Vec::new();
         for part in parts {
             let gone = || Error::new(Sqlstate::SERIALIZATION_FAILURE, "staged rows are gone");

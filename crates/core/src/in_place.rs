@@ -18,7 +18,7 @@ use lakeport_base::SqlType;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-pub(crate) use self::find::relation;
+pub(crate) use self::find::{found, relation};
 use crate::rows::arrow_field;
 use crate::stage::format::{FileFormat, FormatType};
 

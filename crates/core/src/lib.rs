@@ -30,6 +30,8 @@ pub mod import;
 pub mod in_place;
 pub mod job;
 mod leftover;
+mod load;
+
 pub mod outcome;
 pub mod relations;
 pub mod rows;

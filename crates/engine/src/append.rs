@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use lakeport_base::Point;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Append, Appended, TableHandle, TransactionId};
+use lakeport_core::engine::{Append, Appended, Marks, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
 use serde_json::Value;
@@ -18,9 +18,10 @@ use serde_json::Value;
 use crate::DataFusionEngine;
 use crate::delta::entry::{BYTES_KEY, Changes, Entry, ROWS_KEY};
 use crate::delta::log::Log;
+use crate::delta::marks::application;
 use crate::delta::snapshot::Snapshot;
 use crate::delta::staging::Staging;
-use crate::error::from_delta;
+use crate::error::{conflict, from_delta};
 use crate::insert::{Targets, complete};
 use crate::stage::ChangeWriter;
 
@@ -130,7 +131,7 @@ impl Staged {
 
 impl DataFusionEngine {
     pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        let Append { transaction, idempotency_key, cancel } = options;
+        let Append { transaction, idempotency_key, cancel, .. } = options;
         let append = async {
             let Some(key) = &idempotency_key else {
                 return self.add_rows(table, self.completed(table, rows)?, transaction, &cancel).await;
@@ -220,6 +221,34 @@ impl DataFusionEngine {
             Ok(appended)
         })
         .await
+    }
+
+    /// Appends in a commit that leaves marks, unless one of them is there.
+    ///
+    /// # Errors
+    /// 40001 when it is.
+    pub(crate) async fn append_marked(
+        &self,
+        table: &TableHandle,
+        staged: Staged,
+        marks: &Marks,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
+        let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
+        let applications = marks.names.iter().map(|name| application(name)).collect();
+        let changes = Arc::new(Changes { adds: staged.adds, marks: applications, ..Changes::default() });
+        let staging = Arc::new(staged.staging);
+        let committed = self.retrying(table, || async {
+            let writing = self.start_writing(table, None, cancel).await?;
+            // Now that no other statement can commit.
+            let known = self.log(table).marks(&table.store, writing.base.version()).await?.since(marks.since);
+            if marks.names.iter().any(|name| known.contains(name)) {
+                return Ok(false);
+            }
+            self.check_keys(table, &changes.adds, &writing.files).await?;
+            writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await.map(|_| true)
+        });
+        if committed.await? { Ok(appended) } else { Err(conflict()) }
     }
 
     /// What an append with this key added, if it is in the table already.

@@ -5,6 +5,7 @@ pub(crate) mod entry;
 pub(crate) mod files;
 pub(crate) mod footer;
 pub(crate) mod log;
+pub(crate) mod marks;
 pub(crate) mod pattern;
 pub(crate) mod prune;
 pub(crate) mod scan;

@@ -49,7 +49,7 @@ mod workers;
 mod writing;
 mod zoned;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::ArrayRef;
@@ -232,6 +232,16 @@ impl Engine for DataFusionEngine {
 
     async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>> {
         self.done_before(table, key).await
+    }
+
+    async fn marks(&self, table: &TableHandle, since: i64) -> Result<HashSet<String>> {
+        let log = self.log(table);
+        let latest = log.latest(&table.store).await?;
+        Ok(log.marks(&table.store, latest.version()).await?.since(since))
+    }
+
+    async fn void_marks(&self, table: &TableHandle, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
+        self.void_marks_in_block(table, transaction, cancel).await
     }
 
     async fn stage(&self, table: &TableHandle, rows: RowStream, cancel: &Cancel) -> Result<StagedRows> {

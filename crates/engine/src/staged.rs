@@ -42,11 +42,12 @@ impl DataFusionEngine {
         let staging = self.log(table).staging(&table.store);
         let rows = parts.iter().map(|part| part.rows).sum();
         let staged = Staged { staging, adds, change_files: Vec::new(), rows };
-        let Append { idempotency_key, cancel, .. } = options;
+        let Append { idempotency_key, marks, cancel, .. } = options;
         let append = async {
-            match &idempotency_key {
-                Some(key) => self.append_once(table, staged, key, &cancel).await,
-                None => self.append_together(table, Incoming::Staged(staged), &cancel).await,
+            match (&idempotency_key, &marks) {
+                (Some(key), _) => self.append_once(table, staged, key, &cancel).await,
+                (None, Some(marks)) => self.append_marked(table, staged, marks, &cancel).await,
+                (None, None) => self.append_together(table, Incoming::Staged(staged), &cancel).await,
             }
         };
         cancel.until_cancelled(append).await

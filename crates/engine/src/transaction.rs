@@ -168,6 +168,7 @@ impl Block {
             adds: adds().filter(|add| !gone.contains(add.path.as_str())).cloned().collect(),
             removes: removes().filter(|remove| !own.contains(remove.path.as_str())).cloned().collect(),
             change_files: self.statements.iter().flat_map(|changes| &changes.change_files).cloned().collect(),
+            marks: self.statements.iter().flat_map(|changes| &changes.marks).cloned().collect(),
             ..Changes::default()
         }
     }

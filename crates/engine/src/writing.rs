@@ -125,7 +125,7 @@ impl DataFusionEngine {
     pub(crate) async fn commit_block(&self, transaction: TransactionId, cancel: &Cancel) -> Result<()> {
         let Some(block) = self.transactions.end(transaction)? else { return Ok(()) };
         let changes = block.changes();
-        if changes.is_append() {
+        if changes.is_append() && changes.marks.is_empty() {
             return self.commit_append_block(block, changes, cancel).await;
         }
         let log = self.log(&block.table);

@@ -99,11 +99,20 @@ fn page_of_file_formats_is_current() {
         let name = option.name.to_uppercase();
         let _ = writeln!(page, "| `{name}` | {} | {} | {} |", types.join(", "), taken(option.takes), option.help);
     }
-    let names: Vec<_> =
-        format::DEFAULTS_ONLY.iter().map(|option| format!("`{}`", option.name.to_uppercase())).collect();
-    let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", names.join(", "));
+    let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", option_names(format::DEFAULTS_ONLY));
+    let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(format::OF_LOADS));
     compare("docs/file_formats.md", &page);
 }
+
+/// Each once.
+fn option_names(options: &[&format::FormatOption]) -> String {
+    let mut names: Vec<_> = options.iter().map(|option| format!("`{}`", option.name.to_uppercase())).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+const FORMATS_OF_LOADS: &str =
+    "[COPY INTO a table](sql/load.md) heeds these of them, and there `FIELD_DEFAULT` is the default of the column:";
 
 const FORMATS_FOOT: &str = "
 A format keeps these options, and files are read and written with their defaults only; another value is refused with `[1002]`

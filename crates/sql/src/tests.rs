@@ -71,10 +71,24 @@ fn databend_statements_are_refused_in_its_words() {
             "CREATE-like privileges cannot be granted directly to USER; please grant them to a role",
         ),
         ("REVOKE OWNERSHIP ON CONNECTION c FROM ROLE r", "OWNERSHIP cannot be revoked, only granted to another role"),
+        (
+            "COPY INTO t FROM @s ON_ERROR = ABORT_0",
+            "OnError must one of {{ CONTINUE | SKIP_FILE | SKIP_FILE_<num> | ABORT | ABORT_<num> }}",
+        ),
+        ("COPY INTO t FROM @s SIZE = 1", "at or near \"SIZE\": syntax error"),
+        ("COPY INTO t FROM (SELECT 1)", "COPY INTO a table takes SELECT list FROM location [alias] only"),
+        ("COPY INTO t FROM (SELECT $1 FROM @s WHERE $1 = 'x')", "COPY INTO a table takes SELECT list FROM location"),
+        ("COPY INTO t FROM (SELECT DISTINCT $1 FROM @s)", "COPY INTO a table takes SELECT list FROM location"),
+        ("COPY INTO t FROM (SELECT $1 FROM @s, u)", "COPY INTO a table takes SELECT list FROM location"),
+        ("COPY INTO t FROM (SELECT rank() OVER () FROM @s)", "COPY INTO a table takes SELECT list FROM location"),
+        ("COPY INTO t FROM (SELECT (SELECT 1) FROM @s)", "COPY INTO a table takes SELECT list FROM location"),
+        ("COPY INTO t FROM (SELECT $1 FROM @s (PATTERN => 'x'))", "options of the files stand behind the query"),
+        ("COPY INTO t FROM @s SCHEMA_EVOLUTION = (SAMPLE_FILES = 1)", "COPY INTO .. SCHEMA_EVOLUTION is not supported"),
         ("SHOW CONNECTIONS LIKE 'c%'", "at or near \"LIKE\": syntax error"),
     ] {
         let found = error(text);
-        assert_eq!((found.message.as_str(), found.dialect), (message, Dialect::Databend), "{text}");
+        assert!(found.message.starts_with(message), "{text}: {}", found.message);
+        assert_eq!(found.dialect, Dialect::Databend, "{text}");
     }
 }
 

@@ -15,10 +15,12 @@ use crate::storage::Storage;
 use crate::target::Target;
 
 /// How the default set of a user's files is called.
+/// The name of the kind.
+pub(crate) const NAME: &str = "userfile";
 const DEFAULT_SET: &str = "defaultdb.public.userfiles_";
 
 static SPEC: KindSpec = KindSpec {
-    name: "userfile",
+    name: NAME,
     title: "Files of a user",
     role: Role::Storage,
     schemes: &["userfile"],

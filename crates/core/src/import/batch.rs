@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
+use lakeport_base::SqlType;
 use lakeport_base::limits::{BATCH_BYTES_MAX, BATCH_ROWS};
 use lakeport_catalog::model::Column;
 use tokio::sync::mpsc;
 
+use super::rules::{FieldDefault, Rules};
 use crate::error::{Error, Result};
 use crate::rows::arrow_field;
 use crate::value::ColumnBuilder;
@@ -21,17 +23,22 @@ pub(crate) struct Target {
     pub schema: SchemaRef,
     /// The index of the field that each takes, where records may have any number of fields.
     places: Option<Arc<[usize]>>,
+    pub rules: Arc<Rules>,
 }
 
 impl Target {
     pub fn new(columns: Vec<Column>) -> Target {
         let fields: Vec<_> = columns.iter().map(|column| arrow_field(&column.name, &column.ty, true)).collect();
-        Target { columns: columns.into(), schema: Arc::new(Schema::new(fields)), places: None }
+        Target { columns: columns.into(), schema: Arc::new(Schema::new(fields)), places: None, rules: Arc::default() }
     }
 
     /// Columns that take these fields of a record, and are NULL without them.
     pub fn of_fields(columns: Vec<Column>, places: Vec<usize>) -> Target {
         Target { places: Some(places.into()), ..Target::new(columns) }
+    }
+
+    pub fn with_rules(self, rules: Rules) -> Target {
+        Target { rules: Arc::new(rules), ..self }
     }
 
     /// Whether a record may have so many fields.
@@ -51,6 +58,8 @@ pub(crate) struct Sink {
     batches: mpsc::Sender<Result<RecordBatch>>,
     /// Rows that may still come, with `row_limit`; then there is one reader only.
     rows_left: Option<Arc<AtomicU64>>,
+    /// Rows that came.
+    rows_sent: Arc<AtomicU64>,
 }
 
 /// Whether more rows are wanted.
@@ -62,7 +71,12 @@ pub(crate) enum Wanted {
 
 impl Sink {
     pub fn new(batches: mpsc::Sender<Result<RecordBatch>>, row_limit: Option<u64>) -> Sink {
-        Sink { batches, rows_left: row_limit.map(|limit| Arc::new(AtomicU64::new(limit))) }
+        Sink { batches, rows_left: row_limit.map(|limit| Arc::new(AtomicU64::new(limit))), rows_sent: Arc::default() }
+    }
+
+    /// Rows that came so far.
+    pub fn rows_sent(&self) -> u64 {
+        self.rows_sent.load(Ordering::Relaxed)
     }
 
     /// Rows the next batch may have.
@@ -81,6 +95,7 @@ impl Sink {
                 wanted = Wanted::Enough;
             }
         }
+        self.rows_sent.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         if batch.num_rows() > 0 && self.batches.send(Ok(batch)).await.is_err() {
             return Wanted::Enough;
         }
@@ -114,17 +129,34 @@ impl Rows {
     /// Adds one value, NULL or text, to the row under way.
     ///
     /// # Errors
-    /// `parse "column" as INT8: could not parse ...`
+    /// `parse "column" as INT8: could not parse ...`; 23502
     pub fn push(&mut self, index: usize, text: Option<&str>) -> Result<()> {
+        let column = &self.target.columns[index];
         let Some(text) = text else {
+            if !column.nullable {
+                return Err(self.target.refused_null(index));
+            }
             self.builders[index].append_null();
             return Ok(());
         };
         self.bytes += text.len();
-        self.builders[index].append_text(text).map_err(|error| {
-            let column = &self.target.columns[index];
-            Error::from(error).prefixed(&format!("parse {:?} as {}", column.name, column.ty))
-        })
+        match self.builders[index].append_text(text) {
+            Err(_) if self.target.rules.lax_json && column.ty == SqlType::Jsonb => self.push(index, None),
+            appended => appended.map_err(|error| self.target.refused_value(index, text, error.into())),
+        }
+    }
+
+    /// Adds the default of a column to the row under way.
+    ///
+    /// # Errors
+    /// 0A000 for one that is no constant.
+    pub fn push_default(&mut self, index: usize) -> Result<()> {
+        let rules = Arc::clone(&self.target.rules);
+        match rules.default_of(index) {
+            FieldDefault::Null => self.push(index, None),
+            FieldDefault::Text(text) => self.push(index, Some(text)),
+            FieldDefault::Computed => Err(self.target.no_constant(index)),
+        }
     }
 
     /// Ends the row under way; every column must have got its value.

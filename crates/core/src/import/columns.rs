@@ -1,40 +1,48 @@
 //! Columns of files that describe themselves: matched to the table's by name, and cast.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, RecordBatch, make_array, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
-use arrow_schema::{DataType, Fields};
+use arrow_schema::{DataType, FieldRef, Fields};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Column;
 
 use super::batch::Target;
+use super::options::{ByName, Missing};
+use super::rules::FieldDefault;
 use crate::error::{Error, Result};
 use crate::rows::arrow_type;
 use crate::value::{ColumnBuilder, TextColumn};
 
 /// For each of the table's columns, the position of the file's column, if there is one.
-pub(super) struct Matched(Vec<Option<usize>>);
+pub(crate) struct Matched(Vec<Option<usize>>);
 
 impl Matched {
     /// # Errors
-    /// With `strict`, 42703 for a column that only the table or only the file has.
-    pub fn new(fields: &Fields, target: &Target, strict: bool) -> Result<Matched> {
+    /// 42703 for a column that only the table or only the file has, where that is refused.
+    pub fn new(fields: &Fields, target: &Target, names: ByName) -> Result<Matched> {
         let find = |name: &str| {
             let exact = fields.iter().position(|field| field.name() == name);
-            exact.or_else(|| fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)))
+            let alike = |field: &FieldRef| !names.exact && field.name().eq_ignore_ascii_case(name);
+            exact.or_else(|| fields.iter().position(alike))
         };
         let positions: Vec<Option<usize>> = target.columns.iter().map(|column| find(&column.name)).collect();
-        if !strict {
-            return Ok(Matched(positions));
-        }
-        let undefined = |message| Err(Error::new(Sqlstate::UNDEFINED_COLUMN, message));
-        if let Some(missing) = positions.iter().position(Option::is_none) {
-            return undefined(format!("column {:?} is not in the file", target.columns[missing].name));
+        if let Some(missing) = positions.iter().position(Option::is_none).filter(|_| names.missing == Missing::Refused)
+        {
+            return Err(target.missing_column(missing));
         }
         match fields.iter().enumerate().find(|(index, _)| !positions.contains(&Some(*index))) {
-            Some((_, field)) => undefined(format!("column {:?} of the file is no column of the table", field.name())),
-            None => Ok(Matched(positions)),
+            Some((_, field)) if names.only_known => {
+                let message = format!("column {:?} of the file is no column of the table", field.name());
+                Err(Error::new(Sqlstate::UNDEFINED_COLUMN, message))
+            }
+            _ => Ok(Matched(positions)),
         }
+    }
+
+    /// The first columns of the file, in their order.
+    pub fn in_order(target: &Target) -> Matched {
+        Matched((0..target.columns.len()).map(Some).collect())
     }
 
     /// Positions among all columns of the file.
@@ -58,18 +66,42 @@ impl Matched {
 }
 
 /// A batch of the file as the table has it; `positions` are those of the table's columns in the batch.
-pub(super) fn converted(batch: &RecordBatch, positions: &[Option<usize>], target: &Target) -> Result<RecordBatch> {
-    let arrays = target.columns.iter().zip(positions).map(|(column, position)| match position {
-        Some(position) => {
-            let field = batch.schema_ref().field(*position);
-            let array = batch.column(*position);
-            convert(array, &crate::rows::sql_type(field), column)
-                .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))
+pub(crate) fn converted(
+    batch: &RecordBatch,
+    positions: &[Option<usize>],
+    target: &Target,
+    names: ByName,
+) -> Result<RecordBatch> {
+    let array = |(index, position): (usize, &Option<usize>)| {
+        let column = &target.columns[index];
+        let array = match position {
+            Some(position) => {
+                let field = batch.schema_ref().field(*position);
+                convert(batch.column(*position), &crate::rows::sql_type(field), column)
+                    .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))?
+            }
+            None => missing(target, index, names, batch.num_rows())?,
+        };
+        match array.null_count() > 0 && !column.nullable {
+            true => Err(target.refused_null(index)),
+            false => Ok(array),
         }
-        None => Ok(new_null_array(&arrow_type(&column.ty), batch.num_rows())),
-    });
-    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    };
+    let arrays = positions.iter().enumerate().map(array).collect::<Result<Vec<_>>>()?;
     RecordBatch::try_new(target.schema.clone(), arrays).map_err(Error::internal)
+}
+
+/// A column that the file does not have.
+fn missing(target: &Target, index: usize, names: ByName, rows: usize) -> Result<ArrayRef> {
+    let ty = &target.columns[index].ty;
+    let text = match target.rules.default_of(index) {
+        FieldDefault::Text(text) if names.missing == Missing::Default => text,
+        FieldDefault::Computed if names.missing == Missing::Default => return Err(target.no_constant(index)),
+        _ => return Ok(new_null_array(&arrow_type(ty), rows)),
+    };
+    let mut builder = ColumnBuilder::new(ty, rows);
+    (0..rows).try_for_each(|_| builder.append_text(text))?;
+    Ok(builder.finish())
 }
 
 /// A column of the file as the table has it. Texts go through the same readings as in CSV.

@@ -3,9 +3,9 @@
 use lakeport_base::SqlType;
 
 use super::batch::{Rows, Target};
-use super::options::{CsvOptions, EmptyIsNull};
+use super::options::{CsvOptions, EmptyField};
 use super::scan::{Field, ScanError, Scanned, Scanner};
-use super::text::{FieldTexts, Fields, TextFormat, option_hint, wrong_field_count};
+use super::text::{FieldTexts, Fields, TextFormat};
 use crate::error::Result;
 
 /// CSV with its options.
@@ -29,7 +29,7 @@ impl TextFormat for Csv<'_> {
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
         let fields = self.scanner.fields();
         if !self.target.takes(fields.len()) {
-            return Err(wrong_field_count(self.target.columns.len(), fields.len(), record));
+            return Err(self.target.refused_count(fields.len(), record));
         }
         for (index, column) in self.target.columns.iter().enumerate() {
             let Some(field) = fields.get(self.target.field_of(index)) else {
@@ -37,6 +37,10 @@ impl TextFormat for Csv<'_> {
                 continue;
             };
             let text = self.scanner.value(field, record);
+            if text.is_empty() && !field.quoted && self.options.empty == EmptyField::Default {
+                rows.push_default(index)?;
+                continue;
+            }
             let text = if is_null(self.options, field, &text, &column.ty) { None } else { Some(text.as_ref()) };
             rows.push(index, text)?;
         }
@@ -53,7 +57,7 @@ impl TextFormat for Csv<'_> {
     }
 
     fn hint(&self, record: u64) -> Option<&'static str> {
-        option_hint(record)
+        self.target.option_hint(record)
     }
 }
 
@@ -69,9 +73,9 @@ impl FieldTexts for Csv<'_> {
 
 fn is_null(options: &CsvOptions, field: &Field, text: &str, ty: &SqlType) -> bool {
     let is_empty_null = || match options.empty {
-        EmptyIsNull::Never => false,
-        EmptyIsNull::UnlessString => !matches!(ty, SqlType::Text | SqlType::Varchar(_)),
-        EmptyIsNull::Always => true,
+        EmptyField::Text => false,
+        EmptyField::NullUnlessText => !matches!(ty, SqlType::Text | SqlType::Varchar(_)),
+        EmptyField::Null | EmptyField::Default => true,
     };
     let may_be_null = !field.quoted || options.allow_quoted_null;
     may_be_null && (options.nullif.as_deref() == Some(text) || (text.is_empty() && is_empty_null()))

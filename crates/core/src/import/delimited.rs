@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2, memchr3};
 
 use super::batch::{Rows, Target};
-use super::options::DelimitedOptions;
+use super::options::{DelimitedOptions, EmptyField};
 use super::scan::{ScanError, Scanned};
-use super::text::{FieldTexts, Fields, TextFormat, option_hint, wrong_field_count};
+use super::text::{FieldTexts, Fields, TextFormat};
 use crate::error::Result;
 
 /// Delimited text with its options.
@@ -27,6 +27,12 @@ struct Field {
     enclosed: bool,
     /// Holds characters that do not stand for themselves.
     escaped: bool,
+}
+
+impl Field {
+    fn is_empty(&self) -> bool {
+        self.start == self.end && !self.enclosed
+    }
 }
 
 /// How a field ended.
@@ -121,7 +127,8 @@ impl<'a> Delimited<'a> {
             Some(nullif) => text == nullif,
             None => text == "NULL",
         };
-        let is_null = !field.enclosed && (is_nulls(text) || (text.is_empty() && self.options.empty_is_null));
+        let is_null =
+            !field.enclosed && (is_nulls(text) || (text.is_empty() && self.options.empty != EmptyField::Text));
         let escaped_null =
             matches!((text.as_bytes(), self.options.escape), ([first, b'N'], Some(escape)) if *first == escape);
         if is_null || (escaped_null && !field.enclosed) {
@@ -187,10 +194,14 @@ impl TextFormat for Delimited<'_> {
     fn add(&mut self, record: &str, rows: &mut Rows) -> Result<()> {
         let columns = self.target.columns.len();
         if !self.target.takes(self.fields.len()) {
-            return Err(wrong_field_count(columns, self.fields.len(), record));
+            return Err(self.target.refused_count(self.fields.len(), record));
         }
         for index in 0..columns {
             let field = self.fields.get(self.target.field_of(index));
+            if self.options.empty == EmptyField::Default && field.is_some_and(Field::is_empty) {
+                rows.push_default(index)?;
+                continue;
+            }
             rows.push(index, field.and_then(|field| self.value(*field, record)).as_deref())?;
         }
         rows.end_row();
@@ -206,7 +217,7 @@ impl TextFormat for Delimited<'_> {
     }
 
     fn hint(&self, record: u64) -> Option<&'static str> {
-        option_hint(record)
+        self.target.option_hint(record)
     }
 }
 

@@ -8,7 +8,7 @@
 pub(crate) mod avro;
 pub(crate) mod batch;
 pub(crate) mod bytes;
-mod columns;
+pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod delimited;
 mod ndjson;
@@ -16,11 +16,13 @@ pub mod options;
 pub(crate) mod parquet;
 pub(crate) mod part;
 pub(crate) mod ranges;
-mod read;
+pub(crate) mod read;
 mod reject;
+pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod source;
-mod stage;
+pub(crate) mod stage;
+pub(crate) mod tally;
 mod task;
 pub(crate) mod text;
 
@@ -33,7 +35,7 @@ use lakeport_base::id::TableId;
 use crate::engine::StagedRows;
 
 pub use options::{
-    AvroForm, AvroOptions, CsvOptions, Decompress, DelimitedOptions, EmptyIsNull, Format, ImportOptions,
+    AvroForm, AvroOptions, ByName, CsvOptions, Decompress, DelimitedOptions, EmptyField, Format, ImportOptions, Missing,
 };
 pub use part::Extent;
 pub(crate) use source::read_small;

@@ -7,18 +7,27 @@ use lakeport_base::{SqlType, Sqlstate};
 use serde::de::IgnoredAny;
 
 use super::batch::{Rows, Target};
+use super::options::{ByName, Missing};
 use super::scan::{ScanError, Scanned};
 use super::text::{TextFormat, shown};
 use crate::error::{Error, Result};
 
-/// Lines of JSON. A column without a field is NULL; a field without a column is left out, or refused if `strict`.
-/// Empty lines are counted and left out.
+/// Lines of JSON. Empty ones are counted and left out.
 pub(super) struct Ndjson<'a> {
-    strict: bool,
+    names: ByName,
+    null_is_default: bool,
     target: &'a Target,
     index_of: HashMap<&'a str, usize>,
     /// The value of each column of the row under way.
-    values: Vec<Option<String>>,
+    values: Vec<Value>,
+}
+
+/// The value of a column in a row.
+#[derive(Clone)]
+enum Value {
+    Missing,
+    Null,
+    Text(String),
 }
 
 impl TextFormat for Ndjson<'_> {
@@ -31,10 +40,16 @@ impl TextFormat for Ndjson<'_> {
         if line.is_empty() {
             return Ok(());
         }
-        self.values.fill(None);
+        self.values.fill(Value::Missing);
         self.read_object(line)?;
         for (index, value) in self.values.iter().enumerate() {
-            rows.push(index, value.as_deref())?;
+            match (value, self.names.missing) {
+                (Value::Text(text), _) => rows.push(index, Some(text))?,
+                (Value::Null, _) if self.null_is_default => rows.push_default(index)?,
+                (Value::Null, _) | (Value::Missing, Missing::Null) => rows.push(index, None)?,
+                (Value::Missing, Missing::Default) => rows.push_default(index)?,
+                (Value::Missing, Missing::Refused) => return Err(self.target.missing_column(index)),
+            }
         }
         rows.end_row();
         Ok(())
@@ -46,21 +61,25 @@ impl TextFormat for Ndjson<'_> {
 }
 
 impl<'a> Ndjson<'a> {
-    pub fn new(strict: bool, target: &'a Target) -> Ndjson<'a> {
-        let names = target.columns.iter().enumerate();
+    pub fn new(names: ByName, null_is_default: bool, target: &'a Target) -> Ndjson<'a> {
+        let columns = target.columns.iter().enumerate();
         Ndjson {
-            strict,
+            names,
+            null_is_default,
             target,
-            index_of: names.map(|(index, column)| (column.name.as_str(), index)).collect(),
-            values: vec![None; target.columns.len()],
+            index_of: columns.map(|(index, column)| (column.name.as_str(), index)).collect(),
+            values: vec![Value::Missing; target.columns.len()],
         }
     }
 
     fn read_object(&mut self, line: &str) -> Result<()> {
         for (name, value) in members(line).ok_or_else(|| not_an_object(line))? {
             match self.index_of.get(name.as_ref()) {
-                Some(&index) => self.values[index] = text_of(value, &self.target.columns[index].ty)?,
-                None if self.strict => {
+                Some(&index) => {
+                    let text = text_of(value, &self.target.columns[index].ty)?;
+                    self.values[index] = text.map_or(Value::Null, Value::Text);
+                }
+                None if self.names.only_known => {
                     let message = format!("field {name:?} is no column of the table");
                     return Err(Error::new(Sqlstate::UNDEFINED_COLUMN, message)
                         .with_hint("without strict_validation such fields are left out"));

@@ -1,9 +1,15 @@
 //! The options of IMPORT INTO.
 
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use lakeport_base::Sqlstate;
 
 use super::avro::shape;
+use super::batch::{Sink, Target};
 use super::scan::Syntax;
+use super::source::SourceFile;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
@@ -65,21 +71,77 @@ pub enum Format {
     Avro(AvroOptions),
     Csv(CsvOptions),
     Delimited(DelimitedOptions),
-    /// `strict`: a field that is no column is an error.
     Ndjson {
-        strict: bool,
+        names: ByName,
+        /// A null stands for the default of its column.
+        null_is_default: bool,
     },
-    /// `strict`: the columns of the file must be the table's.
     Parquet {
-        strict: bool,
+        names: ByName,
     },
+    /// What only the engine can read, or compute.
+    Other(OtherRows),
+}
+
+/// How the columns of files become those of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByName {
+    /// A column of the file that is none of the table's is an error.
+    pub only_known: bool,
+    /// What a column is that the file does not have.
+    pub missing: Missing,
+    /// Names that differ by case are different.
+    pub exact: bool,
+}
+
+/// What a column is that a file does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Null,
+    Refused,
+    Default,
+}
+
+impl ByName {
+    /// The columns of the file must be the table's, or need not.
+    fn of_columns(strict: bool) -> ByName {
+        let missing = if strict { Missing::Refused } else { Missing::Null };
+        ByName { only_known: strict, missing, exact: false }
+    }
+
+    /// Fields may be missing; those that are no columns are refused, or left out.
+    fn of_fields(strict: bool) -> ByName {
+        ByName { only_known: strict, missing: Missing::Null, exact: true }
+    }
+}
+
+/// Readers of rows from elsewhere.
+#[derive(Clone)]
+pub struct OtherRows(pub(crate) Arc<dyn ReadRows>);
+
+/// Reads the rows of files by other means than the readers here.
+#[async_trait]
+pub(crate) trait ReadRows: Send + Sync {
+    /// The rows of a file as the target's columns.
+    async fn read(&self, file: &SourceFile, target: &Target, sink: &Sink) -> Result<()>;
+}
+
+impl fmt::Debug for OtherRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OtherRows")
+    }
+}
+
+impl PartialEq for OtherRows {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// How Avro is to be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AvroOptions {
-    /// The columns of the data must be the table's.
-    pub strict: bool,
+    pub names: ByName,
     pub form: AvroForm,
 }
 
@@ -104,20 +166,24 @@ pub struct CsvOptions {
     pub syntax: Syntax,
     /// An unquoted field of this text is NULL.
     pub nullif: Option<String>,
-    /// Which unquoted empty fields are NULL.
-    pub empty: EmptyIsNull,
+    /// What an unquoted empty field means.
+    pub empty: EmptyField,
     /// Quoted fields may be NULL too.
     pub allow_quoted_null: bool,
     /// Records at the start of each file to leave out.
     pub skip: u64,
 }
 
-/// Which empty fields are NULL.
+/// What an empty field means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmptyIsNull {
-    Never,
-    UnlessString,
-    Always,
+pub enum EmptyField {
+    /// What it is: a text without characters.
+    Text,
+    /// NULL where the column is none of text.
+    NullUnlessText,
+    Null,
+    /// The default of its column.
+    Default,
 }
 
 /// How delimited text, as MySQL writes it, is to be read.
@@ -133,8 +199,8 @@ pub struct DelimitedOptions {
     pub escape: Option<u8>,
     /// A field of this text that is not enclosed is NULL; without it, `NULL` is.
     pub nullif: Option<String>,
-    /// So is an empty one.
-    pub empty_is_null: bool,
+    /// What an empty one means.
+    pub empty: EmptyField,
     /// Rows at the start of each file to leave out.
     pub skip: u64,
 }
@@ -167,8 +233,8 @@ impl ImportOptions {
         let parsed = match format {
             AVRO => Format::Avro(AvroOptions::parse(values)?),
             DELIMITED => Format::Delimited(DelimitedOptions::parse(values)?),
-            NDJSON => Format::Ndjson { strict },
-            PARQUET => Format::Parquet { strict },
+            NDJSON => Format::Ndjson { names: ByName::of_fields(strict), null_is_default: false },
+            PARQUET => Format::Parquet { names: ByName::of_columns(strict) },
             _ => Format::Csv(CsvOptions::parse(values)?),
         };
         let decompress = values.get("decompress").map_or(Ok(Decompress::Auto), Decompress::parse)?;
@@ -186,7 +252,7 @@ impl ImportOptions {
 
 impl AvroOptions {
     fn parse(values: &Values) -> Result<AvroOptions> {
-        let strict = values.has("strict_validation");
+        let names = ByName::of_columns(values.has("strict_validation"));
         let (json, binary) = (values.has("data_as_json_records"), values.has("data_as_binary_records"));
         if json && binary {
             return Err(Error::invalid("only one of the data_as_json_records or data_as_binary_records can be set"));
@@ -194,7 +260,7 @@ impl AvroOptions {
         let described = ["schema", "schema_uri", "records_terminated_by"].iter().find(|name| values.has(name));
         if !json && !binary {
             return match described {
-                None => Ok(AvroOptions { strict, form: AvroForm::Container }),
+                None => Ok(AvroOptions { names, form: AvroForm::Container }),
                 Some(name) => Err(Error::invalid(format!("option {name:?} cannot be used for container files"))
                     .with_hint("data_as_json_records or data_as_binary_records reads files without a schema")),
             };
@@ -213,7 +279,7 @@ impl AvroOptions {
         }
         let end = values.get("records_terminated_by");
         let record_end = end.map(|text| one_character("records_terminated_by", text)).transpose()?;
-        Ok(AvroOptions { strict, form: AvroForm::Records { schema, json, record_end } })
+        Ok(AvroOptions { names, form: AvroForm::Records { schema, json, record_end } })
     }
 }
 
@@ -228,7 +294,7 @@ impl CsvOptions {
         let nullif = values.get("nullif").map(str::to_string);
         Ok(CsvOptions {
             syntax: Syntax { delimiter, comment, strict: values.has("strict_quotes"), ..Syntax::default() },
-            empty: if nullif.is_some() { EmptyIsNull::Never } else { EmptyIsNull::UnlessString },
+            empty: if nullif.is_some() { EmptyField::Text } else { EmptyField::NullUnlessText },
             nullif,
             allow_quoted_null: values.has("allow_quoted_null"),
             skip: values.get("skip").map_or(Ok(0), skip)?,
@@ -249,7 +315,7 @@ impl DelimitedOptions {
             },
             escape: one("fields_escaped_by")?,
             nullif: values.get("nullif").map(str::to_string),
-            empty_is_null: false,
+            empty: EmptyField::Text,
             skip: values.get("skip").map_or(Ok(0), skip)?,
         };
         let mut used: Vec<u8> = [options.row_end, options.field_end].into();

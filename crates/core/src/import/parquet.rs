@@ -12,7 +12,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::{Sink, Wanted};
 use super::columns::{Matched, converted};
-use super::options::Format;
+use super::options::ByName;
 use super::ranges::Ranges;
 use super::read::Plan;
 use super::source::SourceFile;
@@ -22,16 +22,15 @@ use crate::external::store_error;
 /// Reads the row groups of a file that start in a range of its bytes.
 ///
 /// # Errors
-/// 22P04 for what is no Parquet file; with `strict_validation`, 42703 for columns that differ.
-pub(super) async fn read(plan: &Plan, file: &SourceFile, range: Range<u64>, sink: &Sink) -> Result<()> {
+/// 22P04 for what is no Parquet file, 42703 for columns that must not differ.
+pub(super) async fn read(plan: &Plan, names: ByName, file: &SourceFile, range: Range<u64>, sink: &Sink) -> Result<()> {
     let mut ranges = Ranges { file: file.clone(), meter: plan.meter.clone() };
     let metadata = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
     let metadata = metadata.map_err(|error| parquet_error(error, "not a Parquet file"))?;
-    let strict = matches!(plan.options.format, Format::Parquet { strict: true });
-    let matched = Matched::new(metadata.schema().fields(), &plan.target, strict)?;
+    let matched = Matched::new(metadata.schema().fields(), &plan.target, names)?;
     let groups = metadata.metadata().row_groups().iter().enumerate();
     let groups = groups.filter(|(_, group)| range.contains(&group_start(group))).map(|(index, _)| index).collect();
-    read_groups(plan, ranges, metadata, groups, &matched, sink).await
+    read_groups(plan, ranges, metadata, groups, (&matched, names), sink).await
 }
 
 /// Where a row group's first column starts in the file; at its start, if that is not told.
@@ -47,7 +46,7 @@ async fn read_groups(
     ranges: Ranges,
     metadata: ArrowReaderMetadata,
     groups: Vec<usize>,
-    matched: &Matched,
+    (matched, names): (&Matched, ByName),
     sink: &Sink,
 ) -> Result<()> {
     let projection = ProjectionMask::roots(metadata.parquet_schema(), matched.chosen());
@@ -60,7 +59,7 @@ async fn read_groups(
         .map_err(|error| parquet_error(error, "cannot read row group"))?;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|error| parquet_error(error, "cannot read row group"))?;
-        if sink.send(converted(&batch, &positions, &plan.target)?).await == Wanted::Enough {
+        if sink.send(converted(&batch, &positions, &plan.target, names)?).await == Wanted::Enough {
             return Ok(());
         }
     }

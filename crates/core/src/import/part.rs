@@ -17,7 +17,7 @@ const PART_BYTES_MAX: u64 = if cfg!(test) { 512 } else { 128 << 20 };
 
 /// What one reader reads and stages by itself.
 #[derive(Clone)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// Whole files.
     Files(Vec<SourceFile>),
     /// The records of a file that start in a range of its bytes.
@@ -57,6 +57,14 @@ impl Part {
             Part::Range(_, range) => range.end - range.start,
         }
     }
+
+    /// The files that it is of.
+    pub fn files(&self) -> &[SourceFile] {
+        match self {
+            Part::Files(files) => files,
+            Part::Range(file, _) => std::slice::from_ref(file),
+        }
+    }
 }
 
 /// Readers that work at a time.
@@ -65,7 +73,7 @@ pub(super) fn readers() -> usize {
 }
 
 /// Cuts files into parts. A row limit takes the first rows in the order of the files, so that there is one part then.
-pub(super) fn parts(files: Vec<SourceFile>, options: &ImportOptions) -> Vec<Part> {
+pub(crate) fn parts(files: Vec<SourceFile>, options: &ImportOptions) -> Vec<Part> {
     if options.row_limit.is_some() {
         return vec![Part::Files(files)];
     }
@@ -99,7 +107,7 @@ fn part_bytes(total: u64) -> u64 {
 fn can_be_cut(file: &SourceFile, options: &ImportOptions) -> bool {
     let plain = options.decompress.of_file(file.meta.location.as_ref()) == Decompress::None;
     let fits = match options.format {
-        Format::Avro(_) => false,
+        Format::Avro(_) | Format::Other(_) => false,
         Format::Parquet { .. } => true,
         Format::Csv(_) | Format::Delimited(_) | Format::Ndjson { .. } => plain,
     };
@@ -120,12 +128,7 @@ pub(super) fn source_of(options: &ImportOptions, target: &Target, columns: &[Col
         let meta = &file.meta;
         (&file.name, meta.size, meta.last_modified, &meta.e_tag, &meta.version).hash(&mut hasher);
     };
-    for part in parts {
-        match part {
-            Part::Files(files) => files.iter().for_each(&mut file),
-            Part::Range(source, _) => file(source),
-        }
-    }
+    parts.iter().flat_map(Part::files).for_each(&mut file);
     parts.len().hash(&mut hasher);
     hasher.finish()
 }

@@ -5,6 +5,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
 use super::source::SourceFile;
+use super::text::LeaveOut;
 use crate::error::{Error, Result};
 use crate::external::store_error;
 
@@ -22,12 +23,10 @@ pub(crate) struct Rejected {
     rows: u64,
 }
 
-impl Rejected {
-    /// Leaves a row out.
-    ///
+impl LeaveOut for Rejected {
     /// # Errors
     /// 54000 when they are too many.
-    pub fn add(&mut self, row: &[u8]) -> Result<()> {
+    fn leave_out(&mut self, _: u64, row: &[u8], _: Error) -> Result<()> {
         self.rows += 1;
         self.bytes.extend_from_slice(row);
         if !row.ends_with(b"\n") {
@@ -39,7 +38,9 @@ impl Rejected {
         Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, format!("too many parsing errors ({})", self.rows))
             .with_hint(format!("experimental_save_rejected leaves out {ROWS_MAX} rows of a file at most")))
     }
+}
 
+impl Rejected {
     /// Writes the rows beside their file, if there are any.
     pub async fn save(self, file: &SourceFile) -> Result<()> {
         if self.rows == 0 {

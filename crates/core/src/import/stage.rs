@@ -10,7 +10,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::batch::Sink;
 use super::options::Format;
 use super::part::{Extent, Part, Start, readers};
-use super::read::{self, Plan};
+use super::read::{self, Found, Plan};
+use super::tally::Tally;
 use crate::cancel::Cancel;
 use crate::engine::{Engine, StagedRows, TableHandle};
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ pub struct StagedPart {
 }
 
 /// Stages the parts of one import.
-pub(super) struct Stager {
+pub(crate) struct Stager {
     pub engine: Arc<dyn Engine>,
     pub table: TableHandle,
     pub plan: Arc<Plan>,
@@ -72,35 +73,43 @@ impl Stager {
         part: &Part,
         found: Result<Fresh>,
         before: Option<&Extent>,
-    ) -> Result<StagedPart> {
+    ) -> Result<Fresh> {
         let known = match (self.likely_start(part), before) {
             (Start::Guess { .. }, Some(before)) => *before,
-            _ => return Ok(found?.claim()),
+            _ => return found,
         };
-        if let Ok(fresh) = found
+        if let Ok(mut fresh) = found
             && fresh.extent.start == known.end
             && known.records >= self.skip()
         {
-            let mut staged = fresh.claim();
-            staged.extent.records += known.records;
-            return Ok(staged);
+            fresh.extent.records += known.records;
+            fresh.tallies = std::mem::take(&mut fresh.tallies).into_iter().map(|t| t.after(known.records)).collect();
+            return Ok(fresh);
         }
         if self.cancel.is_cancelled() {
             return Err(Error::canceled());
         }
         let start = Start::Known { offset: known.end, records: known.records };
-        Ok(self.stage(part, start).await?.claim())
+        self.stage(part, start).await
+    }
+
+    /// Deletes staged rows that no commit has taken.
+    pub async fn discard(&self, rows: &[StagedRows]) {
+        if let Err(error) = self.engine.discard_staged(&self.table, rows, &self.key).await {
+            tracing::info!(%error, "staged rows not deleted");
+        }
     }
 
     fn skip(&self) -> u64 {
         match &self.plan.options.format {
             Format::Csv(options) => options.skip,
             Format::Delimited(options) => options.skip,
-            Format::Avro(_) | Format::Ndjson { .. } | Format::Parquet { .. } => 0,
+            Format::Avro(_) | Format::Ndjson { .. } | Format::Parquet { .. } | Format::Other(_) => 0,
         }
     }
 
-    async fn stage(self: &Arc<Self>, part: &Part, start: Start) -> Result<Fresh> {
+    /// Stages a part by itself.
+    pub async fn stage(self: &Arc<Self>, part: &Part, start: Start) -> Result<Fresh> {
         let (sender, mut batches) = mpsc::channel(IMPORT_QUEUE_BATCHES);
         let sink = Sink::new(sender, self.plan.options.row_limit);
         let failure = Failure::default();
@@ -108,7 +117,7 @@ impl Stager {
             let (plan, part, failure) = (self.plan.clone(), part.clone(), failure.clone());
             async move {
                 let error = match read::read(&plan, &part, start, &sink).await {
-                    Ok(extent) => return Some(extent),
+                    Ok(found) => return Some(found),
                     Err(error) => error,
                 };
                 let likeness = Error::new(error.code(), error.message());
@@ -123,24 +132,28 @@ impl Stager {
         };
         let staged = self.engine.stage(&self.table, rows, &self.cancel).await;
         let rows = staged.map_err(|error| failure.explain(error))?;
-        let mut fresh = Fresh { stager: self.clone(), rows: Some(rows), extent: Extent::default() };
+        let mut fresh =
+            Fresh { stager: self.clone(), rows: Some(rows), extent: Extent::default(), tallies: Vec::new() };
         // A reader that died must not look like the end of its part.
         let read = reader.await.map_err(Error::internal)?;
-        fresh.extent = read.ok_or_else(|| failure.explain(Error::internal("a reader failed without a reason")))?;
+        let read = read.ok_or_else(|| failure.explain(Error::internal("a reader failed without a reason")))?;
+        Found { extent: fresh.extent, tallies: fresh.tallies } = read;
         Ok(fresh)
     }
 }
 
 /// Rows staged just now, deleted again unless somebody claims them.
-pub(super) struct Fresh {
+pub(crate) struct Fresh {
     stager: Arc<Stager>,
     /// `None` once claimed.
     rows: Option<StagedRows>,
-    extent: Extent,
+    pub extent: Extent,
+    /// Of the part's files.
+    pub tallies: Vec<Tally>,
 }
 
 impl Fresh {
-    fn claim(mut self) -> StagedPart {
+    pub fn claim(mut self) -> StagedPart {
         let rows = self.rows.take().expect("only claiming takes the rows, once");
         StagedPart { rows, extent: self.extent }
     }
@@ -151,9 +164,7 @@ impl Drop for Fresh {
         let Some(rows) = self.rows.take() else { return };
         let stager = self.stager.clone();
         tokio::spawn(async move {
-            if let Err(error) = stager.engine.discard_staged(&stager.table, &[rows], &stager.key).await {
-                tracing::info!(%error, "staged rows not deleted");
-            }
+            stager.discard(&[rows]).await;
         });
     }
 }

@@ -100,7 +100,7 @@ impl ImportTask {
         let total_bytes = parts.iter().map(Part::bytes).sum();
         let meter = Arc::new(ReadMeter::new(cx.progress.clone(), total_bytes));
         meter.add(parts[..staged.parts.len()].iter().map(Part::bytes).sum());
-        let plan = Arc::new(Plan { options, target, meter });
+        let plan = Arc::new(Plan { options, target, meter, errors_max: None });
         let engine = cx.server.config.engine.clone();
         let stager = Arc::new(Stager { engine, table, plan, key: key(cx), cancel: cx.cancel.clone() });
         Ok(Prepared { stager, parts, staged })
@@ -121,7 +121,7 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
         let mut found = pin!(stager.stage_all(left));
         while let Some((part, outcome)) = found.next().await {
             let before = staged.parts.last().map(|part| part.extent);
-            staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?);
+            staged.parts.push(stager.confirmed(&part, outcome, before.as_ref()).await?.claim());
             if staged.parts.len() < count {
                 cx.fault(Point::ImportStaged)?;
                 cx.save(&Checkpoint::Import(staged.clone())).await?;
@@ -134,7 +134,7 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
 
 async fn append(cx: &TaskContext, stager: &Stager, staged: StagedImport) -> Result<Appended> {
     cx.fault(Point::ImportAppend)?;
-    let append = Append { transaction: None, idempotency_key: Some(key(cx)), cancel: cx.cancel.clone() };
+    let append = Append { idempotency_key: Some(key(cx)), cancel: cx.cancel.clone(), ..Append::default() };
     let appended = cx.server.config.engine.append_staged(&stager.table, &staged.rows(), append).await;
     match &appended {
         Ok(_) => {}

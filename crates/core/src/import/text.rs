@@ -9,7 +9,6 @@ use memchr::memchr;
 
 use super::batch::{Rows, Sink, Target, Wanted};
 use super::part::{Extent, Start};
-use super::reject::Rejected;
 use super::scan::{ScanError, Scanned};
 use crate::error::{Error, Result};
 
@@ -66,6 +65,15 @@ pub(crate) struct Input {
     pub end: u64,
 }
 
+/// Takes rows that do not fit.
+pub(crate) trait LeaveOut: Send {
+    /// Leaves out a record, counted from 1.
+    ///
+    /// # Errors
+    /// One that ends the reading.
+    fn leave_out(&mut self, record: u64, row: &[u8], error: Error) -> Result<()>;
+}
+
 /// Reads one file or a part of it. With `rejected`, rows that do not fit go there.
 ///
 /// # Errors
@@ -74,7 +82,7 @@ pub(crate) async fn read(
     format: impl TextFormat,
     input: Input,
     target: &Target,
-    rejected: Option<&mut Rejected>,
+    rejected: Option<&mut dyn LeaveOut>,
     sink: &Sink,
 ) -> Result<Extent> {
     let Input { mut pieces, start, end } = input;
@@ -106,7 +114,7 @@ pub(crate) async fn read(
 struct Reader<'a, F> {
     format: F,
     rows: Rows,
-    rejected: Option<&'a mut Rejected>,
+    rejected: Option<&'a mut dyn LeaveOut>,
     /// What has not been made out yet.
     input: Vec<u8>,
     /// Where `input` starts in the file, in bytes.
@@ -123,7 +131,7 @@ struct Reader<'a, F> {
 }
 
 impl<'a, F: TextFormat> Reader<'a, F> {
-    fn new(format: F, target: &Target, rejected: Option<&'a mut Rejected>, end: u64) -> Reader<'a, F> {
+    fn new(format: F, target: &Target, rejected: Option<&'a mut dyn LeaveOut>, end: u64) -> Reader<'a, F> {
         Reader {
             skip: format.skip(),
             format,
@@ -184,11 +192,12 @@ impl<'a, F: TextFormat> Reader<'a, F> {
     fn add_row(&mut self, at: usize, length: usize) -> Result<()> {
         let bytes = &self.input[at..at + length];
         let added = str::from_utf8(bytes).map_err(bad_utf8).and_then(|record| self.format.add(record, &mut self.rows));
-        match (added, &mut self.rejected) {
+        match (added, &self.rejected) {
             (Ok(()), _) => Ok(()),
-            (Err(error), Some(rejected)) if !error.is_internal() => {
+            (Err(error), Some(_)) if !error.is_internal() => {
                 self.rows.drop_row();
-                rejected.add(bytes)
+                let error = self.explained(error);
+                self.rejected.as_mut().map_or(Ok(()), |rejected| rejected.leave_out(self.count, bytes, error))
             }
             (Err(error), _) => Err(self.explained(error).prefixed(&parsing(self.count))),
         }
@@ -216,12 +225,6 @@ impl<'a, F: TextFormat> Reader<'a, F> {
 
 fn parsing(row: u64) -> String {
     format!("error parsing row {row}")
-}
-
-/// A row has not as many fields as there are columns: 22P04.
-pub(super) fn wrong_field_count(columns: usize, fields: usize, record: &str) -> Error {
-    let message = format!("expected {columns} fields, got {fields} (row: {})", shown(record));
-    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message)
 }
 
 /// The row as far as an error repeats it.

@@ -35,7 +35,7 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
         return Ok(Relation::Rows(RecordBatch::new_empty(columns)));
     }
     let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
-    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?).await?;
+    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?, |_| true).await?;
     if source.wanted == Wanted::Names {
         let rows: Vec<_> = found.iter().map(file_row).collect();
         return Ok(Relation::Rows(batch_of(list_columns(), &rows)?));
@@ -50,11 +50,18 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
     }
 }
 
-/// The files that are meant, by name.
-async fn found(place: &StagedPlace, selection: &Selection) -> Result<Vec<ObjectMeta>> {
+/// The files that are meant and wanted, by name.
+pub(crate) async fn found(
+    place: &StagedPlace,
+    selection: &Selection,
+    is_wanted: impl Fn(&ObjectMeta) -> bool,
+) -> Result<Vec<ObjectMeta>> {
     let mut listed = place.list(selection)?;
     let mut found = Vec::new();
     while let Some(file) = listed.try_next().await? {
+        if !is_wanted(&file) {
+            continue;
+        }
         if found.len() == IMPORT_FILES_MAX {
             let message = format!("{} has more than {IMPORT_FILES_MAX} files to read", place.name);
             return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("name fewer with PATTERN"));
@@ -77,7 +84,7 @@ async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result
     use FormatType::{Avro, Csv, Ndjson, Orc, Parquet, Text};
     match format.ty {
         Csv | Text | Ndjson | Parquet | Orc | Avro => {
-            format.require_known_values()?;
+            format.require_known_values(&[])?;
             Ok(format)
         }
         other => {
@@ -89,7 +96,12 @@ async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result
 
 impl FileSet {
     /// Files of a place; those without a byte hold no rows in any format.
-    fn of(place: &StagedPlace, found: Vec<ObjectMeta>, format: FileFormat, mut positions: Vec<usize>) -> FileSet {
+    pub(crate) fn of(
+        place: &StagedPlace,
+        found: Vec<ObjectMeta>,
+        format: FileFormat,
+        mut positions: Vec<usize>,
+    ) -> FileSet {
         if positions.is_empty() && matches!(format.ty, FormatType::Ndjson | FormatType::Avro) {
             positions.push(1);
         }

@@ -45,14 +45,13 @@ impl PlacedFile {
         self.meta.e_tag.clone().filter(|tag| !tag.starts_with("W/"))
     }
 
-    /// # Errors
-    /// 40001 when the file is another one now.
-    fn require_same(&self, found: &ObjectMeta) -> Result<()> {
+    /// Whether what was found under its name is the file still.
+    pub(crate) fn is(&self, found: &ObjectMeta) -> bool {
         let same_tag = match (&self.meta.e_tag, &found.e_tag) {
             (Some(known), Some(found)) => known == found,
             _ => self.meta.last_modified == found.last_modified,
         };
-        if same_tag && found.size == self.meta.size { Ok(()) } else { Err(self.changed()) }
+        same_tag && found.size == self.meta.size
     }
 
     fn changed(&self) -> object_store::Error {
@@ -85,7 +84,9 @@ impl ObjectStore for Pinned {
         let found = self.store.get_opts(path, GetOptions { if_match: file.condition(), ..options }).await;
         let mut found = found.map_err(|error| file.explained(error))?;
         // Not every server looks at the condition.
-        file.require_same(&found.meta)?;
+        if !file.is(&found.meta) {
+            return Err(file.changed());
+        }
         if let object_store::GetResultPayload::Stream(body) = found.payload {
             let file = file.clone();
             let body = body.map(move |piece| piece.map_err(|error| file.explained(error)));

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::documents::documents_of;
 use super::{FileSet, PlacedFile};
 use crate::error::{Error, Result};
+use crate::import::AvroForm;
 use crate::import::avro;
 use crate::import::batch::{Rows, Sink, Target, Wanted};
 use crate::import::bytes::{self, ReadMeter};
@@ -22,14 +23,11 @@ use crate::import::csv::Csv;
 use crate::import::delimited::Delimited;
 use crate::import::part::Start;
 use crate::import::ranges::Ranges;
-use crate::import::scan::{ScanError, Scanned, Syntax};
+use crate::import::scan::{ScanError, Scanned};
 use crate::import::source::SourceFile;
 use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
-use crate::import::{AvroForm, CsvOptions, Decompress, DelimitedOptions, EmptyIsNull};
-use crate::stage::format::{
-    ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ESCAPE, FIELD_DELIMITER, FileFormat, FormatType, NULL_DISPLAY,
-    QUOTE, RECORD_DELIMITER, SKIP_HEADER,
-};
+use crate::stage::format::FormatType;
+use crate::stage::reading::{csv, decompress, delimited};
 
 impl FileSet {
     /// The rows of a file, with the columns of these indexes in [`FileSet::position_schema`].
@@ -78,7 +76,7 @@ impl FileSet {
     }
 
     /// A file as the readers of IMPORT take it.
-    pub(super) fn source(&self, file: usize) -> SourceFile {
+    pub(crate) fn source(&self, file: usize) -> SourceFile {
         self.source_of(&self.files[file])
     }
 
@@ -185,73 +183,5 @@ impl<F: TextFormat + FieldTexts> TextFormat for Sampled<'_, '_, F> {
 
     fn skip(&self) -> u64 {
         if self.has_header { 0 } else { self.format.skip() }
-    }
-}
-
-/// # Errors
-/// 1002 for what cannot be read.
-fn decompress(format: &FileFormat) -> Result<Decompress> {
-    Ok(match COMPRESSION.text(format) {
-        "NONE" | "" => Decompress::None,
-        "AUTO" => Decompress::Auto,
-        "GZIP" => Decompress::Gzip,
-        "BZ2" => Decompress::Bzip2,
-        "BROTLI" => Decompress::Brotli,
-        "ZSTD" => Decompress::Zstd,
-        "DEFLATE" => Decompress::Zlib,
-        "RAW_DEFLATE" => Decompress::Deflate,
-        "XZ" => Decompress::Xz,
-        other => {
-            let message = format!("files of {other} compression cannot be queried");
-            return Err(Error::databend(crate::databend::Number::UNIMPLEMENTED, message));
-        }
-    })
-}
-
-fn first_byte(text: &str) -> Option<u8> {
-    text.as_bytes().first().copied()
-}
-
-/// The byte that ends a record; a carriage return before a line feed belongs to it.
-fn record_end(format: &FileFormat) -> u8 {
-    RECORD_DELIMITER.text(format).as_bytes().last().copied().unwrap_or(b'\n')
-}
-
-/// # Errors
-/// 1002 for a delimiter of several bytes.
-fn csv(format: &FileFormat) -> Result<CsvOptions> {
-    let delimiter = FIELD_DELIMITER.text(format);
-    let [delimiter] = *delimiter.as_bytes() else {
-        let message = format!("FIELD_DELIMITER {delimiter:?} of several bytes cannot be read");
-        return Err(Error::databend(crate::databend::Number::UNIMPLEMENTED, message));
-    };
-    let syntax = Syntax {
-        delimiter,
-        quote: first_byte(QUOTE.text(format)).unwrap_or(b'"'),
-        escape: first_byte(ESCAPE.text(format)),
-        record_end: record_end(format),
-        ..Syntax::default()
-    };
-    Ok(CsvOptions {
-        syntax,
-        nullif: Some(NULL_DISPLAY.text(format).to_string()),
-        empty: if EMPTY_FIELD_AS.text(format) == "STRING" { EmptyIsNull::Never } else { EmptyIsNull::Always },
-        allow_quoted_null: ALLOW_QUOTED_NULLS.is_on(format),
-        skip: SKIP_HEADER.count(format) as u64,
-    })
-}
-
-fn delimited(format: &FileFormat) -> DelimitedOptions {
-    let row_end = record_end(format);
-    DelimitedOptions {
-        row_end,
-        cuts_return: RECORD_DELIMITER.text(format) == "\r\n",
-        // Fields that end as rows do are whole rows.
-        field_end: first_byte(FIELD_DELIMITER.text(format)).unwrap_or(row_end),
-        enclosure: None,
-        escape: first_byte(ESCAPE.text(format)),
-        nullif: Some(NULL_DISPLAY.text(format).to_string()),
-        empty_is_null: EMPTY_FIELD_AS.text(format) != "STRING",
-        skip: SKIP_HEADER.count(format) as u64,
     }
 }

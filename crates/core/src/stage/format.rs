@@ -255,6 +255,10 @@ pub static DEFAULTS_ONLY: &[&FormatOption] = &[
     &USE_LOGIC_TYPE,
 ];
 
+/// Options among these with which COPY INTO a table reads files.
+pub static OF_LOADS: &[&FormatOption] =
+    &[&ERROR_ON_COLUMN_COUNT_MISMATCH, &MISSING_FIELD_AS, &AVRO_MISSING_FIELD_AS, &NULL_FIELD_AS];
+
 /// Longest delimiter between fields, in bytes.
 const FIELD_DELIMITER_BYTES_MAX: usize = 20;
 
@@ -326,13 +330,14 @@ impl FileFormat {
         Ok(())
     }
 
-    /// For who reads or writes files.
+    /// For who reads or writes files and heeds these options.
     ///
     /// # Errors
-    /// [1002] for one of [`DEFAULTS_ONLY`] with another value than its default.
-    pub fn require_known_values(&self) -> Result<()> {
+    /// [1002] for another one of [`DEFAULTS_ONLY`] with another value than its default.
+    pub fn require_known_values(&self, heeded: &[&FormatOption]) -> Result<()> {
         let is_known = |option: &FormatOption, values: &[String]| {
-            let takes_default = DEFAULTS_ONLY.iter().any(|known| known.name == option.name);
+            let has = |list: &[&FormatOption]| list.iter().any(|known| known.name == option.name);
+            let takes_default = has(DEFAULTS_ONLY) && !has(heeded);
             !takes_default || values.concat() == option.default_for(self.ty).unwrap_or_default()
         };
         let Some((option, values)) = self.written.iter().find(|(option, values)| !is_known(option, values)) else {

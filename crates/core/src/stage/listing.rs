@@ -230,6 +230,7 @@ mod tests {
             file_format: None,
             name: "@s".into(),
             identity: "s".into(),
+            origin: super::super::place::Origin { store: "s".into(), path: String::new() },
             lists: true,
         }
     }

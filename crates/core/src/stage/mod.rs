@@ -6,3 +6,4 @@
 pub mod format;
 pub mod listing;
 pub mod place;
+pub(crate) mod reading;

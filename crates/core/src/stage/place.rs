@@ -17,7 +17,7 @@ use super::format::FileFormat;
 use crate::authz::Subject;
 use crate::databend::{Number, invalid_parameter};
 use crate::error::{Error, Result};
-use crate::external::{Named, authorise_target, store_error, target_of};
+use crate::external::{Named, Resolved, authorise_target, store_error, target_of};
 use crate::server::Server;
 
 /// The stage that streaming uploads of Databend's name in place of one.
@@ -59,8 +59,49 @@ pub struct StagedPlace {
     pub name: String,
     /// Tells the store from all others, whatever they are called; without secrets.
     pub identity: String,
+    /// The store by whichever name it is found, and where its root lies in it.
+    pub(super) origin: Origin,
     /// Whether the far side tells what files there are.
-    pub(super) lists: bool,
+    pub(crate) lists: bool,
+}
+
+/// Where files are, whatever the statement calls the place.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// Tells the store from all others; without secrets.
+    pub store: String,
+    /// The root's path in the store.
+    pub path: String,
+}
+
+impl Origin {
+    /// A folder of the warehouse.
+    fn warehouse(folder: &Path) -> Origin {
+        Origin { store: "the warehouse".to_string(), path: folder.to_string() }
+    }
+
+    /// What a target that `user` opens is the root of.
+    fn of(target: &Target, user: &str) -> Origin {
+        Origin { store: target.store(user), path: target.uri().path.clone() }
+    }
+}
+
+impl StagedPlace {
+    /// Tells a file from all others, by whichever stage or URI it is found.
+    pub(crate) fn whole_name(&self, file: &Path) -> String {
+        let Origin { store, path } = &self.origin;
+        let parts = path.split('/').chain(file.as_ref().split('/')).filter(|part| !part.is_empty());
+        let path: Vec<&str> = parts.collect();
+        format!("{store} {}", path.join("/"))
+    }
+}
+
+/// The files of a stage.
+pub(crate) struct Opened {
+    pub store: Arc<dyn ObjectStore>,
+    origin: Origin,
+    /// Whether they can be listed.
+    lists: bool,
 }
 
 /// A place for files, before it is opened.
@@ -104,17 +145,22 @@ impl Server {
         access: StageAccess,
     ) -> Result<StagedPlace> {
         let prefix = clean(&path.path)?;
-        let (place, file_format, identity) = match &path.stage {
-            StageName::User => (self.folder(own_folder(subject.user)), None, format!("user {}", subject.user)),
+        let (opened, file_format, identity) = match &path.stage {
+            StageName::User => {
+                let folder = own_folder(subject.user);
+                let opened = Opened { origin: Origin::warehouse(&folder), store: self.folder(folder), lists: true };
+                (opened, None, format!("user {}", subject.user))
+            }
             StageName::Named(name) => {
                 let stage = self.authorised_stage(subject, name, &[access]).await?;
                 let identity = format!("stage {} {}", stage.id, stage.version);
                 (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?), identity)
             }
         };
-        let (store, lists) = place;
+        let Opened { store, origin, lists } = opened;
         let name = StagePath { path: String::new(), ..path.clone() }.to_string();
-        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format, name, identity, lists })
+        let store = Arc::new(Named::new(store, &name));
+        Ok(StagedPlace { store, prefix, file_format, name, identity, origin, lists })
     }
 
     /// The stage of a name, for a user who owns it or holds all privileges that the accesses take.
@@ -144,17 +190,23 @@ impl Server {
         }
     }
 
-    /// The files of a stage, and whether they can be listed.
-    pub(crate) async fn open_stage(self: &Arc<Self>, stage: &Stage) -> Result<(Arc<dyn ObjectStore>, bool)> {
+    /// The files of a stage.
+    pub(crate) async fn open_stage(self: &Arc<Self>, stage: &Stage) -> Result<Opened> {
         match &stage.place {
-            StagePlace::Internal => Ok(self.folder(stage_folder(stage))),
+            StagePlace::Internal => {
+                let folder = stage_folder(stage);
+                Ok(Opened { origin: Origin::warehouse(&folder), store: self.folder(folder), lists: true })
+            }
             StagePlace::Copied { uri, .. } => {
                 let target = Target::parse(uri.expose())?;
-                Ok((self.open_target(&stage.owner, &target).await?, lists(&target)))
+                let store = self.open_target(&stage.owner, &target).await?;
+                Ok(Opened { store, origin: Origin::of(&target, &stage.owner), lists: lists(&target) })
             }
             StagePlace::Follows { uri, .. } => {
-                let listed = lists(&self.resolve(uri).await?.target);
-                Ok((self.location_store(&stage.owner, uri).await?, listed))
+                let Resolved { target, owner, .. } = self.resolve(uri).await?;
+                let origin = Origin::of(&target, owner.as_deref().unwrap_or(&stage.owner));
+                let store = self.location_store(&stage.owner, uri).await?;
+                Ok(Opened { store, origin, lists: lists(&target) })
             }
         }
     }
@@ -175,14 +227,14 @@ impl Server {
     }
 
     async fn empty_folder(&self, folder: Path) -> Result<()> {
-        let (store, _) = self.folder(folder);
+        let store = self.folder(folder);
         let files = store.list(None).map_ok(|meta| meta.location).boxed();
         store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)
     }
 
-    /// A folder of the warehouse, which can be listed.
-    fn folder(&self, folder: Path) -> (Arc<dyn ObjectStore>, bool) {
-        (Arc::new(PrefixStore::new(self.config.warehouse.clone(), folder)), true)
+    /// A folder of the warehouse.
+    fn folder(&self, folder: Path) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(self.config.warehouse.clone(), folder))
     }
 
     async fn uri_files(
@@ -192,32 +244,34 @@ impl Server {
         connection: &[Parameter],
     ) -> Result<StagedPlace> {
         let name = lakeport_connect::redact(uri);
-        let (store, prefix, folder) = match ExternalRef::parse(uri).ok().flatten() {
+        let (store, prefix, (folder, user)) = match ExternalRef::parse(uri).ok().flatten() {
             Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
             None => {
                 let found = self.find_place(subject, uri, connection).await?;
                 let (folder, prefix) =
                     if found.is_folder { (found.target, String::new()) } else { found.target.split_name() };
-                (self.open_target(&found.user, &folder).await?, prefix, folder)
+                (self.open_target(&found.user, &folder).await?, prefix, (folder, found.user))
             }
         };
         // Some kinds show each user files of his own.
         let identity = format!("folder {} for {}", folder.place(), subject.user);
-        let lists = lists(&folder);
-        Ok(StagedPlace { store: Arc::new(Named::new(store, &name)), prefix, file_format: None, name, identity, lists })
+        let (origin, lists) = (Origin::of(&folder, &user), lists(&folder));
+        let store = Arc::new(Named::new(store, &name));
+        Ok(StagedPlace { store, prefix, file_format: None, name, identity, origin, lists })
     }
 
-    /// As of a URI that follows a connection: its folder, what the names in it begin with, and where the URI leads.
+    /// As of a URI that follows a connection: its folder, what the names in it begin with, and where the folder is and
+    /// who opens it.
     async fn external_files(
         self: &Arc<Self>,
         subject: Subject<'_>,
         uri: &str,
         reference: &ExternalRef,
         connection: &[Parameter],
-    ) -> Result<(Arc<dyn ObjectStore>, String, Target)> {
+    ) -> Result<(Arc<dyn ObjectStore>, String, (Target, String))> {
         refuse_parameters(connection)?;
         self.authorise_reference(subject, reference).await?;
-        let target = self.resolve(uri).await?.target;
+        let Resolved { target, owner, .. } = self.resolve(uri).await?;
         let (folder, name) = reference.path.rsplit_once('/').unwrap_or_default();
         // The bucket alone is no name in a folder.
         let is_whole = name.is_empty() || target.uri().path.is_empty();
@@ -225,7 +279,9 @@ impl Server {
         let scheme = ExternalRef::SCHEME.to_string();
         let (host, path, params) = (reference.name.clone(), folder.to_string(), reference.params.clone());
         let folder = Uri { scheme, user: None, password: None, host, path, params }.to_text();
-        Ok((self.open_storage(subject.user, &folder).await?, prefix.to_string(), target))
+        let target = if is_whole { target } else { target.split_name().0 };
+        let user = owner.unwrap_or_else(|| subject.user.to_string());
+        Ok((self.open_storage(subject.user, &folder).await?, prefix.to_string(), (target, user)))
     }
 
     /// What a URI with parameters beside it means, when the user may use it: those of a connection by USAGE on it.

@@ -45,6 +45,7 @@ impl Effect {
                 Direction::ToStdout { .. } => ReadsRows,
             },
             S::Import(_) => WritesAlone("IMPORT INTO"),
+            S::Load(_) => WritesAlone("COPY INTO"),
             S::Restore(_) => WritesAlone("RESTORE"),
             S::Export(_) | S::Unload(_) | S::Backup(_) | S::AlterBackup(_) | S::Discard => ReadsAlone,
             S::CopyUserfile(copy) if copy.upload => WritesFiles("COPY USERFILE"),

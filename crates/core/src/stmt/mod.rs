@@ -11,6 +11,7 @@ pub mod file_format;
 pub mod grant;
 pub mod import;
 pub mod job;
+pub mod load;
 pub mod options;
 pub mod prepared;
 pub mod query;
@@ -310,6 +311,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::RemoveFiles(statement) => stage::remove(cx, statement).await,
         S::CopyFile(statement) => stage::copy(cx, statement).await,
         S::Unload(statement) => unload::unload(cx, statement).await,
+        S::Load(statement) => load::load(cx, statement).await,
         S::CreateFileFormat(statement) => file_format::create(cx, statement).await,
         S::DropFileFormat(statement) => file_format::drop(cx, statement).await,
         S::ShowFileFormats => file_format::show(cx).await,
@@ -337,7 +339,7 @@ pub(crate) fn needs_place(statement: &Statement) -> bool {
     Effect::of(statement).is_of_rows()
         || matches!(
             statement,
-            S::CreateTable(_) | S::Declare(_) | S::Fetch(_) | S::Execute(_) | S::Export(_) | S::Unload(_)
+            S::CreateTable(_) | S::Declare(_) | S::Fetch(_) | S::Execute(_) | S::Export(_) | S::Unload(_) | S::Load(_)
         )
 }
 
@@ -382,6 +384,7 @@ fn columns(statement: &Statement) -> Option<SchemaRef> {
         S::Import(statement) => import::columns(statement),
         S::Export(_) => export::columns(),
         S::Unload(statement) => unload::columns(&statement.options),
+        S::Load(_) => load::columns(),
         S::Backup(statement) => backup::columns(statement),
         S::Restore(statement) => backup::restore_columns(statement),
         S::ShowBackups(statement) => backup::show_backups_columns(statement),

@@ -353,8 +353,12 @@ async fn delete_rows(cx: &Cx<'_>, handle: &TableHandle, name: &QualifiedName) ->
     let (alias, using, filter, returning) = (None, None, None, None);
     let delete = Delete { table: name.clone(), alias, using, filter, returning, placeholder_count: 0 };
     let context = cx.query_context(None, HashMap::new());
+    let transaction = context.transaction;
     cx.server.config.engine.write(&context, handle, Write::Delete(&delete), &[]).await?;
-    Ok(())
+    match transaction {
+        Some(transaction) => cx.server.config.engine.void_marks(handle, transaction, &cx.cancel).await,
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn comment(cx: &Cx<'_>, statement: &Comment) -> Result<Outcome> {

@@ -109,7 +109,7 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension:
 }
 
 fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {
-    format.require_known_values()?;
+    format.require_known_values(&[])?;
     let chunk_bytes = match (options.single, options.max_file_size) {
         (true, _) => u64::MAX,
         (false, 0) => FILE_BYTES_DEFAULT,

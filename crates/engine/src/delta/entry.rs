@@ -24,7 +24,7 @@ pub(crate) const ROWS_KEY: &str = "lakeport.rows";
 pub(crate) const BYTES_KEY: &str = "lakeport.bytes";
 
 /// Folder of a table's log, as Delta's protocol names it.
-const LOG_FOLDER: &str = "_delta_log";
+pub(crate) const LOG_FOLDER: &str = "_delta_log";
 
 /// What a commit does to a table.
 #[derive(Clone, Default)]
@@ -35,6 +35,8 @@ pub(crate) struct Changes {
     pub metadata: Option<Metadata>,
     /// Application id of an idempotent append.
     pub application: Option<String>,
+    /// Application ids that get the commit's moment, see [`super::marks`].
+    pub marks: Vec<String>,
     /// Further `commitInfo` entries.
     pub info: Vec<(String, Value)>,
 }
@@ -53,7 +55,8 @@ impl Changes {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.adds.is_empty() && self.removes.is_empty() && self.metadata.is_none() && self.application.is_none()
+        let says_nothing = self.application.is_none() && self.marks.is_empty();
+        self.adds.is_empty() && self.removes.is_empty() && self.metadata.is_none() && says_nothing
     }
 
     /// Whether rows or columns are others after the commit; files that only hold the same rows in another way do not
@@ -77,20 +80,22 @@ impl Changes {
     pub fn to_entry(&self, stamp: &Stamp) -> Result<Bytes> {
         let mut text =
             serde_json::to_vec(&json!({ "commitInfo": self.commit_info(stamp) })).map_err(Error::internal)?;
-        for action in self.actions() {
+        for action in self.actions(stamp) {
             text.push(b'\n');
             serde_json::to_writer(&mut text, &action).map_err(Error::internal)?;
         }
         Ok(text.into())
     }
 
-    fn actions(&self) -> impl Iterator<Item = Action> {
+    fn actions(&self, stamp: &Stamp) -> impl Iterator<Item = Action> {
         let metadata = self.metadata.iter().cloned().map(Action::Metadata);
         let removes = self.removes.iter().cloned().map(Action::Remove);
         let adds = self.adds.iter().cloned().map(Action::Add);
         let change_files = self.change_files.iter().cloned().map(Action::Cdc);
         let applications = self.application.iter().map(|id| Action::Txn(Transaction::new(id, 1)));
-        metadata.chain(removes).chain(adds).chain(change_files).chain(applications)
+        let mark = |id| Action::Txn(Transaction::new_with_last_update(id, stamp.at, Some(stamp.at / 1000)));
+        let marks = self.marks.iter().map(mark);
+        metadata.chain(removes).chain(adds).chain(change_files).chain(applications).chain(marks)
     }
 
     fn commit_info(&self, stamp: &Stamp) -> Map<String, Value> {
@@ -149,6 +154,12 @@ impl Entry {
     /// Whether it is the append of an application id.
     pub fn is_append_of(&self, application: &str) -> bool {
         self.0.iter().any(|action| action["txn"]["appId"] == application)
+    }
+
+    /// The application ids that it has, each with its version.
+    pub fn applications(&self) -> impl Iterator<Item = (&str, i64)> {
+        let txns = self.0.iter().map(|action| &action["txn"]);
+        txns.filter_map(|txn| Some((txn["appId"].as_str()?, txn["version"].as_i64()?)))
     }
 
     /// A number of the `commitInfo`.

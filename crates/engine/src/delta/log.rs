@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::entry::{Changes, Entry, Stamp, TIMESTAMP_KEY, broken_tip, entry_path};
+use super::marks::{self, Marks};
 use super::snapshot::Snapshot;
 use super::staging::{Staging, Stagings};
 use crate::clock::Clock;
@@ -56,6 +57,8 @@ pub(crate) struct Log {
     latest: Mutex<Option<Known>>,
     /// Known commit times, see [`super::as_of`].
     pub(super) times: Mutex<HashMap<Version, i64>>,
+    /// The marks of the latest version for which somebody asked.
+    marks: tokio::sync::Mutex<Option<Arc<Marks>>>,
     /// Appends that wait to be committed together.
     pub waiting: Waiting,
     stagings: Stagings,
@@ -81,6 +84,7 @@ impl Log {
             altered: Mutex::default(),
             latest: Mutex::default(),
             times: Mutex::default(),
+            marks: tokio::sync::Mutex::default(),
             waiting: Waiting::default(),
             stagings: Stagings::default(),
             commits: AtomicU64::new(0),
@@ -113,7 +117,11 @@ impl Log {
     pub async fn create(&self, table: &TableHandle, fields: Vec<StructField>, files: Vec<Add>) -> Result<()> {
         self.clock.fault(Point::LogCreate)?;
         let comment = table.row.comment.clone().unwrap_or_default();
-        let properties = [("delta.enableChangeDataFeed", "true"), ("delta.checkpointInterval", CHECKPOINT_INTERVAL)];
+        let properties = [
+            ("delta.enableChangeDataFeed", "true".to_string()),
+            ("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string()),
+            ("delta.setTransactionRetentionDuration", marks::retention()),
+        ];
         let timestamp = (TIMESTAMP_KEY.to_string(), Value::from(self.clock.next()));
         let created = CreateBuilder::new()
             .with_log_store(self.store(Arc::clone(&table.store)))
@@ -207,6 +215,13 @@ impl Log {
         commit.await.map_err(lakeport_core::Error::internal)?
     }
 
+    /// The marks up to a version at least.
+    pub async fn marks(&self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<Arc<Marks>> {
+        let mut known = self.marks.lock().await;
+        let marks = Marks::of(store, known.as_ref(), version).await?;
+        Ok(Arc::clone(known.insert(marks)))
+    }
+
     /// The log as delta-rs opens it, on exactly this store.
     pub fn store(&self, store: Arc<dyn ObjectStore>) -> LogStoreRef {
         let url = Url::parse(&format!("lakeport://{}/", self.id)).expect("a number is a valid host");
@@ -257,9 +272,12 @@ impl Log {
         self.latest_known().is_some()
     }
 
-    /// Lets go of the version in memory.
+    /// Lets go of the version in memory, and of the marks unless somebody reads them.
     pub fn rest(&self) {
         *self.latest_known() = None;
+        if let Ok(mut marks) = self.marks.try_lock() {
+            *marks = None;
+        }
     }
 
     /// Milliseconds since the epoch, for deletion times.

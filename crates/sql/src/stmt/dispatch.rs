@@ -3,8 +3,8 @@
 use lakeport_base::Dialect;
 
 use super::{
-    Statement, backup, connection, copy, database, export, fetch, file_format, grant, import, job, prepared, query,
-    role, schedule, session, stage, table, transaction, unload, userfile,
+    Statement, backup, connection, copy, database, export, fetch, file_format, grant, import, job, load, prepared,
+    query, role, schedule, session, stage, table, transaction, userfile,
 };
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -32,7 +32,6 @@ const STATEMENTS: &[(&str, Grammar)] = &[
     ("CLOSE", fetch::close),
     ("COMMENT ON", table::comment),
     ("COMMIT", transaction::commit),
-    ("COPY INTO", unload::copy_into),
     ("COPY USERFILE", userfile::copy_userfile),
     ("COPY", copy::copy),
     ("CREATE DATABASE", database::create_database),
@@ -125,6 +124,7 @@ const STATEMENTS: &[(&str, Grammar)] = &[
 /// Those of Databend's dialect, looked at first; their errors are in its words and carry its numbers.
 const DATABEND: &[(&str, Grammar)] = &[
     ("ALTER STAGE", stage::alter),
+    ("COPY INTO", load::copy_into),
     ("CREATE CONNECTION", |c| connection::create_of_options(false, c)),
     ("CREATE FILE FORMAT", |c| file_format::create(false, c)),
     ("CREATE OR REPLACE CONNECTION", |c| connection::create_of_options(true, c)),

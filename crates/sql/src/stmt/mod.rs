@@ -11,6 +11,7 @@ pub mod file_format;
 pub mod grant;
 pub mod import;
 pub mod job;
+pub mod load;
 pub mod prepared;
 pub mod query;
 pub mod role;
@@ -100,6 +101,7 @@ pub enum Statement {
     RemoveFiles(stage::RemoveFiles),
     CopyFile(stage::CopyFile),
     Unload(unload::Unload),
+    Load(load::Load),
     CreateFileFormat(file_format::CreateFileFormat),
     DropFileFormat(file_format::DropFileFormat),
     ShowFileFormats,
@@ -138,6 +140,7 @@ impl Statement {
             S::Import(_) => "import",
             S::Export(_) => "export",
             S::Unload(_) => "unload",
+            S::Load(_) => "load",
             S::Backup(_) | S::ShowBackups(_) | S::ShowBackup(_) | S::ShowBackupEncryption(_) => "backup",
             S::Restore(_) | S::AlterBackup(_) => "backup",
             S::CreateSchedule(_) | S::AlterSchedule(_) | S::ControlSchedules(_) => "schedule",

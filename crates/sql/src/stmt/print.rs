@@ -74,6 +74,7 @@ impl fmt::Display for Statement {
             Statement::RemoveFiles(statement) => statement.fmt(f),
             Statement::CopyFile(statement) => statement.fmt(f),
             Statement::Unload(statement) => statement.fmt(f),
+            Statement::Load(statement) => statement.fmt(f),
             Statement::CreateFileFormat(statement) => statement.fmt(f),
             Statement::DropFileFormat(statement) => statement.fmt(f),
             Statement::ShowFileFormats => f.write_str("SHOW FILE FORMATS"),

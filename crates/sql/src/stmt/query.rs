@@ -10,6 +10,7 @@ mod position;
 mod print;
 mod refuse;
 mod rewrite;
+pub mod selected;
 mod signs;
 mod with;
 
@@ -256,15 +257,21 @@ fn skip_to(ahead: &mut Cursor, from: usize, phrase: &str) {
 }
 
 fn up_to(c: &mut Cursor, end: usize) -> Result<Query> {
-    let part = c.slice(c.at()..end);
     let start = c.position();
+    let (query, rewritten) = tree_up_to(c, end)?;
+    Query::new(&query, rewritten, start)
+}
+
+/// The query as sqlparser has it, with what was taken out of it.
+fn tree_up_to(c: &mut Cursor, end: usize) -> Result<(ast::Query, Rewritten)> {
+    let part = c.slice(c.at()..end);
     if part.is_at_end() {
         return Err(c.expected("a query"));
     }
     let rewritten = rewrite::rewrite(&part)?;
     let query = bridge::query(&part, &rewritten.lexemes)?;
     c.advance(end - c.at());
-    Query::new(&query, rewritten, start)
+    Ok((query, rewritten))
 }
 
 impl Query {

@@ -50,12 +50,8 @@ impl Default for UnloadOptions {
     }
 }
 
-/// After `COPY INTO`.
-pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
-    if !c.is_symbol(&Token::AtSign) && !c.is_literal() {
-        let error = c.unsupported("COPY INTO a table is not supported");
-        return Err(error.with_hint("use IMPORT INTO, or INSERT INTO table SELECT ... FROM @stage/path"));
-    }
+/// After `COPY INTO`, when a location comes next.
+pub(super) fn unload(c: &mut Cursor) -> Result<Statement> {
     let to = location(c)?;
     c.expect("FROM")?;
     let query = match c.is_open() {
@@ -111,7 +107,8 @@ impl UnloadOptions {
     }
 }
 
-fn flag(c: &mut Cursor) -> Result<bool> {
+/// `TRUE` or `FALSE`
+pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
     let word = c.one_of(&["TRUE", "FALSE"]);
     word.map(|word| word == "TRUE").ok_or_else(|| c.error())
 }

@@ -334,6 +334,21 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
         "COPY INTO 's3://b/p' CONNECTION = (CONNECTION_NAME = 'c') FROM (SELECT 1) INCLUDE_QUERY_ID = FALSE",
         "COPY INTO 's3://b/p' CONNECTION = (connection_name = 'c') FROM (SELECT 1) INCLUDE_QUERY_ID = FALSE",
     ),
+    (
+        "copy into D.t (a, \"B\") from @S/a/ file_format = (type = csv), on_error = skip_file_3 purge=TRUE files = ('x', 'y')",
+        "COPY INTO d.t (a, \"B\") FROM '@s/a/' FILES = ('x', 'y') FILE_FORMAT = (type = 'csv') ON_ERROR = SKIP_FILE_3 \
+         PURGE = TRUE",
+    ),
+    (
+        "COPY INTO t FROM (SELECT f.$1, $2 + 1 AS x, $3:a FROM '@s/a b' f) PATTERN = '.*' MAX_FILES = 5 SIZE_LIMIT = 9 \
+         ON_ERROR = 'abort' FORCE = TRUE RETURN_FAILED_ONLY = TRUE DISABLE_VARIANT_CHECK = TRUE SPLIT_SIZE = 1",
+        "COPY INTO t FROM (SELECT f.\"$1\", \"$2\" + 1 AS x, (\"$3\" -> 'a') FROM '@s/a b' f) PATTERN = '.*' SIZE_LIMIT = 9 \
+         MAX_FILES = 5 SPLIT_SIZE = 1 FORCE = TRUE RETURN_FAILED_ONLY = TRUE DISABLE_VARIANT_CHECK = TRUE",
+    ),
+    (
+        "COPY INTO t FROM (SELECT * FROM 's3://b/p' CONNECTION = (CONNECTION_NAME = 'c')) COLUMN_MATCH_MODE = 'case-sensitive'",
+        "COPY INTO t FROM (SELECT * FROM 's3://b/p' CONNECTION = (connection_name = 'c')) COLUMN_MATCH_MODE = CASE_SENSITIVE",
+    ),
     ("COPY t FROM STDIN", "COPY t FROM STDIN WITH (FORMAT text, DELIMITER '\t', NULL '\\N', HEADER false)"),
     ("copy userfile 'a/b' from stdin binary", "COPY USERFILE 'a/b' FROM STDIN WITH (FORMAT binary)"),
     ("COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)", "COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)"),

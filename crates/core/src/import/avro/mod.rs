@@ -19,7 +19,7 @@ use lakeport_base::limits::BATCH_ROWS;
 
 use super::batch::{Sink, Target, Wanted};
 use super::columns::{Matched, converted};
-use super::options::AvroForm;
+use super::options::{AvroForm, ByName};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"Obj\x01";
@@ -49,11 +49,11 @@ pub(crate) type Shape<'a> = dyn Fn(&RecordBatch) -> Result<RecordBatch> + Send +
 /// Rows as the table has them.
 ///
 /// # Errors
-/// With `strict`, 42703 for columns that differ.
-pub(super) fn as_table(strict: bool, target: &Target) -> impl Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync {
+/// 42703 for columns that must not differ.
+pub(super) fn as_table(names: ByName, target: &Target) -> impl Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync {
     move |batch| {
-        let matched = Matched::new(batch.schema_ref().fields(), target, strict)?;
-        converted(batch, matched.all(), target)
+        let matched = Matched::new(batch.schema_ref().fields(), target, names)?;
+        converted(batch, matched.all(), target, names)
     }
 }
 

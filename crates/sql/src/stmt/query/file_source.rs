@@ -167,6 +167,11 @@ impl Given {
 }
 
 impl FileSource {
+    /// The rows of a location's files, with these columns by position.
+    pub fn of(location: Location, positions: Vec<usize>) -> FileSource {
+        FileSource { location, format: None, pattern: None, files: Vec::new(), wanted: Wanted::Rows, positions }
+    }
+
     /// The options that were given, but those of the connection, which stand behind the URI.
     fn options(&self) -> Vec<String> {
         let text =

@@ -24,6 +24,11 @@ pub(super) fn has_subquery<T: Visit>(part: &T) -> bool {
     part.visit(&mut Subqueries).is_break()
 }
 
+/// Whether the part computes over several rows, by what it says itself.
+pub(super) fn has_window<T: Visit>(part: &T) -> bool {
+    part.visit(&mut Windows).is_break()
+}
+
 /// # Errors
 /// 42601 for a `[SHOW ...]`, or for files, that were read as something other than a table, such as an alias.
 pub(super) fn stray_sources(query: &ast::Query, rewritten: &Rewritten, start: usize) -> Result<()> {
@@ -95,5 +100,18 @@ impl Visitor for Subqueries {
 
     fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
         ControlFlow::Break(())
+    }
+}
+
+struct Windows;
+
+impl Visitor for Windows {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        match expr {
+            ast::Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
     }
 }

@@ -1,0 +1,262 @@
+//! `COPY INTO table`: rows from files, each file once.
+
+use std::fmt;
+
+use lakeport_base::QualifiedName;
+use lakeport_base::name::quote_literal;
+use sqlparser::tokenizer::Token;
+
+use super::Statement;
+use super::query::selected::{Selected, selected};
+use super::stage::location::{Location, Parameter, location, named_list_text, parameters};
+use super::unload::{flag, unload};
+use crate::cursor::{Cursor, Result};
+use crate::error::SyntaxError;
+use crate::print;
+
+/// `COPY INTO table [(columns)] FROM {location | (SELECT list FROM location [alias])} [options]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    pub table: QualifiedName,
+    /// None: all of the table's.
+    pub columns: Vec<String>,
+    pub from: Source,
+    /// A regular expression for what follows the location in the files' names.
+    pub pattern: Option<String>,
+    /// Names of files below the location; none: all of them.
+    pub files: Vec<String>,
+    pub file_format: Option<Vec<Parameter>>,
+    pub options: LoadOptions,
+}
+
+/// What becomes rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Files as they are.
+    Files(Location),
+    /// What is computed from each of their rows.
+    Selected(Box<Selected>),
+}
+
+impl Source {
+    /// Where the files are.
+    pub fn location(&self) -> &Location {
+        match self {
+            Source::Files(location) => location,
+            Source::Selected(selected) => &selected.source.location,
+        }
+    }
+}
+
+/// The documented options with their defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadOptions {
+    pub on_error: OnError,
+    /// No further file is begun once those before have so many bytes; 0 is no limit.
+    pub size_limit: u64,
+    /// Files to load at most; 0 is no limit.
+    pub max_files: u64,
+    /// Files that were loaded are deleted.
+    pub purge: bool,
+    /// Files are loaded again.
+    pub force: bool,
+    /// The result has the files with errors only.
+    pub return_failed_only: bool,
+    /// What is no JSON is NULL.
+    pub disable_variant_check: bool,
+    /// How columns of Parquet files are found.
+    pub column_match_mode: Option<ColumnMatch>,
+    /// Has no effect: files are cut where that makes sense.
+    pub split_size: u64,
+}
+
+/// What becomes of rows that cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// So many in all make the statement fail; fewer are left out.
+    Abort(u64),
+    /// They are left out.
+    Continue,
+    /// A file with so many is left out.
+    SkipFile(u64),
+}
+
+impl Default for OnError {
+    fn default() -> OnError {
+        OnError::Abort(1)
+    }
+}
+
+/// How the name of a column is compared with that of a file's column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnMatch {
+    CaseInsensitive,
+    CaseSensitive,
+    Position,
+}
+
+const COLUMN_MATCHES: [(&str, ColumnMatch); 3] = [
+    ("CASE_INSENSITIVE", ColumnMatch::CaseInsensitive),
+    ("CASE_SENSITIVE", ColumnMatch::CaseSensitive),
+    ("POSITION", ColumnMatch::Position),
+];
+
+/// After `COPY INTO`.
+pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
+    if c.is_symbol(&Token::AtSign) || c.is_literal() {
+        return unload(c);
+    }
+    let (table, columns) = (c.name()?, c.column_list()?);
+    c.expect("FROM")?;
+    let from = match c.is_open() {
+        true => Source::Selected(Box::new(c.parenthesised(selected)?)),
+        false => Source::Files(location(c)?),
+    };
+    let (pattern, files, file_format, options) = (None, Vec::new(), None, LoadOptions::default());
+    let mut statement = Load { table, columns, from, pattern, files, file_format, options };
+    while !c.is_at_end() {
+        statement.option(c)?;
+        c.symbol(&Token::Comma);
+    }
+    Ok(Statement::Load(statement))
+}
+
+const OPTIONS: [&str; 13] = [
+    "FILE_FORMAT",
+    "FILES",
+    "PATTERN",
+    "ON_ERROR",
+    "SIZE_LIMIT",
+    "MAX_FILES",
+    "PURGE",
+    "FORCE",
+    "RETURN_FAILED_ONLY",
+    "DISABLE_VARIANT_CHECK",
+    "COLUMN_MATCH_MODE",
+    "SPLIT_SIZE",
+    "SCHEMA_EVOLUTION",
+];
+
+impl Load {
+    /// `OPTION = value`; of one that is given twice the last counts.
+    fn option(&mut self, c: &mut Cursor) -> Result<()> {
+        let unsupported = c.unsupported("COPY INTO .. SCHEMA_EVOLUTION is not supported");
+        let Some(name) = c.one_of(&OPTIONS) else { return Err(c.expected_one_of(&OPTIONS)) };
+        if name == "SCHEMA_EVOLUTION" {
+            return Err(unsupported.with_hint("ALTER TABLE adds columns; INFER_SCHEMA tells what files have"));
+        }
+        c.expect_symbol(&Token::Eq)?;
+        let options = &mut self.options;
+        match name {
+            "FILE_FORMAT" => self.file_format = Some(parameters(c)?),
+            "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,
+            // An empty one is none.
+            "PATTERN" => self.pattern = Some(c.literal()?).filter(|pattern| !pattern.is_empty()),
+            "ON_ERROR" => options.on_error = on_error(c)?,
+            "SIZE_LIMIT" => options.size_limit = c.count()? as u64,
+            "MAX_FILES" => options.max_files = c.count()? as u64,
+            "SPLIT_SIZE" => options.split_size = c.count()? as u64,
+            "COLUMN_MATCH_MODE" => options.column_match_mode = Some(column_match(c)?),
+            name => *options.flag(name) = flag(c)?,
+        }
+        Ok(())
+    }
+}
+
+impl LoadOptions {
+    fn flag(&mut self, name: &str) -> &mut bool {
+        match name {
+            "PURGE" => &mut self.purge,
+            "FORCE" => &mut self.force,
+            "RETURN_FAILED_ONLY" => &mut self.return_failed_only,
+            _ => &mut self.disable_variant_check,
+        }
+    }
+}
+
+/// A word, in quotes or without, in upper case.
+fn word(c: &mut Cursor) -> Result<String> {
+    if c.is_literal() { Ok(c.literal()?.to_uppercase()) } else { c.any_word() }
+}
+
+fn on_error(c: &mut Cursor) -> Result<OnError> {
+    let position = c.position();
+    let word = word(c)?;
+    let count = |prefix: &str| word.strip_prefix(prefix)?.parse().ok().filter(|count| *count > 0);
+    Ok(match word.as_str() {
+        "ABORT" => OnError::Abort(1),
+        "CONTINUE" => OnError::Continue,
+        "SKIP_FILE" => OnError::SkipFile(1),
+        _ => {
+            let counted = count("ABORT_").map(OnError::Abort).or_else(|| count("SKIP_FILE_").map(OnError::SkipFile));
+            counted.ok_or_else(|| {
+                let words = "CONTINUE | SKIP_FILE | SKIP_FILE_<num> | ABORT | ABORT_<num>";
+                SyntaxError::syntax(format!("OnError must one of {{{{ {words} }}}}"), position)
+            })?
+        }
+    })
+}
+
+fn column_match(c: &mut Cursor) -> Result<ColumnMatch> {
+    let error = c.expected("CASE_INSENSITIVE, CASE_SENSITIVE or POSITION");
+    // The manual has a dash in them.
+    let word = word(c)?.replace('-', "_");
+    COLUMN_MATCHES.iter().find(|(name, _)| *name == word).map(|(_, mode)| *mode).ok_or(error)
+}
+
+impl fmt::Display for OnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OnError::Abort(1) => f.write_str("ABORT"),
+            OnError::Abort(count) => write!(f, "ABORT_{count}"),
+            OnError::Continue => f.write_str("CONTINUE"),
+            OnError::SkipFile(1) => f.write_str("SKIP_FILE"),
+            OnError::SkipFile(count) => write!(f, "SKIP_FILE_{count}"),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Files(location) => location.fmt(f),
+            Source::Selected(selected) => write!(f, "({selected})"),
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Load { table, columns, from, pattern, files, file_format, options } = self;
+        write!(f, "COPY INTO {table}{} FROM {from}", print::columns(columns))?;
+        if !files.is_empty() {
+            let files: Vec<String> = files.iter().map(|file| quote_literal(file)).collect();
+            write!(f, " FILES = ({})", print::list(&files))?;
+        }
+        let pattern = pattern.as_ref().map(|pattern| quote_literal(pattern));
+        f.write_str(&print::optional(" PATTERN = ", pattern.as_ref()))?;
+        write!(f, "{}{options}", named_list_text("FILE_FORMAT", file_format.as_deref()))
+    }
+}
+
+/// Those that are not as they are by default.
+impl fmt::Display for LoadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.on_error != OnError::default() {
+            write!(f, " ON_ERROR = {}", self.on_error)?;
+        }
+        for (name, count) in
+            [("SIZE_LIMIT", self.size_limit), ("MAX_FILES", self.max_files), ("SPLIT_SIZE", self.split_size)]
+        {
+            if count > 0 {
+                write!(f, " {name} = {count}")?;
+            }
+        }
+        f.write_str(print::when(self.purge, " PURGE = TRUE"))?;
+        f.write_str(print::when(self.force, " FORCE = TRUE"))?;
+        f.write_str(print::when(self.return_failed_only, " RETURN_FAILED_ONLY = TRUE"))?;
+        f.write_str(print::when(self.disable_variant_check, " DISABLE_VARIANT_CHECK = TRUE"))?;
+        let written = COLUMN_MATCHES.iter().find(|(_, mode)| Some(*mode) == self.column_match_mode);
+        f.write_str(&print::optional(" COLUMN_MATCH_MODE = ", written.map(|(name, _)| name)))
+    }
+}

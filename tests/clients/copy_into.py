@@ -1,0 +1,135 @@
+# flags: --insecure
+"""COPY INTO a table: each file once, whatever kills the server or whoever else loads the same files."""
+
+import pathlib
+import tempfile
+import threading
+
+import psycopg
+
+from faults.lakeport import Lakeport, refusal, until
+
+FILES, ROWS = 6, 400
+COPY = "COPY INTO t FROM 'nodelocal://1/in/' FILE_FORMAT = (TYPE = CSV)"
+# Points on the way of a COPY, and whether its rows are there after a kill.
+POINTS = {"file.stage": False, "file.staged": False, "log.commit": False, "log.committed": True, "copy.appended": True}
+
+
+def write(folder, number, rows=ROWS):
+    (folder / f"{number}.csv").write_text("".join(f"{number * 1000 + row},{'x' * 50}\n" for row in range(rows)))
+
+
+def counts(connection):
+    return connection.execute("SELECT count(*), count(DISTINCT a) FROM t").fetchone()
+
+
+def loaded(connection, options=""):
+    return sum(row[1] for row in connection.execute(f"{COPY} {options}").fetchall())
+
+
+def killed_at(server, point, happened):
+    """Kills a server on its way through a COPY; the next one knows exactly what was loaded."""
+    server.must_start()
+    with server.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS t")
+        connection.execute("CREATE TABLE t (a INT, b STRING)")
+    server.kill()
+    # Nothing else writes: the first arrival is that of the COPY.
+    server.must_start(f"{point}:kill")
+    with server.connect() as connection:
+        try:
+            connection.execute(COPY)
+        except psycopg.OperationalError:
+            pass
+    assert server.ends_within(20), f"{point} was not reached"
+    server.kill()
+    server.must_start()
+    with server.connect() as connection:
+        before = FILES * ROWS if happened else 0
+        assert counts(connection) == (before, before), (point, counts(connection))
+        assert loaded(connection) == FILES * ROWS - before, point
+        assert counts(connection) == (FILES * ROWS, FILES * ROWS), point
+        assert loaded(connection) == 0, point
+    server.kill()
+
+
+def at_once(server, clients):
+    """All load the same files: each file comes once, and nobody is told otherwise."""
+    outcomes = []
+
+    def load():
+        with server.connect() as connection:
+            try:
+                outcomes.append(loaded(connection))
+            except psycopg.errors.SerializationFailure:
+                outcomes.append(0)
+
+    with server.connect() as connection:
+        connection.execute("TRUNCATE t")
+        threads = [threading.Thread(target=load) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(outcomes) == FILES * ROWS, outcomes
+        assert len(outcomes) == clients and outcomes.count(0) == clients - 1, outcomes
+        assert counts(connection) == (FILES * ROWS, FILES * ROWS)
+
+
+def through_checkpoints(server, connection):
+    """A checkpoint keeps the marks of the entries before it."""
+    for number in range(230):
+        connection.execute("INSERT INTO t VALUES (%s, 'single')", (-number,))
+    until("a checkpoint", lambda: list(server.store.glob("warehouse/*/*/_delta_log/_last_checkpoint")))
+    assert loaded(connection) == 0
+
+
+def changed_files(server, folder):
+    with server.connect() as connection:
+        write(folder, 1, ROWS + 1)
+        assert loaded(connection) == ROWS + 1
+        assert loaded(connection) == 0
+        # PURGE deletes what it has loaded, and nothing else.
+        write(folder, 2, 3)
+        assert loaded(connection, "PURGE = TRUE") == 3
+        assert not (folder / "2.csv").exists() and (folder / "1.csv").exists()
+
+
+def rights_and_limits(server, folder):
+    with server.connect() as connection:
+        error = refusal(connection, "COPY INTO t FROM 'nodelocal://1/in/' FILES = ('none.csv') FILE_FORMAT = (TYPE = CSV)")
+        assert error.sqlstate == "58P01" and "[3001]" in str(error), error
+        many = folder.with_name("many")
+        many.mkdir()
+        for number in range(15_001):
+            (many / f"{number}.csv").write_text("1,x\n")
+        copy = "COPY INTO t FROM 'nodelocal://1/many/' FILE_FORMAT = (TYPE = CSV)"
+        error = refusal(connection, copy)
+        assert error.sqlstate == "54000" and "[1001] Commit limit reached: 15,000 files" in str(error), error
+        rows = connection.execute(f"{copy} MAX_FILES = 15000").fetchall()
+        assert len(rows) == 15_000, len(rows)
+        rows = connection.execute(copy).fetchall()
+        assert [row[1] for row in rows] == [1], rows
+
+
+with tempfile.TemporaryDirectory(prefix="lakeport-copy-") as parent:
+    server = Lakeport(pathlib.Path(parent) / "store")
+    folder = server.extern / "in"
+    folder.mkdir(parents=True)
+    for number in range(FILES):
+        write(folder, number)
+    for point, happened in POINTS.items():
+        killed_at(server, point, happened)
+    server.must_start()
+    at_once(server, 2)
+    at_once(server, 8)
+    with server.connect() as connection:
+        through_checkpoints(server, connection)
+    server.kill()
+    server.must_start()
+    with server.connect() as connection:
+        assert loaded(connection) == 0
+    changed_files(server, folder)
+    rights_and_limits(server, folder)
+    server.stop()
+print("ok")
