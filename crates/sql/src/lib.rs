@@ -87,6 +87,11 @@ fn parse_lexemes(text: &str, lexemes: &[Lexeme]) -> Result<Parsed, SyntaxError> 
     let position = cursor.position();
     let statement = stmt::statement(&mut cursor)?;
     let text = cursor.source_since(0).to_string();
-    let placeholder_count = lexemes.iter().filter_map(Lexeme::placeholder).max().unwrap_or(0);
+    let placeholder_count = match &statement {
+        // Columns of files.
+        Statement::Load(_) => 0,
+        Statement::Unload(unload) => unload.query.placeholder_count,
+        _ => lexemes.iter().filter_map(Lexeme::placeholder).max().unwrap_or(0),
+    };
     Ok(Parsed { statement, text, position, placeholder_count })
 }

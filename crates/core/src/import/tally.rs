@@ -91,7 +91,7 @@ fn is_of_content(error: &Error) -> bool {
 /// Reads a part. Once there are too many errors the rest of it is not read; the tallies tell.
 ///
 /// # Errors
-/// Those of the storage and the like, with the name of the file before them.
+/// Those of the storage and the like.
 pub(super) async fn read(plan: &Plan, part: &Part, start: Start, errors_max: u64, sink: &Sink) -> Result<Found> {
     let (mut extent, mut tallies, mut errors) = (Extent::default(), Vec::new(), 0);
     for file in part.files() {
@@ -111,7 +111,7 @@ pub(super) async fn read(plan: &Plan, part: &Part, start: Start, errors_max: u64
                 tally.add(None, &error);
                 tally.is_broken = true;
             }
-            read => read.map_err(|error| error.prefixed(&file.name))?,
+            read => read?,
         }
         tally.rows = sink.rows_sent() - before;
         tallies.push(tally);

@@ -94,7 +94,8 @@ fn not_over_rows(error: Error) -> Error {
     if error.code() != Sqlstate::GROUPING_ERROR {
         return error;
     }
-    Error::unsupported("COPY INTO a table computes each row from one row of the files, not from several")
+    let message = "COPY INTO a table computes each row from one row of the files, not from several";
+    Error::new(Sqlstate::GROUPING_ERROR, message)
         .with_hint("INSERT INTO table SELECT ... FROM @stage/path takes any query")
 }
 
