@@ -19,6 +19,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 pub(crate) use self::find::{found, relation};
+pub(crate) use self::pinned::tag;
 use crate::rows::arrow_field;
 use crate::stage::format::{FileFormat, FormatType};
 

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use lakeport_base::Point;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Append, Appended, Marks, TableHandle, TransactionId};
+use lakeport_core::engine::{Append, Appended, Engine, Marks, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
 use serde_json::Value;
@@ -238,6 +238,8 @@ impl DataFusionEngine {
         let applications = marks.names.iter().map(|name| application(name)).collect();
         let changes = Arc::new(Changes { adds: staged.adds, marks: applications, ..Changes::default() });
         let staging = Arc::new(staged.staging);
+        // Read ahead of the table's turn, so that little is left for it.
+        self.marks(table, marks.since).await?;
         let committed = self.retrying(table, || async {
             let writing = self.start_writing(table, None, cancel).await?;
             // Now that no other statement can commit.

@@ -164,11 +164,13 @@ impl Block {
         let removes = || self.statements.iter().flat_map(|changes| &changes.removes);
         let own: HashSet<&str> = adds().map(|add| add.path.as_str()).collect();
         let gone: HashSet<&str> = removes().map(|remove| remove.path.as_str()).collect();
+        let marks: HashSet<&String> = self.statements.iter().flat_map(|changes| &changes.marks).collect();
         Changes {
             adds: adds().filter(|add| !gone.contains(add.path.as_str())).cloned().collect(),
             removes: removes().filter(|remove| !own.contains(remove.path.as_str())).cloned().collect(),
             change_files: self.statements.iter().flat_map(|changes| &changes.change_files).cloned().collect(),
-            marks: self.statements.iter().flat_map(|changes| &changes.marks).cloned().collect(),
+            // An entry has one action of an application.
+            marks: marks.into_iter().cloned().collect(),
             ..Changes::default()
         }
     }

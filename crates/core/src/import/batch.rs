@@ -133,7 +133,7 @@ impl Rows {
     pub fn push(&mut self, index: usize, text: Option<&str>) -> Result<()> {
         let column = &self.target.columns[index];
         let Some(text) = text else {
-            if !column.nullable {
+            if !column.nullable && self.target.rules.in_databend {
                 return Err(self.target.refused_null(index));
             }
             self.builders[index].append_null();

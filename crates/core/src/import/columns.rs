@@ -82,7 +82,7 @@ pub(crate) fn converted(
             }
             None => missing(target, index, names, batch.num_rows())?,
         };
-        match array.null_count() > 0 && !column.nullable {
+        match array.null_count() > 0 && !column.nullable && target.rules.in_databend {
             true => Err(target.refused_null(index)),
             false => Ok(array),
         }

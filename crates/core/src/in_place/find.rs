@@ -35,7 +35,7 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
         return Ok(Relation::Rows(RecordBatch::new_empty(columns)));
     }
     let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
-    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?, |_| true).await?;
+    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?, usize::MAX, |_| true).await?;
     if source.wanted == Wanted::Names {
         let rows: Vec<_> = found.iter().map(file_row).collect();
         return Ok(Relation::Rows(batch_of(list_columns(), &rows)?));
@@ -50,10 +50,14 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
     }
 }
 
-/// The files that are meant and wanted, by name.
+/// The files that are meant and wanted, by name; the first so many of them.
+///
+/// # Errors
+/// 54000 for more than a statement takes.
 pub(crate) async fn found(
     place: &StagedPlace,
     selection: &Selection,
+    first: usize,
     is_wanted: impl Fn(&ObjectMeta) -> bool,
 ) -> Result<Vec<ObjectMeta>> {
     let mut listed = place.list(selection)?;
@@ -63,15 +67,23 @@ pub(crate) async fn found(
             continue;
         }
         if found.len() == IMPORT_FILES_MAX {
+            sort(&mut found, first);
+        }
+        if found.len() == IMPORT_FILES_MAX {
             let message = format!("{} has more than {IMPORT_FILES_MAX} files to read", place.name);
             return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("name fewer with PATTERN"));
         }
         found.push(file);
     }
-    found.sort_by(|a, b| a.location.cmp(&b.location));
-    // FILES may name one twice.
-    found.dedup_by(|a, b| a.location == b.location);
+    sort(&mut found, first);
     Ok(found)
+}
+
+/// The first files by name, each once: FILES may name one twice.
+fn sort(found: &mut Vec<ObjectMeta>, first: usize) {
+    found.sort_by(|a, b| a.location.cmp(&b.location));
+    found.dedup_by(|a, b| a.location == b.location);
+    found.truncate(first);
 }
 
 /// The format that is written, or that of the stage, or Parquet.

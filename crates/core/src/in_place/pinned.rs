@@ -39,15 +39,21 @@ fn refused(error: Error) -> object_store::Error {
     into_store_error(error)
 }
 
+/// The tag of a file, the same wherever it comes from.
+pub(crate) fn tag(file: &ObjectMeta) -> Option<&str> {
+    file.e_tag.as_deref().map(|tag| tag.trim_matches('"'))
+}
+
 impl PlacedFile {
-    /// The tag that the far side is to compare: a weak one never matches there.
+    /// The tag that the far side is to compare, where it is one that HTTP compares: a weak one never matches, and Azure
+    /// lists tags without their quotes.
     fn condition(&self) -> Option<String> {
-        self.meta.e_tag.clone().filter(|tag| !tag.starts_with("W/"))
+        self.meta.e_tag.clone().filter(|tag| tag.starts_with('"'))
     }
 
     /// Whether what was found under its name is the file still.
     pub(crate) fn is(&self, found: &ObjectMeta) -> bool {
-        let same_tag = match (&self.meta.e_tag, &found.e_tag) {
+        let same_tag = match (tag(&self.meta), tag(found)) {
             (Some(known), Some(found)) => known == found,
             _ => self.meta.last_modified == found.last_modified,
         };
@@ -142,6 +148,10 @@ mod tests {
             PlacedFile { meta, ..file.clone() }.condition()
         };
         assert_eq!((tagged("\"a\"").as_deref(), tagged("W/\"a\"")), (Some("\"a\""), None));
+        let listed = ObjectMeta { e_tag: Some("0x1".into()), ..file.meta.clone() };
+        let read = ObjectMeta { e_tag: Some("\"0x1\"".into()), ..file.meta.clone() };
+        let listed = PlacedFile { meta: listed, ..file.clone() };
+        assert!(listed.is(&read) && listed.condition().is_none() && !listed.is(&file.meta));
         let pinned = Pinned::new(store.clone(), &[file]);
         assert_eq!(pinned.get_range(&path, 4..11).await.unwrap(), "content");
         assert_eq!(pinned.get_ranges(&path, &[0..3, 4..5]).await.unwrap(), ["old", "c"]);

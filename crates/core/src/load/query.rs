@@ -55,8 +55,10 @@ impl FileQuery {
     }
 
     fn context_of(&self, file: &SourceFile) -> Result<QueryContext> {
-        let found = self.files.files.iter().find(|placed| placed.meta.location == file.meta.location);
-        let placed = found.ok_or_else(|| Error::internal(format!("{} is no file of the statement", file.name)))?;
+        let files = &self.files.files;
+        let found = files.binary_search_by(|placed| placed.meta.location.cmp(&file.meta.location));
+        let placed = found.map(|index| &files[index]);
+        let placed = placed.map_err(|_| Error::internal(format!("{} is no file of the statement", file.name)))?;
         let files = FileSet {
             store: self.files.store.clone(),
             identity: self.files.identity.clone(),

@@ -23,6 +23,8 @@ pub(crate) struct Loading {
     on_error: OnError,
     /// By the place of a file in the statement's order.
     tallies: Vec<Tally>,
+    /// In all files.
+    errors: u64,
     index_of: HashMap<Path, usize>,
     /// The staged parts, those of a range with its file.
     parts: Vec<(Option<usize>, Fresh)>,
@@ -39,7 +41,14 @@ pub(crate) fn errors_max(on_error: OnError) -> u64 {
 impl Loading {
     pub fn new(stager: Arc<Stager>, on_error: OnError, files: &[SourceFile]) -> Loading {
         let index_of = files.iter().enumerate().map(|(index, file)| (file.meta.location.clone(), index)).collect();
-        Loading { stager, on_error, tallies: vec![Tally::default(); files.len()], index_of, parts: Vec::new() }
+        Loading {
+            stager,
+            on_error,
+            tallies: vec![Tally::default(); files.len()],
+            errors: 0,
+            index_of,
+            parts: Vec::new(),
+        }
     }
 
     /// Reads and stages all parts.
@@ -72,6 +81,7 @@ impl Loading {
             before = Some(fresh.extent);
             for (file, tally) in part.files().iter().zip(std::mem::take(&mut fresh.tallies)) {
                 let index = self.index(file);
+                self.errors += tally.errors;
                 self.tallies[index].extend(tally);
                 self.require_few(file, index)?;
             }
@@ -98,9 +108,8 @@ impl Loading {
     /// [1046] once there are too many errors in all.
     fn require_few(&self, file: &SourceFile, index: usize) -> Result<()> {
         let OnError::Abort(max) = self.on_error else { return Ok(()) };
-        let errors: u64 = self.tallies.iter().map(|tally| tally.errors).sum();
         match &self.tallies[index].last {
-            Some(last) if errors >= max => Err(aborted(max, &file.meta.location, last)),
+            Some(last) if self.errors >= max => Err(aborted(max, &file.meta.location, last)),
             _ => Ok(()),
         }
     }
@@ -124,11 +133,12 @@ impl Loading {
         tally.is_broken || matches!(self.on_error, OnError::SkipFile(max) if tally.errors >= max)
     }
 
-    /// What was found in each file, in their order; of those that are left out no rows.
+    /// What was found in each file, in their order, of those that are left out no rows; and whether the file is loaded,
+    /// which one of errors alone is not.
     pub fn tallies(&self) -> impl Iterator<Item = (bool, Tally)> {
         self.tallies.iter().map(|tally| match self.leaves_out(tally) {
             true => (false, Tally { rows: 0, ..tally.clone() }),
-            false => (true, tally.clone()),
+            false => (tally.rows > 0 || tally.errors == 0, tally.clone()),
         })
     }
 

@@ -1,6 +1,6 @@
 //! `COPY INTO table`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -42,6 +42,13 @@ use crate::value::TextColumn;
 
 /// Files deleted at the same time.
 const DELETIONS_MAX: usize = 8;
+/// Errors after which no commit is under way.
+const REFUSALS: &[Sqlstate] = &[
+    Sqlstate::SERIALIZATION_FAILURE,
+    Sqlstate::UNIQUE_VIOLATION,
+    Sqlstate::NOT_NULL_VIOLATION,
+    Sqlstate::QUERY_CANCELED,
+];
 /// Random bytes in the key under which a statement stages rows.
 const KEY_BYTES: usize = 16;
 
@@ -102,17 +109,17 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// [3001] and [1006] for names, [1001] for too many.
-    async fn files(&self) -> Result<Vec<(ObjectMeta, String)>> {
+    async fn files(&self) -> Result<Vec<ObjectMeta>> {
         let engine = &self.cx.server.config.engine;
         let known = if self.options.force { Default::default() } else { engine.marks(&self.table, self.since).await? };
         let selection = Selection::new(self.statement.pattern.as_deref(), &self.statement.files)?;
-        let is_new = |file: &ObjectMeta| {
-            file.size > 0 && (known.is_empty() || !known.contains(&history::mark(&self.place, file)))
+        let is_known = |file: &ObjectMeta| history::mark(&self.place, file).is_some_and(|mark| known.contains(&mark));
+        let is_new = |file: &ObjectMeta| file.size > 0 && (known.is_empty() || !is_known(file));
+        let first = match self.options.max_files {
+            0 => usize::MAX,
+            files => usize::try_from(files).unwrap_or(usize::MAX),
         };
-        let mut found = in_place::found(&self.place, &selection, is_new).await?;
-        if self.options.max_files > 0 {
-            found.truncate(usize::try_from(self.options.max_files).unwrap_or(usize::MAX));
-        }
+        let mut found = in_place::found(&self.place, &selection, first, is_new).await?;
         if self.options.size_limit > 0 {
             let mut bytes = 0;
             let begins = found.iter().take_while(|file| {
@@ -127,35 +134,32 @@ impl<'a> Loader<'a> {
                            'CopyOption' with 'max_files=<num>' and run the statement several times";
             return Err(Error::databend(Number::COMMIT_LIMIT, message));
         }
-        Ok(found.into_iter().map(|file| (file.clone(), history::mark(&self.place, &file))).collect())
+        Ok(found)
     }
 
     /// Loads files; answers the rows of the result.
-    async fn run(&self, files: Vec<(ObjectMeta, String)>) -> Result<Vec<Vec<Cell>>> {
-        let (metas, marks): (Vec<ObjectMeta>, Vec<String>) = files.into_iter().unzip();
+    async fn run(&self, found: Vec<ObjectMeta>) -> Result<Vec<Vec<Cell>>> {
         let positions = match &self.statement.from {
             Source::Files(_) => Vec::new(),
             Source::Selected(selected) => selected.source.positions.clone(),
         };
-        let set = Arc::new(FileSet::of(&self.place, metas, self.format.clone(), positions));
+        let set = Arc::new(FileSet::of(&self.place, found, self.format.clone(), positions));
         let sources: Vec<SourceFile> =
             (0..set.files.len()).map(|file| SourceFile { ranged: self.place.lists, ..set.source(file) }).collect();
         let stager = self.stager(&set, &sources).await?;
         let mut loading = Loading::new(Arc::clone(&stager), self.options.on_error, &sources);
         let parts = part::parts(sources, &stager.plan.options);
         self.cx.cancel.until_cancelled(loading.stage(parts)).await?;
-        let tallies: Vec<(bool, Tally)> = loading.tallies().collect();
-        let loaded = || set.files.iter().zip(&tallies).filter(|(_, (is_loaded, _))| *is_loaded).map(|(file, _)| file);
-        let names: Vec<String> =
-            marks.into_iter().zip(&tallies).filter(|(_, (is_loaded, _))| *is_loaded).map(|(mark, _)| mark).collect();
-        if !names.is_empty() {
-            self.append(&stager, loading, names).await?;
+        let read: Vec<Read> = set.files.iter().zip(loading.tallies()).map(Read::new).collect();
+        let loaded: Vec<&PlacedFile> = read.iter().filter(|read| read.is_loaded).map(|read| read.file).collect();
+        if !loaded.is_empty() {
+            self.append(&stager, loading, &loaded).await?;
             self.cx.server.config.env.fault(Point::CopyAppended)?;
         }
         if self.options.purge {
-            self.purge(loaded().cloned().collect()).await;
+            self.purge(&loaded).await;
         }
-        Ok(self.result(&set, tallies.into_iter().map(|(_, tally)| tally)))
+        Ok(self.result(&read))
     }
 
     async fn stager(&self, set: &Arc<FileSet>, sources: &[SourceFile]) -> Result<Arc<Stager>> {
@@ -204,8 +208,7 @@ impl<'a> Loader<'a> {
 
     async fn default_of(&self, column: &Column) -> Result<FieldDefault> {
         let Some(expression) = &column.default else { return Ok(FieldDefault::Null) };
-        let calls = expression.as_bytes().windows(2).any(|pair| pair[0].is_ascii_alphanumeric() && pair[1] == b'(');
-        if calls {
+        if calls(expression) {
             return Ok(FieldDefault::Computed);
         }
         let context = self.cx.query_context(None, HashMap::new());
@@ -222,23 +225,25 @@ impl<'a> Loader<'a> {
     }
 
     /// Makes all staged rows those of the table, with the marks of their files.
-    async fn append(&self, stager: &Stager, loading: Loading, names: Vec<String>) -> Result<()> {
+    async fn append(&self, stager: &Stager, loading: Loading, files: &[&PlacedFile]) -> Result<()> {
         let Stager { engine, table, .. } = stager;
-        let (rows, before) = (loading.into_rows(), self.cx.server.config.env.now_micros() - 1);
-        let marks = Marks { names: names.clone(), since: self.since };
+        let rows = loading.into_rows();
+        let mark = |file: &&PlacedFile| history::mark(&self.place, &file.meta);
+        let names = if takes_any_number(self.options) { Vec::new() } else { files.iter().filter_map(mark).collect() };
+        let marks = Marks { names, since: self.since };
         let append = Append { marks: Some(marks), cancel: self.cx.cancel.clone(), ..Append::default() };
         let appended = engine.append_staged(table, &rows, append).await;
-        // The commit may have been made although it failed.
-        let is_made = |left: HashSet<String>| names.iter().any(|name| left.contains(name));
-        if appended.is_err() && !engine.marks(table, before).await.map_or(true, is_made) {
+        // After another error of the storage the commit may be made, or may still come: then the rows' files must stay.
+        if appended.as_ref().is_err_and(|error| REFUSALS.contains(&error.code())) {
             stager.discard(&rows).await;
         }
         appended.map(drop)
     }
 
     /// Deletes files that were loaded and are what they were. The rows are there whatever becomes of it.
-    async fn purge(&self, files: Vec<PlacedFile>) {
+    async fn purge(&self, files: &[&PlacedFile]) {
         let store = &self.place.store;
+        let files: Vec<PlacedFile> = files.iter().copied().cloned().collect();
         let mut outcomes = stream::iter(files).map(|file| delete(store, file)).buffer_unordered(DELETIONS_MAX);
         let (mut failed, mut first) = (0, None);
         while let Some(outcome) = outcomes.next().await {
@@ -255,18 +260,36 @@ impl<'a> Loader<'a> {
     }
 
     /// A row for each file that had rows or errors.
-    fn result(&self, set: &FileSet, tallies: impl Iterator<Item = Tally>) -> Vec<Vec<Cell>> {
+    fn result(&self, read: &[Read<'_>]) -> Vec<Vec<Cell>> {
         let count = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
-        let row = |(file, tally): (&PlacedFile, Tally)| {
+        let row = |Read { file, tally, .. }: &Read<'_>| {
             let record = tally.first.as_ref().and_then(|first| first.record).map(count);
-            let message = tally.first.map(|first| first.message);
+            let message = tally.first.as_ref().map(|first| first.message.clone());
             row![file.name.clone(), count(tally.rows), count(tally.errors), message, record]
         };
-        let is_shown = |(_, tally): &(&PlacedFile, Tally)| {
-            tally.errors > 0 || (tally.rows > 0 && !self.options.return_failed_only)
-        };
-        set.files.iter().zip(tallies).filter(is_shown).map(row).collect()
+        let is_shown =
+            |read: &&Read<'_>| read.tally.errors > 0 || (read.tally.rows > 0 && !self.options.return_failed_only);
+        read.iter().filter(is_shown).map(row).collect()
     }
+}
+
+/// A file that was read.
+struct Read<'a> {
+    file: &'a PlacedFile,
+    /// Whether what was found in it becomes part of the table.
+    is_loaded: bool,
+    tally: Tally,
+}
+
+impl<'a> Read<'a> {
+    fn new((file, (is_loaded, tally)): (&'a PlacedFile, (bool, Tally))) -> Read<'a> {
+        Read { file, is_loaded, tally }
+    }
+}
+
+/// Whether an expression may be another one for each row: it has a bracket outside of texts.
+fn calls(expression: &str) -> bool {
+    expression.split('\'').step_by(2).any(|code| code.contains('('))
 }
 
 /// The columns that are named, or all.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
+use arrow_cast::cast;
+use arrow_schema::DataType;
 use bytes::Bytes;
 use deltalake::kernel::Version;
 use futures::future::BoxFuture;
@@ -32,6 +34,7 @@ use crate::error::from_store;
 const PREFIX: &str = "lakeport-mark-";
 /// The application id of commits that void all marks before them.
 pub(crate) const VOIDED: &str = "lakeport-marks-voided";
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// Entries read at a time.
 const READS_MAX: usize = 16;
 
@@ -88,19 +91,26 @@ impl Marks {
         self.moments.iter().filter(|(_, at)| counts(**at)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes the entries up to a version; false when there are some no more.
+    /// Takes the entries up to a version; false, having taken some, when there are others no more.
     async fn follow(&mut self, store: &Arc<dyn ObjectStore>, version: Version) -> Result<bool> {
         let mut entries =
             stream::iter(self.version + 1..=version).map(|next| Entry::read(store, next)).buffered(READS_MAX);
-        let mut found = Vec::new();
         while let Some(entry) = entries.try_next().await? {
-            let Some(entry) = entry else { return Ok(false) };
-            found.push(entry);
+            if entry.is_none() {
+                return Ok(false);
+            }
+            self.take_entry(entry);
         }
-        drop(entries);
-        found.into_iter().for_each(|entry| self.take_entry(Some(entry)));
         self.version = version;
+        self.forget();
         Ok(true)
+    }
+
+    /// Lets go of marks that checkpoints keep no longer.
+    fn forget(&mut self) {
+        let Some(newest) = self.moments.values().max() else { return };
+        let since = newest - i64::from(MARKS_DAYS) * DAY_MICROS;
+        self.moments.retain(|_, at| *at > since);
     }
 
     fn take_entry(&mut self, entry: Option<Entry>) {
@@ -135,20 +145,25 @@ impl Marks {
         let columns = ProjectionMask::columns(schema, ["txn.appId", "txn.version"]);
         let mut batches = builder.with_projection(columns).build().map_err(broken)?;
         while let Some(batch) = batches.try_next().await.map_err(broken)? {
-            self.take_batch(&batch);
+            self.take_batch(&batch)?;
         }
         Ok(())
     }
 
-    fn take_batch(&mut self, batch: &RecordBatch) {
-        let Some(txn) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) else { return };
-        let ids = txn.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>());
-        let versions = txn.column_by_name("version").and_then(|column| column.as_primitive_opt::<Int64Type>());
-        let (Some(ids), Some(versions)) = (ids, versions) else { return };
+    /// Another writer's checkpoint may have no `txn`, or other types of text.
+    fn take_batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(txn) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) else { return Ok(()) };
+        let (Some(ids), Some(versions)) = (txn.column_by_name("appId"), txn.column_by_name("version")) else {
+            return Ok(());
+        };
+        let (ids, versions) = (cast(ids, &DataType::Utf8), cast(versions, &DataType::Int64));
+        let (ids, versions) = (ids.map_err(broken)?, versions.map_err(broken)?);
+        let (ids, versions) = (ids.as_string::<i32>(), versions.as_primitive::<Int64Type>());
         let rows = (0..txn.len()).filter(|row| txn.is_valid(*row) && ids.is_valid(*row) && versions.is_valid(*row));
         for row in rows {
             self.take(ids.value(row), versions.value(row));
         }
+        Ok(())
     }
 }
 
@@ -245,6 +260,10 @@ mod tests {
         marks.take(VOIDED, 5);
         assert!(marks.since(0).is_empty());
         marks.take("lakeport-mark-a", 6);
+        marks.take("lakeport-mark-c", 5 + i64::from(MARKS_DAYS) * DAY_MICROS);
+        marks.forget();
+        assert_eq!(marks.moments.len(), 2);
+        marks.moments.remove("c");
         assert_eq!(marks.since(0), HashSet::from(["a".to_string()]));
     }
 }
