@@ -8,7 +8,7 @@ use lakeport_base::Env;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::layer::Meter;
-use crate::net::Clients;
+use crate::net::clients::Clients;
 
 /// What users' URIs may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]

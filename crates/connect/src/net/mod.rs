@@ -1,7 +1,7 @@
 //! The one HTTP client behind every kind: it refuses addresses that a user's URI must not reach.
 
 mod address;
-mod clients;
+pub mod clients;
 mod json;
 
 use std::fmt;
@@ -19,7 +19,6 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
 
-pub use self::clients::Clients;
 use self::clients::Terms;
 pub(crate) use self::json::{call_json, post_json};
 use crate::cx::{OpenCx, OutboundPolicy};
