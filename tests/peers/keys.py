@@ -301,8 +301,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def certificate(folder):
-    """A CA of its own, and a server's certificate by it."""
+def certificate(folder, *names):
+    """A CA of its own, and a server's certificate by it, for localhost and these names."""
     now = datetime.datetime.now(datetime.timezone.utc)
     name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
     ca_key, key = new_rsa(), new_rsa()
@@ -320,7 +320,7 @@ def certificate(folder):
     ca = build("Lakeport Test CA", ca_key.public_key(), (x509.BasicConstraints(True, None), True),
                (x509.KeyUsage(**usage | {"key_cert_sign": True, "crl_sign": True}), True),
                (x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), False))
-    hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    hosts = [*map(x509.DNSName, ("localhost", *names)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     server = build("localhost", key.public_key(), (x509.BasicConstraints(False, None), True),
                    (x509.SubjectAlternativeName(hosts), False),
                    (x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False))

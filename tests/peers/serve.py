@@ -1,11 +1,13 @@
 """Starts one test peer on free loopback ports: serve.py {s3 | sts}.
 
 Prints one line NAME=VALUE ... when it answers, and ends it when standard input closes.
-  s3   SeaweedFS: checks access keys and signatures; two identities may write, one may only read
+  s3   SeaweedFS, also over TLS with buckets in host names: checks access keys and signatures; two identities may write,
+       one may only read
   sts  moto with its policy checks on: an IAM user that may assume a role, with an external id or not, and use keys of
        KMS; another that may do nothing
 """
 
+import base64
 import json
 import os
 import pathlib
@@ -19,6 +21,8 @@ import urllib.request
 
 import boto3
 from botocore.config import Config
+
+from keys import certificate
 
 HERE = pathlib.Path(sys.executable).parent
 WRITER = ("AKIALAKEPORTWRITER", "lakeport/writer+secret")
@@ -67,7 +71,9 @@ def identity(name, keys, actions):
 
 def s3(folder, log):
     # A port that is not given is a fixed one, which another server on this machine may have.
-    ports = free_ports(10)
+    ports = free_ports(11)
+    buckets = ("lake", "other")
+    ca = certificate(folder, *(f"{bucket}.localhost" for bucket in buckets))
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [
         identity("writer", WRITER, ["Admin", "Read", "Write", "List", "Tagging"]),
@@ -75,11 +81,13 @@ def s3(folder, log):
         identity("reader", READER, ["Read", "List"]),
     ]}))
     names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
-             "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance"]
+             "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc", "s3.port.https",
+             "s3.port.iceberg", "s3.port.lance"]
     command = [HERE / "weed", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
                "-filer", "-s3", f"-s3.config={config}", "-master.volumeSizeLimitMB=256", "-volume.max=100",
                # Off: their fixed ports would keep two servers from running at once.
-               "-s3.port.iceberg=0", "-s3.port.lance=0"]
+               "-s3.port.iceberg=0", "-s3.port.lance=0",
+               "-s3.domainName=localhost", f"-s3.cert.file={folder}/server.pem", f"-s3.key.file={folder}/server.pem"]
     command += [f"-{name}={port}" for name, port in zip(names, ports)]
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     endpoint = f"http://127.0.0.1:{ports[6]}"
@@ -88,7 +96,7 @@ def s3(folder, log):
     # It answers before its parts have found each other.
     for attempt in range(50):
         try:
-            for bucket in ("lake", "other"):
+            for bucket in buckets:
                 store.create_bucket(Bucket=bucket)
             store.put_object(Bucket="lake", Key="ready", Body=b"ready")
             break
@@ -99,6 +107,7 @@ def s3(folder, log):
     return process, {
         "S3_ENDPOINT": endpoint, "S3_BUCKET": "lake", "S3_OTHER_BUCKET": "other",
         "S3_KEY": WRITER[0], "S3_SECRET": WRITER[1], "S3_READER_KEY": READER[0], "S3_READER_SECRET": READER[1],
+        "S3_TLS_ENDPOINT": f"https://localhost:{ports[8]}", "S3_TLS_CA": base64.b64encode(ca).decode(),
         "S3_NEXT_KEY": SUCCESSOR[0], "S3_NEXT_SECRET": SUCCESSOR[1],
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::peer::Peer;
 use crate::scratch::{
-    LIMIT, an_upload_goes_on_in_another_opening, conforms, refusal, scratch, the_check_and_the_transfer_test_pass, with,
+    LIMIT, an_upload_goes_on_in_another_opening, conforms, in_bucket, refusal, scratch,
+    the_check_and_the_transfer_test_pass, with,
 };
 use crate::variable;
 use lakeport_connect::{Error, Target, probe};
@@ -24,8 +25,25 @@ async fn conformance_on_s3() {
     wrong_credentials_are_named(&uri).await;
     implicit_credentials_come_from_the_environment(&uri);
     if let Some(peer) = peer {
+        buckets_may_stand_in_host_names_behind_a_private_ca(&peer).await;
         keys_that_may_only_read_fail_the_check(&peer.uri("S3_BUCKET", "S3_READER_KEY", "S3_READER_SECRET")).await;
     }
+}
+
+async fn buckets_may_stand_in_host_names_behind_a_private_ca(peer: &Peer) {
+    let uri = peer.uri("S3_BUCKET", "S3_KEY", "S3_SECRET");
+    let set = |uri: &str, name, value| with(uri, name, value).uri().to_text();
+    let stranger = set(&set(&uri, "AWS_ENDPOINT", peer.fact("S3_TLS_ENDPOINT")), "AWS_USE_PATH_STYLE", "false");
+    let uri = set(&stranger, "CA_CERT", peer.fact("S3_TLS_CA"));
+    conforms(&uri).await;
+    an_upload_goes_on_in_another_opening(&uri).await;
+    the_check_and_the_transfer_test_pass(&uri).await;
+    let error = refusal(&Target::parse(&stranger).unwrap()).await;
+    assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+    // The server's certificate is for its buckets, each by its name.
+    let error = refusal(&in_bucket(&uri, "nobodys")).await;
+    assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+    assert!(error.to_string().contains("https://nobodys.localhost:"), "{error}");
 }
 
 async fn an_upload_may_be_given_up_or_classed(uri: &str) {
