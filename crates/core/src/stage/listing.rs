@@ -60,8 +60,8 @@ impl StagedPlace {
                 let names = names.iter().map(|name| self.below(name)).collect::<Result<Vec<_>>>()?;
                 Ok(self.look_up(names))
             }
-            Selection::All if !self.lists => Ok(self.look_up(expand_braces(&self.prefix)?)),
-            Selection::Matching(_) if !self.lists => {
+            Selection::All if !self.capability.list => Ok(self.look_up(expand_braces(&self.prefix)?)),
+            Selection::Matching(_) if !self.capability.list => {
                 Err(Error::unsupported(format!("{} cannot be listed, so that no PATTERN applies", self.name))
                     .with_hint("name the file, or several with FILES"))
             }
@@ -115,7 +115,7 @@ impl StagedPlace {
     async fn file(&self, name: &str) -> Result<ObjectMeta> {
         let path = parse_path(name)?;
         match self.store.head(&path).await {
-            Err(object_store::Error::NotFound { .. }) if self.lists && self.is_folder(&path).await? => {
+            Err(object_store::Error::NotFound { .. }) if self.capability.list && self.is_folder(&path).await? => {
                 Err(Error::databend(Number::BAD_ARGUMENTS, format!("{name} is not a file")))
             }
             Err(object_store::Error::NotFound { .. }) => {
@@ -214,6 +214,7 @@ fn ranges(set: &str) -> impl Iterator<Item = RangeInclusive<char>> {
 mod tests {
     use std::sync::Arc;
 
+    use lakeport_connect::Capability;
     use object_store::memory::InMemory;
     use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -231,7 +232,7 @@ mod tests {
             name: "@s".into(),
             identity: "s".into(),
             origin: super::super::place::Origin { store: "s".into(), path: String::new() },
-            lists: true,
+            capability: Capability::ALL,
         }
     }
 

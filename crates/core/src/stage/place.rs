@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use lakeport_base::Uri;
 use lakeport_catalog::model::{Copied, Object, Stage, StagePlace};
 use lakeport_connect::dialect::place::{Located, located, located_through};
-use lakeport_connect::{ExternalRef, Role, Target};
+use lakeport_connect::{Capability, ExternalRef, Role, Target};
 use lakeport_sql::stmt::stage::location::{Location, Parameter, StageName, StagePath};
 use object_store::ObjectStore;
 use object_store::path::{Path, PathPart};
@@ -61,8 +61,8 @@ pub struct StagedPlace {
     pub identity: String,
     /// The store by whichever name it is found, and where its root lies in it.
     pub(super) origin: Origin,
-    /// Whether the far side tells what files there are.
-    pub(crate) lists: bool,
+    /// What the far side can do.
+    pub(crate) capability: Capability,
 }
 
 /// Where files are, whatever the statement calls the place.
@@ -100,8 +100,7 @@ impl StagedPlace {
 pub(crate) struct Opened {
     pub store: Arc<dyn ObjectStore>,
     origin: Origin,
-    /// Whether they can be listed.
-    lists: bool,
+    capability: Capability,
 }
 
 /// A place for files, before it is opened.
@@ -132,10 +131,15 @@ impl Server {
         location: &Location,
         access: StageAccess,
     ) -> Result<StagedPlace> {
-        match location {
-            Location::Stage(path) => self.stage_files(subject, path, access).await,
-            Location::Uri { uri, connection } => self.uri_files(subject, uri, connection).await,
+        let place = match location {
+            Location::Stage(path) => self.stage_files(subject, path, access).await?,
+            Location::Uri { uri, connection } => self.uri_files(subject, uri, connection).await?,
+        };
+        if access == StageAccess::Write && !place.capability.write {
+            let message = format!("files of {} can be read, not written", place.name);
+            return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or an internal stage"));
         }
+        Ok(place)
     }
 
     async fn stage_files(
@@ -148,7 +152,11 @@ impl Server {
         let (opened, file_format, identity) = match &path.stage {
             StageName::User => {
                 let folder = own_folder(subject.user);
-                let opened = Opened { origin: Origin::warehouse(&folder), store: self.folder(folder), lists: true };
+                let opened = Opened {
+                    origin: Origin::warehouse(&folder),
+                    store: self.folder(folder),
+                    capability: Capability::ALL,
+                };
                 (opened, None, format!("user {}", subject.user))
             }
             StageName::Named(name) => {
@@ -157,10 +165,10 @@ impl Server {
                 (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?), identity)
             }
         };
-        let Opened { store, origin, lists } = opened;
+        let Opened { store, origin, capability } = opened;
         let name = StagePath { path: String::new(), ..path.clone() }.to_string();
         let store = Arc::new(Named::new(store, &name));
-        Ok(StagedPlace { store, prefix, file_format, name, identity, origin, lists })
+        Ok(StagedPlace { store, prefix, file_format, name, identity, origin, capability })
     }
 
     /// The stage of a name, for a user who owns it or holds all privileges that the accesses take.
@@ -195,18 +203,22 @@ impl Server {
         match &stage.place {
             StagePlace::Internal => {
                 let folder = stage_folder(stage);
-                Ok(Opened { origin: Origin::warehouse(&folder), store: self.folder(folder), lists: true })
+                Ok(Opened {
+                    origin: Origin::warehouse(&folder),
+                    store: self.folder(folder),
+                    capability: Capability::ALL,
+                })
             }
             StagePlace::Copied { uri, .. } => {
                 let target = Target::parse(uri.expose())?;
                 let store = self.open_target(&stage.owner, &target).await?;
-                Ok(Opened { store, origin: Origin::of(&target, &stage.owner), lists: lists(&target) })
+                Ok(Opened { store, origin: Origin::of(&target, &stage.owner), capability: target.spec().capability })
             }
             StagePlace::Follows { uri, .. } => {
                 let Resolved { target, owner, .. } = self.resolve(uri).await?;
                 let origin = Origin::of(&target, owner.as_deref().unwrap_or(&stage.owner));
                 let store = self.location_store(&stage.owner, uri).await?;
-                Ok(Opened { store, origin, lists: lists(&target) })
+                Ok(Opened { store, origin, capability: target.spec().capability })
             }
         }
     }
@@ -255,9 +267,9 @@ impl Server {
         };
         // Some kinds show each user files of his own.
         let identity = format!("folder {} for {}", folder.place(), subject.user);
-        let (origin, lists) = (Origin::of(&folder, &user), lists(&folder));
+        let (origin, capability) = (Origin::of(&folder, &user), folder.spec().capability);
         let store = Arc::new(Named::new(store, &name));
-        Ok(StagedPlace { store, prefix, file_format: None, name, identity, origin, lists })
+        Ok(StagedPlace { store, prefix, file_format: None, name, identity, origin, capability })
     }
 
     /// As of a URI that follows a connection: its folder, what the names in it begin with, and where the folder is and
@@ -363,10 +375,6 @@ pub(crate) fn storage(what: &str) -> Error {
     Error::databend(Number::STORAGE, format!("invalid input parameter ({what})"))
 }
 
-fn lists(target: &Target) -> bool {
-    target.spec().capability.list
-}
-
 fn pairs(parameters: &[Parameter]) -> Result<Vec<(String, String)>> {
     let pair = |parameter: &Parameter| match parameter.values.as_slice() {
         [value] => Ok((parameter.name.clone(), value.clone())),
@@ -392,7 +400,7 @@ fn require_protocol(target: &Target, name: &str, uri: &str) -> Result<()> {
 ///
 /// # Errors
 /// [1006] for one that climbs.
-pub(super) fn clean(path: &str) -> Result<String> {
+pub(crate) fn clean(path: &str) -> Result<String> {
     let dots = |part: &str| part.replace("%2e", ".").replace("%2E", ".");
     if path.split('/').any(|part| dots(part) == "..") {
         let message = format!("stage path traversal is not allowed by stage_path_traversal_policy: {path}");
