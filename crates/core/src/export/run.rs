@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_schema::{DataType, Schema, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
-use lakeport_base::limits::cores;
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::{IMPORT_FILES_MAX, cores};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc;
@@ -23,6 +25,10 @@ use crate::rows::{RowStream, pieces, row_bytes};
 
 /// Pieces that wait for a file to be written.
 const QUEUE_PIECES: usize = 16;
+/// Files of a statement whose rows tell where they go.
+const PART_FILES_MAX: usize = IMPORT_FILES_MAX;
+/// The part of rows that tell none.
+const NO_PART: &str = "";
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +45,10 @@ pub(crate) struct Place {
     pub store: Arc<dyn ObjectStore>,
     /// The storage as errors name it.
     pub uri: String,
-    /// What the files are called, counted from 0; each has a name of its own.
-    pub name: Box<dyn Fn(usize) -> String + Send>,
+    /// What the files are called, counted from 0; each has a name of its own. The first is the part of its rows.
+    pub name: Box<dyn Fn(&str, usize) -> Result<String> + Send>,
+    /// Whether the last column is no part of the files: it tells the part of each row, and rows of one part come together.
+    pub has_parts: bool,
     /// Whether there is one file, whose name somebody chose: it appears with the last row, and without rows too. A file of
     /// that name may be another's, so none is deleted.
     pub is_chosen: bool,
@@ -64,7 +72,8 @@ pub(crate) fn start(
     stop: CancellationToken,
 ) -> JoinHandle<Result<Vec<Exported>>> {
     tokio::spawn(async move {
-        let mut export = Export::new(options, place, rows.schema.clone());
+        let schema = if place.has_parts { without_last(&rows.schema) } else { rows.schema.clone() };
+        let mut export = Export::new(options, place, schema);
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(Error::canceled()),
@@ -93,6 +102,8 @@ struct Export {
     schema: SchemaRef,
     place: Place,
     open: Option<Open>,
+    /// That of the rows of the open file.
+    part: Arc<str>,
     /// The tasks that write the last of `files`.
     writing: VecDeque<JoinHandle<Result<u64>>>,
     /// All files, whether complete or not.
@@ -104,13 +115,30 @@ struct Export {
 impl Export {
     fn new(options: ExportOptions, place: Place, schema: SchemaRef) -> Export {
         let (options, given_up) = (Arc::new(options), CancellationToken::new());
-        Export { options, schema, place, open: None, writing: VecDeque::new(), files: Vec::new(), given_up }
+        Export {
+            options,
+            schema,
+            place,
+            open: None,
+            part: NO_PART.into(),
+            writing: VecDeque::new(),
+            files: Vec::new(),
+            given_up,
+        }
     }
 
     async fn write_all(&mut self, rows: RowStream) -> Result<()> {
-        let mut encoded = encode_all(&self.options, rows.batches);
+        let has_parts = self.place.has_parts;
+        let parts = rows.batches.map(move |batch| match batch? {
+            batch if has_parts => parts_of(&batch),
+            batch => Ok(vec![(NO_PART.into(), batch)]),
+        });
+        let mut encoded = encode_all(&self.options, parts.boxed());
         while let Some(encoded) = encoded.next().await {
-            let mut encoded = encoded?;
+            let (part, mut encoded) = encoded?;
+            if part != self.part {
+                (self.open, self.part) = (None, part);
+            }
             while encoded.rows() > 0 {
                 self.write_some(&mut encoded).await?;
             }
@@ -151,7 +179,12 @@ impl Export {
     }
 
     async fn open_file(&mut self, rows: &Encoded) -> Result<Open> {
-        let name = (self.place.name)(self.files.len());
+        if self.place.has_parts && self.files.len() == PART_FILES_MAX {
+            let message = format!("the rows make more than {PART_FILES_MAX} files");
+            return Err(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+                .with_hint("PARTITION BY takes an expression of few values"));
+        }
+        let name = (self.place.name)(&self.part, self.files.len())?;
         let (store, path) = (self.place.store.clone(), Path::parse(&name).map_err(Error::internal)?);
         let file = File::new(rows, self.options.compression, store, path)?;
         let (pieces, queue) = mpsc::channel(QUEUE_PIECES);
@@ -199,22 +232,46 @@ impl Export {
     }
 }
 
+/// The runs of rows of one part, without the column that tells it.
+fn parts_of(batch: &RecordBatch) -> Result<Vec<(Arc<str>, RecordBatch)>> {
+    let last = batch.num_columns() - 1;
+    let rows = batch.project(&(0..last).collect::<Vec<_>>()).map_err(Error::internal)?;
+    let parts = arrow_cast::cast(batch.column(last), &DataType::Utf8).map_err(Error::internal)?;
+    let parts: Vec<Option<&str>> = parts.as_string::<i32>().iter().collect();
+    let mut start = 0;
+    let run = |run: &[Option<&str>]| {
+        let rows = rows.slice(start, run.len());
+        start += run.len();
+        (Arc::from(run[0].unwrap_or(NO_PART)), rows)
+    };
+    Ok(parts.chunk_by(|one, next| one == next).map(run).collect())
+}
+
+fn without_last(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields();
+    Arc::new(Schema::new(fields[..fields.len() - 1].to_vec()))
+}
+
 /// Encodes rows on threads of their own, a few ahead of the files.
 fn encode_all(
     options: &Arc<ExportOptions>,
-    batches: BoxStream<'static, Result<RecordBatch>>,
-) -> impl Stream<Item = Result<Encoded>> + use<> + Unpin {
+    batches: BoxStream<'static, Result<Vec<(Arc<str>, RecordBatch)>>>,
+) -> impl Stream<Item = Result<(Arc<str>, Encoded)>> + use<> + Unpin {
     let options = Arc::clone(options);
-    let pieces = batches.map_ok(|batch| {
-        let row_bytes = row_bytes(&batch);
-        stream::iter(pieces(&batch, row_bytes).into_iter().map(move |piece| Ok::<_, Error>((piece, row_bytes))))
+    let pieces = batches.map_ok(|parts| {
+        let pieces_of = |(part, batch): (Arc<str>, RecordBatch)| {
+            let row_bytes = row_bytes(&batch);
+            let pieces = pieces(&batch, row_bytes).into_iter();
+            pieces.map(move |piece| Ok::<_, Error>((Arc::clone(&part), piece, row_bytes)))
+        };
+        stream::iter(parts.into_iter().flat_map(pieces_of))
     });
     let encoded = pieces.try_flatten().map(move |piece| {
         let options = Arc::clone(&options);
         async move {
-            let (piece, row_bytes) = piece?;
+            let (part, piece, row_bytes) = piece?;
             let encoding = tokio::task::spawn_blocking(move || Encoded::new(&options.format, &piece, row_bytes));
-            encoding.await.map_err(Error::internal)?
+            Ok((part, encoding.await.map_err(Error::internal)??))
         }
     });
     encoded.buffered(cores()).boxed()

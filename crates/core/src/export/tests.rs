@@ -172,7 +172,8 @@ async fn a_cancelled_export_leaves_no_file() {
     let place = Place {
         store: store.clone(),
         uri: "test".into(),
-        name: Box::new(|index| format!("e.{index}")),
+        name: Box::new(|_, index| Ok(format!("e.{index}"))),
+        has_parts: false,
         is_chosen: false,
     };
     let stop = CancellationToken::new();

@@ -38,8 +38,8 @@ pub(crate) async fn export(cx: &Cx<'_>, statement: &Export) -> Result<Outcome> {
     let run_id = cx.server.config.env.random_hex(RUN_ID_BYTES);
     let prefix = format!("export{run_id}-n{}", cx.server.config.node_id);
     let extension = options.extension();
-    let name = Box::new(move |index| format!("{prefix}.{index}.{extension}"));
-    let place = Place { store, uri: redact(&uri), name, is_chosen: false };
+    let name = Box::new(move |_: &str, index| Ok(format!("{prefix}.{index}.{extension}")));
+    let place = Place { store, uri: redact(&uri), name, has_parts: false, is_chosen: false };
     let stop = CancellationToken::new();
     let stop_if_dropped = stop.clone().drop_guard();
     let files = export::start(rows, options, place, stop).await.map_err(Error::internal)??;

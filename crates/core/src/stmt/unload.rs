@@ -1,7 +1,10 @@
 //! `COPY INTO location`.
 
+use std::borrow::Cow;
+
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
+use lakeport_sql::stmt::query::Query;
 use lakeport_sql::stmt::unload::{Unload, UnloadOptions};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -17,10 +20,14 @@ use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
 use crate::stage::format::{self, FileFormat, FormatType};
-use crate::stage::place::{StageAccess, StagedPlace};
+use crate::stage::place::{StageAccess, StagedPlace, clean};
 
 /// Size of a full file before compression when none is asked for, in bytes.
 const FILE_BYTES_DEFAULT: u64 = 64 << 20;
+/// What the names of files begin with.
+const DATA: &str = "data_";
+/// The part of rows whose own is NULL.
+const NULL_PART: &str = "_NULL_";
 /// Random bytes in the names of one statement's files.
 const QUERY_ID_BYTES: usize = 16;
 
@@ -38,7 +45,7 @@ pub(crate) fn columns(options: &UnloadOptions) -> SchemaRef {
 pub(crate) async fn unload(cx: &Cx<'_>, statement: &Unload) -> Result<Outcome> {
     let options = &statement.options;
     cx.refuse_in_block("COPY INTO a location cannot be used inside a multi-statement transaction")?;
-    check(options)?;
+    check(statement)?;
     let to = cx.server.staged_place(cx.subject(), &statement.to, StageAccess::Write).await?;
     let format = match &statement.file_format {
         Some(list) => FileFormat::read(&cx.server.format_options(list).await?)?,
@@ -50,8 +57,8 @@ pub(crate) async fn unload(cx: &Cx<'_>, statement: &Unload) -> Result<Outcome> {
         Format::Parquet => "parquet".to_string(),
         _ => export_options.extension(),
     };
-    let place = place(cx, to, options, extension).await?;
-    let rows = super::query::rows(cx, &statement.query).await?;
+    let place = place(cx, to, statement, extension).await?;
+    let rows = super::query::rows(cx, &in_parts(statement)).await?;
     let stop = CancellationToken::new();
     let stop_if_dropped = stop.clone().drop_guard();
     let files = export::start(rows, export_options, place, stop).await.map_err(Error::internal)??;
@@ -61,9 +68,12 @@ pub(crate) async fn unload(cx: &Cx<'_>, statement: &Unload) -> Result<Outcome> {
 
 /// # Errors
 /// [2004] for options that exclude each other.
-fn check(options: &UnloadOptions) -> Result<()> {
-    let UnloadOptions { single, overwrite, include_query_id, use_raw_path, .. } = *options;
+fn check(statement: &Unload) -> Result<()> {
+    let UnloadOptions { single, overwrite, include_query_id, use_raw_path, .. } = statement.options;
     let refused = |message: &str| Err(Error::databend(Number::INVALID_ARGUMENT, message));
+    if statement.partition_by.is_some() && (single || overwrite || !include_query_id) {
+        return refused("PARTITION BY cannot be used with single=true, overwrite=true or include_query_id=false");
+    }
     if overwrite && !(single && use_raw_path) {
         return refused("overwrite=true can only be set when single=true and use_raw_path=true for now");
     }
@@ -76,23 +86,56 @@ fn check(options: &UnloadOptions) -> Result<()> {
     Ok(())
 }
 
+/// The query with the part of each row as its last column, and the rows of each part together.
+fn in_parts(statement: &Unload) -> Cow<'_, Query> {
+    let Some(expression) = &statement.partition_by else { return Cow::Borrowed(&statement.query) };
+    let query = &statement.query.text;
+    let text = format!(
+        "SELECT *, coalesce(CAST(({expression}) AS STRING), '{NULL_PART}') AS \"$part\" FROM ({query}) AS \"$rows\" \
+         ORDER BY \"$part\""
+    );
+    Cow::Owned(Query { text, ..statement.query.as_ref().clone() })
+}
+
+/// The folder of a part, below the location's own.
+///
+/// # Errors
+/// [1006] for one that climbs, or that no storage takes.
+fn part_folder(part: &str) -> Result<String> {
+    let folder = clean(part)?;
+    let folder = folder.trim_end_matches('/');
+    Path::parse(folder).map(|_| folder.to_string()).map_err(|error| {
+        Error::databend(Number::BAD_ARGUMENTS, format!("PARTITION BY gives {part:?}, which names no folder"))
+            .with_detail(error.to_string())
+    })
+}
+
 /// Where the files go.
 ///
 /// # Errors
 /// [1006] for a path that is no file's, or that of a file that must not be replaced.
-async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension: String) -> Result<Place> {
+async fn place(cx: &Cx<'_>, to: StagedPlace, statement: &Unload, extension: String) -> Result<Place> {
+    let (options, has_parts) = (&statement.options, statement.partition_by.is_some());
     let StagedPlace { store, prefix, name: uri, .. } = to;
     let path = Path::parse(&prefix).map_err(|error| {
         Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {prefix:?}")).with_detail(error.to_string())
     })?;
     if !options.use_raw_path {
         let query_id = cx.server.config.env.random_hex(QUERY_ID_BYTES);
-        let is_whole = prefix.is_empty() || prefix.ends_with('/') || prefix.ends_with("data_");
-        let slash = if is_whole { "" } else { "/" };
-        let data = if prefix.ends_with("data_") { "" } else { "data_" };
-        let start = format!("{prefix}{slash}{data}{query_id}_0000");
-        let name = Box::new(move |index| format!("{start}_{index:08}.{extension}"));
-        return Ok(Place { store, uri, name, is_chosen: false });
+        let (folder, stem) = match prefix.rsplit_once('/').unwrap_or(("", &prefix)) {
+            (folder, stem) if stem.ends_with(DATA) => (folder, stem),
+            _ => (prefix.trim_end_matches('/'), DATA),
+        };
+        let (folder, stem) = (folder.to_string(), format!("{stem}{query_id}_0000"));
+        let name = Box::new(move |part: &str, index| {
+            let (part, file) = (part_folder(part)?, format!("{stem}_{index:08}.{extension}"));
+            Ok([folder.as_str(), &part, &file]
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect::<Vec<_>>()
+                .join("/"))
+        });
+        return Ok(Place { store, uri, name, has_parts, is_chosen: false });
     }
     let refused = |message: String| Err(Error::databend(Number::BAD_ARGUMENTS, message));
     if prefix.is_empty() || prefix.ends_with('/') {
@@ -105,7 +148,7 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, options: &UnloadOptions, extension:
             Err(error) => return Err(store_error(error)),
         }
     }
-    Ok(Place { store, uri, name: Box::new(move |_| prefix.clone()), is_chosen: true })
+    Ok(Place { store, uri, name: Box::new(move |_, _| Ok(prefix.clone())), has_parts, is_chosen: true })
 }
 
 fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {

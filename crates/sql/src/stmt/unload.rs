@@ -10,12 +10,14 @@ use super::stage::location::{Location, Parameter, location, named_list_text, par
 use crate::cursor::{Cursor, Result};
 use crate::print;
 
-/// `COPY INTO location FROM {table | (query)} [FILE_FORMAT = (...)] [options]`
+/// `COPY INTO location FROM {table | (query)} [PARTITION BY (expr)] [FILE_FORMAT = (...)] [options]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unload {
     pub to: Location,
     /// A table is read as `SELECT * FROM table`.
     pub query: Box<Query>,
+    /// The expression, on the query's columns, for the folder of each row.
+    pub partition_by: Option<String>,
     pub file_format: Option<Vec<Parameter>>,
     pub options: UnloadOptions,
 }
@@ -58,7 +60,8 @@ pub(super) fn unload(c: &mut Cursor) -> Result<Statement> {
         true => c.parenthesised(query::in_parentheses)?,
         false => Query::of_table(&c.name()?, &[]),
     };
-    let mut statement = Unload { to, query: Box::new(query), file_format: None, options: UnloadOptions::default() };
+    let (query, options) = (Box::new(query), UnloadOptions::default());
+    let mut statement = Unload { to, query, partition_by: None, file_format: None, options };
     while !c.is_at_end() {
         statement.option(c)?;
         c.symbol(&Token::Comma);
@@ -80,10 +83,10 @@ const OPTIONS: [&str; 8] = [
 impl Unload {
     /// `OPTION = value`; of one that is given twice the last counts.
     fn option(&mut self, c: &mut Cursor) -> Result<()> {
-        let unsupported = c.unsupported("COPY INTO .. PARTITION BY is not supported");
         let Some(name) = c.one_of(&OPTIONS) else { return Err(c.expected_one_of(&OPTIONS)) };
         if name == "PARTITION BY" {
-            return Err(unsupported.with_hint("write a COPY INTO for each part"));
+            self.partition_by = Some(c.parenthesised(|c| query::expression(c, "PARTITION BY"))?);
+            return Ok(());
         }
         c.expect_symbol(&Token::Eq)?;
         match name {
@@ -115,9 +118,11 @@ pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
 
 impl fmt::Display for Unload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unload { to, query, file_format, options } = self;
+        let Unload { to, query, partition_by, file_format, options } = self;
+        let partition = partition_by.as_ref().map(|expression| format!(" PARTITION BY ({expression})"));
+        let partition = partition.unwrap_or_default();
         let file_format = named_list_text("FILE_FORMAT", file_format.as_deref());
-        write!(f, "COPY INTO {to} FROM ({query}){file_format}{options}")
+        write!(f, "COPY INTO {to} FROM ({query}){partition}{file_format}{options}")
     }
 }
 
