@@ -82,6 +82,8 @@ head = b"Obj\x01\x02" + sized(b"avro.schema") + sized(schema) + b"\x00" + mark
 (folder / "two.avro").write_bytes(head + b"\x04" + sized(records) + mark)
 assert rows(f"SELECT $1 FROM {located('two.avro', 'avro')}") == [({"a": 1, "b": "x"},), ({"a": 2, "b": "y"},)]
 assert rows(f"SELECT $1:b, metadata$file_row_number FROM {located('two.avro', 'avro')} WHERE $1:a::INT8 = 2") == [("y", 1)]
+found = rows("SELECT column_name, type, nullable FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/two.avro', FILE_FORMAT => 'avro')")
+assert found == [("a", "BIGINT", False), ("b", "VARCHAR", False)], found
 (folder / "cut.avro").write_bytes((head + b"\x04" + sized(records) + mark)[:-20])
 error = refusal(f"SELECT $1 FROM {located('cut.avro', 'avro')}")
 assert error.sqlstate == "22P04" and "cut.avro: error parsing block 1" in str(error), error

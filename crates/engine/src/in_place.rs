@@ -2,6 +2,7 @@
 
 mod columns;
 mod footers;
+mod nulls;
 mod orc;
 mod parquet;
 mod reading;
@@ -15,7 +16,7 @@ use datafusion::common::DataFusionError;
 use lakeport_base::Sqlstate;
 use lakeport_core::databend::Number;
 use lakeport_core::in_place::FileSet;
-use lakeport_core::stage::format::FormatType;
+use lakeport_core::stage::format::{FormatType, NULL_IF};
 use lakeport_core::{Error, Result};
 
 pub(crate) use self::footers::Footers;
@@ -41,7 +42,11 @@ pub(crate) async fn provider(
     match files.format.ty {
         FormatType::Parquet if files.positions.is_empty() => {
             let readers = Readers { files: files.clone(), footers: footers.clone(), reading: reading.clone() };
-            Ok(Arc::new(ParquetFiles::open(name, readers, mentions.metadata).await?))
+            let table = Arc::new(ParquetFiles::open(name, readers, mentions.metadata).await?);
+            match NULL_IF.list(&files.format) {
+                [] => Ok(table),
+                texts => nulls::with_nulls(name, table, texts).map_err(from_datafusion),
+            }
         }
         _ => Ok(Arc::new(RowFiles::open(files, mentions.metadata).await?)),
     }

@@ -101,6 +101,7 @@ fn page_of_file_formats_is_current() {
     }
     let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", option_names(format::DEFAULTS_ONLY));
     let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(format::OF_LOADS));
+    let _ = write!(page, "\n{FORMATS_OF_QUERIES}\n{}.\n", option_names(format::OF_QUERIES));
     compare("docs/file_formats.md", &page);
 }
 
@@ -113,6 +114,8 @@ fn option_names(options: &[&format::FormatOption]) -> String {
 
 const FORMATS_OF_LOADS: &str =
     "[COPY INTO a table](sql/load.md) heeds these of them, and there `FIELD_DEFAULT` is the default of the column:";
+
+const FORMATS_OF_QUERIES: &str = "[Queries](sql/files.md) heed these:";
 
 const FORMATS_FOOT: &str = "
 A format keeps these options, and files are read and written with their defaults only; another value is refused with `[1002]`
@@ -130,7 +133,7 @@ fn taken(takes: format::Takes) -> String {
         format::Takes::Flag => "true or false".to_string(),
         format::Takes::Count => "a whole number".to_string(),
         format::Takes::Word(words) => words.join(", "),
-        format::Takes::Text(_, what) => what.replace('`', "a backtick"),
+        format::Takes::Text(_, what) | format::Takes::Name(_, what) => what.replace('`', "a backtick"),
         format::Takes::List => "texts in parentheses".to_string(),
     }
 }

@@ -48,6 +48,9 @@ fn errors_say_where_and_what() {
         assert_eq!((found.message.as_str(), found.position), (message, position), "{text}");
         assert_eq!(found.kind, SyntaxErrorKind::Syntax, "{text}");
     }
+    let found = error("SELECT $files");
+    assert_eq!((found.message.as_str(), found.position), ("variables such as $files are not supported", 8));
+    assert_eq!(found.kind, SyntaxErrorKind::Unsupported);
     let found = error("CREATE TABLE t (a INT, b WIDGET)");
     assert_eq!((found.message.as_str(), found.position), ("type \"widget\" does not exist", 26));
     assert_eq!(found.kind, SyntaxErrorKind::Type);

@@ -113,7 +113,13 @@ fn checked(lexeme: Lexeme, text: &str) -> Result<Lexeme, SyntaxError> {
     {
         return Err(SyntaxError::syntax("string literal must not hold NUL characters", lexeme.position));
     }
-    if matches!(lexeme.token, Token::Placeholder(_)) && lexeme.placeholder().is_none() {
+    if let Token::Placeholder(name) = &lexeme.token
+        && lexeme.placeholder().is_none()
+    {
+        if name.chars().nth(1).is_some_and(char::is_alphabetic) {
+            let message = format!("variables such as {name} are not supported");
+            return Err(SyntaxError::unsupported(message, lexeme.position).with_hint("write the value itself"));
+        }
         let message = format!("at or near {:?}: syntax error: expected $1 to ${PLACEHOLDER_MAX}", lexeme.shown(text));
         return Err(SyntaxError::syntax(message, lexeme.position));
     }

@@ -16,12 +16,13 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::options::Decompress;
 use super::source::SourceFile;
+use super::zip;
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::job::Progress;
 
 /// Size of a decompressed piece, in bytes.
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 /// What reading may report before the rows are in the table.
 const FRACTION_MAX: f64 = 0.99;
 
@@ -44,7 +45,8 @@ impl ReadMeter {
     }
 }
 
-type Pieces = BoxStream<'static, Result<Bytes>>;
+/// What a file holds, as it comes.
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes>>;
 
 /// The content of a file from a byte on, as it is.
 pub(crate) async fn open_from(file: &SourceFile, offset: u64, meter: Arc<ReadMeter>) -> Result<Pieces> {
@@ -81,6 +83,7 @@ pub(crate) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<R
         Decompress::Brotli => unpacked(BrotliDecoder::new(reader)),
         Decompress::Zlib => unpacked(ZlibDecoder::new(reader)),
         Decompress::Deflate => unpacked(DeflateDecoder::new(reader)),
+        Decompress::Zip => zip::unpacked(reader).map_err(unpack_error).boxed(),
         Decompress::Gzip | Decompress::Auto | Decompress::None => members!(GzipDecoder::new(reader)),
     })
 }

@@ -120,7 +120,7 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
     cast(array, &to)
 }
 
-fn is_text(data_type: &DataType) -> bool {
+pub(crate) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, value) => is_text(value),

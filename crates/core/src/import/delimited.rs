@@ -51,7 +51,7 @@ impl<'a> Delimited<'a> {
 
     /// A field without enclosing characters.
     fn bare(&mut self, input: &[u8], start: usize, at_end: bool) -> FieldEnd {
-        let DelimitedOptions { row_end, cuts_return, field_end, escape, .. } = *self.options;
+        let DelimitedOptions { row_end, cuts_return, trim, field_end, escape, .. } = *self.options;
         let mut escaped = false;
         let mut from = start;
         loop {
@@ -75,7 +75,12 @@ impl<'a> Delimited<'a> {
             };
             // One that is escaped lies before `from`.
             let has_return = cuts_return && matches!(after, FieldEnd::Record(_)) && input[..end].ends_with(b"\r");
-            let end = if has_return && end > from { end - 1 } else { end };
+            let mut end = if has_return && end > from { end - 1 } else { end };
+            while trim && end > from && input[end - 1] == b' ' {
+                end -= 1;
+            }
+            let spaces = input[start..end].iter().take_while(|byte| trim && **byte == b' ').count();
+            let start = start + spaces;
             self.fields.push(Field { start, end, enclosed: false, escaped });
             return after;
         }

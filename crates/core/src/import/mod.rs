@@ -11,7 +11,8 @@ pub(crate) mod bytes;
 pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod delimited;
-mod ndjson;
+pub(crate) mod encoding;
+pub(crate) mod ndjson;
 pub mod options;
 pub(crate) mod parquet;
 pub(crate) mod part;
@@ -25,6 +26,7 @@ pub(crate) mod stage;
 pub(crate) mod tally;
 mod task;
 pub(crate) mod text;
+mod zip;
 
 #[cfg(test)]
 mod tests;

@@ -122,6 +122,16 @@ fn members(line: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     }
 }
 
+/// An object with null where one of these texts stands; what is no object stays as it is.
+pub(crate) fn with_nulls(line: &str, null_if: &[String]) -> String {
+    let Some(members) = members(line) else { return line.to_string() };
+    let is_null = |value: &str| leading::<String>(value).is_some_and(|(text, _)| null_if.contains(&text));
+    let member = |(name, value): (Cow<'_, str>, &str)| {
+        format!("{}:{}", serde_json::Value::from(name), if is_null(value) { "null" } else { value })
+    };
+    format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(","))
+}
+
 /// The elements of a JSON array as written.
 fn elements(array: &str) -> Option<Vec<&str>> {
     let mut rest = array.strip_prefix('[')?.trim_start();
@@ -193,5 +203,15 @@ mod tests {
             assert!(members(line).is_none(), "{line}");
         }
         assert!(members("{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn texts_may_mean_null() {
+        let null_if = ["".to_string(), "n/a".to_string()];
+        assert_eq!(
+            with_nulls(r#"{"a": "", "\n": "n\/a", "c": [""], "d": 1.10}"#, &null_if),
+            r#"{"a":null,"\n":null,"c":[""],"d":1.10}"#
+        );
+        assert_eq!(with_nulls("[\"\"]", &null_if), "[\"\"]");
     }
 }

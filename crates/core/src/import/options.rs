@@ -8,6 +8,7 @@ use lakeport_base::Sqlstate;
 
 use super::avro::shape;
 use super::batch::{Sink, Target};
+use super::encoding::Decoding;
 use super::scan::Syntax;
 use super::source::SourceFile;
 use crate::error::{Error, Result};
@@ -57,6 +58,8 @@ pub const OPTIONS: OptionTable = OptionTable {
 pub struct ImportOptions {
     pub format: Format,
     pub decompress: Decompress,
+    /// Text is UTF-8 without it.
+    pub decoding: Option<Decoding>,
     /// Rows to import in all.
     pub row_limit: Option<u64>,
     /// Whether `*`, `?` and `[` in paths are patterns.
@@ -192,6 +195,8 @@ pub struct DelimitedOptions {
     pub row_end: u8,
     /// A carriage return before it belongs to it.
     pub cuts_return: bool,
+    /// Spaces around a field do not count.
+    pub trim: bool,
     pub field_end: u8,
     /// Stands around a field that may hold the other characters.
     pub enclosure: Option<u8>,
@@ -220,6 +225,8 @@ pub enum Decompress {
     /// Deflated data alone.
     Deflate,
     Xz,
+    /// The one file of an archive.
+    Zip,
 }
 
 impl ImportOptions {
@@ -246,7 +253,7 @@ impl ImportOptions {
         let row_limit = values.get("row_limit").map(row_limit).transpose()?;
         let save_rejected = values.has("experimental_save_rejected");
         let glob = !values.has("disable_glob_matching");
-        Ok(ImportOptions { format: parsed, decompress, row_limit, glob, save_rejected })
+        Ok(ImportOptions { format: parsed, decompress, decoding: None, row_limit, glob, save_rejected })
     }
 }
 
@@ -293,7 +300,12 @@ impl CsvOptions {
         }
         let nullif = values.get("nullif").map(str::to_string);
         Ok(CsvOptions {
-            syntax: Syntax { delimiter, comment, strict: values.has("strict_quotes"), ..Syntax::default() },
+            syntax: Syntax {
+                delimiter: vec![delimiter],
+                comment,
+                strict: values.has("strict_quotes"),
+                ..Syntax::default()
+            },
             empty: if nullif.is_some() { EmptyField::Text } else { EmptyField::NullUnlessText },
             nullif,
             allow_quoted_null: values.has("allow_quoted_null"),
@@ -308,6 +320,7 @@ impl DelimitedOptions {
         let options = DelimitedOptions {
             row_end: one("rows_terminated_by")?.unwrap_or(b'\n'),
             cuts_return: false,
+            trim: false,
             field_end: one("fields_terminated_by")?.unwrap_or(b'\t'),
             enclosure: match values.get("fields_enclosed_by") {
                 Some("") => None,
@@ -352,6 +365,7 @@ impl Decompress {
             (Decompress::Auto, "br") => Decompress::Brotli,
             (Decompress::Auto, "deflate" | "zlib") => Decompress::Zlib,
             (Decompress::Auto, "xz") => Decompress::Xz,
+            (Decompress::Auto, "zip") => Decompress::Zip,
             (Decompress::Auto, _) => Decompress::None,
             (given, _) => given,
         }

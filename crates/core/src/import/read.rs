@@ -6,6 +6,7 @@ use super::batch::{Sink, Target};
 use super::bytes::{self, ReadMeter};
 use super::csv::Csv;
 use super::delimited::Delimited;
+use super::encoding::decoded;
 use super::ndjson::Ndjson;
 use super::options::{Format, ImportOptions};
 use super::part::{Extent, Part, Start};
@@ -79,6 +80,7 @@ pub(super) async fn read_file(
         _ => {}
     }
     let pieces = bytes::open(file, plan.options.decompress, plan.meter.clone()).await?;
+    let pieces = decoded(pieces, plan.options.decoding);
     if let Format::Avro(options) = &plan.options.format {
         let shape = avro::as_table(options.names, &plan.target);
         return avro::read(pieces, &options.form, &shape, sink).await;

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr2_iter};
 
 /// Which bytes have a meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Syntax {
-    pub delimiter: u8,
+    /// One byte at least.
+    pub delimiter: Vec<u8>,
     /// Stands around a field that may hold the other bytes; doubled it stands for itself.
     pub quote: u8,
     /// Before a byte of a quoted field that stands for itself.
@@ -19,11 +20,21 @@ pub struct Syntax {
     pub comment: Option<u8>,
     /// A quote inside a field must be doubled, and its field quoted.
     pub strict: bool,
+    /// Spaces around a field, or around its quotes, do not count.
+    pub trim: bool,
 }
 
 impl Default for Syntax {
     fn default() -> Self {
-        Syntax { delimiter: b',', quote: b'"', escape: None, record_end: b'\n', comment: None, strict: false }
+        Syntax {
+            delimiter: vec![b','],
+            quote: b'"',
+            escape: None,
+            record_end: b'\n',
+            comment: None,
+            strict: false,
+            trim: false,
+        }
     }
 }
 
@@ -83,6 +94,9 @@ impl fmt::Display for ScanError {
 /// Splits input into records.
 pub(crate) struct Scanner {
     syntax: Syntax,
+    /// The first byte of the delimiter, and whether it has more.
+    first: u8,
+    is_wide: bool,
     fields: Vec<Field>,
 }
 
@@ -97,7 +111,7 @@ enum FieldEnd {
 
 impl Scanner {
     pub fn new(syntax: Syntax) -> Scanner {
-        Scanner { syntax, fields: Vec::new() }
+        Scanner { first: syntax.delimiter[0], is_wide: syntax.delimiter.len() > 1, syntax, fields: Vec::new() }
     }
 
     /// The value of a field in its record.
@@ -142,6 +156,9 @@ impl Scanner {
         self.fields.clear();
         let mut at = 0;
         loop {
+            if self.syntax.trim {
+                at += spaces(&input[at..]);
+            }
             let end = if input.get(at) == Some(&self.syntax.quote) {
                 self.quoted(input, at + 1, at_end)?
             } else {
@@ -155,17 +172,30 @@ impl Scanner {
         }
     }
 
+    /// The next delimiter or end of a record.
+    fn find_end(&self, input: &[u8], start: usize) -> Option<usize> {
+        let Syntax { record_end, .. } = self.syntax;
+        if !self.is_wide {
+            return memchr2(self.first, record_end, &input[start..]).map(|offset| start + offset);
+        }
+        let mut ends = memchr2_iter(self.first, record_end, &input[start..]).map(|offset| start + offset);
+        ends.find(|at| input[*at] == record_end || input[*at..].starts_with(&self.syntax.delimiter))
+    }
+
     fn unquoted(&mut self, input: &[u8], start: usize, at_end: bool) -> Result<FieldEnd, ScanError> {
-        let Syntax { delimiter, quote, record_end, .. } = self.syntax;
-        let (end, after) = match memchr2(delimiter, record_end, &input[start..]) {
-            Some(offset) if input[start + offset] == delimiter => (start + offset, FieldEnd::Next(start + offset + 1)),
-            Some(offset) => (start + offset, FieldEnd::Record(start + offset + 1)),
+        let Syntax { quote, record_end, trim, .. } = self.syntax;
+        let (mut end, after) = match self.find_end(input, start) {
+            Some(end) if input[end] == self.first => (end, FieldEnd::Next(end + self.syntax.delimiter.len())),
+            Some(end) => (end, FieldEnd::Record(end + 1)),
             None if at_end => (input.len(), FieldEnd::Record(input.len())),
             None => return Ok(FieldEnd::Partial),
         };
         let at_line_end = record_end == b'\n' && matches!(after, FieldEnd::Record(_));
         let cut = at_line_end && end > start && input[end - 1] == b'\r';
-        let end = end - usize::from(cut);
+        end -= usize::from(cut);
+        while trim && end > start && input[end - 1] == b' ' {
+            end -= 1;
+        }
         if self.syntax.strict && memchr(quote, &input[start..end]).is_some() {
             return Err(ScanError::BareQuote);
         }
@@ -175,7 +205,7 @@ impl Scanner {
 
     /// A field whose opening quote stands before `start`.
     fn quoted(&mut self, input: &[u8], start: usize, at_end: bool) -> Result<FieldEnd, ScanError> {
-        let Syntax { delimiter, quote, escape, record_end, strict, .. } = self.syntax;
+        let Syntax { ref delimiter, quote, escape, record_end, strict, trim, .. } = self.syntax;
         let lines = record_end == b'\n';
         let mut escaped = false;
         let mut from = start;
@@ -189,26 +219,23 @@ impl Scanner {
                 return if at_end { Err(ScanError::Unterminated) } else { Ok(FieldEnd::Partial) };
             };
             let end = from + offset;
-            if input[end] != quote {
+            if input[end] != quote || input.get(end + 1) == Some(&quote) {
                 escaped = true;
                 from = end + 2;
                 continue;
             }
-            let after = match &input[end + 1..] {
-                [byte, ..] if *byte == quote => {
-                    escaped = true;
-                    from = end + 2;
-                    continue;
+            let next = end + 1 + if trim { spaces(&input[end + 1..]) } else { 0 };
+            let after = match &input[next..] {
+                [byte, rest @ ..] if *byte == self.first && (!self.is_wide || rest.starts_with(&delimiter[1..])) => {
+                    FieldEnd::Next(next + delimiter.len())
                 }
-                [byte, ..] if *byte == delimiter => FieldEnd::Next(end + 2),
-                [byte, ..] if *byte == record_end => FieldEnd::Record(end + 2),
-                [b'\r', b'\n', ..] if lines => FieldEnd::Record(end + 3),
-                [] => match at_end {
-                    true => FieldEnd::Record(input.len()),
-                    false => FieldEnd::Partial,
-                },
+                [byte, ..] if *byte == record_end => FieldEnd::Record(next + 1),
+                [b'\r', b'\n', ..] if lines => FieldEnd::Record(next + 2),
+                [] if at_end => FieldEnd::Record(input.len()),
+                [] => FieldEnd::Partial,
                 [b'\r'] if lines && at_end => FieldEnd::Record(input.len()),
                 [b'\r'] if lines => FieldEnd::Partial,
+                rest if self.is_wide && !at_end && delimiter.starts_with(rest) => FieldEnd::Partial,
                 _ if strict => return Err(ScanError::TextAfterQuote),
                 // A lone quote inside a quoted field stands for itself.
                 _ => {
@@ -220,6 +247,11 @@ impl Scanner {
             return Ok(after);
         }
     }
+}
+
+/// Spaces at the start of some input.
+fn spaces(input: &[u8]) -> usize {
+    input.iter().take_while(|byte| **byte == b' ').count()
 }
 
 fn comment_line(input: &[u8], at_end: bool) -> Scanned {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::FileSet;
 use crate::databend::Number;
 use crate::error::{Error, Result};
+use crate::import::avro;
 use crate::import::batch::Sink;
 use crate::import::bytes::ReadMeter;
 use crate::import::ranges::Ranges;
@@ -128,6 +129,7 @@ pub(super) async fn schema_of(
 async fn columns_of(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
     let mut found = match files.format.ty {
         FormatType::Parquet => of_parquet(files, index).await?,
+        FormatType::Avro => of_avro(files, index).await?,
         FormatType::Csv | FormatType::Text => of_fields(files, index, records_max).await?,
         FormatType::Ndjson => of_documents(files, index, records_max).await?,
         other => {
@@ -163,13 +165,23 @@ async fn of_parquet(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
         crate::import::parquet::parquet_error(error, "not a Parquet file, or a broken one")
             .prefixed(&files.files[index].uri)
     })?;
+    Ok(of_schema(told.schema()))
+}
+
+async fn of_avro(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
+    let file = &files.files[index];
+    let told = async { avro::schema(files.pieces(file).await?).await };
+    told.await.map(|schema| of_schema(&schema)).map_err(|error| error.prefixed(&file.uri))
+}
+
+fn of_schema(schema: &Schema) -> Vec<Inferred> {
     let column = |field: &Arc<Field>| Inferred {
         name: field.name().clone(),
         ty: Some(type_name(field)),
         nullable: field.is_nullable(),
         files: Vec::new(),
     };
-    Ok(told.schema().fields().iter().map(column).collect())
+    schema.fields().iter().map(column).collect()
 }
 
 /// A type in Databend's words.

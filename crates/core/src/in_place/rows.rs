@@ -12,22 +12,24 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::documents::documents_of;
+use super::documents::{documents_of, with_nulls};
 use super::{FileSet, PlacedFile};
 use crate::error::{Error, Result};
 use crate::import::AvroForm;
 use crate::import::avro;
 use crate::import::batch::{Rows, Sink, Target, Wanted};
-use crate::import::bytes::{self, ReadMeter};
+use crate::import::bytes::{self, Pieces, ReadMeter};
 use crate::import::csv::Csv;
 use crate::import::delimited::Delimited;
+use crate::import::encoding::decoded;
+use crate::import::ndjson;
 use crate::import::part::Start;
 use crate::import::ranges::Ranges;
 use crate::import::scan::{ScanError, Scanned};
 use crate::import::source::SourceFile;
 use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
-use crate::stage::format::FormatType;
-use crate::stage::reading::{csv, decompress, delimited};
+use crate::stage::format::{FormatType, NULL_IF};
+use crate::stage::reading::{csv, decoding, decompress, delimited};
 
 impl FileSet {
     /// The rows of a file, with the columns of these indexes in [`FileSet::position_schema`].
@@ -50,27 +52,33 @@ impl FileSet {
     }
 
     async fn read(&self, file: &PlacedFile, positions: &[usize], sink: &Sink) -> Result<()> {
-        let source = self.source_of(file);
-        let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
-        let as_document = |batch: &RecordBatch| documents_of(batch, !positions.is_empty());
+        let null_if = NULL_IF.list(&self.format);
+        let as_document = |batch: &RecordBatch| match null_if {
+            [] => documents_of(batch, !positions.is_empty()),
+            texts => documents_of(&with_nulls(batch, texts)?, !positions.is_empty()),
+        };
         if self.format.ty == FormatType::Parquet {
-            return read_parquet(source, meter, &as_document, sink).await;
+            let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
+            return read_parquet(self.source_of(file), meter, &as_document, sink).await;
         }
-        let pieces = bytes::open(&source, decompress(&self.format)?, meter).await?;
+        let pieces = self.pieces(file).await?;
         if self.format.ty == FormatType::Avro {
             return avro::read(pieces, &AvroForm::Container, &as_document, sink).await;
         }
         let (input, target) = (Input { pieces, start: Start::OF_FILE, end: u64::MAX }, self.target(positions));
         match self.format.ty {
             FormatType::Csv => {
-                let options = csv(&self.format)?;
+                let options = csv(&self.format);
                 text::read(Csv::new(&options, &target), input, &target, None, sink).await?;
             }
             FormatType::Text => {
                 let options = delimited(&self.format);
                 text::read(Delimited::new(&options, &target), input, &target, None, sink).await?;
             }
-            _ => drop(text::read(Documents { wanted: !positions.is_empty() }, input, &target, None, sink).await?),
+            _ => {
+                let documents = Documents { wanted: !positions.is_empty(), null_if };
+                text::read(documents, input, &target, None, sink).await?;
+            }
         }
         Ok(())
     }
@@ -84,14 +92,19 @@ impl FileSet {
         SourceFile { store: self.store.clone(), meta: file.meta.clone(), name: file.uri.clone(), ranged: true }
     }
 
+    /// The content of a file, unpacked; text as UTF-8.
+    pub(super) async fn pieces(&self, file: &PlacedFile) -> Result<Pieces> {
+        let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
+        let pieces = bytes::open(&self.source_of(file), decompress(&self.format)?, meter).await?;
+        Ok(decoded(pieces, decoding(&self.format)))
+    }
+
     /// Shows records of a text file, as many as the sink wants, the header first if there is one.
     pub(super) async fn sample(&self, file: usize, has_header: bool, sink: &Sink, seen: &mut Seen<'_>) -> Result<()> {
-        let source = self.source(file);
-        let meter = Arc::new(ReadMeter::new(Arc::default(), source.meta.size));
-        let pieces = bytes::open(&source, decompress(&self.format)?, meter).await?;
+        let pieces = self.pieces(&self.files[file]).await?;
         let (input, target) = (Input { pieces, start: Start::OF_FILE, end: u64::MAX }, self.target(&[]));
         if self.format.ty == FormatType::Csv {
-            let options = csv(&self.format)?;
+            let options = csv(&self.format);
             let format = Sampled { format: Csv::new(&options, &target), seen, has_header };
             text::read(format, input, &target, None, sink).await?;
         } else {
@@ -126,11 +139,13 @@ async fn read_parquet(file: SourceFile, meter: Arc<ReadMeter>, shape: &avro::Sha
 }
 
 /// Lines of JSON, each of any kind.
-struct Documents {
+struct Documents<'a> {
     wanted: bool,
+    /// Texts that mean NULL.
+    null_if: &'a [String],
 }
 
-impl TextFormat for Documents {
+impl TextFormat for Documents<'_> {
     fn scan(&mut self, input: &[u8], at_end: bool) -> Result<Scanned, ScanError> {
         Ok(Scanned::line(input, at_end))
     }
@@ -141,7 +156,8 @@ impl TextFormat for Documents {
             return Ok(());
         }
         if self.wanted {
-            rows.push(0, Some(line)).map_err(|error| {
+            let object = (!self.null_if.is_empty()).then(|| ndjson::with_nulls(line, self.null_if));
+            rows.push(0, Some(object.as_deref().unwrap_or(line))).map_err(|error| {
                 Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("no JSON (row: {})", text::shown(line)))
                     .with_source(error)
             })?;

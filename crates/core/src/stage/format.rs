@@ -1,5 +1,6 @@
 //! File formats: one table says which options there are, for which types, and what they take.
 
+use encoding_rs::Encoding;
 use lakeport_base::nearest::nearest;
 use lakeport_catalog::model::FormatOptions;
 use lakeport_sql::stmt::stage::location::Parameter;
@@ -67,6 +68,8 @@ pub enum Takes {
     Word(&'static [&'static str]),
     /// A text in which `\t`, `\n`, `\r`, `\0`, `\'`, `\"` and `\\` stand for characters; the second says what fits.
     Text(fn(FormatType, &str) -> bool, &'static str),
+    /// A name of many spellings, for which the first answers the one that is kept; the second says what it names.
+    Name(fn(&str) -> Option<&'static str>, &'static str),
     /// Several texts.
     List,
 }
@@ -134,7 +137,7 @@ pub static SKIP_HEADER: FormatOption =
 pub static OUTPUT_HEADER: FormatOption =
     option("output_header", DELIMITED, Takes::Flag, "Files written begin with the names of the columns.");
 pub static TRIM_SPACE: FormatOption =
-    option("trim_space", DELIMITED, Takes::Flag, "Spaces around a field do not count.");
+    option("trim_space", DELIMITED, Takes::Flag, "Spaces around a field, or around its quotes, do not count.");
 pub static QUOTE_STYLE: FormatOption = option(
     "quote_style",
     &[(Csv, "QUOTE_NOT_NULL")],
@@ -178,7 +181,10 @@ pub static ERROR_ON_COLUMN_COUNT_MISMATCH: FormatOption = option(
 pub static ENCODING: FormatOption = option(
     "encoding",
     &[(Csv, "UTF-8"), (Text, "UTF-8")],
-    Takes::Word(&["UTF-8", "UTF8"]),
+    Takes::Name(
+        |name| Encoding::for_label_no_replacement(name.as_bytes()).map(Encoding::name),
+        "a name that the web knows, such as UTF-8, GBK or WINDOWS-1252",
+    ),
     "How characters are encoded.",
 );
 pub static ENCODING_ERROR_MODE: FormatOption = option(
@@ -243,11 +249,11 @@ pub static OPTIONS: &[&FormatOption] = &[
 
 /// Options that a format keeps, and whose defaults are all that files are read and written with.
 pub static DEFAULTS_ONLY: &[&FormatOption] = &[
-    &TRIM_SPACE,
     &NAN_DISPLAY,
     &QUOTED_EMPTY_FIELD_AS,
     &BINARY_FORMAT,
     &ERROR_ON_COLUMN_COUNT_MISMATCH,
+    &ENCODING,
     &ENCODING_ERROR_MODE,
     &MISSING_FIELD_AS,
     &NULL_FIELD_AS,
@@ -256,8 +262,17 @@ pub static DEFAULTS_ONLY: &[&FormatOption] = &[
 ];
 
 /// Options among these with which COPY INTO a table reads files.
-pub static OF_LOADS: &[&FormatOption] =
-    &[&ERROR_ON_COLUMN_COUNT_MISMATCH, &MISSING_FIELD_AS, &AVRO_MISSING_FIELD_AS, &NULL_FIELD_AS];
+pub static OF_LOADS: &[&FormatOption] = &[
+    &ERROR_ON_COLUMN_COUNT_MISMATCH,
+    &MISSING_FIELD_AS,
+    &AVRO_MISSING_FIELD_AS,
+    &NULL_FIELD_AS,
+    &ENCODING,
+    &ENCODING_ERROR_MODE,
+];
+
+/// Options among these with which queries read files.
+pub static OF_QUERIES: &[&FormatOption] = &[&ENCODING, &ENCODING_ERROR_MODE, &NULL_IF];
 
 /// Longest delimiter between fields, in bytes.
 const FIELD_DELIMITER_BYTES_MAX: usize = 20;
@@ -316,7 +331,9 @@ impl FileFormat {
         let (quote, escape) = (QUOTE.text(self), ESCAPE.text(self));
         let parts = [(&QUOTE, quote), (&ESCAPE, escape), (&RECORD_DELIMITER, record)];
         for (option, text) in parts {
-            let in_field = !text.is_empty() && (field.contains(text) || (!field.is_empty() && text.contains(field)));
+            // Readers look for the last byte of what ends a record.
+            let in_field = text.bytes().last().is_some_and(|last| field.as_bytes().contains(&last))
+                || (!field.is_empty() && text.contains(field));
             let is_record = option.name != RECORD_DELIMITER.name && !text.is_empty() && text == record;
             if in_field || is_record {
                 let other = if in_field { &FIELD_DELIMITER } else { &RECORD_DELIMITER };
@@ -326,6 +343,10 @@ impl FileFormat {
                     &format!("{} holds the same character", other.name.to_uppercase()),
                 ));
             }
+        }
+        if TRIM_SPACE.is_on(self) && (field.starts_with(' ') || record == " ") {
+            let what = "a delimiter begins with a space";
+            return Err(TRIM_SPACE.refused(self.ty, "true", what));
         }
         Ok(())
     }
@@ -454,6 +475,7 @@ impl FormatOption {
                 let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| word.to_string()).ok_or_else(|| self.unknown_word(value, words))
             }
+            Takes::Name(known, what) => known(value).map(str::to_string).ok_or_else(|| self.refused(ty, value, what)),
             Takes::Text(fits, what) => {
                 let text = unescaped(value);
                 if fits(ty, &text) { Ok(text) } else { Err(self.refused(ty, value, what)) }
@@ -479,17 +501,14 @@ impl FormatOption {
             Takes::Flag => Value::from(self.is_on(format)),
             Takes::Count => Value::from(self.count(format)),
             Takes::Word(_) => Value::from(capitalised(self.text(format))),
-            Takes::Text(..) => Value::from(self.text(format)),
+            Takes::Text(..) | Takes::Name(..) => Value::from(self.text(format)),
             Takes::List => Value::from(self.list(format).to_vec()),
         }
     }
 }
 
-/// `FIELD_DEFAULT` as `FieldDefault`; a name that is no such word, as `UTF-8`, stays.
+/// `FIELD_DEFAULT` as `FieldDefault`
 fn capitalised(word: &str) -> String {
-    if word.contains('-') {
-        return word.to_string();
-    }
     let part = |part: &str| {
         let (first, rest) = part.split_at(part.len().min(1));
         format!("{first}{}", rest.to_lowercase())

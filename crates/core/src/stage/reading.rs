@@ -1,11 +1,14 @@
 //! File formats as the readers of IMPORT take them.
 
+use encoding_rs::{Encoding, UTF_8};
+
 use super::format::{
-    ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ESCAPE, FIELD_DELIMITER, FileFormat, NULL_DISPLAY, QUOTE,
-    RECORD_DELIMITER, SKIP_HEADER,
+    ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ENCODING, ENCODING_ERROR_MODE, ESCAPE, FIELD_DELIMITER,
+    FileFormat, NULL_DISPLAY, QUOTE, RECORD_DELIMITER, SKIP_HEADER, TRIM_SPACE,
 };
 use crate::databend::Number;
 use crate::error::{Error, Result};
+use crate::import::encoding::Decoding;
 use crate::import::scan::Syntax;
 use crate::import::{CsvOptions, Decompress, DelimitedOptions, EmptyField};
 
@@ -22,6 +25,7 @@ pub(crate) fn decompress(format: &FileFormat) -> Result<Decompress> {
         "DEFLATE" => Decompress::Zlib,
         "RAW_DEFLATE" => Decompress::Deflate,
         "XZ" => Decompress::Xz,
+        "ZIP" => Decompress::Zip,
         other => {
             let message = format!("files of {other} compression cannot be read");
             return Err(Error::databend(Number::UNIMPLEMENTED, message));
@@ -38,28 +42,30 @@ fn record_end(format: &FileFormat) -> u8 {
     RECORD_DELIMITER.text(format).as_bytes().last().copied().unwrap_or(b'\n')
 }
 
-/// # Errors
-/// 1002 for a delimiter of several bytes.
-pub(crate) fn csv(format: &FileFormat) -> Result<CsvOptions> {
-    let delimiter = FIELD_DELIMITER.text(format);
-    let [delimiter] = *delimiter.as_bytes() else {
-        let message = format!("FIELD_DELIMITER {delimiter:?} of several bytes cannot be read");
-        return Err(Error::databend(Number::UNIMPLEMENTED, message));
-    };
+/// How text is made UTF-8, where it may be anything else.
+pub(crate) fn decoding(format: &FileFormat) -> Option<Decoding> {
+    let strict = ENCODING_ERROR_MODE.text(format) != "REPLACE";
+    let encoding = Encoding::for_label(ENCODING.text(format).as_bytes())?;
+    // Readers look at UTF-8 themselves, and tell the row.
+    (encoding != UTF_8 || !strict).then_some(Decoding { encoding, strict })
+}
+
+pub(crate) fn csv(format: &FileFormat) -> CsvOptions {
     let syntax = Syntax {
-        delimiter,
+        delimiter: FIELD_DELIMITER.text(format).into(),
         quote: first_byte(QUOTE.text(format)).unwrap_or(b'"'),
         escape: first_byte(ESCAPE.text(format)),
         record_end: record_end(format),
+        trim: TRIM_SPACE.is_on(format),
         ..Syntax::default()
     };
-    Ok(CsvOptions {
+    CsvOptions {
         syntax,
         nullif: Some(NULL_DISPLAY.text(format).to_string()),
         empty: empty(format),
         allow_quoted_null: ALLOW_QUOTED_NULLS.is_on(format),
         skip: SKIP_HEADER.count(format) as u64,
-    })
+    }
 }
 
 pub(crate) fn delimited(format: &FileFormat) -> DelimitedOptions {
@@ -67,6 +73,7 @@ pub(crate) fn delimited(format: &FileFormat) -> DelimitedOptions {
     DelimitedOptions {
         row_end,
         cuts_return: RECORD_DELIMITER.text(format) == "\r\n",
+        trim: TRIM_SPACE.is_on(format),
         // Fields that end as rows do are whole rows.
         field_end: first_byte(FIELD_DELIMITER.text(format)).unwrap_or(row_end),
         enclosure: None,

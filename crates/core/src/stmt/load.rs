@@ -144,8 +144,9 @@ impl<'a> Loader<'a> {
             Source::Selected(selected) => selected.source.positions.clone(),
         };
         let set = Arc::new(FileSet::of(&self.place, found, self.format.clone(), positions));
-        let sources: Vec<SourceFile> =
-            (0..set.files.len()).map(|file| SourceFile { ranged: self.place.capability.list, ..set.source(file) }).collect();
+        let sources: Vec<SourceFile> = (0..set.files.len())
+            .map(|file| SourceFile { ranged: self.place.capability.list, ..set.source(file) })
+            .collect();
         let stager = self.stager(&set, &sources).await?;
         let mut loading = Loading::new(Arc::clone(&stager), self.options.on_error, &sources);
         let parts = part::parts(sources, &stager.plan.options);

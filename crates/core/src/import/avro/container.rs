@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use arrow_schema::SchemaRef;
 use async_compression::tokio::bufread::{BzDecoder, ZstdDecoder};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -35,6 +36,11 @@ pub(super) async fn read(mut input: Input, rows: &Rows<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The columns of one file.
+pub(super) async fn schema(mut input: Input) -> Result<SchemaRef> {
+    Header::read(&mut input).await?.frame.schema()
 }
 
 async fn number(input: &mut Input) -> Result<i64> {

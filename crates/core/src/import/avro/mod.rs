@@ -11,6 +11,7 @@ use std::io::Cursor;
 
 use arrow_array::RecordBatch;
 use arrow_avro::reader::ReaderBuilder;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -41,6 +42,14 @@ pub(crate) async fn read(
         AvroForm::Container => container::read(input, &rows).await,
         AvroForm::Records { schema, json, record_end } => records::read(input, schema, *json, *record_end, &rows).await,
     }
+}
+
+/// The columns of a container file.
+///
+/// # Errors
+/// 22P04
+pub(crate) async fn schema(pieces: BoxStream<'static, Result<Bytes>>) -> Result<SchemaRef> {
+    container::schema(Input { pieces, bytes: Vec::new(), at: 0, ended: false }).await
 }
 
 /// What becomes of rows as the file has them.
@@ -139,6 +148,14 @@ impl Frame {
         write_number(&mut head, 0);
         head.extend_from_slice(&sync);
         Frame { head, sync }
+    }
+}
+
+impl Frame {
+    /// The columns that the schema has.
+    fn schema(&self) -> Result<SchemaRef> {
+        let reader = ReaderBuilder::new().build(Cursor::new(&self.head));
+        reader.map(|reader| reader.schema()).map_err(|error| broken(format!("cannot read the schema: {error}")))
     }
 }
 

@@ -91,13 +91,14 @@ fn a_quote_never_closed_is_an_error() {
 
 #[test]
 fn comments_are_whole_lines() {
-    let mut scanner = Scanner::new(Syntax { delimiter: b'|', comment: Some(b'#'), ..Syntax::default() });
+    let mut scanner = Scanner::new(Syntax { delimiter: b"|".into(), comment: Some(b'#'), ..Syntax::default() });
     assert_eq!(records("# x|\"\na|#b\n#end", 2, &mut scanner).unwrap(), [["a", "#b"]]);
 }
 
 #[test]
 fn bytes_have_the_meaning_that_they_are_given() {
-    let syntax = Syntax { delimiter: b';', quote: b'\'', escape: Some(b'\\'), record_end: b'|', ..Syntax::default() };
+    let syntax =
+        Syntax { delimiter: b";".into(), quote: b'\'', escape: Some(b'\\'), record_end: b'|', ..Syntax::default() };
     let text = "a;'b\\'\\\\;c''|';\"d\"|\n;\r|";
     for piece in [1, 2, 100] {
         let found = records(text, piece, &mut Scanner::new(syntax.clone())).unwrap();
@@ -105,4 +106,25 @@ fn bytes_have_the_meaning_that_they_are_given() {
     }
     let unended = records("'a\\'", 100, &mut Scanner::new(syntax)).unwrap_err();
     assert_eq!(unended, ScanError::Unterminated);
+}
+
+#[test]
+fn delimiters_of_several_bytes_and_spaces_around_fields() {
+    let syntax = |delimiter: &str, trim| Syntax { delimiter: delimiter.into(), trim, ..Syntax::default() };
+    for (delimiter, trim, text, expected) in [
+        ("||", false, "a||b|c||\n|||x||\"y\"\"||\"||z|\n", "a,b|c,;,|x,y\"||,z|"),
+        ("||", false, "a|", "a|"),
+        ("aab|", false, "xaaab|y\naab|", "xa,y;,"),
+        ("¦¦", false, "é¦¦¦x¦¦\"¦¦\"\n", "é,¦x,¦¦"),
+        (",", true, "  a b , \" c \" ,\" \"\"d\"  \r\n  ,e \r\n", "a b, c , \"d;,e"),
+        ("||", true, " a || \"b\"  ||c  ", "a,b,c"),
+    ] {
+        for piece in 4..6 {
+            let found = records(text, piece, &mut Scanner::new(syntax(delimiter, trim))).unwrap();
+            let found: Vec<_> = found.iter().map(|record| record.join(",")).collect();
+            assert_eq!(found.join(";"), expected, "{text:?} in pieces of {piece}");
+        }
+    }
+    let broken = records(" \"a\" b, c", 1, &mut Scanner::new(syntax(",", true)));
+    assert_eq!(broken.unwrap_err(), ScanError::Unterminated);
 }
