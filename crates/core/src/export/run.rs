@@ -40,13 +40,19 @@ pub(crate) struct Exported {
     pub bytes: u64,
 }
 
+/// What a file is called, from the part of its rows and its number, from 0.
+type NameFile = dyn Fn(&str, usize) -> Result<String> + Send;
+
+/// Rows of one part.
+type Part = (Arc<str>, RecordBatch);
+
 /// Where the files go and what they are called.
 pub(crate) struct Place {
     pub store: Arc<dyn ObjectStore>,
     /// The storage as errors name it.
     pub uri: String,
-    /// What the files are called, counted from 0; each has a name of its own. The first is the part of its rows.
-    pub name: Box<dyn Fn(&str, usize) -> Result<String> + Send>,
+    /// Each file has a name of its own.
+    pub name: Box<NameFile>,
     /// Whether the last column is no part of the files: it tells the part of each row, and rows of one part come together.
     pub has_parts: bool,
     /// Whether there is one file, whose name somebody chose: it appears with the last row, and without rows too. A file of
@@ -233,7 +239,7 @@ impl Export {
 }
 
 /// The runs of rows of one part, without the column that tells it.
-fn parts_of(batch: &RecordBatch) -> Result<Vec<(Arc<str>, RecordBatch)>> {
+fn parts_of(batch: &RecordBatch) -> Result<Vec<Part>> {
     let last = batch.num_columns() - 1;
     let rows = batch.project(&(0..last).collect::<Vec<_>>()).map_err(Error::internal)?;
     let parts = arrow_cast::cast(batch.column(last), &DataType::Utf8).map_err(Error::internal)?;
@@ -255,11 +261,11 @@ fn without_last(schema: &SchemaRef) -> SchemaRef {
 /// Encodes rows on threads of their own, a few ahead of the files.
 fn encode_all(
     options: &Arc<ExportOptions>,
-    batches: BoxStream<'static, Result<Vec<(Arc<str>, RecordBatch)>>>,
+    batches: BoxStream<'static, Result<Vec<Part>>>,
 ) -> impl Stream<Item = Result<(Arc<str>, Encoded)>> + use<> + Unpin {
     let options = Arc::clone(options);
     let pieces = batches.map_ok(|parts| {
-        let pieces_of = |(part, batch): (Arc<str>, RecordBatch)| {
+        let pieces_of = |(part, batch): Part| {
             let row_bytes = row_bytes(&batch);
             let pieces = pieces(&batch, row_bytes).into_iter();
             pieces.map(move |piece| Ok::<_, Error>((Arc::clone(&part), piece, row_bytes)))
