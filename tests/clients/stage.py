@@ -36,6 +36,17 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
     stage("get", "@~/it's mine.csv", str(folder / "back.csv"))
     assert (folder / "back.csv").read_text() == "1,one\n"
 
+    # What a driver binds would be taken for a column of the files.
+    for statement in ("SELECT $1 FROM @inbox/a.csv (FILE_FORMAT => 'csv') WHERE $2 = %s",
+                      "INSERT INTO labels SELECT %s FROM @inbox/a.csv (FILE_FORMAT => 'csv')"):
+        connection.execute("CREATE TABLE IF NOT EXISTS labels (label STRING)")
+        try:
+            connection.execute(statement, ("one",))
+        except psycopg.errors.UndefinedParameter as error:
+            assert "$1 is a column of the files" in str(error), error
+        else:
+            raise AssertionError(f"not refused: {statement}")
+
     for arguments, message in [
         (("put", str(folder / "a.csv"), "@inbox/a.csv"), "already exists"),
         (("put", str(folder / "a.csv"), "@inbox/../a.csv"), "traversal"),

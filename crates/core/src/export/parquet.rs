@@ -95,7 +95,11 @@ fn write_error(error: ParquetError) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<object_store::Error>() {
             Ok(error) => store_error(*error),
-            Err(source) => Error::internal(source),
+            // What the last bytes meet comes as an I/O error.
+            Err(source) => match source.downcast::<std::io::Error>() {
+                Ok(error) => upload::io_error(*error),
+                Err(source) => Error::internal(source),
+            },
         },
         ParquetError::NYI(message) | ParquetError::ArrowError(message) => Error::unsupported(message),
         error => Error::internal(error),

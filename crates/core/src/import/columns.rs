@@ -3,7 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
-use arrow_schema::{DataType, FieldRef, Fields};
+use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Column;
 
@@ -113,7 +113,8 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
     if is_text(array.data_type()) || to == DataType::Utf8 {
         return through_text(array, from, &column.ty);
     }
-    if !can_cast_types(array.data_type(), &to) {
+    if !can_cast_types(array.data_type(), &to) || (array.data_type() == &DataType::Boolean) != (to == DataType::Boolean)
+    {
         let message = format!("the file has values of type {}", array.data_type());
         return Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message));
     }
@@ -136,8 +137,32 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         return Ok(make_array(data));
     }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(array, to, &exact)
-        .map_err(|error| Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string()))
+    let out_of_range = |error: ArrowError| Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string());
+    let cast = cast_with_options(array, to, &exact).map_err(out_of_range)?;
+    let has_fractions = array.data_type().is_floating() || matches!(array.data_type(), DataType::Decimal128(..));
+    if to.is_integer() && has_fractions {
+        let back = cast_with_options(&cast, array.data_type(), &exact).map_err(out_of_range)?;
+        require_same(array, &back)?;
+    }
+    Ok(cast)
+}
+
+/// # Errors
+/// 22P02 for a value that has become another.
+fn require_same(before: &ArrayRef, after: &ArrayRef) -> Result<()> {
+    if before.to_data() == after.to_data() {
+        return Ok(());
+    }
+    let texts = |array: &ArrayRef| arrow_cast::cast(array, &DataType::Utf8).map_err(Error::internal);
+    let (before, after) = (texts(before)?, texts(after)?);
+    let mut pairs = before.as_string::<i32>().iter().zip(after.as_string::<i32>());
+    match pairs.find(|(before, after)| before != after && before != &Some("-0.0")) {
+        None => Ok(()),
+        Some((value, _)) => {
+            let message = format!("{} is no whole number", value.unwrap_or("NULL"));
+            Err(Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, message))
+        }
+    }
 }
 
 fn through_text(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayRef> {

@@ -121,7 +121,8 @@ impl StagedPlace {
             Err(object_store::Error::NotFound { .. }) => {
                 Err(Error::databend(Number::STORAGE_NOT_FOUND, format!("{name} does not exist in {}", self.name)))
             }
-            found => found.map_err(store_error),
+            // A store in a folder of another tells the path that this one has there.
+            found => found.map(|meta| ObjectMeta { location: path, ..meta }).map_err(store_error),
         }
     }
 

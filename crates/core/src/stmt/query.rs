@@ -37,10 +37,21 @@ pub(crate) async fn rows(cx: &Cx<'_>, statement: &Query) -> Result<RowStream> {
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<SqlType>]) -> Result<Description> {
+    refuse_parameters(statement, declared.len())?;
     let context = context(cx, statement, false).await?;
     let description = cx.server.config.engine.describe(&context, &statement.text, declared).await?;
     check_width(description.columns.as_ref().map_or(0, |columns| columns.fields().len()))?;
     Ok(description)
+}
+
+/// # Errors
+/// 42P02 for parameters of a query of files, where `$1` is a column.
+pub(crate) fn refuse_parameters(statement: &Query, count: usize) -> Result<()> {
+    if statement.files.is_empty() || count == 0 {
+        return Ok(());
+    }
+    let message = "a statement that reads files takes no parameters: $1 is a column of the files";
+    Err(Error::new(Sqlstate::UNDEFINED_PARAMETER, message).with_hint("write the value as a literal"))
 }
 
 /// 54011 for a result of more columns than a statement may list; `*` may stand for many.

@@ -26,6 +26,9 @@ pub(crate) async fn write(cx: &Cx<'_>, write: Write<'_>) -> Result<Outcome> {
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, write: Write<'_>, declared: &[Option<SqlType>]) -> Result<Description> {
+    if let Write::Insert(Insert { source: Some(source), .. }) = write {
+        super::query::refuse_parameters(source, declared.len())?;
+    }
     let table = cx.table(write.table())?;
     let context = write_context(cx, write, &table, false).await?;
     cx.server.config.engine.describe_write(&context, &cx.handle(&table).await?, write, declared).await
