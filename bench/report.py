@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import sqlite3
 import subprocess
 from importlib.metadata import version as package_version
@@ -23,17 +24,19 @@ and how to choose lines: [bench/README.md](../bench/README.md).
 others kept more than {loaded} cores busy, by CPU time, and both are shown. `others` is the number of cores that neither the
 contender nor its client used. Times are medians; CPU time is the server's, of all its threads.
 """
+SUMMARY = ["## Floors and goals", "", "| line | what | measured | floor | goal | verdict |", "|---|---|---|---|---|---|"]
 MIB = 1 << 20
 
 
 def save(folder, line, outcome):
     folder.mkdir(parents=True, exist_ok=True)
-    stored = dict(dataclasses.asdict(outcome), at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    stored = dict(dataclasses.asdict(outcome), at=f"{now} on {machine()}")
     (folder / f"{line.name}.json").write_text(json.dumps(stored, indent=1))
 
 
 def load(folder, line):
-    """A line's last outcome and when it was, or nothing."""
+    """A line's last outcome and when and where it was, or nothing."""
     file = folder / f"{line.name}.json"
     if not file.exists():
         return None
@@ -44,16 +47,25 @@ def load(folder, line):
 
 
 def write(path, folder, lines, bench, loaded):
-    measured = [(line, *found) for line in lines if (found := load(folder, line))]
-    parts = [HEAD.format(loaded=loaded), machine(), versions(bench), summary(measured)]
-    parts += [details(line, outcome, at) for line, outcome, at in measured]
-    path.write_text("\n".join(parts))
+    """Writes the lines that have an outcome in `folder`; the page keeps what it says of others."""
+    before = path.read_text() if path.exists() else ""
+    rows, parts = [], []
+    for line in lines:
+        if found := load(folder, line):
+            outcome, at = found
+            rows += summary(line, outcome)
+            parts.append(details(line, outcome, at))
+        else:
+            rows += [row for row in before.splitlines() if row.startswith(f"| {line.title} |")]
+            parts += re.findall(rf"^## {line.title}\n.*?(?=^## |\Z)", before, re.DOTALL | re.MULTILINE)
+    head = [HEAD.format(loaded=loaded), versions(bench)]
+    path.write_text("\n".join(head + ["\n".join(SUMMARY + rows) + "\n"] + [part.rstrip() + "\n" for part in parts]))
 
 
 def machine():
     model = next(line.split(": ")[1] for line in open("/proc/cpuinfo").read().splitlines() if line.startswith("model name"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
-    return f"Machine: {os.cpu_count()} cores ({model}), {memory:.0f} GiB, {platform.system()} {platform.release()}.\n"
+    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
 def versions(bench):
@@ -62,17 +74,17 @@ def versions(bench):
              "DuckDB": package_version("duckdb"), "DuckDB in buckets": engines.version_with_buckets(), "polars": package_version("polars"), "PostgreSQL": postgres.version(),
              "SQLite": sqlite3.sqlite_version, "psycopg": package_version("psycopg"),
              "zstd": zstd.split("v")[1].split(",")[0], "s5cmd": emulators.s5cmd_version(), **tools.versions()}
-    return "Versions: " + ", ".join(f"{name} {version}" for name, version in names.items()) + ".\n"
+    return "Versions at the last run: " + ", ".join(f"{name} {version}" for name, version in names.items()) + ".\n"
 
 
-def summary(measured):
-    rows = ["## Floors and goals", "", "| line | what | measured | floor | goal | verdict |", "|---|---|---|---|---|---|"]
-    for line, outcome, _ in measured:
-        for check in outcome.checks:
-            beside = f" ({check.beside})" if check.beside else ""
-            rows.append(f"| {line.id} | {check.what} | {figure(check.value, check.unit)}{beside} | {bar(check, check.floor)} | "
-                        f"{bar(check, check.goal)} | {check.verdict} |")
-    return "\n".join(rows) + "\n"
+def summary(line, outcome):
+    """A row for each floor and goal."""
+    rows = []
+    for check in outcome.checks:
+        beside = f" ({check.beside})" if check.beside else ""
+        rows.append(f"| {line.title} | {check.what} | {figure(check.value, check.unit)}{beside} | {bar(check, check.floor)} | "
+                    f"{bar(check, check.goal)} | {check.verdict} |")
+    return rows
 
 
 def figure(value, unit):
@@ -87,7 +99,7 @@ def bar(check, value):
 
 
 def details(line, outcome, at):
-    parts = [f"## {line.id} {line.name}", "", line.work, "", f"Measured {at}.", ""]
+    parts = [f"## {line.title}", "", line.work, "", f"Measured {at}.", ""]
     for table in outcome.tables:
         parts += [f"**{table.title}**", "", *table_rows(table), ""]
     parts += ["Commands:", ""] + commands(outcome)

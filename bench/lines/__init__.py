@@ -17,6 +17,10 @@ class Line:
     usual: bool = True
 
     @property
+    def title(self):
+        return f"{self.id} {self.name}"
+
+    @property
     def work(self):
         """What is measured, in the module's own words."""
         return self.measure.__globals__["__doc__"].strip()
