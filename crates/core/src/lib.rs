@@ -16,6 +16,7 @@ mod advisory;
 pub mod authz;
 pub mod backup;
 pub mod cancel;
+mod charset;
 pub mod databend;
 pub mod directory;
 pub mod engine;

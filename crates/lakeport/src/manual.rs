@@ -100,8 +100,8 @@ fn page_of_file_formats_is_current() {
         let _ = writeln!(page, "| `{name}` | {} | {} | {} |", types.join(", "), taken(option.takes), option.help);
     }
     let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", option_names(format::DEFAULTS_ONLY));
-    let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(format::OF_LOADS));
-    let _ = write!(page, "\n{FORMATS_OF_QUERIES}\n{}.\n", option_names(format::OF_QUERIES));
+    let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(format::LOAD.heeds));
+    let _ = write!(page, "\n{FORMATS_OF_QUERIES}\n{}.\n", option_names(format::QUERY.heeds));
     compare("docs/file_formats.md", &page);
 }
 

@@ -8,7 +8,7 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::options::Compression;
+use super::options::ExportOptions;
 use super::parquet::ParquetFile;
 use super::piece::Encoded;
 use super::text::TextFile;
@@ -28,11 +28,11 @@ pub(super) enum File {
 
 impl File {
     /// A file for rows of this form.
-    pub fn new(rows: &Encoded, compression: Compression, store: Arc<dyn ObjectStore>, path: Path) -> Result<File> {
+    pub fn new(rows: &Encoded, options: &ExportOptions, store: Arc<dyn ObjectStore>, path: Path) -> Result<File> {
         Ok(match rows {
-            Encoded::Text(_) => File::Text(Box::new(TextFile::new(compression, store, path))),
+            Encoded::Text(_) => File::Text(Box::new(TextFile::new(options, store, path))),
             Encoded::Columns { batch, .. } => {
-                File::Parquet(Box::new(ParquetFile::new(compression, batch.schema(), store, path)?))
+                File::Parquet(Box::new(ParquetFile::new(options.compression, batch.schema(), store, path)?))
             }
         })
     }

@@ -2,6 +2,7 @@
 
 use lakeport_base::units;
 
+use crate::charset::Charset;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
@@ -33,6 +34,8 @@ const CHUNK_BYTES_DEFAULT: u64 = 32 << 20;
 pub struct ExportOptions {
     pub format: Format,
     pub compression: Compression,
+    /// Text is UTF-8 without it.
+    pub charset: Option<Charset>,
     pub chunk_rows: u64,
     /// Before compression.
     pub chunk_bytes: u64,
@@ -93,7 +96,7 @@ pub enum Compression {
     None,
     Gzip,
     Zstd,
-    /// Parquet only.
+    /// Of text, its frames.
     Snappy,
 }
 
@@ -116,6 +119,7 @@ impl ExportOptions {
         Ok(ExportOptions {
             format: parsed,
             compression: values.get("compression").map_or(Ok(Compression::None), |text| compression(format, text))?,
+            charset: None,
             chunk_rows: values.get("chunk_rows").map_or(Ok(CHUNK_ROWS_DEFAULT), chunk_rows)?,
             chunk_bytes: values.get("chunk_size").map_or(Ok(CHUNK_BYTES_DEFAULT), chunk_bytes)?,
         })

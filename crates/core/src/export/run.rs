@@ -192,7 +192,7 @@ impl Export {
         }
         let name = (self.place.name)(&self.part, self.files.len())?;
         let (store, path) = (self.place.store.clone(), Path::parse(&name).map_err(Error::internal)?);
-        let file = File::new(rows, self.options.compression, store, path)?;
+        let file = File::new(rows, &self.options, store, path)?;
         let (pieces, queue) = mpsc::channel(QUEUE_PIECES);
         self.writing.push_back(tokio::spawn(file.write_all(queue, self.given_up.clone())));
         self.files.push(Exported { name, rows: 0, plain_bytes: 0, bytes: 0 });

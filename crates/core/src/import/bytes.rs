@@ -16,7 +16,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::options::Decompress;
 use super::source::SourceFile;
-use super::zip;
+use super::{snappy, zip};
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::job::Progress;
@@ -83,6 +83,7 @@ pub(crate) async fn open(file: &SourceFile, decompress: Decompress, meter: Arc<R
         Decompress::Brotli => unpacked(BrotliDecoder::new(reader)),
         Decompress::Zlib => unpacked(ZlibDecoder::new(reader)),
         Decompress::Deflate => unpacked(DeflateDecoder::new(reader)),
+        Decompress::Snappy => snappy::unpacked(reader).map_err(unpack_error).boxed(),
         Decompress::Zip => zip::unpacked(reader).map_err(unpack_error).boxed(),
         Decompress::Gzip | Decompress::Auto | Decompress::None => members!(GzipDecoder::new(reader)),
     })

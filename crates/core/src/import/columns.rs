@@ -1,9 +1,12 @@
 //! Columns of files that describe themselves: matched to the table's by name, and cast.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, make_array, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
-use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
+use arrow_select::nullif::nullif;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Column;
 
@@ -77,7 +80,8 @@ pub(crate) fn converted(
         let array = match position {
             Some(position) => {
                 let field = batch.schema_ref().field(*position);
-                convert(batch.column(*position), &crate::rows::sql_type(field), column)
+                let values = with_nulls(batch.column(*position), field, &target.rules.null_if)?;
+                convert(&values, &crate::rows::sql_type(field), column)
                     .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))?
             }
             None => missing(target, index, names, batch.num_rows())?,
@@ -89,6 +93,17 @@ pub(crate) fn converted(
     };
     let arrays = positions.iter().enumerate().map(array).collect::<Result<Vec<_>>>()?;
     RecordBatch::try_new(target.schema.clone(), arrays).map_err(Error::internal)
+}
+
+/// A column with NULL where one of these texts stands.
+pub(crate) fn with_nulls(values: &ArrayRef, field: &Field, null_if: &[String]) -> Result<ArrayRef> {
+    if null_if.is_empty() || crate::rows::sql_type(field) != SqlType::Text || !is_text(values.data_type()) {
+        return Ok(Arc::clone(values));
+    }
+    let views = arrow_cast::cast(values, &DataType::Utf8View).map_err(Error::internal)?;
+    let is_null = |text: Option<&str>| Some(text.is_some_and(|text| null_if.iter().any(|null| null == text)));
+    let nulls: BooleanArray = views.as_string_view().iter().map(is_null).collect();
+    nullif(values, &nulls).map_err(Error::internal)
 }
 
 /// A column that the file does not have.
@@ -121,7 +136,7 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
     cast(array, &to)
 }
 
-pub(crate) fn is_text(data_type: &DataType) -> bool {
+fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, value) => is_text(value),

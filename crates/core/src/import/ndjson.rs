@@ -75,6 +75,7 @@ impl<'a> Ndjson<'a> {
     fn read_object(&mut self, line: &str) -> Result<()> {
         for (name, value) in members(line).ok_or_else(|| not_an_object(line))? {
             match self.index_of.get(name.as_ref()) {
+                Some(&index) if means_null(value, &self.target.rules.null_if) => self.values[index] = Value::Null,
                 Some(&index) => {
                     let text = text_of(value, &self.target.columns[index].ty)?;
                     self.values[index] = text.map_or(Value::Null, Value::Text);
@@ -122,12 +123,16 @@ fn members(line: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     }
 }
 
+/// Whether a JSON value is one of these texts.
+fn means_null(value: &str, null_if: &[String]) -> bool {
+    !null_if.is_empty() && leading::<String>(value).is_some_and(|(text, _)| null_if.contains(&text))
+}
+
 /// An object with null where one of these texts stands; what is no object stays as it is.
 pub(crate) fn with_nulls(line: &str, null_if: &[String]) -> String {
     let Some(members) = members(line) else { return line.to_string() };
-    let is_null = |value: &str| leading::<String>(value).is_some_and(|(text, _)| null_if.contains(&text));
     let member = |(name, value): (Cow<'_, str>, &str)| {
-        format!("{}:{}", serde_json::Value::from(name), if is_null(value) { "null" } else { value })
+        format!("{}:{}", serde_json::Value::from(name), if means_null(value, null_if) { "null" } else { value })
     };
     format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(","))
 }

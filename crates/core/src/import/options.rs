@@ -8,9 +8,9 @@ use lakeport_base::Sqlstate;
 
 use super::avro::shape;
 use super::batch::{Sink, Target};
-use super::encoding::Decoding;
 use super::scan::Syntax;
 use super::source::SourceFile;
+use crate::charset::Charset;
 use crate::error::{Error, Result};
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
@@ -59,7 +59,7 @@ pub struct ImportOptions {
     pub format: Format,
     pub decompress: Decompress,
     /// Text is UTF-8 without it.
-    pub decoding: Option<Decoding>,
+    pub charset: Option<Charset>,
     /// Rows to import in all.
     pub row_limit: Option<u64>,
     /// Whether `*`, `?` and `[` in paths are patterns.
@@ -225,6 +225,8 @@ pub enum Decompress {
     /// Deflated data alone.
     Deflate,
     Xz,
+    /// Snappy's frames.
+    Snappy,
     /// The one file of an archive.
     Zip,
 }
@@ -253,7 +255,7 @@ impl ImportOptions {
         let row_limit = values.get("row_limit").map(row_limit).transpose()?;
         let save_rejected = values.has("experimental_save_rejected");
         let glob = !values.has("disable_glob_matching");
-        Ok(ImportOptions { format: parsed, decompress, decoding: None, row_limit, glob, save_rejected })
+        Ok(ImportOptions { format: parsed, decompress, charset: None, row_limit, glob, save_rejected })
     }
 }
 
@@ -365,6 +367,7 @@ impl Decompress {
             (Decompress::Auto, "br") => Decompress::Brotli,
             (Decompress::Auto, "deflate" | "zlib") => Decompress::Zlib,
             (Decompress::Auto, "xz") => Decompress::Xz,
+            (Decompress::Auto, "snappy" | "sz") => Decompress::Snappy,
             (Decompress::Auto, "zip") => Decompress::Zip,
             (Decompress::Auto, _) => Decompress::None,
             (given, _) => given,

@@ -106,7 +106,7 @@ fn part_bytes(total: u64) -> u64 {
 /// Compressed or encoded text has no middle to start from, and one file of rejected rows comes from one reader.
 fn can_be_cut(file: &SourceFile, options: &ImportOptions) -> bool {
     let is_packed = options.decompress.of_file(file.meta.location.as_ref()) != Decompress::None;
-    let plain = !is_packed && options.decoding.is_none();
+    let plain = !is_packed && options.charset.is_none();
     let fits = match options.format {
         Format::Avro(_) | Format::Other(_) => false,
         Format::Parquet { .. } => true,

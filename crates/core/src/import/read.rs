@@ -6,7 +6,6 @@ use super::batch::{Sink, Target};
 use super::bytes::{self, ReadMeter};
 use super::csv::Csv;
 use super::delimited::Delimited;
-use super::encoding::decoded;
 use super::ndjson::Ndjson;
 use super::options::{Format, ImportOptions};
 use super::part::{Extent, Part, Start};
@@ -15,6 +14,7 @@ use super::source::SourceFile;
 use super::tally::Tally;
 use super::text::{self, Input, LeaveOut};
 use super::{avro, parquet, tally};
+use crate::charset::decoded;
 use crate::error::{Error, Result};
 
 /// What every reader of one IMPORT knows.
@@ -80,7 +80,7 @@ pub(super) async fn read_file(
         _ => {}
     }
     let pieces = bytes::open(file, plan.options.decompress, plan.meter.clone()).await?;
-    let pieces = decoded(pieces, plan.options.decoding);
+    let pieces = decoded(pieces, plan.options.charset);
     if let Format::Avro(options) = &plan.options.format {
         let shape = avro::as_table(options.names, &plan.target);
         return avro::read(pieces, &options.form, &shape, sink).await;

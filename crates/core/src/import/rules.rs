@@ -14,6 +14,8 @@ pub(crate) struct Rules {
     pub in_databend: bool,
     /// What is no JSON is NULL.
     pub lax_json: bool,
+    /// Texts that mean NULL, as values of their own.
+    pub null_if: Vec<String>,
     /// The columns' defaults, for fields that take them; NULL for those that are not here.
     pub defaults: Vec<FieldDefault>,
 }

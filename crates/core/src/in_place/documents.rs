@@ -2,35 +2,27 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Schema};
-use arrow_select::nullif::nullif;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::Schema;
 use lakeport_base::SqlType;
 
 use crate::error::{Error, Result};
 use crate::export::ndjson::JsonRows;
-use crate::import::columns::is_text;
-use crate::rows::{arrow_field, sql_type};
+use crate::import::columns;
+use crate::rows::arrow_field;
 use crate::value::ColumnBuilder;
 
 /// A batch with NULL where one of these texts stands, at the rows' own level.
 pub fn with_nulls(batch: &RecordBatch, null_if: &[String]) -> Result<RecordBatch> {
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let is_text = sql_type(field) == SqlType::Text && is_text(column.data_type());
-        fields.push(if is_text { Arc::new(field.as_ref().clone().with_nullable(true)) } else { Arc::clone(field) });
-        columns.push(if is_text { without(column, null_if)? } else { Arc::clone(column) });
+        let column = columns::with_nulls(column, field, null_if)?;
+        let nullable = field.is_nullable() || column.null_count() > 0;
+        fields.push(field.as_ref().clone().with_nullable(nullable));
+        arrays.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(Error::internal)
-}
-
-fn without(texts: &ArrayRef, null_if: &[String]) -> Result<ArrayRef> {
-    let views = arrow_cast::cast(texts, &DataType::Utf8View).map_err(Error::internal)?;
-    let is_null = |text: Option<&str>| Some(text.is_some_and(|text| null_if.iter().any(|null| null == text)));
-    let nulls: BooleanArray = views.as_string_view().iter().map(is_null).collect();
-    nullif(texts, &nulls).map_err(Error::internal)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(Error::internal)
 }
 
 /// Each row of a batch as an object in the column `$1`; without it, rows of no columns.

@@ -15,7 +15,7 @@ use crate::databend::Number;
 use crate::engine::Relation;
 use crate::error::{Error, Result};
 use crate::show::rows::batch_of;
-use crate::stage::format::{FileFormat, FormatType, OF_QUERIES};
+use crate::stage::format::{FileFormat, FormatType, QUERY};
 use crate::stage::listing::Selection;
 use crate::stage::place::{StageAccess, StagedPlace};
 use crate::stmt::Cx;
@@ -96,7 +96,7 @@ async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result
     use FormatType::{Avro, Csv, Ndjson, Orc, Parquet, Text};
     match format.ty {
         Csv | Text | Ndjson | Parquet | Orc | Avro => {
-            format.require_known_values(OF_QUERIES)?;
+            format.require_known_values(&QUERY)?;
             Ok(format)
         }
         other => {

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::documents::{documents_of, with_nulls};
 use super::{FileSet, PlacedFile};
+use crate::charset::decoded;
 use crate::error::{Error, Result};
 use crate::import::AvroForm;
 use crate::import::avro;
@@ -21,7 +22,6 @@ use crate::import::batch::{Rows, Sink, Target, Wanted};
 use crate::import::bytes::{self, Pieces, ReadMeter};
 use crate::import::csv::Csv;
 use crate::import::delimited::Delimited;
-use crate::import::encoding::decoded;
 use crate::import::ndjson;
 use crate::import::part::Start;
 use crate::import::ranges::Ranges;
@@ -29,7 +29,7 @@ use crate::import::scan::{ScanError, Scanned};
 use crate::import::source::SourceFile;
 use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
 use crate::stage::format::{FormatType, NULL_IF};
-use crate::stage::reading::{csv, decoding, decompress, delimited};
+use crate::stage::reading::{charset, csv, decompress, delimited};
 
 impl FileSet {
     /// The rows of a file, with the columns of these indexes in [`FileSet::position_schema`].
@@ -96,7 +96,7 @@ impl FileSet {
     pub(super) async fn pieces(&self, file: &PlacedFile) -> Result<Pieces> {
         let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
         let pieces = bytes::open(&self.source_of(file), decompress(&self.format)?, meter).await?;
-        Ok(decoded(pieces, decoding(&self.format)))
+        Ok(decoded(pieces, charset(&self.format)))
     }
 
     /// Shows records of a text file, as many as the sink wants, the header first if there is one.

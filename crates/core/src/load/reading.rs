@@ -11,7 +11,7 @@ use crate::stage::format::{
     AVRO_MISSING_FIELD_AS, EMPTY_FIELD_AS, ERROR_ON_COLUMN_COUNT_MISMATCH, FileFormat, FormatType, MISSING_FIELD_AS,
     NULL_FIELD_AS,
 };
-use crate::stage::reading::{csv, decoding, decompress, delimited};
+use crate::stage::reading::{charset, csv, decompress, delimited};
 
 /// The format of files as the readers of IMPORT take it; `None` for what only the engine reads.
 ///
@@ -33,12 +33,12 @@ pub(crate) fn options(format: &FileFormat, names: ByName) -> Result<Option<Impor
     };
     // Parquet files hold compressed pages.
     let decompress = if format.ty == FormatType::Parquet { Decompress::None } else { decompress(format)? };
-    Ok(Some(ImportOptions { decoding: decoding(format), ..with_format(read, decompress) }))
+    Ok(Some(ImportOptions { charset: charset(format), ..with_format(read, decompress) }))
 }
 
 /// Whole files in a format.
 pub(crate) fn with_format(format: Format, decompress: Decompress) -> ImportOptions {
-    ImportOptions { format, decompress, decoding: None, row_limit: None, glob: false, save_rejected: false }
+    ImportOptions { format, decompress, charset: None, row_limit: None, glob: false, save_rejected: false }
 }
 
 /// How the columns of files become those of the table.

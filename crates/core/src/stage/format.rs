@@ -191,7 +191,7 @@ pub static ENCODING_ERROR_MODE: FormatOption = option(
     "encoding_error_mode",
     &[(Csv, "STRICT"), (Text, "STRICT")],
     Takes::Word(&["STRICT", "REPLACE"]),
-    "Whether bytes that are no characters are an error, or replaced.",
+    "Whether bytes that are no characters, and characters that the encoding lacks, are an error, or replaced.",
 );
 pub static MISSING_FIELD_AS: FormatOption = option(
     "missing_field_as",
@@ -247,32 +247,35 @@ pub static OPTIONS: &[&FormatOption] = &[
     &USE_LOGIC_TYPE,
 ];
 
-/// Options that a format keeps, and whose defaults are all that files are read and written with.
+/// Options that a format keeps, and of which not everybody who reads or writes files takes other values than their defaults.
 pub static DEFAULTS_ONLY: &[&FormatOption] = &[
     &NAN_DISPLAY,
     &QUOTED_EMPTY_FIELD_AS,
     &BINARY_FORMAT,
     &ERROR_ON_COLUMN_COUNT_MISMATCH,
-    &ENCODING,
-    &ENCODING_ERROR_MODE,
     &MISSING_FIELD_AS,
     &NULL_FIELD_AS,
     &NULL_IF,
     &USE_LOGIC_TYPE,
 ];
 
-/// Options among these with which COPY INTO a table reads files.
-pub static OF_LOADS: &[&FormatOption] = &[
-    &ERROR_ON_COLUMN_COUNT_MISMATCH,
-    &MISSING_FIELD_AS,
-    &AVRO_MISSING_FIELD_AS,
-    &NULL_FIELD_AS,
-    &ENCODING,
-    &ENCODING_ERROR_MODE,
-];
+/// Something that is done with files.
+pub struct Use {
+    /// Files are .. or not.
+    pub done: &'static str,
+    /// Those of [`DEFAULTS_ONLY`] that may have any value.
+    pub heeds: &'static [&'static FormatOption],
+}
 
-/// Options among these with which queries read files.
-pub static OF_QUERIES: &[&FormatOption] = &[&ENCODING, &ENCODING_ERROR_MODE, &NULL_IF];
+/// Queries over files.
+pub static QUERY: Use = Use { done: "queried", heeds: &[&NULL_IF] };
+/// COPY INTO a table.
+pub static LOAD: Use = Use {
+    done: "loaded",
+    heeds: &[&ERROR_ON_COLUMN_COUNT_MISMATCH, &MISSING_FIELD_AS, &AVRO_MISSING_FIELD_AS, &NULL_FIELD_AS, &NULL_IF],
+};
+/// COPY INTO a location.
+pub static UNLOAD: Use = Use { done: "written", heeds: &[] };
 
 /// Longest delimiter between fields, in bytes.
 const FIELD_DELIMITER_BYTES_MAX: usize = 20;
@@ -351,21 +354,19 @@ impl FileFormat {
         Ok(())
     }
 
-    /// For who reads or writes files and heeds these options.
-    ///
     /// # Errors
-    /// [1002] for another one of [`DEFAULTS_ONLY`] with another value than its default.
-    pub fn require_known_values(&self, heeded: &[&FormatOption]) -> Result<()> {
+    /// [1002] for one of [`DEFAULTS_ONLY`] that has another value than its default and is not heeded.
+    pub fn require_known_values(&self, used: &Use) -> Result<()> {
         let is_known = |option: &FormatOption, values: &[String]| {
             let has = |list: &[&FormatOption]| list.iter().any(|known| known.name == option.name);
-            let takes_default = has(DEFAULTS_ONLY) && !has(heeded);
+            let takes_default = has(DEFAULTS_ONLY) && !has(used.heeds);
             !takes_default || values.concat() == option.default_for(self.ty).unwrap_or_default()
         };
         let Some((option, values)) = self.written.iter().find(|(option, values)| !is_known(option, values)) else {
             return Ok(());
         };
         let (option, values) = (option.name.to_uppercase(), values.join(", "));
-        let message = format!("files are neither read nor written with {option} = {values}");
+        let message = format!("files are not {} with {option} = {values}", used.done);
         Err(Error::databend(Number::UNIMPLEMENTED, message))
     }
 

@@ -6,9 +6,9 @@ use super::format::{
     ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ENCODING, ENCODING_ERROR_MODE, ESCAPE, FIELD_DELIMITER,
     FileFormat, NULL_DISPLAY, QUOTE, RECORD_DELIMITER, SKIP_HEADER, TRIM_SPACE,
 };
+use crate::charset::Charset;
 use crate::databend::Number;
 use crate::error::{Error, Result};
-use crate::import::encoding::Decoding;
 use crate::import::scan::Syntax;
 use crate::import::{CsvOptions, Decompress, DelimitedOptions, EmptyField};
 
@@ -25,6 +25,7 @@ pub(crate) fn decompress(format: &FileFormat) -> Result<Decompress> {
         "DEFLATE" => Decompress::Zlib,
         "RAW_DEFLATE" => Decompress::Deflate,
         "XZ" => Decompress::Xz,
+        "SNAPPY" => Decompress::Snappy,
         "ZIP" => Decompress::Zip,
         other => {
             let message = format!("files of {other} compression cannot be read");
@@ -42,12 +43,12 @@ fn record_end(format: &FileFormat) -> u8 {
     RECORD_DELIMITER.text(format).as_bytes().last().copied().unwrap_or(b'\n')
 }
 
-/// How text is made UTF-8, where it may be anything else.
-pub(crate) fn decoding(format: &FileFormat) -> Option<Decoding> {
+/// What text is, where it is anything else than UTF-8.
+pub(crate) fn charset(format: &FileFormat) -> Option<Charset> {
     let strict = ENCODING_ERROR_MODE.text(format) != "REPLACE";
     let encoding = Encoding::for_label(ENCODING.text(format).as_bytes())?;
     // Readers look at UTF-8 themselves, and tell the row.
-    (encoding != UTF_8 || !strict).then_some(Decoding { encoding, strict })
+    (encoding != UTF_8 || !strict).then_some(Charset { encoding, strict })
 }
 
 pub(crate) fn csv(format: &FileFormat) -> CsvOptions {

@@ -35,7 +35,7 @@ use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::{schema_of, sql_type};
 use crate::show::rows::{Cell, batch_of};
-use crate::stage::format::{FileFormat, FormatType, OF_LOADS};
+use crate::stage::format::{FileFormat, FormatType, LOAD, NULL_IF};
 use crate::stage::listing::Selection;
 use crate::stage::place::{StageAccess, StagedPlace};
 use crate::value::TextColumn;
@@ -99,7 +99,7 @@ impl<'a> Loader<'a> {
             Some(list) => FileFormat::read(&cx.server.format_options(list).await?)?,
             None => place.file_format.clone().unwrap_or_else(|| FileFormat::of_type(FormatType::Parquet)),
         };
-        format.require_known_values(OF_LOADS)?;
+        format.require_known_values(&LOAD)?;
         check(options, &format)?;
         let since = if options.force { i64::MAX } else { history::since(cx.server.config.env.now_micros()) };
         Ok(Loader { cx, statement, options, table: cx.handle(&table).await?, columns, place, format, since })
@@ -166,8 +166,12 @@ impl<'a> Loader<'a> {
     async fn stager(&self, set: &Arc<FileSet>, sources: &[SourceFile]) -> Result<Arc<Stager>> {
         let config = &self.cx.server.config;
         let (key, cancel) = (config.env.random_hex(KEY_BYTES), self.cx.cancel.clone());
-        let rules =
-            Rules { in_databend: true, lax_json: self.options.disable_variant_check, defaults: self.defaults().await? };
+        let rules = Rules {
+            in_databend: true,
+            lax_json: self.options.disable_variant_check,
+            null_if: self.null_if().to_vec(),
+            defaults: self.defaults().await?,
+        };
         let target = reading::target(&self.format, self.columns.clone(), rules);
         let total_bytes = sources.iter().map(|file| file.meta.size).sum();
         let plan = Plan {
@@ -193,6 +197,14 @@ impl<'a> Loader<'a> {
             }
         };
         Ok(reading::with_format(Format::Other(OtherRows(Arc::new(query))), Decompress::None))
+    }
+
+    /// Texts that mean NULL; what is computed is computed of NULL already.
+    fn null_if(&self) -> &[String] {
+        match &self.statement.from {
+            Source::Files(_) => NULL_IF.list(&self.format),
+            Source::Selected(_) => &[],
+        }
     }
 
     /// The defaults of the columns, where something in the files may stand for them.

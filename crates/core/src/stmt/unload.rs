@@ -19,8 +19,9 @@ use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
-use crate::stage::format::{self, FileFormat, FormatType};
+use crate::stage::format::{self, FileFormat, FormatType, UNLOAD};
 use crate::stage::place::{StageAccess, StagedPlace, clean};
+use crate::stage::reading::charset;
 
 /// Size of a full file before compression when none is asked for, in bytes.
 const FILE_BYTES_DEFAULT: u64 = 64 << 20;
@@ -152,7 +153,7 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, statement: &Unload, extension: Stri
 }
 
 fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<ExportOptions> {
-    format.require_known_values(&[])?;
+    format.require_known_values(&UNLOAD)?;
     let chunk_bytes = match (options.single, options.max_file_size) {
         (true, _) => u64::MAX,
         (false, 0) => FILE_BYTES_DEFAULT,
@@ -169,7 +170,8 @@ fn export_options(format: &FileFormat, options: &UnloadOptions) -> Result<Export
         }
     };
     let compression = compression(format, codecs)?;
-    Ok(ExportOptions { format: form, compression, chunk_rows: u64::MAX, chunk_bytes })
+    let charset = charset(format);
+    Ok(ExportOptions { format: form, compression, charset, chunk_rows: u64::MAX, chunk_bytes })
 }
 
 const TEXT_CODECS: &[(&str, Compression)] = &[
@@ -177,6 +179,7 @@ const TEXT_CODECS: &[(&str, Compression)] = &[
     ("AUTO", Compression::None),
     ("GZIP", Compression::Gzip),
     ("ZSTD", Compression::Zstd),
+    ("SNAPPY", Compression::Snappy),
 ];
 const PARQUET_CODECS: &[(&str, Compression)] = &[
     ("ZSTD", Compression::Zstd),
