@@ -22,7 +22,7 @@ dice = numpy.random.default_rng(5)
 NOISE = pyarrow.py_buffer(dice.bytes(FILE_ROWS * 32))
 
 
-def content(number):
+def content(number, codec="none"):
     """About 400 KB of rows that no codec makes smaller, ordered by their key, in row groups with an index of pages."""
     first = number * FILE_ROWS
     table = pyarrow.table({
@@ -32,7 +32,7 @@ def content(number):
     })
     out = io.BytesIO()
     index = {"write_page_index": number % 2 == 0}
-    parquet.write_table(table, out, row_group_size=ROWS, use_dictionary=False, compression="none", **index)
+    parquet.write_table(table, out, row_group_size=ROWS, use_dictionary=False, compression=codec, **index)
     return out.getvalue()
 
 
@@ -78,3 +78,9 @@ with psycopg.connect(autocommit=True) as connection:
     # What footers tell.
     told = [(FILES * FILE_ROWS, 0, FILES * FILE_ROWS - 1)]
     assert share("SELECT count(*), min(key), max(key) FROM @rows", told) < SHARE_MAX
+    # What has been read is known, until the file is another one.
+    again = f"SELECT count(noise), max(key) FROM @rows WHERE key = {key}"
+    assert share(again, [(1, key)]) == 0
+    with bucket.lock:
+        bucket.files["rows/part-0777.parquet"] = content(779, "snappy")
+    assert 0 < share(again, [(0, None)]) < SHARE_MAX / 10

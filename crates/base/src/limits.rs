@@ -108,6 +108,8 @@ pub const LOOKUP_PAGES_MAX: usize = 16;
 pub const NUMBER_DICTIONARY_BYTES_MAX: usize = 64 << 10;
 /// Memory of the footers of files that queries have read in place, in bytes.
 pub const FOOTERS_BYTES_MAX: usize = 128 << 20;
+/// Memory of what queries have read of remote files in place, as a fraction of what queries may hold.
+pub const PIECES_FRACTION: usize = 8;
 /// Savepoints of one transaction block.
 pub const SAVEPOINTS_MAX: usize = 10_000;
 /// Open cursors of one session; each holds the state of a running query.

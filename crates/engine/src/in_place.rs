@@ -2,9 +2,12 @@
 
 mod columns;
 mod footers;
+mod known;
 mod nulls;
 mod orc;
 mod parquet;
+mod pieces;
+mod reader;
 mod reading;
 mod rows;
 mod wildcard;
@@ -19,9 +22,9 @@ use lakeport_core::in_place::FileSet;
 use lakeport_core::stage::format::{FormatType, NULL_IF};
 use lakeport_core::{Error, Result};
 
-pub(crate) use self::footers::Footers;
-use self::footers::Readers;
+pub(crate) use self::known::Known;
 use self::parquet::ParquetFiles;
+use self::reader::Readers;
 pub(crate) use self::reading::Reading;
 use self::rows::RowFiles;
 pub(crate) use self::wildcard::Mentions;
@@ -35,13 +38,13 @@ pub(crate) async fn provider(
     name: &str,
     files: &Arc<FileSet>,
     mentions: &Mentions,
-    footers: &Arc<Footers>,
+    known: &Arc<Known>,
     reading: &Reading,
 ) -> Result<Arc<dyn TableProvider>> {
     mentions.check(name, files)?;
     match files.format.ty {
         FormatType::Parquet if files.positions.is_empty() => {
-            let readers = Readers { files: files.clone(), footers: footers.clone(), reading: reading.clone() };
+            let readers = Readers { files: files.clone(), known: known.clone(), reading: reading.clone() };
             let table = Arc::new(ParquetFiles::open(name, readers, mentions.metadata).await?);
             match NULL_IF.list(&files.format) {
                 [] => Ok(table),

@@ -55,6 +55,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::ArrayRef;
 use async_trait::async_trait;
 use lakeport_base::id::TableId;
+use lakeport_base::limits::PIECES_FRACTION;
 use lakeport_base::{Env, SqlType};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
@@ -73,7 +74,7 @@ use crate::context::Sessions;
 use crate::delta::log::Log;
 use crate::delta::schema::delta_fields;
 use crate::error::conflict;
-use crate::in_place::Footers;
+use crate::in_place::Known;
 use crate::kept::Kept;
 use crate::lookup::Pages;
 use crate::transaction::Transactions;
@@ -84,7 +85,7 @@ pub struct DataFusionEngine {
     transactions: Transactions,
     kept: Kept,
     pages: Pages,
-    footers: Arc<Footers>,
+    known: Arc<Known>,
     logs: Mutex<HashMap<TableId, Arc<Log>>>,
     clock: Arc<Clock>,
 }
@@ -100,7 +101,7 @@ impl DataFusionEngine {
             transactions: Transactions::default(),
             kept: Kept::default(),
             pages: Pages::default(),
-            footers: Arc::default(),
+            known: Arc::new(Known::new(options.memory_bytes / PIECES_FRACTION)),
             logs: Mutex::default(),
             clock: Arc::new(Clock::new(env)),
         })

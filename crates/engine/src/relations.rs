@@ -57,7 +57,7 @@ impl DataFusionEngine {
                 }
                 Relation::Files(files) => {
                     let reading = &session.scope.reading;
-                    (in_place::provider(name.name(), &files, &mentions, &self.footers, reading).await?, None)
+                    (in_place::provider(name.name(), &files, &mentions, &self.known, reading).await?, None)
                 }
                 Relation::Rows(rows) => (rows_table(rows)?, None),
                 Relation::Table(table) => self.table_as_seen(cx, table).await?,

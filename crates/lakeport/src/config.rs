@@ -74,7 +74,8 @@ pub struct StartArgs {
     #[arg(long, env = "LAKEPORT_INSECURE", value_parser = BoolishValueParser::new())]
     pub insecure: bool,
 
-    /// What queries together may hold in memory before they spill to the store; a size such as 512MiB or 4GiB
+    /// What queries together may hold in memory before they spill to the store; an eighth as much is kept of remote files
+    /// that they read in place. A size such as 512MiB or 4GiB
     /// [default: half of the machine's]
     #[arg(long, env = "LAKEPORT_MEMORY_LIMIT", value_name = "SIZE", value_parser = parse_bytes)]
     pub memory_limit: Option<u64>,

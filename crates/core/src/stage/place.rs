@@ -161,8 +161,11 @@ impl Server {
             }
             StageName::Named(name) => {
                 let stage = self.authorised_stage(subject, name, &[access]).await?;
-                let identity = format!("stage {} {}", stage.id, stage.version);
-                (self.open_stage(&stage).await?, Some(FileFormat::read(&stage.file_format)?), identity)
+                let opened = self.open_stage(&stage).await?;
+                let Origin { store, path } = &opened.origin;
+                // The place of a stage that follows a connection is another one when that is altered.
+                let identity = format!("stage {} {} in {store} {path}", stage.id, stage.version);
+                (opened, Some(FileFormat::read(&stage.file_format)?), identity)
             }
         };
         let Opened { store, origin, capability } = opened;
@@ -265,9 +268,9 @@ impl Server {
                 (self.open_target(&found.user, &folder).await?, prefix, (folder, found.user))
             }
         };
-        // Some kinds show each user files of his own.
-        let identity = format!("folder {} for {}", folder.place(), subject.user);
         let (origin, capability) = (Origin::of(&folder, &user), folder.spec().capability);
+        // Some kinds show each user files of his own.
+        let identity = format!("folder {} {} for {}", origin.store, origin.path, subject.user);
         let store = Arc::new(Named::new(store, &name));
         Ok(StagedPlace { store, prefix, file_format: None, name, identity, origin, capability })
     }

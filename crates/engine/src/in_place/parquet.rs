@@ -22,7 +22,7 @@ use parquet::arrow::{RowNumber, parquet_to_arrow_schema};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::columns::{Folders, as_table, filename_field, require_same, row_number_field};
-use super::footers::Readers;
+use super::reader::Readers;
 use super::unreadable;
 use crate::delta::pattern::{self, Encoded, with_dictionaries};
 use crate::delta::prune::files_that_match;
@@ -51,7 +51,7 @@ impl ParquetFiles {
     /// What keeps a footer from being read, 1065 for files of other columns than the first.
     pub async fn open(name: &str, readers: Readers, with_metadata: bool) -> lakeport_core::Result<ParquetFiles> {
         let files = &readers.files;
-        let known = readers.footers.of_all(files).await?;
+        let known = readers.known.footers.of_all(files).await?;
         let schema = checked_schema(files, &known)?;
         let folders = Folders::of(files, &schema);
         let mut partition_fields = folders.fields.clone();
