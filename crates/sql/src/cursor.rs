@@ -16,7 +16,7 @@ use crate::token::Lexeme;
 pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Alternatives listed in an error; more would not be read.
-pub(crate) const EXPECTED_MAX: usize = 6;
+const EXPECTED_MAX: usize = 6;
 
 pub(crate) struct Cursor<'a> {
     text: &'a str,
@@ -364,6 +364,23 @@ impl Cursor<'_> {
     }
 }
 
+/// The options of a list that were read; each may be given once.
+#[derive(Default)]
+pub(crate) struct Seen(Vec<&'static str>);
+
+impl Seen {
+    /// # Errors
+    /// 42601 for one that was read before.
+    pub fn once(&mut self, name: &'static str, position: usize) -> Result<()> {
+        if self.0.contains(&name) {
+            let message = format!("option {} is given more than once", name.to_ascii_lowercase());
+            return Err(SyntaxError::syntax(message, position));
+        }
+        self.0.push(name);
+        Ok(())
+    }
+}
+
 /// Errors.
 impl Cursor<'_> {
     /// The error at the next lexeme, naming what was looked for there.
@@ -395,6 +412,15 @@ impl Cursor<'_> {
         self.error()
     }
 
+    /// As [`Cursor::expected_one_of`], for options: more than an error lists are in the hint.
+    pub fn expected_option(&mut self, names: &[&'static str]) -> SyntaxError {
+        let error = self.expected_one_of(names);
+        if error.hint.is_some() || names.len() <= EXPECTED_MAX {
+            return error;
+        }
+        error.with_hint(format!("the options are {}", names.join(", ").to_ascii_lowercase()))
+    }
+
     /// The error at the next lexeme when only one thing could have come.
     pub fn expected(&self, what: &'static str) -> SyntaxError {
         SyntaxError::syntax(format!("{}: expected {what}", self.fault()), self.position())
@@ -422,6 +448,7 @@ fn spelling(symbol: &Token) -> &'static str {
         Token::Comma => ",",
         Token::Eq => "=",
         Token::Period => ".",
+        Token::RArrow => "=>",
         _ => "a sign",
     }
 }

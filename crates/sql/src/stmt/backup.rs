@@ -11,7 +11,7 @@ use lakeport_base::QualifiedName;
 
 use self::option::{Given, Options};
 use super::{Statement, Text, Texts, grant, query};
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, Result, Seen};
 use crate::print;
 
 /// `BACKUP [targets] INTO {collection | LATEST IN collection | 'subdir' IN collection} [AS OF SYSTEM TIME time]
@@ -181,7 +181,7 @@ impl BackupOption {
     /// Reads `option`.
     pub(super) fn one(c: &mut Cursor) -> Result<BackupOption> {
         let mut read = None;
-        OPTIONS.one(&mut Vec::new(), c, &mut |given, c| {
+        OPTIONS.one(&mut Seen::default(), c, &mut |given, c| {
             read = Some(BackupOption::read(&given, Encryption::None, c)?);
             Ok(())
         })?;

@@ -7,9 +7,10 @@ use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
 use super::Statement;
+use super::copy_option::{self, count, file_format, flag, value};
 use super::query::selected::{Selected, selected};
-use super::stage::location::{Location, Parameter, location, named_list_text, parameters};
-use super::unload::{flag, unload};
+use super::stage::location::{Location, Parameter, location, named_list_text};
+use super::unload::unload;
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
 use crate::print;
@@ -114,64 +115,37 @@ pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
     };
     let (pattern, files, file_format, options) = (None, Vec::new(), None, LoadOptions::default());
     let mut statement = Load { table, columns, from, pattern, files, file_format, options };
-    while !c.is_at_end() {
-        statement.option(c)?;
-        c.symbol(&Token::Comma);
-    }
+    copy_option::read(OPTIONS, &mut statement, c)?;
     Ok(Statement::Load(statement))
 }
 
-const OPTIONS: [&str; 13] = [
-    "FILE_FORMAT",
-    "FILES",
-    "PATTERN",
-    "ON_ERROR",
-    "SIZE_LIMIT",
-    "MAX_FILES",
-    "PURGE",
-    "FORCE",
-    "RETURN_FAILED_ONLY",
-    "DISABLE_VARIANT_CHECK",
-    "COLUMN_MATCH_MODE",
-    "SPLIT_SIZE",
-    "SCHEMA_EVOLUTION",
+const OPTIONS: &[copy_option::Row<Load>] = &[
+    ("FILE_FORMAT", |load, c| file_format(&mut load.file_format, c)),
+    ("FILES", |load, c| value(&mut load.files, c, |c| c.parenthesised(|c| c.comma_list(Cursor::literal)))),
+    ("PATTERN", |load, c| value(&mut load.pattern, c, pattern)),
+    ("ON_ERROR", |load, c| value(&mut load.options.on_error, c, on_error)),
+    ("SIZE_LIMIT", |load, c| count(&mut load.options.size_limit, c)),
+    ("MAX_FILES", |load, c| count(&mut load.options.max_files, c)),
+    ("PURGE", |load, c| flag(&mut load.options.purge, c)),
+    ("FORCE", |load, c| flag(&mut load.options.force, c)),
+    ("RETURN_FAILED_ONLY", |load, c| flag(&mut load.options.return_failed_only, c)),
+    ("DISABLE_VARIANT_CHECK", |load, c| flag(&mut load.options.disable_variant_check, c)),
+    ("COLUMN_MATCH_MODE", |load, c| value(&mut load.options.column_match_mode, c, |c| column_match(c).map(Some))),
+    ("SPLIT_SIZE", |load, c| count(&mut load.options.split_size, c)),
+    ("SCHEMA_EVOLUTION", |_, c| {
+        let unsupported = c.unsupported("COPY INTO .. SCHEMA_EVOLUTION is not supported");
+        Err(unsupported.with_hint("ALTER TABLE adds columns; INFER_SCHEMA tells what files have"))
+    }),
+    ("VALIDATION_MODE", |_, c| {
+        let unsupported = c.unsupported("COPY INTO .. VALIDATION_MODE is not supported");
+        Err(unsupported
+            .with_hint("SELECT ... FROM the files reads them without loading; ON_ERROR = CONTINUE tells errors"))
+    }),
 ];
 
-impl Load {
-    /// `OPTION = value`; of one that is given twice the last counts.
-    fn option(&mut self, c: &mut Cursor) -> Result<()> {
-        let unsupported = c.unsupported("COPY INTO .. SCHEMA_EVOLUTION is not supported");
-        let Some(name) = c.one_of(&OPTIONS) else { return Err(c.expected_one_of(&OPTIONS)) };
-        if name == "SCHEMA_EVOLUTION" {
-            return Err(unsupported.with_hint("ALTER TABLE adds columns; INFER_SCHEMA tells what files have"));
-        }
-        c.expect_symbol(&Token::Eq)?;
-        let options = &mut self.options;
-        match name {
-            "FILE_FORMAT" => self.file_format = Some(parameters(c)?),
-            "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,
-            // An empty one is none.
-            "PATTERN" => self.pattern = Some(c.literal()?).filter(|pattern| !pattern.is_empty()),
-            "ON_ERROR" => options.on_error = on_error(c)?,
-            "SIZE_LIMIT" => options.size_limit = c.count()? as u64,
-            "MAX_FILES" => options.max_files = c.count()? as u64,
-            "SPLIT_SIZE" => options.split_size = c.count()? as u64,
-            "COLUMN_MATCH_MODE" => options.column_match_mode = Some(column_match(c)?),
-            name => *options.flag(name) = flag(c)?,
-        }
-        Ok(())
-    }
-}
-
-impl LoadOptions {
-    fn flag(&mut self, name: &str) -> &mut bool {
-        match name {
-            "PURGE" => &mut self.purge,
-            "FORCE" => &mut self.force,
-            "RETURN_FAILED_ONLY" => &mut self.return_failed_only,
-            _ => &mut self.disable_variant_check,
-        }
-    }
+/// An empty one is none.
+fn pattern(c: &mut Cursor) -> Result<Option<String>> {
+    c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()))
 }
 
 /// A word, in quotes or without, in upper case.

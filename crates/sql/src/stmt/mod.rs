@@ -23,6 +23,7 @@ pub mod transaction;
 pub mod unload;
 pub mod userfile;
 
+mod copy_option;
 mod dispatch;
 mod print;
 

@@ -6,7 +6,7 @@ use super::backup::option::{self, Given, Options};
 use super::backup::{self, Backup, BackupOption};
 use super::query::{self, Query};
 use super::{Statement, Text, Texts, job};
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, Result, Seen};
 use crate::print;
 
 /// `CREATE SCHEDULE [IF NOT EXISTS] [label] FOR BACKUP [targets] INTO collection [WITH options] RECURRING cron
@@ -148,7 +148,7 @@ impl ScheduleOptions {
     /// Reads one option.
     fn one(c: &mut Cursor) -> Result<ScheduleOptions> {
         let mut options = ScheduleOptions::default();
-        OPTIONS.one(&mut Vec::new(), c, &mut |given, c| options.set(&given, c))?;
+        OPTIONS.one(&mut Seen::default(), c, &mut |given, c| options.set(&given, c))?;
         Ok(options)
     }
 

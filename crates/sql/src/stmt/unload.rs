@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use sqlparser::tokenizer::Token;
-
 use super::Statement;
+use super::copy_option::{self, count, file_format, flag};
 use super::query::{self, Query};
-use super::stage::location::{Location, Parameter, location, named_list_text, parameters};
+use super::stage::location::{Location, Parameter, location, named_list_text};
 use crate::cursor::{Cursor, Result};
 use crate::print;
 
@@ -62,59 +61,23 @@ pub(super) fn unload(c: &mut Cursor) -> Result<Statement> {
     };
     let (query, options) = (Box::new(query), UnloadOptions::default());
     let mut statement = Unload { to, query, partition_by: None, file_format: None, options };
-    while !c.is_at_end() {
-        statement.option(c)?;
-        c.symbol(&Token::Comma);
-    }
+    copy_option::read(OPTIONS, &mut statement, c)?;
     Ok(Statement::Unload(statement))
 }
 
-const OPTIONS: [&str; 8] = [
-    "FILE_FORMAT",
-    "SINGLE",
-    "MAX_FILE_SIZE",
-    "DETAILED_OUTPUT",
-    "OVERWRITE",
-    "INCLUDE_QUERY_ID",
-    "USE_RAW_PATH",
-    "PARTITION BY",
-];
-
-impl Unload {
-    /// `OPTION = value`; of one that is given twice the last counts.
-    fn option(&mut self, c: &mut Cursor) -> Result<()> {
-        let Some(name) = c.one_of(&OPTIONS) else { return Err(c.expected_one_of(&OPTIONS)) };
-        if name == "PARTITION BY" {
-            self.partition_by = Some(c.parenthesised(|c| query::expression(c, "PARTITION BY"))?);
-            return Ok(());
-        }
-        c.expect_symbol(&Token::Eq)?;
-        match name {
-            "FILE_FORMAT" => self.file_format = Some(parameters(c)?),
-            "MAX_FILE_SIZE" => self.options.max_file_size = c.count()? as u64,
-            flag => *self.options.flag(flag) = self::flag(c)?,
-        }
+const OPTIONS: &[copy_option::Row<Unload>] = &[
+    ("FILE_FORMAT", |unload, c| file_format(&mut unload.file_format, c)),
+    ("SINGLE", |unload, c| flag(&mut unload.options.single, c)),
+    ("MAX_FILE_SIZE", |unload, c| count(&mut unload.options.max_file_size, c)),
+    ("DETAILED_OUTPUT", |unload, c| flag(&mut unload.options.detailed_output, c)),
+    ("OVERWRITE", |unload, c| flag(&mut unload.options.overwrite, c)),
+    ("INCLUDE_QUERY_ID", |unload, c| flag(&mut unload.options.include_query_id, c)),
+    ("USE_RAW_PATH", |unload, c| flag(&mut unload.options.use_raw_path, c)),
+    ("PARTITION BY", |unload, c| {
+        unload.partition_by = Some(c.parenthesised(|c| query::expression(c, "PARTITION BY"))?);
         Ok(())
-    }
-}
-
-impl UnloadOptions {
-    fn flag(&mut self, name: &str) -> &mut bool {
-        match name {
-            "SINGLE" => &mut self.single,
-            "DETAILED_OUTPUT" => &mut self.detailed_output,
-            "OVERWRITE" => &mut self.overwrite,
-            "INCLUDE_QUERY_ID" => &mut self.include_query_id,
-            _ => &mut self.use_raw_path,
-        }
-    }
-}
-
-/// `TRUE` or `FALSE`
-pub(super) fn flag(c: &mut Cursor) -> Result<bool> {
-    let word = c.one_of(&["TRUE", "FALSE"]);
-    word.map(|word| word == "TRUE").ok_or_else(|| c.error())
-}
+    }),
+];
 
 impl fmt::Display for Unload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::Encryption;
-use crate::cursor::{Cursor, EXPECTED_MAX, Result};
+use crate::cursor::{Cursor, Result, Seen};
 use crate::error::SyntaxError;
 use crate::print;
 use crate::stmt::Text;
@@ -23,31 +23,27 @@ pub(in crate::stmt) struct Options<'a> {
 impl Options<'_> {
     /// Reads `[WITH option, ... | WITH OPTIONS (option, ...)]`.
     pub fn with(&self, c: &mut Cursor, mut read: impl FnMut(Given, &mut Cursor) -> Result<()>) -> Result<()> {
-        let mut seen = Vec::new();
+        let mut seen = Seen::default();
         c.with_list(|c| self.one(&mut seen, c, &mut read)).map(drop)
     }
 
     /// Reads `option, ...`
     pub fn list(&self, c: &mut Cursor, mut read: impl FnMut(Given, &mut Cursor) -> Result<()>) -> Result<()> {
-        let mut seen = Vec::new();
+        let mut seen = Seen::default();
         c.comma_list(|c| self.one(&mut seen, c, &mut read)).map(drop)
     }
 
     /// Reads one option, which has not been `seen` before.
     pub fn one(
         &self,
-        seen: &mut Vec<&'static str>,
+        seen: &mut Seen,
         c: &mut Cursor,
         read: &mut impl FnMut(Given, &mut Cursor) -> Result<()>,
     ) -> Result<()> {
         let position = c.position();
         let known = c.one_of(self.names).or_else(|| c.one_of(self.refused));
         let Some(name) = known else { return Err(unknown(self.names, c)) };
-        if seen.contains(&name) {
-            let message = format!("option {} is given more than once", name.to_ascii_lowercase());
-            return Err(SyntaxError::syntax(message, position));
-        }
-        seen.push(name);
+        seen.once(name, position)?;
         if self.refused.contains(&name) { refuse(name, position, c) } else { read(Given { name, position }, c) }
     }
 }
@@ -58,11 +54,7 @@ fn unknown(names: &[&'static str], c: &mut Cursor) -> SyntaxError {
             .unsupported("option incremental_location is not supported")
             .with_hint("leave it out: incremental backups lie in the collection of their full backup");
     }
-    let error = c.expected_one_of(names);
-    if error.hint.is_some() || names.len() <= EXPECTED_MAX {
-        return error;
-    }
-    error.with_hint(format!("the options are {}", names.join(", ").to_ascii_lowercase()))
+    c.expected_option(names)
 }
 
 fn refuse(name: &str, position: usize, c: &mut Cursor) -> Result<()> {
