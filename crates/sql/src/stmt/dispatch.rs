@@ -206,6 +206,15 @@ const UNSUPPORTED: &[&str] = &[
     "SHOW VIRTUAL CLUSTER",
 ];
 
+/// Leading words of Databend's and its users' for which there are others here, and these.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("ALTER CONNECTION", "CREATE OR REPLACE CONNECTION or ALTER EXTERNAL CONNECTION changes a connection"),
+    ("GET", "`lakeport stage get @stage/path` on the client's machine writes a local file"),
+    ("LS", "write LIST @stage/path"),
+    ("PUT", "`lakeport stage put FILE @stage/path` on the client's machine sends a local file"),
+    ("RM", "write REMOVE @stage/path"),
+];
+
 /// Reads one statement and nothing more.
 pub(crate) fn statement(c: &mut Cursor) -> Result<Statement> {
     if let Some(row) = row_of(DATABEND, c) {
@@ -216,12 +225,19 @@ pub(crate) fn statement(c: &mut Cursor) -> Result<Statement> {
         return ended(query::statement(c)?, c);
     }
     if let Some(words) = UNSUPPORTED.iter().find(|words| c.is_next(words)) {
-        return Err(c.unsupported(format!("this statement is not supported: {words}")));
+        return Err(unsupported(words, c));
+    }
+    if let Some((words, hint)) = OTHERWISE.iter().find(|(words, _)| c.is_next(words)) {
+        return Err(SyntaxError { dialect: Dialect::Databend, ..unsupported(words, c).with_hint(*hint) });
     }
     match row_of(STATEMENTS, c) {
         Some(row) => whole(row, c),
         None => Err(unknown(c)),
     }
+}
+
+fn unsupported(words: &str, c: &Cursor) -> SyntaxError {
+    c.unsupported(format!("this statement is not supported: {words}"))
 }
 
 /// The row whose words come next.

@@ -7,7 +7,7 @@ use lakeport_base::Dialect;
 use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, Result, Seen};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::print::list;
 use crate::stmt::stage::location::{self, Location, Parameter};
@@ -75,7 +75,7 @@ pub(super) fn file_source(c: &mut Cursor) -> Result<FileSource> {
 fn files(c: &mut Cursor) -> Result<FileSource> {
     let location = location::location(c)?;
     let mut given = Given::default();
-    if c.is_open() && c.rest().get(2).is_some_and(|arrow| arrow.token == Token::RArrow) {
+    if c.is_open() {
         given.read(c, OPTIONS)?;
     }
     Ok(given.source(location, Wanted::Rows))
@@ -118,13 +118,34 @@ struct Given {
     records_max: Option<usize>,
 }
 
+/// `=>`
+fn arrow(c: &mut Cursor, name: &str) -> Result<()> {
+    let has_other = c.is_symbol(&Token::Eq);
+    c.expect_symbol(&Token::RArrow).map_err(|error| match has_other {
+        true => error.with_hint(format!("behind files in a FROM list write {name} => value")),
+        false => error,
+    })
+}
+
+/// A string: options have no place here.
+fn format_name(c: &mut Cursor) -> Result<String> {
+    let has_options = c.is_open();
+    c.literal().map_err(|error| match has_options {
+        true => error.with_hint("CREATE FILE FORMAT gives options a name, which can stand here"),
+        false => error,
+    })
+}
+
 impl Given {
     /// `(NAME => value [,] ...)`, perhaps empty.
     fn read(&mut self, c: &mut Cursor, names: &'static [&'static str]) -> Result<()> {
+        let mut seen = Seen::default();
         c.parenthesised(|c| {
             while !c.is_symbol(&Token::RParen) {
-                let name = c.one_of(names).ok_or_else(|| c.error())?;
-                c.expect_symbol(&Token::RArrow)?;
+                let position = c.position();
+                let name = c.one_of(names).ok_or_else(|| c.expected_one_of(names))?;
+                seen.once(name, position)?;
+                arrow(c, name)?;
                 self.read_value(c, name)?;
                 c.symbol(&Token::Comma);
             }
@@ -141,7 +162,7 @@ impl Given {
                 let (name, values) = ("connection_name".to_string(), vec![c.literal()?]);
                 self.connection = vec![Parameter { name, values, position }];
             }
-            "FILE_FORMAT" => self.format = Some(c.literal()?),
+            "FILE_FORMAT" => self.format = Some(format_name(c)?),
             // An empty one is none.
             "PATTERN" => self.pattern = Some(c.literal()?).filter(|pattern| !pattern.is_empty()),
             "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,

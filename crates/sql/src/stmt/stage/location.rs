@@ -81,7 +81,7 @@ pub(crate) fn location(c: &mut Cursor) -> Result<Location> {
         return unquoted(c).map(Location::Stage);
     }
     let position = c.position();
-    let text = c.literal().map_err(|_| c.expected("@stage/path or a URI in quotes"))?;
+    let text = c.literal().map_err(|_| with_sign(c, c.expected("@stage/path or a URI in quotes")))?;
     if let Some(reference) = text.strip_prefix('@') {
         return stage_path(reference, position).map(Location::Stage);
     }
@@ -99,9 +99,19 @@ pub(crate) fn staged(c: &mut Cursor) -> Result<StagePath> {
         return unquoted(c);
     }
     let (position, error) = (c.position(), c.expected("@stage/path"));
-    match c.literal()?.strip_prefix('@') {
+    let Ok(text) = c.literal() else { return Err(with_sign(c, error)) };
+    match text.strip_prefix('@') {
         Some(reference) => stage_path(reference, position),
+        None if text.contains("://") => Err(error.with_hint("CREATE STAGE gives the place of a URI a name")),
         None => Err(error),
+    }
+}
+
+/// Hints at the sign that a bare name lacks.
+fn with_sign(c: &Cursor, error: SyntaxError) -> SyntaxError {
+    match c.peek().map(|next| &next.token) {
+        Some(Token::Word(name)) => error.with_hint(format!("write @{} for a stage", name.value)),
+        _ => error,
     }
 }
 
