@@ -9,7 +9,7 @@ use lakeport_base::Point;
 use lakeport_connect::dialect::KEY_OPTION;
 use lakeport_connect::kind::{self, Host, Unknown};
 use lakeport_connect::option::Need;
-use lakeport_connect::{KINDS, KindSpec, Operation, OptionSpec, OptionType, Role};
+use lakeport_connect::{KINDS, KindSpec, OptionSpec, OptionType, Role};
 use lakeport_core::setting::SETTINGS;
 use lakeport_core::stage::format;
 use lakeport_core::variable::{Rule, VARIABLES};
@@ -31,9 +31,8 @@ fn page_of_purposes_is_current() {
         let kinds: Vec<String> = KINDS.iter().map(|kind| kind.spec()).filter(|spec| serves(spec)).map(link).collect();
         let _ = writeln!(page, "| {purpose} | {} |", kinds.join(", "));
     };
-    for operation in OPERATIONS {
-        let serves = |spec: &KindSpec| spec.role == Role::Storage && spec.operations.contains(operation);
-        row(&mut page, statement_of(operation), &serves);
+    for (statement, _) in STATEMENTS {
+        row(&mut page, statement, &|spec| spec.role == Role::Storage && takes(spec).any(|taken| taken == *statement));
     }
     row(&mut page, "a key for `BACKUP` and `RESTORE`", &|spec| spec.role == Role::Kms);
     row(&mut page, "folders whose files are found by pattern", &|spec| spec.capability.list);
@@ -322,7 +321,7 @@ fn kind_page(spec: &KindSpec) -> String {
     };
     fact("schemes", schemes.join(", "));
     fact("`connection_type`", format!("`{}`", spec.role));
-    fact("used by", operations(spec));
+    fact("used by", takes(spec).collect::<Vec<_>>().join(", "));
     fact("can be", capabilities(spec));
     if !spec.options.is_empty() {
         page += "\nA parameter that is not shown is replaced by `redacted` wherever a connection is printed.\n";
@@ -355,22 +354,31 @@ fn uri_form(spec: &KindSpec) -> String {
     format!("{}://{host}[/<path>]{parameters}", spec.schemes[0])
 }
 
-/// The statements that take the kind, of those there are.
-fn operations(spec: &KindSpec) -> String {
-    spec.operations.iter().map(statement_of).collect::<Vec<_>>().join(", ")
-}
+/// The statements that use storage, and which only read it.
+const STATEMENTS: &[(&str, bool)] = &[
+    ("`CREATE STAGE`", true),
+    ("queries of files", true),
+    ("`COPY INTO` a table", true),
+    ("`COPY INTO` a location", false),
+    ("`IMPORT INTO`", true),
+    ("`EXPORT INTO`", false),
+    ("`BACKUP`", false),
+    ("`RESTORE`", false),
+    ("`CHECK EXTERNAL CONNECTION`", false),
+];
 
-const OPERATIONS: &[Operation] =
-    &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check];
-
-fn statement_of(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Import => "`IMPORT INTO`",
-        Operation::Export => "`EXPORT INTO`",
-        Operation::Backup => "`BACKUP`",
-        Operation::Restore => "`RESTORE`",
-        Operation::Check => "`CHECK EXTERNAL CONNECTION`",
-    }
+/// The statements that take the kind.
+fn takes(spec: &KindSpec) -> impl Iterator<Item = &'static str> {
+    let of_keys = ["`BACKUP`", "`RESTORE`"];
+    let is_taken = move |statement: &&str, only_reads: bool| match spec.role {
+        Role::Storage => only_reads || spec.capability.write,
+        Role::Kms => of_keys.contains(statement),
+        Role::ForeignData => false,
+    };
+    STATEMENTS
+        .iter()
+        .filter(move |(statement, only_reads)| is_taken(statement, *only_reads))
+        .map(|(statement, _)| *statement)
 }
 
 fn capabilities(spec: &KindSpec) -> String {

@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use lakeport_base::Secret;
 
 use self::transport::{Keys, Transport};
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::auth;
 use crate::aws;
 use crate::cx::OpenCx;
@@ -60,7 +60,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[aws::NEEDS_KEY_ID, aws::NEEDS_SECRET_KEY],
     unknown: Unknown::Refused { label: "KMS" },
     capability: Capability::NO_FILES,
-    operations: &[Operation::Backup, Operation::Restore],
     help: "A key of Amazon's key management service: its id, its ARN, or an alias such as alias/backups. It must be a \
            symmetric key for encryption. Credentials come from the URI, or with AUTH=implicit from the server's \
            environment; ASSUME_ROLE exchanges them for those of a role.",

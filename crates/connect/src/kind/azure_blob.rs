@@ -13,7 +13,7 @@ use object_store::azure::{
 };
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::auth::{self, ANONYMOUS, IMPLICIT};
 use crate::azure::{self, Identity};
 use crate::cx::OpenCx;
@@ -66,7 +66,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[],
     unknown: Unknown::Refused { label: "azure" },
     capability: Capability { suffix_range: false, ..Capability::ALL },
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A container of Azure Blob Storage. AUTH=specified needs AZURE_ACCOUNT_KEY, or AZURE_TENANT_ID, \
            AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of an application that may read and write blobs; AUTH=implicit uses \
            the managed identity of the server's machine. ENDPOINT is the address of the account, as in \

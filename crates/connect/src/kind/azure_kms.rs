@@ -11,7 +11,7 @@ use lakeport_base::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::auth::{self, IMPLICIT};
 use crate::azure::{self, Identity};
 use crate::cx::OpenCx;
@@ -64,7 +64,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[],
     unknown: Unknown::Refused { label: "KMS" },
     capability: Capability::NO_FILES,
-    operations: &[Operation::Backup, Operation::Restore],
     help: "A version of an RSA key in Azure Key Vault, as in <key>/<version>; it wraps with RSA-OAEP-256. \
            AUTH=specified needs AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; AUTH=implicit uses the \
            managed identity of the server's machine. Either needs the rights to wrap and unwrap keys.",

@@ -12,7 +12,7 @@ use object_store::client::HttpRequest;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown, check_bucket};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Rule, Unknown, check_bucket};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -76,7 +76,6 @@ static SPEC: KindSpec = KindSpec {
     ],
     unknown: Unknown::Refused { label: "COS" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A bucket of Tencent Cloud's Cloud Object Storage, named with its account's number, as in lake-1250000000. \
            ENDPOINT is the address of its region, as in https://cos.ap-guangzhou.myqcloud.com. The bucket must not keep \
            versions when it is to hold tables: COS would then let two writers make one file.",

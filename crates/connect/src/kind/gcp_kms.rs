@@ -13,7 +13,7 @@ use object_store::gcp::GcpCredentialProvider;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
@@ -51,7 +51,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[google::ONE_CREDENTIAL],
     unknown: Unknown::Refused { label: "KMS" },
     capability: Capability::NO_FILES,
-    operations: &[Operation::Backup, Operation::Restore],
     help: "A key of Google's key management service, as in \
            projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>. It must be a symmetric key for \
            encryption; its primary version encrypts, and every enabled version decrypts. In the kms option of a \

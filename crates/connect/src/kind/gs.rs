@@ -8,7 +8,7 @@ use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 use object_store::gcp::GoogleCloudStorageBuilder;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown, check_bucket};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown, check_bucket};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -55,7 +55,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[google::ONE_CREDENTIAL],
     unknown: Unknown::Refused { label: "GS" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A bucket of Google Cloud Storage. AUTH=specified needs CREDENTIALS or BEARER_TOKEN; AUTH=implicit uses the \
            server's own account, from its environment or its machine; ASSUME_ROLE exchanges either for another \
            account's. In the kms option of a statement gs means a key: see gcp-kms.",

@@ -16,7 +16,7 @@ use object_store::http::HttpBuilder;
 use object_store::{ClientOptions, RetryConfig};
 use url::{Url, form_urlencoded};
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, ReadOnly};
@@ -39,7 +39,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[],
     unknown: Unknown::PassedOn,
     capability: Capability { suffix_range: true, ..Capability::NO_FILES },
-    operations: &[Operation::Import],
     help: "Reads files from a web server with GET. Files are named one by one: there is no listing, and nothing is \
            written. Parameters are sent to the server as they are and never shown.",
 };

@@ -102,21 +102,6 @@ pub enum Host {
     Nothing,
 }
 
-/// Something a connection can be used in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// IMPORT INTO
-    Import,
-    /// EXPORT INTO
-    Export,
-    /// BACKUP
-    Backup,
-    /// RESTORE
-    Restore,
-    /// CHECK EXTERNAL CONNECTION
-    Check,
-}
-
 /// What the far side of a storage kind can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
@@ -212,8 +197,6 @@ pub struct KindSpec {
     pub unknown: Unknown,
     /// What the far side can do.
     pub capability: Capability,
-    /// Statements it can be used in.
-    pub operations: &'static [Operation],
     /// Some sentences for the manual.
     pub help: &'static str,
 }

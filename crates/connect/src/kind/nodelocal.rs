@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
@@ -30,7 +30,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[],
     unknown: Unknown::Refused { label: "nodelocal" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "Files below the directory given by --external-io-dir. The host is the node's id, or self for the node that \
            runs the statement. Symbolic links are not followed.",
 };

@@ -11,7 +11,7 @@ use lakeport_base::Env;
 use object_store::client::HttpRequest;
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown, check_bucket};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Rule, Unknown, check_bucket};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -87,7 +87,6 @@ static SPEC: KindSpec = KindSpec {
     ],
     unknown: Unknown::Refused { label: "OSS" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A bucket of Alibaba Cloud's Object Storage Service. ENDPOINT is the address of its region, as in \
            https://oss-cn-hangzhou.aliyuncs.com, and may be left out when OSS_REGION is given. The bucket must not keep \
            versions when it is to hold tables: OSS would then let two writers make one file. Requests are signed by \

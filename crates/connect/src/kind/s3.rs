@@ -6,7 +6,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpRequestBody, HttpService};
 use url::Url;
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Rule, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Rule, Unknown};
 use crate::auth::{self, ANONYMOUS};
 use crate::aws;
 use crate::cx::OpenCx;
@@ -90,7 +90,6 @@ static SPEC: KindSpec = KindSpec {
     ],
     unknown: Unknown::Refused { label: "S3" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "A bucket of Amazon S3 or of a server that speaks its protocol, given by AWS_ENDPOINT. Keys come from the URI, \
            or with AUTH=implicit from the server's environment; ASSUME_ROLE exchanges them for those of a role.",
 };

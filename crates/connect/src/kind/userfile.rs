@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::{Path, PathPart};
 
-use super::{Access, Capability, Host, Kind, KindSpec, Operation, Role, Unknown};
+use super::{Access, Capability, Host, Kind, KindSpec, Role, Unknown};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
@@ -34,7 +34,6 @@ static SPEC: KindSpec = KindSpec {
     rules: &[],
     unknown: Unknown::Refused { label: "userfile" },
     capability: Capability::ALL,
-    operations: &[Operation::Import, Operation::Export, Operation::Backup, Operation::Restore, Operation::Check],
     help: "Files that a user keeps in the warehouse. Without a host the URI means the user's default set, \
            defaultdb.public.userfiles_<user>. The files of other users are out of reach.",
 };

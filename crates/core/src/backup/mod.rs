@@ -27,7 +27,7 @@ use std::sync::Arc;
 use lakeport_backup::Collection;
 use lakeport_backup::keys::Keys;
 use lakeport_base::Secret;
-use lakeport_connect::{Kms, Operation, redact};
+use lakeport_connect::{Kms, Role, redact};
 
 use crate::authz::Subject;
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ impl Server {
         let directory = self.directory().await?;
         self.authorise_uri(Subject { directory: &directory, user }, uri).await?;
         let target = self.resolve(uri).await?.target;
-        if !target.spec().operations.contains(&Operation::Backup) {
+        if target.role() != Role::Storage || !target.spec().capability.write {
             let message = format!("{} is not supported for backup and restore", target.uri().scheme);
             return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or userfile"));
         }
