@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lakeport_base::Uri;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use url::Url;
 
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
@@ -117,13 +118,18 @@ impl Target {
     /// who opens them, for kinds that show users files of their own.
     pub fn store(&self, user: &str) -> String {
         let own = if self.spec().name == userfile::NAME { format!(" of {user}") } else { String::new() };
-        let address = self.address();
         // A kind may have several schemes, and the one node several names.
         let server = match self.spec().host {
-            Host::Node => "",
-            _ => address.strip_prefix(&self.uri.scheme).unwrap_or(&address),
+            Host::Node => String::new(),
+            Host::Server => {
+                let address = one_spelling(&format!("{}://{}", self.uri.scheme, self.uri.host));
+                address.trim_start_matches(&self.uri.scheme).to_string()
+            }
+            _ => format!("://{}", self.uri.host),
         };
-        self.identified(format!("{}{server}{own}", self.spec().name))
+        let endpoint = self.spec().endpoint.and_then(|name| self.options.get(name));
+        let endpoint = endpoint.map(|endpoint| format!(" at {}", one_spelling(endpoint)));
+        self.identified(format!("{}{server}{}{own}", self.spec().name, endpoint.unwrap_or_default()))
     }
 
     fn identified(&self, place: String) -> String {
@@ -265,6 +271,13 @@ impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.uri.fmt(f)
     }
+}
+
+/// An address as all its spellings have it: the host in lower case, without a port that goes without saying and without a
+/// slash at its end.
+fn one_spelling(address: &str) -> String {
+    let whole = if address.contains("://") { address.to_string() } else { format!("https://{address}") };
+    Url::parse(&whole).map_or_else(|_| scrub(address), |url| url.as_str().trim_end_matches('/').to_string())
 }
 
 fn redact_param(spec: &KindSpec, key: String, value: String) -> (String, String) {

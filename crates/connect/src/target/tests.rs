@@ -181,3 +181,24 @@ fn what_no_header_can_hold_is_refused() {
         assert!(refusal(uri).ends_with("may hold printable ASCII characters only"), "{uri}");
     }
 }
+
+#[test]
+fn a_store_is_one_however_its_address_is_spelt() {
+    let store = |endpoint: &str| {
+        let uri = format!("s3://b/p?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&AWS_ENDPOINT={endpoint}");
+        Target::parse(&uri).unwrap().store("u")
+    };
+    let expected = store("https://minio.example");
+    assert_eq!(expected, "s3://b at https://minio.example");
+    for endpoint in
+        ["https://minio.example/", "https://MinIO.example:443", "minio.example", "HTTPS://minio.example:443/"]
+    {
+        assert_eq!(store(endpoint), expected, "{endpoint}");
+    }
+    for endpoint in ["http://minio.example", "https://minio.example:9000", "https://minio.example/s3"] {
+        assert_ne!(store(endpoint), expected, "{endpoint}");
+    }
+    let server = |uri: &str| Target::parse(uri).unwrap().store("u");
+    assert_eq!(server("https://Files.example:443/a"), server("https://files.example/b"));
+    assert_ne!(server("https://files.example:444/a"), server("https://files.example/a"));
+}
