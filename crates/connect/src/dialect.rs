@@ -127,7 +127,11 @@ pub fn from_options(dialect: Dialect, type_name: &str, pairs: &[(String, String)
         params.push((AUTH_OPTION.name.to_string(), auth.to_string()));
     }
     let (scheme, host) = (spec.schemes[0].to_string(), implied_host(spec).to_string());
-    Target::without_bucket(Uri { scheme, user: None, password: None, host, path, params })
+    let target = Target::without_bucket(Uri { scheme, user: None, password: None, host, path, params });
+    match dialect {
+        Dialect::Databend => target.map_err(|error| databend::in_its_words(spec, error)),
+        _ => target,
+    }
 }
 
 /// What stands for the host in the dialects that have no word for it.

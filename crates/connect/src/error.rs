@@ -148,6 +148,16 @@ impl Error {
         self
     }
 
+    /// Puts other words into message and remedy.
+    #[must_use]
+    pub(crate) fn reworded(mut self, words: impl Fn(&str) -> String) -> Error {
+        if let Some(detail) = self.detail_mut() {
+            detail.message = words(&detail.message);
+            detail.hint = detail.hint.as_deref().map(words);
+        }
+        self
+    }
+
     /// The remedy, when there is a known one: the error's own, or that of its class.
     pub fn hint(&self) -> Option<&str> {
         let of_class = match self {

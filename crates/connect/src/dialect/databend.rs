@@ -4,6 +4,7 @@ use lakeport_base::Dialect;
 use lakeport_base::nearest::nearest;
 
 use super::{KEY_OPTION, implied_host, mask, spelled, written_params};
+use crate::auth::{AUTH_OPTION, SPECIFIED};
 use crate::error::{Error, Result};
 use crate::kind::{Host, KindSpec, Rule};
 use crate::option::{OptionSpec, OptionType, parse_bool};
@@ -57,12 +58,48 @@ pub(super) fn params(spec: &KindSpec, pairs: &[(String, String)]) -> Result<Vec<
     if !unknown.is_empty() {
         return Err(unexpected(spec, unknown));
     }
+    if let Some(missing) = missing_key(spec, &params) {
+        return Err(required(spec, missing));
+    }
     for row in spec.options {
         if let Some(keyword) = row.databend_after.iter().find(|keyword| given(keyword).is_some()) {
             append(row, keyword, given(keyword).unwrap_or_default(), &mut params)?;
         }
     }
     Ok(params)
+}
+
+/// What is missing beside some of somebody's keys. Without any of them files are those that everybody may read.
+fn missing_key(spec: &KindSpec, params: &[(String, String)]) -> Option<&'static OptionSpec> {
+    let is_given = |row: &OptionSpec| params.iter().any(|(name, _)| name == row.name);
+    if !spec.options.iter().any(|row| row.authenticates && is_given(row)) {
+        return None;
+    }
+    let row_of = |needs: &str| spec.options.iter().find(|row| row.name == needs);
+    let missing = spec.rules.iter().filter_map(|rule| match rule {
+        Rule::Needs { option, value, needs, .. } if *option == AUTH_OPTION.name && *value == SPECIFIED => row_of(needs),
+        _ => None,
+    });
+    missing.into_iter().find(|row| !is_given(row))
+}
+
+/// An error with Databend's names of options in the place of CockroachDB's.
+pub(super) fn in_its_words(spec: &KindSpec, error: Error) -> Error {
+    let keyword = |word: &str| spec.options.iter().find(|row| row.name == word).and_then(|row| row.databend);
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    error.reworded(|text| {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            out.push_str(keyword(word).unwrap_or(word));
+            let next = after.find(is_part).unwrap_or(after.len());
+            out.push_str(&after[..next]);
+            rest = &after[next..];
+        }
+        out
+    })
 }
 
 /// Why a parameter that Databend has is refused.
