@@ -207,7 +207,10 @@ impl Error {
         if let Some(full) = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find(|e| is_full(e)) {
             return Error::full(full.to_string()).with_hint(DISK_FULL_HINT);
         }
-        let cause = root_cause(error);
+        let mut cause = root_cause(error);
+        if let Some(unanswered) = chain(error).find_map(|cause| cause.downcast_ref::<Unanswered>()) {
+            cause = format!("{}: {cause}", unanswered.address);
+        }
         match chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
             Some(HttpErrorKind::Timeout) => return Error::timeout(cause),
             Some(HttpErrorKind::Connect) if cause.contains("InvalidContentType") => {
@@ -282,6 +285,16 @@ impl From<&object_store::Error> for Error {
             _ => Error::from_source(error),
         }
     }
+}
+
+/// A request for which no answer came from an address.
+#[derive(Debug, ThisError)]
+#[error("no answer from {address}")]
+pub(crate) struct Unanswered {
+    /// Host and port.
+    pub address: String,
+    #[source]
+    pub source: HttpError,
 }
 
 /// Whether a disk or a quota is used up.

@@ -22,7 +22,7 @@ use url::{Host, Url};
 use self::clients::Terms;
 pub(crate) use self::json::{call_json, post_json};
 use crate::cx::{OpenCx, OutboundPolicy};
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result, Unanswered, chain};
 use crate::option::{OptionSpec, OptionType};
 use crate::target::Target;
 
@@ -109,11 +109,19 @@ impl HttpService for Client {
         if let Err(error) = self.guard.check_literal(&request.uri().to_string()) {
             return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }
+        let address = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.client.call(request).await.map_err(|error| {
             // A refused address stays refused: not a connection failure to be retried.
             let refusal = chain(&error).find_map(|cause| cause.downcast_ref::<Error>());
             let refusal = refusal.filter(|refusal| matches!(refusal, Error::Forbidden(_))).cloned();
-            refusal.map_or(error, |refusal| HttpError::new(HttpErrorKind::Unknown, refusal))
+            match (refusal, error.kind()) {
+                (Some(refusal), _) => HttpError::new(HttpErrorKind::Unknown, refusal),
+                // The client leaves the address out of its own errors.
+                (None, kind @ (HttpErrorKind::Connect | HttpErrorKind::Timeout)) => {
+                    HttpError::new(kind, Unanswered { address, source: error })
+                }
+                (None, _) => error,
+            }
         })
     }
 }
