@@ -30,7 +30,10 @@ impl Named {
     }
 
     fn failed(name: &str, error: Error) -> Error {
-        into_store_error(store_error(error).prefixed(&format!("access to {name} failed")))
+        let (error, prefix) = (store_error(error), format!("access to {name} failed"));
+        // What one request of the store was to do with what another one answered.
+        let is_told = error.message().starts_with(&prefix);
+        into_store_error(if is_told { error } else { error.prefixed(&prefix) })
     }
 
     /// What a reader tells apart stays as it is.
