@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use lakeport_base::id::ConnectionId;
+use lakeport_base::name::quote_ident;
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Database, Grant, Object, Table};
 
@@ -62,6 +63,22 @@ pub fn privileges_of(object: Object) -> (&'static [&'static str], &'static str) 
     }
 }
 
+/// The words of GRANT for an object of this sort.
+fn grantable(object: Object) -> &'static str {
+    match object {
+        Object::System => "SYSTEM",
+        Object::Connection(_) => "EXTERNAL CONNECTION",
+        Object::Database(_) => "DATABASE",
+        Object::Schema(_) => "SCHEMA",
+        Object::Table(_) => "TABLE",
+        Object::Stage(_) => "STAGE",
+    }
+}
+
+/// Databend's privileges on objects as refusals call them, and as GRANT does.
+const DATABEND_PRIVILEGES: [(&str, &str); 3] =
+    [("AccessConnection", "ACCESS CONNECTION"), ("Read", "READ"), ("Write", "WRITE")];
+
 /// Who asks, in which catalog.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
@@ -99,7 +116,20 @@ impl Subject<'_> {
     /// # Errors
     /// 42501 with `message`.
     pub fn require_system(&self, privilege: &str, message: impl FnOnce() -> String) -> Result<()> {
-        if self.has_system(privilege) { Ok(()) } else { Err(Error::denied(message())) }
+        if self.has_system(privilege) {
+            return Ok(());
+        }
+        Err(Error::denied(message()).with_hint(self.system_remedy(privilege)))
+    }
+
+    /// What gives the user a system privilege.
+    pub fn system_remedy(&self, privilege: &str) -> String {
+        format!("an admin may GRANT SYSTEM {privilege} TO {}", quote_ident(self.user))
+    }
+
+    /// What gives the user a privilege on an object, as GRANT spells both. It names nobody: there may be no such object.
+    pub fn remedy(&self, privilege: &str, object: &str) -> String {
+        format!("its owner or an admin may GRANT {privilege} ON {object} TO {}", quote_ident(self.user))
     }
 
     /// # Errors
@@ -131,7 +161,9 @@ impl Subject<'_> {
         roles.remove(self.user);
         let mut roles: Vec<&str> = roles.into_iter().collect();
         roles.sort_unstable();
-        self.denied_with(&roles.join(","), privilege, object)
+        let words = DATABEND_PRIVILEGES.iter().find(|(word, _)| *word == privilege);
+        let remedy = words.map(|(_, words)| self.remedy(words, object));
+        self.denied_with(&roles.join(","), privilege, object).with_hint_opt(remedy)
     }
 
     fn denied_with(&self, roles: &str, privilege: &str, object: &str) -> Error {
@@ -159,7 +191,7 @@ impl Subject<'_> {
     pub fn grants_denied(&self, privilege: &str, object: &str) -> Error {
         let user = self.user;
         let message = format!("Permission denied: privilege {privilege} is required on {object} for user {user}");
-        Error::databend(Number::PERMISSION_DENIED, message)
+        Error::databend(Number::PERMISSION_DENIED, message).with_hint(self.remedy(privilege, object))
     }
 
     /// # Errors
@@ -168,7 +200,8 @@ impl Subject<'_> {
         if self.is_admin() {
             return Ok(());
         }
-        Err(Error::denied(format!("only users with the {ADMIN} role are allowed to {action}")))
+        Err(Error::denied(format!("only users with the {ADMIN} role are allowed to {action}"))
+            .with_hint(format!("an admin may GRANT {ADMIN} TO {}", quote_ident(self.user))))
     }
 
     /// # Errors
@@ -202,7 +235,9 @@ impl Subject<'_> {
             return Ok(());
         }
         let (_, sort) = privileges_of(object);
-        Err(Error::denied(format!("user {} does not have {privilege} privilege on {sort} {name}", self.user)))
+        let remedy = self.remedy(privilege, &format!("{} {}", grantable(object), quote_ident(name)));
+        Err(Error::denied(format!("user {} does not have {privilege} privilege on {sort} {name}", self.user))
+            .with_hint(remedy))
     }
 
     /// # Errors
@@ -237,7 +272,8 @@ impl Subject<'_> {
         if self.sees_table(table) {
             return Ok(());
         }
-        Err(Error::denied(format!("user {} has no privileges on relation {}", self.user, table.name)))
+        Err(Error::denied(format!("user {} has no privileges on relation {}", self.user, table.name))
+            .with_hint(self.remedy("SELECT", &format!("TABLE {}", quote_ident(&table.name)))))
     }
 
     /// Whether the user holds a privilege on a connection. Owning one gives no privilege by itself: its creator is
@@ -252,5 +288,11 @@ impl Subject<'_> {
     /// 42501 on a connection, the same whether or not it exists.
     pub fn connection_denied(&self, name: &str, privilege: &str) -> Error {
         Error::denied(format!("user {} does not have {privilege} privilege on external_connection {name}", self.user))
+            .with_hint(self.connection_remedy(name, privilege))
+    }
+
+    /// What gives the user a privilege on a connection.
+    pub fn connection_remedy(&self, name: &str, privilege: &str) -> String {
+        self.remedy(privilege, &format!("EXTERNAL CONNECTION {}", quote_ident(name)))
     }
 }

@@ -257,16 +257,16 @@ pub(crate) fn missing_connection(name: &str) -> Error {
 
 pub(crate) fn authorise_target(subject: Subject<'_>, target: &Target) -> Result<()> {
     let allowed = target.access() == Access::Explicit || subject.has_system("EXTERNALIOIMPLICITACCESS");
-    if allowed { Ok(()) } else { Err(implicit_denied(target)) }
-}
-
-fn implicit_denied(target: &Target) -> Error {
-    Error::denied(format!(
+    if allowed {
+        return Ok(());
+    }
+    let remedy = subject.system_remedy("EXTERNALIOIMPLICITACCESS");
+    Err(Error::denied(format!(
         "only users with the admin role or the EXTERNALIOIMPLICITACCESS system privilege are allowed to access the \
          specified {} URI",
         target.uri().scheme
     ))
-    .with_hint("use an external connection that you have USAGE on, or credentials in the URI")
+    .with_hint(format!("use an external connection that you have USAGE on, or credentials in the URI; {remedy}")))
 }
 
 fn check_params(reference: &ExternalRef) -> Result<()> {

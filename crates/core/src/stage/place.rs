@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use lakeport_base::Uri;
+use lakeport_base::name::quote_ident;
+use lakeport_base::{Sqlstate, Uri};
 use lakeport_catalog::model::{Copied, Object, Stage, StagePlace};
 use lakeport_connect::dialect::place::{Located, located, located_through};
 use lakeport_connect::{Capability, ExternalRef, Role, Target};
@@ -323,11 +324,10 @@ impl Server {
         let connection = match found {
             Some(connection) if subject.has_on_connection(tx.as_mut(), connection.id, "USAGE").await? => connection,
             None if subject.is_admin() => {
-                return Err(Error::databend(
-                    Number::BAD_ARGUMENTS,
-                    format!("fail to get connection_name {name}: Connection '{name}' does not exist."),
-                )
-                .with_hint("SHOW CONNECTIONS lists the connections you may use"));
+                let message = format!("fail to get connection_name {name}: Connection '{name}' does not exist.");
+                return Err(Error::new(Sqlstate::UNDEFINED_OBJECT, message)
+                    .numbered(Number::BAD_ARGUMENTS)
+                    .with_hint("SHOW CONNECTIONS lists the connections you may use"));
             }
             _ => {
                 let user = subject.user;
@@ -337,7 +337,8 @@ impl Server {
                         "Permission denied: privilege AccessConnection is required on connection {name} for user \
                          '{user}'@'%'"
                     ),
-                ));
+                )
+                .with_hint(subject.remedy("ACCESS CONNECTION", &format!("CONNECTION {}", quote_ident(name)))));
             }
         };
         let target = target_of(&connection)?;

@@ -166,7 +166,8 @@ async fn require_grant_option(cx: &Cx<'_>, tx: &mut dyn Tx, granted: &Granted, p
         "user {} missing WITH GRANT OPTION privilege on one or more of {}",
         cx.user(),
         privileges.join(", ")
-    )))
+    ))
+    .with_hint("the owner, an admin, or who holds them WITH GRANT OPTION may grant them"))
 }
 
 /// The grantees, each of which must exist; `public` is one.

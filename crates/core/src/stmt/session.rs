@@ -120,7 +120,8 @@ pub(crate) fn show_cluster_setting(cx: &Cx<'_>, statement: &ShowClusterSetting) 
     if !may {
         return Err(Error::denied(
             "only users with MODIFYCLUSTERSETTING or VIEWCLUSTERSETTING privileges are allowed to show cluster settings",
-        ));
+        )
+        .with_hint(cx.subject().system_remedy("VIEWCLUSTERSETTING")));
     }
     let rows = match &statement.name {
         Some(name) => vec![row![Setting::find(name)?.value(&cx.directory)]],

@@ -247,7 +247,9 @@ fn require_owner(cx: &Cx<'_>, stage: &Stage) -> Result<()> {
     if cx.subject().owns(&stage.owner) {
         return Ok(());
     }
-    Err(cx.subject().denied_in_databend("Ownership", &format!("STAGE {}", stage.name)))
+    let object = format!("STAGE {}", stage.name);
+    let remedy = format!("its owner or an admin may; GRANT OWNERSHIP ON {object} TO ROLE role makes another owner");
+    Err(cx.subject().denied_in_databend("Ownership", &object).with_hint(remedy))
 }
 
 /// Deletes the row of a stage that is as it was read.
@@ -286,8 +288,9 @@ fn require_create(cx: &Cx<'_>) -> Result<()> {
     if cx.subject().has_system("EXTERNALCONNECTION") {
         return Ok(());
     }
-    let hint = "an admin may GRANT SYSTEM EXTERNALCONNECTION, which Databend calls CREATE CONNECTION";
-    Err(cx.subject().denied_in_databend("Super", "*.*").with_hint(hint))
+    let remedy =
+        format!("{}, which Databend calls CREATE CONNECTION", cx.subject().system_remedy("EXTERNALCONNECTION"));
+    Err(cx.subject().denied_in_databend("CreateConnection", "*.*").with_hint(remedy))
 }
 
 fn bad(message: impl Into<String>) -> Error {

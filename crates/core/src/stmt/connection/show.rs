@@ -138,17 +138,21 @@ fn connection_type(connection: &Connection) -> &'static str {
     lakeport_connect::kind_named(&connection.kind).map_or("UNKNOWN", |kind| kind.spec().role.as_str())
 }
 
+/// The privilege of looking at every definition.
+const SEES_ALL: &str = "VIEWCLUSTERMETADATA";
+
 pub(crate) fn show_create_columns() -> SchemaRef {
     schema_of(&[("connection_name", SqlType::Text), ("create_statement", SqlType::Text)])
 }
 
 pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -> Result<Outcome> {
-    let sees_all = cx.subject().has_system("VIEWCLUSTERMETADATA");
+    let sees_all = cx.subject().has_system(SEES_ALL);
     let Some(name) = &statement.name else {
         if !sees_all {
             return Err(Error::denied(
                 "must have VIEWCLUSTERMETADATA privilege to run `SHOW CREATE ALL EXTERNAL CONNECTIONS`",
-            ));
+            )
+            .with_hint(cx.subject().system_remedy(SEES_ALL)));
         }
         let looks = Looks::of(cx);
         let rows = pages(cx.server.clone()).and_then(move |page| {
@@ -163,7 +167,8 @@ pub(crate) async fn show_create(cx: &Cx<'_>, statement: &ShowCreateConnection) -
     if !sees_all && found.as_ref().is_none_or(|connection| !cx.subject().owns(&connection.owner)) {
         return Err(Error::denied(format!(
             "must have VIEWCLUSTERMETADATA privilege or be owner of the External Connection {name:?}"
-        )));
+        ))
+        .with_hint(cx.subject().system_remedy(SEES_ALL)));
     }
     let connection = found.ok_or_else(|| missing_connection(&name))?;
     Ok(Outcome::rows("SHOW", definitions(&Looks::of(cx), &[connection]).await?))

@@ -53,9 +53,14 @@ pub(super) async fn require(
 }
 
 fn denied(cx: &Cx<'_>, dialect: Dialect, name: &str, privilege: &str) -> Error {
-    let word = if privilege == "USAGE" { "AccessConnection" } else { "Drop" };
+    let object = format!("CONNECTION {name}");
     match dialect {
-        Dialect::Databend => cx.subject().denied_in_databend(word, &format!("CONNECTION {name}")),
+        Dialect::Databend if privilege == "USAGE" => cx.subject().denied_in_databend("AccessConnection", &object),
+        // Databend has no word for granting it.
+        Dialect::Databend => {
+            let remedy = cx.subject().connection_remedy(name, privilege);
+            cx.subject().denied_in_databend("Drop", &object).with_hint(remedy)
+        }
         _ => cx.subject().connection_denied(name, privilege),
     }
 }
@@ -64,7 +69,8 @@ fn denied(cx: &Cx<'_>, dialect: Dialect, name: &str, privilege: &str) -> Error {
 pub(super) fn hidden(cx: &Cx<'_>, dialect: Dialect, name: &str) -> Error {
     match dialect {
         Dialect::Databend => denied(cx, dialect, name, "USAGE"),
-        _ => Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}")),
+        _ => Error::denied(format!("must have USAGE privilege or be owner of the External Connection {name:?}"))
+            .with_hint(cx.subject().connection_remedy(name, "USAGE")),
     }
 }
 
