@@ -17,7 +17,7 @@ use crate::show::rows::{Cell, batch_of};
 use crate::stage::format::{FORMAT_NAME, FileFormat, FormatType, written};
 
 impl Server {
-    /// The file format of a name: a type, or one that CREATE FILE FORMAT has made.
+    /// The file format of a name: a type, or one that CREATE FILE FORMAT has made, first under exactly this name.
     ///
     /// # Errors
     /// [2507]
@@ -29,7 +29,11 @@ impl Server {
     }
 
     async fn named_options(&self, name: &str) -> Result<FormatOptions> {
-        let found = self.config.catalog.read().await?.find_file_format(&name.to_lowercase()).await?;
+        let mut tx = self.config.catalog.read().await?;
+        let found = match tx.find_file_format(name).await? {
+            None => tx.find_file_format(&name.to_lowercase()).await?,
+            found => found,
+        };
         found.map(|row| row.options).ok_or_else(|| missing(name))
     }
 
@@ -60,6 +64,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateFileFormat) -> Result<
     let options = written(&statement.options);
     FileFormat::read(&options)?;
     let mut tx = cx.server.config.catalog.write().await?;
+    let mut owner = cx.owner().to_string();
     if let Some(old) = tx.find_file_format(name).await? {
         let exists = Error::databend(Number::FILE_FORMAT_EXISTS, format!("File format '{name}' already exists."));
         match (statement.if_not_exists, statement.or_replace) {
@@ -67,8 +72,9 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateFileFormat) -> Result<
             (_, true) => require_owner(cx, &old)?,
             _ => return Err(exists.with_hint("CREATE OR REPLACE FILE FORMAT changes it")),
         }
+        owner = old.owner;
     }
-    let (owner, created) = (cx.owner().to_string(), cx.server.config.env.now_micros());
+    let created = cx.server.config.env.now_micros();
     tx.put_file_format(&Row { name: name.clone(), options, owner, created }).await?;
     cx.commit(tx).await?;
     Ok(Outcome::done("CREATE FILE FORMAT"))
@@ -102,7 +108,8 @@ fn require_owner(cx: &Cx<'_>, format: &Row) -> Result<()> {
     if cx.subject().owns(&format.owner) {
         return Ok(());
     }
-    Err(cx.subject().denied_in_databend("Ownership", &format!("FILE FORMAT {}", format.name)))
+    let remedy = format!("its owner {} or an admin may", format.owner);
+    Err(cx.subject().denied_in_databend("Ownership", &format!("FILE FORMAT {}", format.name)).with_hint(remedy))
 }
 
 fn missing(name: &str) -> Error {
