@@ -41,7 +41,7 @@ impl SqlType {
     pub const DECIMAL: SqlType = SqlType::Decimal(DECIMAL_PRECISION_DEFAULT, DECIMAL_SCALE_DEFAULT);
 
     /// Reads a type as written in SQL or by `Display`: any documented alias, any case, optional
-    /// length or precision, `[]` or ` ARRAY` for arrays. `None` when it is not one of ours.
+    /// length or precision, `[]`, ` ARRAY` or `ARRAY( )` for arrays. `None` when it is not one of ours.
     pub fn parse(text: &str) -> Option<SqlType> {
         let text = text.trim().to_ascii_lowercase();
         if let Some(element) = array_element(&text) {
@@ -75,10 +75,10 @@ impl SqlType {
             ("float4" | "real", []) => SqlType::Float4,
             ("float" | "float8" | "double precision" | "double", []) => SqlType::Float8,
             ("text" | "string" | "varchar" | "character varying" | "name" | "citext" | "bpchar", []) => SqlType::Text,
-            ("bytes" | "bytea" | "blob", []) => SqlType::Bytes,
+            ("bytes" | "bytea" | "blob" | "binary", []) => SqlType::Bytes,
             ("date", []) => SqlType::Date,
             ("uuid", []) => SqlType::Uuid,
-            ("jsonb" | "json", []) => SqlType::Jsonb,
+            ("jsonb" | "json" | "variant", []) => SqlType::Jsonb,
             _ => return None,
         })
     }
@@ -142,9 +142,10 @@ impl SqlType {
     }
 }
 
-/// What stands before `[]` or ` array`, in lower case.
+/// What stands before `[]` or ` array`, or in `array(...)` as Databend writes it, in lower case.
 fn array_element(text: &str) -> Option<&str> {
-    text.strip_suffix("[]").or_else(|| text.strip_suffix(" array"))
+    let in_brackets = || text.strip_prefix("array")?.trim_start().strip_prefix('(')?.strip_suffix(')');
+    text.strip_suffix("[]").or_else(|| text.strip_suffix(" array")).or_else(in_brackets)
 }
 
 /// Splits `name(1,2) rest` into its three parts.
@@ -240,6 +241,11 @@ mod tests {
         assert_eq!(SqlType::parse("timestamp(3) with time zone"), Some(SqlType::TimestampTz));
         assert_eq!(SqlType::parse("character varying(5)"), Some(SqlType::Varchar(5)));
         assert_eq!(SqlType::parse("Int Array"), Some(SqlType::Array(Box::new(SqlType::Int8))));
+        assert_eq!(SqlType::parse("Array (decimal(10, 2))").unwrap().to_string(), "DECIMAL(10,2)[]");
+        assert_eq!(SqlType::parse("VARIANT"), Some(SqlType::Jsonb));
+        assert_eq!(SqlType::parse("array(array(int))"), None);
+        assert_eq!(SqlType::parse("array(int)[]"), None);
+        assert_eq!(SqlType::parse(&format!("{}int", "array(".repeat(1_000_000))), None);
         assert_eq!(SqlType::parse("numeric(40,2)"), None);
         assert_eq!(SqlType::parse("decimal(5,9)"), None);
         assert_eq!(SqlType::parse("geometry"), None);

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::import::avro;
 use crate::import::batch::Sink;
 use crate::import::bytes::ReadMeter;
+use crate::import::parquet::not_parquet;
 use crate::import::ranges::Ranges;
 use crate::import::text::Fields;
 use crate::row;
@@ -33,6 +34,7 @@ const COLUMNS_MAX: usize = 10_000;
 /// Types of numbers, each of which holds those before it.
 const NUMBERS: [&str; 5] = ["SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE"];
 const TEXT: &str = "VARCHAR";
+const VARIANT: &str = "VARIANT";
 
 /// The columns of the answer.
 pub(super) fn columns() -> SchemaRef {
@@ -161,10 +163,7 @@ async fn of_parquet(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
     let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
     let mut ranges = Ranges { file, meter };
     let told = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
-    let told = told.map_err(|error| {
-        crate::import::parquet::parquet_error(error, "not a Parquet file, or a broken one")
-            .prefixed(&files.files[index].uri)
-    })?;
+    let told = told.map_err(|error| not_parquet(error).prefixed(&files.files[index].uri))?;
     Ok(of_schema(told.schema()))
 }
 
@@ -184,15 +183,18 @@ fn of_schema(schema: &Schema) -> Vec<Inferred> {
     schema.fields().iter().map(column).collect()
 }
 
-/// A type in Databend's words.
+/// A type in words of Databend's that CREATE TABLE knows too.
 fn type_name(field: &Field) -> String {
     match (field.data_type(), sql_type(field)) {
-        (DataType::Struct(fields), _) => {
-            let members = fields.iter().map(|field| format!("{} {}", field.name(), type_name(field)));
-            format!("TUPLE({})", members.collect::<Vec<_>>().join(", "))
+        (DataType::Struct(_) | DataType::Map(..) | DataType::Union(..), _) => VARIANT.to_string(),
+        (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _), _) => {
+            match type_name(item) {
+                // Arrays have one dimension.
+                nested if nested.starts_with("ARRAY") || nested == VARIANT => VARIANT.to_string(),
+                element => format!("ARRAY({element})"),
+            }
         }
-        (DataType::List(item) | DataType::LargeList(item), _) => format!("ARRAY({})", type_name(item)),
-        (DataType::Map(..), _) => "MAP".to_string(),
+        (DataType::UInt64, _) => SqlType::Decimal(20, 0).to_string(),
         (_, SqlType::Bool) => "BOOLEAN".to_string(),
         (_, SqlType::Int2) => "SMALLINT".to_string(),
         (_, SqlType::Int4) => "INT".to_string(),
@@ -200,8 +202,9 @@ fn type_name(field: &Field) -> String {
         (_, SqlType::Float4) => "FLOAT".to_string(),
         (_, SqlType::Float8) => "DOUBLE".to_string(),
         (_, SqlType::Bytes) => "BINARY".to_string(),
-        (_, SqlType::Timestamp | SqlType::TimestampTz) => "TIMESTAMP".to_string(),
-        (_, SqlType::Date | SqlType::Decimal(..) | SqlType::Interval) => sql_type(field).to_string(),
+        (_, SqlType::Jsonb) => VARIANT.to_string(),
+        (_, SqlType::Decimal(precision, scale)) => SqlType::Decimal(precision, scale.min(precision)).to_string(),
+        (_, ty @ (SqlType::Timestamp | SqlType::TimestampTz | SqlType::Date | SqlType::Uuid)) => ty.to_string(),
         _ => TEXT.to_string(),
     }
 }
@@ -297,12 +300,14 @@ fn type_of_json(value: &Value) -> Option<&'static str> {
         Value::Number(number) if number.is_i64() => "BIGINT",
         Value::Number(_) => "DOUBLE",
         Value::String(_) => TEXT,
-        Value::Array(_) | Value::Object(_) => "VARIANT",
+        Value::Array(_) | Value::Object(_) => VARIANT,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow_schema::{Fields, IntervalUnit, TimeUnit};
+
     use super::*;
 
     fn column(name: &str, ty: Option<&str>) -> Inferred {
@@ -321,6 +326,31 @@ mod tests {
             [("a", Some("DOUBLE"), false), ("b", Some("INT"), false), ("c", Some("DATE"), true), ("d", None, true)];
         assert_eq!(told, expected);
         assert_eq!(merged(Some("DATE".into()), Some("BIGINT".into())).as_deref(), Some(TEXT));
+    }
+
+    #[test]
+    fn a_table_can_have_the_types() {
+        let item = |ty: DataType| Arc::new(Field::new("item", ty, true));
+        let list = DataType::List(item(DataType::Int64));
+        let at = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+        for (ty, expected) in [
+            (DataType::UInt64, "DECIMAL(20,0)"),
+            (DataType::Decimal256(50, 45), "DECIMAL(38,38)"),
+            (DataType::Binary, "BINARY"),
+            (at, "TIMESTAMPTZ"),
+            (DataType::Interval(IntervalUnit::DayTime), "VARCHAR"),
+            (DataType::Time64(TimeUnit::Nanosecond), "VARCHAR"),
+            (list.clone(), "ARRAY(BIGINT)"),
+            (DataType::LargeList(item(list)), "VARIANT"),
+            (DataType::Struct(Fields::from(vec![Field::new("a", DataType::Int8, true)])), "VARIANT"),
+        ] {
+            let told = type_name(&Field::new("c", ty, true));
+            assert_eq!(told, expected);
+            assert!(SqlType::parse(&told).is_some_and(|ty| ty.is_storable()), "{told}");
+        }
+        for told in NUMBERS.iter().chain(&[TEXT, VARIANT, "BOOLEAN", "DATE", "TIMESTAMP"]) {
+            assert!(SqlType::parse(told).is_some_and(|ty| ty.is_storable()), "{told}");
+        }
     }
 
     #[test]
