@@ -18,6 +18,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use lakeport_base::Sqlstate;
 use lakeport_core::databend::Number;
+use lakeport_core::import::OTHER_FORMAT;
 use lakeport_core::in_place::FileSet;
 use lakeport_core::stage::format::{FormatType, NULL_IF};
 use lakeport_core::{Error, Result};
@@ -44,6 +45,7 @@ pub(crate) async fn provider(
     mentions.check(name, files)?;
     match files.format.ty {
         FormatType::Parquet if files.positions.is_empty() => {
+            reading.add(files);
             let readers = Readers { files: files.clone(), known: known.clone(), reading: reading.clone() };
             let table = Arc::new(ParquetFiles::open(name, readers, mentions.metadata).await?);
             match NULL_IF.list(&files.format) {
@@ -70,6 +72,7 @@ fn unreadable(error: DataFusionError, format: &str, uri: &str) -> Error {
     match error.code() {
         Sqlstate::DATA_CORRUPTED | Sqlstate::INTERNAL_ERROR => {
             Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{uri}: not a {format} file, or a broken one"))
+                .with_hint(OTHER_FORMAT)
                 .with_source(error)
         }
         // The storage names the file.

@@ -39,6 +39,7 @@ use crate::engine::StagedRows;
 pub use options::{
     AvroForm, AvroOptions, ByName, CsvOptions, Decompress, DelimitedOptions, EmptyField, Format, ImportOptions, Missing,
 };
+pub use parquet::OTHER_FORMAT;
 pub use part::Extent;
 pub(crate) use source::read_small;
 pub use stage::StagedPart;

@@ -26,7 +26,7 @@ use crate::external::store_error;
 pub(super) async fn read(plan: &Plan, names: ByName, file: &SourceFile, range: Range<u64>, sink: &Sink) -> Result<()> {
     let mut ranges = Ranges { file: file.clone(), meter: plan.meter.clone() };
     let metadata = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
-    let metadata = metadata.map_err(|error| parquet_error(error, "not a Parquet file"))?;
+    let metadata = metadata.map_err(not_parquet)?;
     let matched = Matched::new(metadata.schema().fields(), &plan.target, names)?;
     let groups = metadata.metadata().row_groups().iter().enumerate();
     let groups = groups.filter(|(_, group)| range.contains(&group_start(group))).map(|(index, _)| index).collect();
@@ -64,6 +64,18 @@ async fn read_groups(
         }
     }
     Ok(())
+}
+
+/// The remedy for a file that is not what it is read as.
+pub const OTHER_FORMAT: &str =
+    "see that the file is whole; FILE_FORMAT, or the DATA clause of IMPORT, says what files are read as";
+
+/// A file that does not begin or end as a Parquet file does.
+pub(crate) fn not_parquet(error: ParquetError) -> Error {
+    match parquet_error(error, "not a Parquet file, or a broken one") {
+        error if error.code() == Sqlstate::BAD_COPY_FILE_FORMAT => error.with_hint(OTHER_FORMAT),
+        error => error,
+    }
 }
 
 /// A failure of the storage as such; anything else is the file's fault.

@@ -23,6 +23,7 @@ use crate::import::bytes::{self, Pieces, ReadMeter};
 use crate::import::csv::Csv;
 use crate::import::delimited::Delimited;
 use crate::import::ndjson;
+use crate::import::parquet::not_parquet;
 use crate::import::part::Start;
 use crate::import::ranges::Ranges;
 use crate::import::scan::{ScanError, Scanned};
@@ -127,11 +128,10 @@ impl FileSet {
 }
 
 async fn read_parquet(file: SourceFile, meter: Arc<ReadMeter>, shape: &avro::Shape<'_>, sink: &Sink) -> Result<()> {
-    let broken = |error| crate::import::parquet::parquet_error(error, "not a Parquet file, or a broken one");
-    let builder = ParquetRecordBatchStreamBuilder::new(Ranges { file, meter }).await.map_err(broken)?;
-    let mut batches = builder.with_batch_size(BATCH_ROWS).build().map_err(broken)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(Ranges { file, meter }).await.map_err(not_parquet)?;
+    let mut batches = builder.with_batch_size(BATCH_ROWS).build().map_err(not_parquet)?;
     while let Some(batch) = batches.next().await {
-        if sink.send(shape(&batch.map_err(broken)?)?).await == Wanted::Enough {
+        if sink.send(shape(&batch.map_err(not_parquet)?)?).await == Wanted::Enough {
             break;
         }
     }

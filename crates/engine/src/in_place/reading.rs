@@ -1,7 +1,7 @@
 //! Which files the partitions of a statement's scans are reading, so that an error can name what is broken.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -9,12 +9,20 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use lakeport_base::Sqlstate;
 use lakeport_core::Error;
+use lakeport_core::in_place::FileSet;
 
 use crate::error::from_datafusion;
 
-/// The file that each partition has read last, by its name in messages.
+/// What a statement reads.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reading(Arc<Mutex<BTreeMap<usize, Arc<str>>>>);
+pub(crate) struct Reading(Arc<Mutex<Read>>);
+
+#[derive(Debug, Default)]
+struct Read {
+    sets: Vec<Arc<FileSet>>,
+    /// The file that each partition has read last, by its name in messages.
+    last: BTreeMap<usize, Arc<str>>,
+}
 
 /// The reader of one file in one partition.
 pub(super) struct Mark {
@@ -26,43 +34,79 @@ pub(super) struct Mark {
 impl Mark {
     /// The file is the one that its partition reads now.
     pub fn set(&self) {
-        let mut reading = self.reading.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.insert(self.partition, Arc::clone(&self.uri));
+        self.reading.locked().last.insert(self.partition, Arc::clone(&self.uri));
     }
 }
 
 impl Reading {
-    /// Rows whose errors name the files that may have caused them.
+    /// Adds files that the statement reads.
+    pub fn add(&self, files: &Arc<FileSet>) {
+        self.locked().sets.push(Arc::clone(files));
+    }
+
+    /// Rows whose errors name the file that has caused them.
     pub fn named(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let (schema, reading) = (rows.schema(), self.clone());
-        let named = rows.map(move |batch| batch.map_err(|error| reading.explained(error)));
+        let named = rows.then(move |batch| {
+            let reading = reading.clone();
+            async move {
+                match batch {
+                    Err(error) => Err(reading.explained(error).await),
+                    batch => batch,
+                }
+            }
+        });
         Box::pin(RecordBatchStreamAdapter::new(schema, named))
     }
 
-    fn explained(&self, error: DataFusionError) -> DataFusionError {
+    async fn explained(&self, error: DataFusionError) -> DataFusionError {
         let files = self.files();
         if files.is_empty() {
             return error;
         }
         let error = from_datafusion(error);
-        let error = match (error.code(), files.as_slice()) {
-            (Sqlstate::DATA_CORRUPTED, [file]) => {
-                Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{file}: a broken Parquet file")).with_source(error)
-            }
-            (Sqlstate::DATA_CORRUPTED, _) => {
-                let message = format!("a broken Parquet file, one of {}", files.join(", "));
-                Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message).with_source(error)
-            }
-            _ => error,
+        if error.code() != Sqlstate::DATA_CORRUPTED {
+            return DataFusionError::External(Box::new(error));
+        }
+        let named = match files.as_slice() {
+            [file] => broken(format!("{file}: a broken Parquet file")),
+            _ => self
+                .first_broken(&files)
+                .await
+                .unwrap_or_else(|| broken(format!("a broken Parquet file, one of {}", files.join(", ")))),
         };
-        DataFusionError::External(Box::new(error))
+        DataFusionError::External(Box::new(named.with_source(error)))
+    }
+
+    /// Reads files again, one after the other, up to one that fails.
+    async fn first_broken(&self, uris: &[Arc<str>]) -> Option<Error> {
+        let sets = self.locked().sets.clone();
+        for set in sets {
+            let is_meant = |index: &usize| uris.iter().any(|uri| **uri == *set.files[*index].uri);
+            for index in (0..set.files.len()).filter(is_meant) {
+                let mut rows = set.rows(index, &[]);
+                while let Some(batch) = rows.next().await {
+                    if let Err(error) = batch {
+                        return Some(error);
+                    }
+                }
+            }
+        }
+        None
     }
 
     fn files(&self) -> Vec<Arc<str>> {
-        let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut files: Vec<Arc<str>> = reading.values().cloned().collect();
+        let mut files: Vec<Arc<str>> = self.locked().last.values().cloned().collect();
         files.sort();
         files.dedup();
         files
     }
+
+    fn locked(&self) -> MutexGuard<'_, Read> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message)
 }
