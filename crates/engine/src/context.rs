@@ -27,6 +27,7 @@ use crate::comparison::Comparisons;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
+use crate::in_place::Documents;
 use crate::key::Filters;
 use crate::recent::Recent;
 use crate::scope::{Moment, Scope};
@@ -168,8 +169,8 @@ impl Session {
 
 /// DataFusion's, after what has to be done before types are settled.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let first: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(Comparisons);
-    std::iter::once(first).chain(Analyzer::new().rules).collect()
+    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Documents::new()), Arc::new(Comparisons)];
+    first.into_iter().chain(Analyzer::new().rules).collect()
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

@@ -45,6 +45,7 @@ use lakeport_base::Env;
 use lakeport_core::engine::{QueryContext, Relations};
 use lakeport_core::value::Zone;
 
+pub(crate) use self::json::plain_text;
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_lists::JSON_SETS;
 pub(crate) use self::numeric::PERCENTILE_PLACE;

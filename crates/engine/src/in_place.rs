@@ -1,6 +1,7 @@
 //! Files that a statement reads where they lie, as its tables.
 
 mod columns;
+mod documents;
 mod footers;
 mod known;
 mod nulls;
@@ -23,6 +24,7 @@ use lakeport_core::in_place::FileSet;
 use lakeport_core::stage::format::{FormatType, NULL_IF};
 use lakeport_core::{Error, Result};
 
+pub(crate) use self::documents::Documents;
 pub(crate) use self::known::Known;
 use self::parquet::ParquetFiles;
 use self::reader::Readers;

@@ -23,6 +23,7 @@ use crate::DataFusionEngine;
 use crate::coerce::{coerce, table_batch};
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
+use crate::in_place::Documents;
 use crate::literal::{parsed, typed_literal};
 use crate::params::placeholder;
 use crate::query::{given_types, run};
@@ -50,6 +51,17 @@ impl Targets {
             found.filter(|position| *position < source_columns)
         };
         Ok(Targets(table.columns.iter().map(|column| &column.name).enumerate().map(position).collect()))
+    }
+
+    /// What each column of the source becomes.
+    fn types<'a>(&self, table: &'a Table, source_columns: usize) -> Vec<Option<&'a SqlType>> {
+        let mut types = vec![None; source_columns];
+        for (column, source) in table.columns.iter().zip(&self.0) {
+            if let Some(position) = source {
+                types[*position] = Some(&column.ty);
+            }
+        }
+        types
     }
 
     /// The column of the source that gives a column its values.
@@ -133,6 +145,7 @@ impl DataFusionEngine {
         // DEFAULT VALUES has one column that goes nowhere.
         let columns = if insert.source.is_some() { plan.schema().fields().len() } else { 0 };
         let targets = Targets::new(&table.row, &insert.columns, columns)?;
+        let plan = Documents::new().assigned(plan, &targets.types(&table.row, columns)).map_err(from_datafusion)?;
         let batches = run(&planned.session, &plan).await?;
         Ok(Source { session: self.sessions.open(cx)?, targets, batches })
     }

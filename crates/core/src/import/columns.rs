@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, make_array, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, make_array, new_null_array};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 use arrow_select::nullif::nullif;
@@ -15,7 +15,7 @@ use super::options::{ByName, Missing};
 use super::rules::FieldDefault;
 use crate::error::{Error, Result};
 use crate::rows::arrow_type;
-use crate::value::{ColumnBuilder, TextColumn};
+use crate::value::{ColumnBuilder, TextColumn, plain_text};
 
 /// For each of the table's columns, the position of the file's column, if there is one.
 pub(crate) struct Matched(Vec<Option<usize>>);
@@ -80,8 +80,12 @@ pub(crate) fn converted(
         let array = match position {
             Some(position) => {
                 let field = batch.schema_ref().field(*position);
-                let values = with_nulls(batch.column(*position), field, &target.rules.null_if)?;
-                convert(&values, &crate::rows::sql_type(field), column)
+                let from = crate::rows::sql_type(field);
+                let mut values = with_nulls(batch.column(*position), field, &target.rules.null_if)?;
+                if target.rules.in_databend && from == SqlType::Jsonb && column.ty != SqlType::Jsonb {
+                    values = plain_texts(&values)?;
+                }
+                convert(&values, &from, column)
                     .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))?
             }
             None => missing(target, index, names, batch.num_rows())?,
@@ -117,6 +121,13 @@ fn missing(target: &Target, index: usize, names: ByName, rows: usize) -> Result<
     let mut builder = ColumnBuilder::new(ty, rows);
     (0..rows).try_for_each(|_| builder.append_text(text))?;
     Ok(builder.finish())
+}
+
+/// JSON values as Databend takes them for another type: the characters of a string, and NULL for null.
+fn plain_texts(documents: &ArrayRef) -> Result<ArrayRef> {
+    let documents = arrow_cast::cast(documents, &DataType::Utf8).map_err(Error::internal)?;
+    let texts = documents.as_string::<i32>().iter().map(|document| plain_text(document?));
+    Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
 /// A column of the file as the table has it. Texts go through the same readings as in CSV.

@@ -26,6 +26,7 @@ pub use builder::ColumnBuilder;
 pub use format::{TextColumn, format_value, is_plain, without_zeros};
 pub use interval::{Span, Unit};
 pub use json::canonical as json_text;
+pub use json::plain_text;
 pub use zone::Zone;
 
 /// Longest part of a refused value that an error message repeats, in characters.

@@ -1,12 +1,13 @@
 //! Functions that read JSONB. Documents are text.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, StringArray};
 use arrow_schema::DataType;
 use datafusion::common::cast::{as_int64_array, as_list_array, as_string_array};
 use datafusion::common::{DataFusionError, Result};
-use datafusion::logical_expr::TypeSignature;
+use datafusion::logical_expr::{ScalarUDF, TypeSignature};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::Error;
 use lakeport_core::value::{ColumnBuilder, json_text};
@@ -46,6 +47,12 @@ pub(super) fn functions() -> Vec<Scalar> {
         exists_of(EXISTS_ANY, |keys, document| keys.iter().any(|key| exists(document, key))),
         exists_of(EXISTS_ALL, |keys, document| keys.iter().all(|key| exists(document, key))),
     ]
+}
+
+/// What the value of a document is as a text.
+pub(crate) fn plain_text() -> ScalarUDF {
+    let plain = |texts: &[&str]| Ok(lakeport_core::value::plain_text(texts[0]).map(Cow::into_owned));
+    Scalar::of_texts("json_plain_text", 1, SqlType::Text, plain).into()
 }
 
 /// The text of a document as columns hold it, so that equal documents have equal texts.
