@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use lakeport_base::limits::COLUMNS_MAX;
 use lakeport_base::name::quote_literal;
 use lakeport_base::{SqlType, Sqlstate, units};
@@ -31,9 +31,33 @@ pub(crate) async fn query(cx: &Cx<'_>, statement: &Query) -> Result<Outcome> {
 /// The rows of a query.
 pub(crate) async fn rows(cx: &Cx<'_>, statement: &Query) -> Result<RowStream> {
     let context = context(cx, statement, true).await?;
-    let rows = cx.server.config.engine.query(&context, &statement.text, cx.params).await?;
-    check_width(rows.schema.fields().len())?;
-    Ok(rows)
+    let rows = cx.server.config.engine.query(&context, &statement.text, cx.params).await;
+    let RowStream { schema, batches } = rows.map_err(|error| located(statement, error))?;
+    check_width(schema.fields().len())?;
+    if statement.files.is_empty() {
+        return Ok(RowStream { schema, batches });
+    }
+    let statement = statement.clone();
+    let batches = batches.map_err(move |error| located(&statement, error)).boxed();
+    Ok(RowStream { schema, batches })
+}
+
+/// Errors of values that do not fit.
+const MISFITS: [Sqlstate; 4] = [
+    Sqlstate::INVALID_TEXT_REPRESENTATION,
+    Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
+    Sqlstate::INVALID_DATETIME_FORMAT,
+    Sqlstate::DATETIME_FIELD_OVERFLOW,
+];
+
+/// An error of a statement. What computes on rows of files does not know where they lie: the hint tells how to find them.
+pub(crate) fn located(statement: &Query, error: Error) -> Error {
+    if statement.files.is_empty() || error.hint().is_some() || !MISFITS.contains(&error.code()) {
+        return error;
+    }
+    error.with_hint(
+        "TRY_CAST gives NULL where CAST fails; metadata$filename and metadata$file_row_number tell where such a row is",
+    )
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<SqlType>]) -> Result<Description> {

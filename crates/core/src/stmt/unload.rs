@@ -138,13 +138,16 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, statement: &Unload, extension: Stri
         });
         return Ok(Place { store, uri, name, has_parts, is_chosen: false });
     }
-    let refused = |message: String| Err(Error::databend(Number::BAD_ARGUMENTS, message));
+    let refused = |message: String| Error::databend(Number::BAD_ARGUMENTS, message);
     if prefix.is_empty() || prefix.ends_with('/') {
-        return refused(format!("unload path must not end with '/' when use_raw_path is set: {prefix:?}"));
+        return Err(refused(format!("unload path must not end with '/' when use_raw_path is set: {prefix:?}")));
     }
     if !options.overwrite {
         match store.head(&path).await {
-            Ok(_) => return refused(format!("file already exists: {prefix:?}")),
+            Ok(_) => {
+                let exists = refused(format!("file already exists: {prefix:?}"));
+                return Err(exists.with_hint("OVERWRITE = TRUE replaces it"));
+            }
             Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(store_error(error)),
         }

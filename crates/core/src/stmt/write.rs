@@ -11,7 +11,7 @@ use lakeport_catalog::model::Table;
 use lakeport_sql::stmt::query::{Insert, MergeAction, OnConflict};
 
 use super::Cx;
-use super::query::context;
+use super::query::{context, located};
 use crate::engine::{Description, QueryContext, Write, Written};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -21,7 +21,11 @@ pub(crate) async fn write(cx: &Cx<'_>, write: Write<'_>) -> Result<Outcome> {
     let table = cx.table(write.table())?;
     let context = write_context(cx, write, &table, true).await?;
     let handle = cx.handle(&table).await?;
-    let written = cx.server.config.engine.write(&context, &handle, write, cx.params).await?;
+    let written = cx.server.config.engine.write(&context, &handle, write, cx.params).await;
+    let written = written.map_err(|error| match write {
+        Write::Insert(Insert { source: Some(source), .. }) => located(source, error),
+        _ => error,
+    })?;
     Ok(outcome(write, written))
 }
 
