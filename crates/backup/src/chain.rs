@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use lakeport_base::hex;
 use lakeport_base::limits::BACKUP_LAYERS_MAX;
 
 use crate::error::{Error, Result};
-use crate::hex;
 use crate::layout::{LayerPath, Subdir};
 use crate::manifest::{File, Manifest, Previous, TableHistory};
 use crate::room::Room;

@@ -13,14 +13,13 @@ use aws_lc_rs::constant_time;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
-use lakeport_base::{Env, Secret};
+use lakeport_base::{Env, Secret, hex};
 use lakeport_connect::kms::Kms;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::format::{FORMAT, check_format};
-use crate::hex;
 use crate::passphrase::{COST, Passphrase};
 use crate::sealed::{ChainKey, KEY_BYTES, sha256};
 

@@ -8,7 +8,6 @@ pub mod chain;
 pub mod collection;
 pub mod error;
 pub mod format;
-mod hex;
 pub mod keys;
 pub mod layout;
 pub mod manifest;

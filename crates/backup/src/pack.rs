@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use lakeport_base::Env;
+use lakeport_base::{Env, hex};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::{Error, Result};
-use crate::hex;
 use crate::layout::LayerPath;
 use crate::manifest::Pack;
 use crate::sealed::{HEADER_BYTES, Opener, Protection, SALT_BYTES, SEGMENT_BYTES, Sealer};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lakeport_base::Env;
+use lakeport_base::{Env, hex};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -13,7 +13,7 @@ use crate::keys::EncryptionInfo;
 use crate::layout::{LOCK, LayerPath, Subdir, end_of_mark, latest_mark};
 use crate::room::{Room, Scale};
 use crate::sealed::{self, ChainKey, HEADER_BYTES, Opener, Protection, SEGMENT_BYTES, Sealer, TAG_BYTES};
-use crate::{Collection, Error, hex, manifest};
+use crate::{Collection, Error, manifest};
 
 const PATH: &str = "2022/09/19-134559.68/BACKUP_MANIFEST";
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rand::RngCore;
 
 use crate::fault::Point;
+use crate::hex;
 
 /// What happens at fault points.
 pub type Fault = Arc<dyn Fn(Point) -> io::Result<()> + Send + Sync>;
@@ -56,7 +57,7 @@ impl Env {
     pub fn random_hex(&self, bytes: usize) -> String {
         let mut buffer = vec![0; bytes];
         self.random(&mut buffer);
-        buffer.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&buffer)
     }
 
     /// Reaches a point at which tests may inject a failure.

@@ -6,6 +6,7 @@
 pub mod dialect;
 pub mod env;
 pub mod fault;
+pub mod hex;
 pub mod id;
 pub mod limits;
 pub mod name;

@@ -176,11 +176,6 @@ pub(crate) fn keyed(algorithm: hmac::Algorithm, key: &[u8], text: &str) -> Vec<u
     hmac::sign(&hmac::Key::new(algorithm, key), text.as_bytes()).as_ref().to_vec()
 }
 
-/// Bytes as lower case digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Gives a request other parameters.
 ///
 /// # Errors

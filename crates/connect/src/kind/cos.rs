@@ -7,7 +7,7 @@ use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HOST};
-use lakeport_base::Env;
+use lakeport_base::{Env, hex};
 use object_store::client::HttpRequest;
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -18,7 +18,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::net::{self, ENDPOINT};
 use crate::option::{Need, OptionSpec, OptionType};
-use crate::relatives::{self, Keys, Place, Vendor, escaped, hex, keyed, parameters, set, set_parameters};
+use crate::relatives::{self, Keys, Place, Vendor, escaped, keyed, parameters, set, set_parameters};
 use crate::storage::Storage;
 use crate::target::Target;
 
@@ -167,8 +167,8 @@ fn authorization(keys: &Keys, time: &str, request: &HttpRequest) -> String {
     let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
     let method = request.method().as_str().to_ascii_lowercase();
     let whole = format!("{method}\n{path}\n{parameters}\n{headers}\n");
-    let sum = hex(digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, whole.as_bytes()).as_ref());
-    let checksum = |key: &str, text: &str| hex(&keyed(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes(), text));
+    let sum = hex::encode(digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, whole.as_bytes()).as_ref());
+    let checksum = |key: &str, text: &str| hex::encode(&keyed(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes(), text));
     let signature = checksum(&checksum(keys.secret.expose(), time), &format!("sha1\n{time}\n{sum}\n"));
     format!(
         "q-sign-algorithm=sha1&q-ak={}&q-sign-time={time}&q-key-time={time}&q-header-list={header_names}\

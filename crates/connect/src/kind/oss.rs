@@ -7,7 +7,7 @@ use aws_lc_rs::hmac::HMAC_SHA256;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE};
-use lakeport_base::Env;
+use lakeport_base::{Env, hex};
 use object_store::client::HttpRequest;
 use url::Url;
 
@@ -17,7 +17,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::net::{self, ENDPOINT};
 use crate::option::{OptionSpec, OptionType};
-use crate::relatives::{self, Keys, Place, Vendor, escaped, hex, keyed, parameters, set};
+use crate::relatives::{self, Keys, Place, Vendor, escaped, keyed, parameters, set};
 use crate::storage::Storage;
 use crate::target::Target;
 
@@ -181,13 +181,13 @@ impl Vendor for Aliyun {
         }
         let date = &time[..8];
         let scope = format!("{date}/{}/oss/aliyun_v4_request", self.region);
-        let sum = hex(digest::digest(&SHA256, self.canonical(request).as_bytes()).as_ref());
+        let sum = hex::encode(digest::digest(&SHA256, self.canonical(request).as_bytes()).as_ref());
         let text = format!("OSS4-HMAC-SHA256\n{time}\n{scope}\n{sum}");
         let first = format!("aliyun_v4{}", keys.secret.expose()).into_bytes();
         let key = [date, &self.region, "oss", "aliyun_v4_request"]
             .into_iter()
             .fold(first, |key, step| keyed(HMAC_SHA256, &key, step));
-        let signature = hex(&keyed(HMAC_SHA256, &key, &text));
+        let signature = hex::encode(&keyed(HMAC_SHA256, &key, &text));
         let value = format!("OSS4-HMAC-SHA256 Credential={}/{scope},Signature={signature}", keys.id);
         set(request, AUTHORIZATION.as_str(), &value)
     }

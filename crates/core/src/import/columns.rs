@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, make_
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 use arrow_select::nullif::nullif;
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::{SqlType, Sqlstate, hex};
 use lakeport_catalog::model::Column;
 
 use super::batch::Target;
@@ -196,7 +196,7 @@ fn through_text(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayR
     if let (SqlType::Uuid, DataType::FixedSizeBinary(16)) = (to, array.data_type()) {
         for value in array.as_fixed_size_binary() {
             match value {
-                Some(bytes) => builder.append_text(&hexadecimal(bytes))?,
+                Some(bytes) => builder.append_text(&hex::encode(bytes))?,
                 None => builder.append_null(),
             }
         }
@@ -214,8 +214,4 @@ fn through_text(array: &ArrayRef, from: &SqlType, to: &SqlType) -> Result<ArrayR
         builder.append_text(&text)?;
     }
     Ok(builder.finish())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,9 +1,9 @@
 //! Which files have been loaded into a table. A file leaves a mark with the commit of its rows, so that it is known as loaded
 //! exactly when they are there.
 
-use std::fmt::Write;
 use std::time::Duration;
 
+use lakeport_base::hex;
 use lakeport_base::limits::MARKS_DAYS;
 use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
@@ -29,8 +29,5 @@ pub(crate) fn mark(place: &StagedPlace, file: &ObjectMeta) -> Option<String> {
     };
     let parts = [place.whole_name(&file.location), file.size.to_string(), changed];
     let digest = Sha256::digest(parts.join("\n"));
-    Some(digest.iter().take(MARK_BYTES).fold(String::new(), |mut mark, byte| {
-        let _ = write!(mark, "{byte:02x}");
-        mark
-    }))
+    Some(hex::encode(&digest[..MARK_BYTES]))
 }
