@@ -14,9 +14,9 @@ use crate::path;
 use crate::storage::Storage;
 use crate::target::Target;
 
-/// How the default set of a user's files is called.
 /// The name of the kind.
 pub(crate) const NAME: &str = "userfile";
+/// How the default set of a user's files is called, before the user's name.
 const DEFAULT_SET: &str = "defaultdb.public.userfiles_";
 
 static SPEC: KindSpec = KindSpec {
