@@ -3,6 +3,7 @@
 use lakeport_backup::manifest;
 use lakeport_base::Secret;
 use lakeport_base::id::StageId;
+use lakeport_catalog::Tx;
 use lakeport_catalog::model::{Copied, FileFormat, FormatOptions, Stage, StagePlace};
 use lakeport_connect::{ExternalRef, Target};
 
@@ -16,14 +17,15 @@ use crate::stmt::stage::check_target;
 /// Of parameters that were copied on another server: older than any version here.
 const VERSION_ELSEWHERE: i64 = 0;
 
-/// The listed stage; `None` for one without its secrets or its connection, or that nobody here understands.
+/// The listed stage with an id of its own; `None` for one without its secrets or its connection, or that nobody here understands.
 ///
 /// # Errors
 /// For what CREATE STAGE would not make.
-pub(super) fn restored_stage(
+pub(super) async fn restored_stage(
     listed: &manifest::Stage,
     system: &System,
     owners: &Owners,
+    tx: &mut dyn Tx,
     now: i64,
 ) -> Result<Option<Stage>> {
     claims::check_name("stage", &listed.name)?;
@@ -32,9 +34,9 @@ pub(super) fn restored_stage(
     }
     claims::check_text("stage", &listed.name, "comment", Some(&listed.comment))?;
     let file_format = options("stage", &listed.name, &listed.file_format)?;
-    let place = restored_place(listed, system)?;
-    Ok(place.zip(file_format).map(|(place, file_format)| Stage {
-        id: StageId(0),
+    let Some((place, file_format)) = restored_place(listed, system)?.zip(file_format) else { return Ok(None) };
+    Ok(Some(Stage {
+        id: StageId(tx.next_id().await?),
         name: listed.name.clone(),
         place,
         file_format,

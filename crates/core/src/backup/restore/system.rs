@@ -140,14 +140,10 @@ impl System {
         claims::check_distinct("stage", catalog.stages.iter().map(|stage| stage.name.as_str()))?;
         for listed in &catalog.stages {
             let here = tx.find_stage(&listed.name).await?.map(|stage| stage.id);
-            let new = if here.is_none() { restored_stage(listed, self, owners, now)? } else { None };
-            let id = match (here, &new) {
-                (Some(id), _) => id,
-                (None, Some(_)) => StageId(tx.next_id().await?),
-                (None, None) => continue,
-            };
+            let new = if here.is_none() { restored_stage(listed, self, owners, tx, now).await? } else { None };
+            let Some(id) = here.or(new.as_ref().map(|stage| stage.id)) else { continue };
             self.stage_ids.insert(listed.id, id);
-            self.stages.extend(new.map(|stage| Stage { id, ..stage }));
+            self.stages.extend(new);
         }
         claims::check_distinct("file format", catalog.file_formats.iter().map(|format| format.name.as_str()))?;
         for listed in &catalog.file_formats {
