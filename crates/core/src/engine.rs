@@ -129,16 +129,13 @@ pub trait Alteration: Send {
     fn published(self: Box<Self>);
 }
 
-/// Options of [`Engine::append`].
-#[derive(Clone, Default)]
-pub struct Append {
-    /// The block to append in; else one commit of its own.
-    pub transaction: Option<TransactionId>,
-    /// Application id stored with the commit, so that the same append done twice adds its rows once.
-    pub idempotency_key: Option<String>,
-    /// What the commit leaves beside the rows; for [`Engine::append_staged`].
-    pub marks: Option<Marks>,
-    pub cancel: Cancel,
+/// What the commit of staged rows leaves in the table, so that they are added once.
+#[derive(Clone, Debug)]
+pub enum Once {
+    /// An application id: of two appends with the same the second adds nothing.
+    Key(String),
+    /// An append that would leave a mark which is there is refused.
+    Marks(Marks),
 }
 
 /// Names that an append leaves in the table with its commit, so that others see that it was made.
@@ -295,8 +292,14 @@ pub trait Engine: Send + Sync {
 
     /// Appends rows whose columns are named and typed as the table's, in any order; a missing column takes its default.
     /// All rows or none. Checks NOT NULL (23502) and the primary key (23505, within the rows and against the table).
-    /// Bounded memory: rows go to files as they come.
-    async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended>;
+    /// Bounded memory: rows go to files as they come. In a block, or else in one commit of its own.
+    async fn append(
+        &self,
+        table: &TableHandle,
+        rows: RowStream,
+        transaction: Option<TransactionId>,
+        cancel: &Cancel,
+    ) -> Result<Appended>;
     /// The marks that appends have left in the table after a moment (microseconds since the epoch), and since it was last
     /// emptied. They are kept for [`MARKS_DAYS`](lakeport_base::limits::MARKS_DAYS).
     async fn marks(&self, table: &TableHandle, since: i64) -> Result<HashSet<String>>;
@@ -310,7 +313,13 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::append`]; 40001 when files are gone, or a mark is there.
-    async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended>;
+    async fn append_staged(
+        &self,
+        table: &TableHandle,
+        parts: &[StagedRows],
+        once: &Once,
+        cancel: &Cancel,
+    ) -> Result<Appended>;
     /// Deletes what was staged, unless an append with this key has committed it.
     async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()>;
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::Cancel;
 use crate::engine::{
-    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
+    Alteration, Appended, Description, Engine, Once, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
     TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
@@ -109,11 +109,10 @@ impl StubEngine {
     }
 
     /// Makes batches rows of the table, once for each key.
-    fn add(&self, batches: Vec<RecordBatch>, key: String) -> Appended {
+    fn add(&self, batches: Vec<RecordBatch>) -> Appended {
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let appended = Appended { rows, bytes: rows * 10 };
         self.appended.lock().unwrap().extend(batches);
-        self.keys.lock().unwrap().insert(key, appended);
         appended
     }
 }
@@ -205,13 +204,15 @@ impl Engine for StubEngine {
     async fn write(&self, _: &QueryContext, _: &TableHandle, _: Write<'_>, _: &[ArrayRef]) -> Result<Written> {
         not_in_the_stub()
     }
-    async fn append(&self, _: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        let key = options.idempotency_key.unwrap_or_default();
-        if let Some(appended) = self.keys.lock().unwrap().get(&key) {
-            return Ok(*appended);
-        }
-        let batches = self.collect(rows, &options.cancel).await?;
-        Ok(self.add(batches, key))
+    async fn append(
+        &self,
+        _: &TableHandle,
+        rows: RowStream,
+        _: Option<TransactionId>,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
+        let batches = self.collect(rows, cancel).await?;
+        Ok(self.add(batches))
     }
 
     async fn appended(&self, _: &TableHandle, key: &str) -> Result<Option<Appended>> {
@@ -234,19 +235,25 @@ impl Engine for StubEngine {
         not_in_the_stub()
     }
 
-    async fn append_staged(&self, _: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
-        let key = options.idempotency_key.unwrap_or_default();
-        let known = self.keys.lock().unwrap().get(&key).copied();
-        if let Some(appended) = known.filter(|_| options.marks.is_none()) {
-            return Ok(appended);
+    async fn append_staged(&self, _: &TableHandle, parts: &[StagedRows], once: &Once, _: &Cancel) -> Result<Appended> {
+        match once {
+            Once::Key(key) => {
+                if let Some(appended) = self.keys.lock().unwrap().get(key) {
+                    return Ok(*appended);
+                }
+            }
+            Once::Marks(marks) => self.marks.lock().unwrap().extend(marks.names.iter().cloned()),
         }
-        self.marks.lock().unwrap().extend(options.marks.into_iter().flat_map(|marks| marks.names));
         let mut batches = Vec::new();
         for part in parts {
             let gone = || Error::new(Sqlstate::SERIALIZATION_FAILURE, "staged rows are gone");
             batches.extend(self.staged.lock().unwrap().remove(&part.files.parse().unwrap()).ok_or_else(gone)?);
         }
-        Ok(self.add(batches, key))
+        let appended = self.add(batches);
+        if let Once::Key(key) = once {
+            self.keys.lock().unwrap().insert(key.clone(), appended);
+        }
+        Ok(appended)
     }
 
     async fn discard_staged(&self, _: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {

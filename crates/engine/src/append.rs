@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use lakeport_base::Point;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Append, Appended, Engine, Marks, TableHandle, TransactionId};
+use lakeport_core::engine::{Appended, Engine, Marks, TableHandle, TransactionId};
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
 use serde_json::Value;
@@ -130,22 +130,6 @@ impl Staged {
 }
 
 impl DataFusionEngine {
-    pub(crate) async fn append_rows(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        let Append { transaction, idempotency_key, cancel, .. } = options;
-        let append = async {
-            let Some(key) = &idempotency_key else {
-                return self.add_rows(table, self.completed(table, rows)?, transaction, &cancel).await;
-            };
-            if let Some(done) = self.done_before(table, key).await? {
-                return Ok(done);
-            }
-            let rows = self.completed(table, rows)?;
-            let staged = Staged::collect(&self.log(table), table, false, rows).await?;
-            self.append_once(table, staged, key, &cancel).await
-        };
-        cancel.until_cancelled(append).await
-    }
-
     /// The rows with every column of the table.
     pub(crate) fn completed(
         &self,

@@ -61,7 +61,7 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{
-    Alteration, Append, Appended, Description, Engine, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
+    Alteration, Appended, Description, Engine, Once, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
     TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use lakeport_core::rows::RowStream;
@@ -227,8 +227,15 @@ impl Engine for DataFusionEngine {
         cx.cancel.until_cancelled(self.until_dropped(table, written)).await
     }
 
-    async fn append(&self, table: &TableHandle, rows: RowStream, options: Append) -> Result<Appended> {
-        self.until_dropped(table, self.append_rows(table, rows, options)).await
+    async fn append(
+        &self,
+        table: &TableHandle,
+        rows: RowStream,
+        transaction: Option<TransactionId>,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
+        let append = async { self.add_rows(table, self.completed(table, rows)?, transaction, cancel).await };
+        self.until_dropped(table, cancel.until_cancelled(append)).await
     }
 
     async fn appended(&self, table: &TableHandle, key: &str) -> Result<Option<Appended>> {
@@ -249,8 +256,14 @@ impl Engine for DataFusionEngine {
         self.stage_rows(table, rows, cancel).await
     }
 
-    async fn append_staged(&self, table: &TableHandle, parts: &[StagedRows], options: Append) -> Result<Appended> {
-        self.until_dropped(table, self.append_parts(table, parts, options)).await
+    async fn append_staged(
+        &self,
+        table: &TableHandle,
+        parts: &[StagedRows],
+        once: &Once,
+        cancel: &Cancel,
+    ) -> Result<Appended> {
+        self.until_dropped(table, self.append_parts(table, parts, once, cancel)).await
     }
 
     async fn discard_staged(&self, table: &TableHandle, parts: &[StagedRows], key: &str) -> Result<()> {

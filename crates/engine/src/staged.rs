@@ -6,14 +6,14 @@ use deltalake::kernel::Add;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use lakeport_base::Sqlstate;
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Append, Appended, StagedRows, TableHandle};
+use lakeport_core::engine::{Appended, Once, StagedRows, TableHandle};
 use lakeport_core::rows::RowStream;
 use lakeport_core::{Error, Result};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use crate::DataFusionEngine;
-use crate::append::{Incoming, Staged};
+use crate::append::Staged;
 use crate::delta::staging::delete_all;
 use crate::error::from_store;
 
@@ -34,7 +34,8 @@ impl DataFusionEngine {
         &self,
         table: &TableHandle,
         parts: &[StagedRows],
-        options: Append,
+        once: &Once,
+        cancel: &Cancel,
     ) -> Result<Appended> {
         let adds = adds_of(parts)?;
         require_files(table, &adds).await?;
@@ -42,12 +43,10 @@ impl DataFusionEngine {
         let staging = self.log(table).staging(&table.store);
         let rows = parts.iter().map(|part| part.rows).sum();
         let staged = Staged { staging, adds, change_files: Vec::new(), rows };
-        let Append { idempotency_key, marks, cancel, .. } = options;
         let append = async {
-            match (&idempotency_key, &marks) {
-                (Some(key), _) => self.append_once(table, staged, key, &cancel).await,
-                (None, Some(marks)) => self.append_marked(table, staged, marks, &cancel).await,
-                (None, None) => self.append_together(table, Incoming::Staged(staged), &cancel).await,
+            match once {
+                Once::Key(key) => self.append_once(table, staged, key, cancel).await,
+                Once::Marks(marks) => self.append_marked(table, staged, marks, cancel).await,
             }
         };
         cancel.until_cancelled(append).await

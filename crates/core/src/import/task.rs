@@ -13,10 +13,10 @@ use super::bytes::ReadMeter;
 use super::options::ImportOptions;
 use super::part::{self, Part};
 use super::read::Plan;
-use super::stage::Stager;
+use super::staging::Stager;
 use super::{ImportOrder, StagedImport, source};
 use crate::authz::Subject;
-use crate::engine::{Append, Appended, TableHandle};
+use crate::engine::{Appended, Once, TableHandle};
 use crate::error::{Error, Result};
 use crate::job::{Checkpoint, Done, Task, TaskContext};
 use crate::stmt::options::Values;
@@ -134,8 +134,8 @@ async fn stage(cx: &TaskContext, prepared: Prepared) -> Result<(Arc<Stager>, Sta
 
 async fn append(cx: &TaskContext, stager: &Stager, staged: StagedImport) -> Result<Appended> {
     cx.fault(Point::ImportAppend)?;
-    let append = Append { idempotency_key: Some(key(cx)), cancel: cx.cancel.clone(), ..Append::default() };
-    let appended = cx.server.config.engine.append_staged(&stager.table, &staged.rows(), append).await;
+    let engine = &cx.server.config.engine;
+    let appended = engine.append_staged(&stager.table, &staged.rows(), &Once::Key(key(cx)), &cx.cancel).await;
     match &appended {
         Ok(_) => {}
         // Staged files are gone, or do not fit any more.

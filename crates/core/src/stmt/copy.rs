@@ -8,7 +8,6 @@ use lakeport_sql::stmt::copy::{Copy, Direction};
 
 use super::Cx;
 use super::table::columns_named;
-use crate::engine::Append;
 use crate::error::Result;
 use crate::outcome::{CopyIn, Outcome};
 use crate::rows::arrow_field;
@@ -28,10 +27,9 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &Copy) -> Result<Outcome> {
             let handle = cx.handle(&table).await?;
             let engine = cx.server.config.engine.clone();
             let transaction = cx.session.open_block().map(|block| block.id);
-            let options = Append { transaction, cancel: cx.cancel.clone(), ..Append::default() };
-            let env = cx.server.config.env.clone();
+            let (env, cancel) = (cx.server.config.env.clone(), cx.cancel.clone());
             let append = move |rows| async move {
-                let appended = engine.append(&handle, rows, options).await?;
+                let appended = engine.append(&handle, rows, transaction, &cancel).await?;
                 env.fault(Point::CopyAppended)?;
                 Ok(appended.rows)
             };

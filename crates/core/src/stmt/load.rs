@@ -15,7 +15,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::Cx;
 use super::table::columns_named;
 use crate::databend::Number;
-use crate::engine::{Append, Marks, TableHandle};
+use crate::engine::{Marks, Once, TableHandle};
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::import::bytes::ReadMeter;
@@ -244,8 +244,7 @@ impl<'a> Loader<'a> {
         let mark = |file: &&PlacedFile| history::mark(&self.place, &file.meta);
         let names = if takes_any_number(self.options) { Vec::new() } else { files.iter().filter_map(mark).collect() };
         let marks = Marks { names, since: self.since };
-        let append = Append { marks: Some(marks), cancel: self.cx.cancel.clone(), ..Append::default() };
-        let appended = engine.append_staged(table, &rows, append).await;
+        let appended = engine.append_staged(table, &rows, &Once::Marks(marks), &self.cx.cancel).await;
         // After another error of the storage the commit may be made, or may still come: then the rows' files must stay.
         if appended.as_ref().is_err_and(|error| REFUSALS.contains(&error.code())) {
             stager.discard(&rows).await;

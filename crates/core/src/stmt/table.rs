@@ -18,7 +18,8 @@ use lakeport_sql::stmt::table::{ColumnDef, Comment, CommentTarget, CreateTable, 
 use self::alter::column_mut;
 use super::database::SYSTEM_SCHEMAS;
 use super::{Cx, RUNS_MAX, is_overtaken};
-use crate::engine::{Append, TableHandle, Write};
+use crate::cancel::Cancel;
+use crate::engine::{TableHandle, Write};
 use crate::error::{Error, Result};
 use crate::leftover::leftover_of;
 use crate::outcome::Outcome;
@@ -133,7 +134,7 @@ async fn make(cx: &Cx<'_>, handle: &TableHandle, rows: Option<RowStream>) -> Res
 async fn fill(cx: &Cx<'_>, handle: &TableHandle, rows: RowStream) -> Result<u64> {
     let names = handle.row.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
     let rows = super::write::renamed(rows, &names)?;
-    Ok(cx.server.config.engine.append(handle, rows, Append::default()).await?.rows)
+    Ok(cx.server.config.engine.append(handle, rows, None, &Cancel::default()).await?.rows)
 }
 
 fn column(definition: &ColumnDef) -> Column {
