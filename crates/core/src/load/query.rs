@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt;
 use lakeport_base::{QualifiedName, Sqlstate};
+use lakeport_sql::stmt::query::selected::Selected;
 
 use crate::databend::Number;
 use crate::engine::{Engine, QueryContext, Relation, Relations};
@@ -42,16 +43,17 @@ impl FileQuery {
         FileQuery { engine, context, files, name, text, names, is_by_name: true }
     }
 
-    /// The items of a list, in their order; `relation` has `name` and perhaps an alias.
+    /// The items of a list, in their order.
     pub fn of_list(
         engine: Arc<dyn Engine>,
         context: QueryContext,
         files: Arc<FileSet>,
-        (list, relation, name): (&str, &str, &str),
+        selected: &Selected,
         names: ByName,
     ) -> FileQuery {
+        let Selected { list, relation, name, .. } = selected;
         let text = format!("SELECT {list}, {ROW} FROM {relation}");
-        FileQuery { engine, context, files, name: name.to_string(), text, names, is_by_name: false }
+        FileQuery { engine, context, files, name: name.clone(), text, names, is_by_name: false }
     }
 
     fn context_of(&self, file: &SourceFile) -> Result<QueryContext> {

@@ -191,10 +191,7 @@ impl<'a> Loader<'a> {
         let query = match (&self.statement.from, known) {
             (Source::Files(_), Some(options)) => return Ok(options),
             (Source::Files(_), None) => FileQuery::of_columns(engine, context, set.clone(), names),
-            (Source::Selected(selected), _) => {
-                let parts = (selected.list.as_str(), selected.relation.as_str(), selected.name.as_str());
-                FileQuery::of_list(engine, context, set.clone(), parts, names)
-            }
+            (Source::Selected(selected), _) => FileQuery::of_list(engine, context, set.clone(), selected, names),
         };
         Ok(reading::with_format(Format::Other(OtherRows(Arc::new(query))), Decompress::None))
     }
