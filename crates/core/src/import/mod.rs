@@ -1,7 +1,7 @@
 //! IMPORT INTO: files to rows of a table, all or none.
 //!
 //! `source` finds the files and `part` cuts them into parts. A few readers work at a time: `read` turns a part into
-//! batches of the table's columns, held back by a bounded queue, and `stage` has the engine write them to files that
+//! batches of the table's columns, held back by a bounded queue, and `staging` has the engine write them to files that
 //! nobody sees. `task` keeps account of the parts, so that a restart goes on where it stopped, and makes them rows of the
 //! table in one append.
 
@@ -22,7 +22,7 @@ pub(crate) mod rules;
 pub(crate) mod scan;
 mod snappy;
 pub(crate) mod source;
-pub(crate) mod stage;
+pub(crate) mod staging;
 pub(crate) mod tally;
 mod task;
 pub(crate) mod text;
@@ -42,7 +42,7 @@ pub use options::{
 pub use parquet::OTHER_FORMAT;
 pub use part::Extent;
 pub(crate) use source::read_small;
-pub use stage::StagedPart;
+pub use staging::StagedPart;
 pub use task::ImportTask;
 pub(crate) use task::PRIVILEGES;
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::import::Extent;
 use crate::import::part::{Part, Start};
 use crate::import::source::SourceFile;
-use crate::import::stage::{Fresh, Stager};
+use crate::import::staging::{Fresh, Stager};
 use crate::import::tally::{Fault, Tally};
 
 /// Files on their way into a table.

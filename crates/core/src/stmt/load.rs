@@ -24,7 +24,7 @@ use crate::import::part;
 use crate::import::read::Plan;
 use crate::import::rules::{FieldDefault, Rules};
 use crate::import::source::SourceFile;
-use crate::import::stage::Stager;
+use crate::import::staging::Stager;
 use crate::import::tally::Tally;
 use crate::import::{Decompress, Format, ImportOptions};
 use crate::in_place::{self, FileSet, PlacedFile};
