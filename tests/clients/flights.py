@@ -65,6 +65,17 @@ with psycopg.connect(autocommit=True) as lake:
     busiest = one("SELECT carrier, count(*) FROM flights GROUP BY carrier ORDER BY 2 DESC LIMIT 1")
     assert busiest == ("UA", 58_665), busiest
 
+    # The same files in Databend's words: read where they lie, loaded once, and rows written beside them.
+    lake.execute("CREATE STAGE arrived URL = 'external://bucket/in/' FILE_FORMAT = (TYPE = CSV SKIP_HEADER = 1 NULL_DISPLAY = 'NA')")
+    assert one("SELECT $10, count(*) FROM @arrived GROUP BY $10 ORDER BY 2 DESC LIMIT 1") == busiest
+    lake.execute("CREATE TABLE delays (carrier STRING, flight INT, delay INT)")
+    load = "COPY INTO delays FROM (SELECT $10, $11, $9 FROM @arrived)"
+    assert lake.execute(load).fetchall() == [("flights.csv", ROWS, 0, None, None)]
+    assert lake.execute(load).fetchall() == []
+    written = one("COPY INTO 'external://bucket/late/' FROM (SELECT * FROM delays WHERE delay > 60)")
+    assert one("SELECT count(*), min(delay) FROM 'external://bucket/late/'") == (written[0], 61), written
+    lake.execute("DROP TABLE delays")
+
     (before,) = one("SELECT clock_timestamp()::STRING")
     time.sleep(0.1)
     changed = lake.execute("UPDATE flights SET dep_delay = 0 WHERE origin = 'JFK' AND dep_delay < 0").rowcount
