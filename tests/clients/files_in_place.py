@@ -55,6 +55,14 @@ for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc")):
     assert found == [(3, name)], found
 assert rows(f"SELECT max(big) FROM {located('nested.parquet')}") == [(2**64 - 1,)]
 
+# CREATE TABLE knows the types that INFER_SCHEMA tells, and the table takes the file.
+found = rows("SELECT column_name, type FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/nested.parquet')")
+assert dict(found) == {"id": "BIGINT", "name": "VARCHAR", "pair": "VARIANT", "list": "ARRAY(INT)", "big": "DECIMAL(20,0)"}, found
+connection.execute(f"CREATE TABLE nested ({', '.join(f'{name} {ty}' for name, ty in found)})")
+connection.execute("COPY INTO nested FROM 'nodelocal://1/in_place/nested.parquet'")
+found = rows("SELECT pair, list, big FROM nested ORDER BY id")
+assert found == [({"A": 1, "B": "x"}, [1, 2], 0), (None, [], 1), ({"A": 3, "B": None}, None, 2**64 - 1)], found
+
 # The lengths of lists in ORC are not trusted; the other columns of such a file are read.
 orc.write_table(table, folder / "lists.orc")
 assert rows(f"SELECT max(id) FROM {located('lists.orc', 'orc')}") == [(3,)]
@@ -107,6 +115,17 @@ for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc")):
             except psycopg.Error as error:
                 assert error.sqlstate not in ("XX000", None), (turn, error)
                 assert error.sqlstate != "22P04" or "in_place/damaged" in str(error), (turn, error)
+
+# Of several files the broken one is named, whichever are read beside it.
+(folder / "several").mkdir()
+for part in range(8):
+    text = pyarrow.table({"text": [f"{part} {number}" * 20 for number in range(5000)]})
+    parquet.write_table(text, folder / f"several/{part}.parquet", compression="zstd", use_dictionary=False)
+damaged = bytearray((folder / "several/5.parquet").read_bytes())
+damaged[1000:2000] = bytes(1000)
+(folder / "several/5.parquet").write_bytes(damaged)
+error = refusal(f"SELECT sum(length(text)) FROM {located('several/')}")
+assert error.sqlstate == "22P04" and "several/5.parquet" in str(error) and "4.parquet" not in str(error), error
 
 # A file that is replaced is another file, not the one whose footer is known.
 small, large = pyarrow.table({"n": [1]}), pyarrow.table({"n": list(range(1000))})

@@ -105,6 +105,12 @@ fn wrong_lists_are_refused() {
             "STORAGE_TYPE = 's3' access_key_id = 'k' secret_access_key = 's' ENABLE_virtual_host_style = 'maybe'",
             "value for enable_virtual_host_style is invalid: \"maybe\"",
         ),
+        ("STORAGE_TYPE = 's3' access_key_id = 'k'", "secret_access_key is required for storage s3"),
+        ("STORAGE_TYPE = 's3' secret_access_key = 's'", "access_key_id is required for storage s3"),
+        (
+            "STORAGE_TYPE = 's3' endpoint_url = 'ftp://h.example'",
+            "endpoint_url must be an http or https URL of a server",
+        ),
         ("STORAGE_TYPE = 's3' region = 'x", "unterminated quoted value"),
         ("STORAGE_TYPE = 's3' region", "'=' is expected"),
         ("STORAGE_TYPE = 's3' = 'x'", "an option name is expected"),

@@ -50,6 +50,24 @@ impl JsonRows {
     }
 }
 
+/// The values of a column as JSON.
+pub(crate) struct JsonValues {
+    column: JsonColumn,
+    /// The value under way.
+    text: String,
+}
+
+impl JsonValues {
+    pub fn new(array: &ArrayRef, ty: &SqlType) -> Result<JsonValues> {
+        Ok(JsonValues { column: JsonColumn::new(array, ty)?, text: String::new() })
+    }
+
+    /// Appends the value of a row to `out`.
+    pub fn write(&mut self, row: usize, out: &mut String) -> Result<()> {
+        self.column.write(row, &mut self.text, out)
+    }
+}
+
 impl TextRows for JsonRows {
     fn write(&mut self, row: usize, out: &mut String) -> Result<()> {
         self.write_object(row, out)?;
@@ -94,6 +112,9 @@ impl JsonColumn {
             SqlType::Array(element) => {
                 let lists = match array.data_type() {
                     DataType::List(_) => array.clone(),
+                    DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                        cast(array, &DataType::List(item.clone())).map_err(Error::internal)?
+                    }
                     _ => cast(array, &arrow_type(ty)).map_err(Error::internal)?,
                 };
                 let lists = lists.as_list::<i32>().clone();

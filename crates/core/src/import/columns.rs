@@ -14,6 +14,7 @@ use super::batch::Target;
 use super::options::{ByName, Missing};
 use super::rules::FieldDefault;
 use crate::error::{Error, Result};
+use crate::export::ndjson::JsonValues;
 use crate::rows::arrow_type;
 use crate::value::{ColumnBuilder, TextColumn, plain_text};
 
@@ -136,6 +137,9 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
     if column.ty == SqlType::Text && is_text(array.data_type()) {
         return cast(array, &to);
     }
+    if column.ty == SqlType::Jsonb && is_nested(array.data_type()) {
+        return as_documents(array, from);
+    }
     if is_text(array.data_type()) || to == DataType::Utf8 {
         return through_text(array, from, &column.ty);
     }
@@ -145,6 +149,28 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
         return Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message));
     }
     cast(array, &to)
+}
+
+fn is_nested(data_type: &DataType) -> bool {
+    use DataType::{FixedSizeList, LargeList, List, Struct};
+    matches!(data_type, Struct(_) | List(_) | LargeList(_) | FixedSizeList(..))
+}
+
+/// Structures and lists as JSON values.
+fn as_documents(array: &ArrayRef, from: &SqlType) -> Result<ArrayRef> {
+    let mut values = JsonValues::new(array, from)?;
+    let mut builder = ColumnBuilder::new(&SqlType::Jsonb, array.len());
+    let mut text = String::new();
+    for row in 0..array.len() {
+        text.clear();
+        if array.is_null(row) {
+            builder.append_null();
+        } else {
+            values.write(row, &mut text)?;
+            builder.append_text(&text)?;
+        }
+    }
+    Ok(builder.finish())
 }
 
 fn is_text(data_type: &DataType) -> bool {
