@@ -27,7 +27,7 @@ impl Known {
 
 /// What tells a file from all others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     store: Arc<str>,
     path: String,
     bytes: u64,
