@@ -1,6 +1,5 @@
-"""Files into a bucket and out of it again: one of 1 GiB, and 10,000 of 4 KiB. Lakeport does it through a stage: the large file
-by `lakeport stage`, the small ones by the COPY beneath that, from 16 psql at a time, for which they lie in COPY's binary
-form. s5cmd does it as it comes. Each gets what the other has put, and must get what there was. CPU time is that of all
+"""Files into a bucket and out of it again: one of 1 GiB, and 10,000 of 4 KiB. Lakeport does it through a stage, by `lakeport
+stage`; s5cmd does it as it comes. Each gets what the other has put, and must get what there was. CPU time is that of all
 programs but the bucket's. Then LIST of a stage of 100,000 files, with the memory that the server takes for it."""
 
 import hashlib
@@ -12,16 +11,11 @@ import subprocess
 import numpy
 
 from bench import limits
-from bench.lakeport import environment
 from bench.measure import Commands, CommandsAndServer, timed
 from bench.outcome import LAKEPORT, LIMIT, PEER, Check, Contender, Disagreement, Outcome
 from bench.tools import empty
 
 KIB, MIB = 1 << 10, 1 << 20
-# How many psql put or get small files at a time.
-SESSIONS = 16
-# What COPY's binary form has before its rows.
-COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 # Keys in one answer of an S3 server.
 PAGE = 1000
 
@@ -30,7 +24,9 @@ def measure(bench):
     outcome = Outcome()
     make_stage(bench, "objects", bench.bucket.endpoint)
     make_stage(bench, "counted", bench.bucket.proxy.endpoint)
-    for files in (OneFile(bench, (100 if bench.small else 1024) * MIB), ManyFiles(bench, 1_000 if bench.small else 10_000)):
+    size, count = (100, 1_000) if bench.small else (1024, 10_000)
+    for files in (Files(bench, "large", f"{size:,} MiB in one file", 1, size * MIB),
+                  Files(bench, "small", f"{count:,} files of 4 KiB", count, 4 * KIB)):
         compare(bench, outcome, files)
         requests(bench, outcome, files)
         shutil.rmtree(files.home)
@@ -47,8 +43,10 @@ def make_stage(bench, name, endpoint):
 class Files:
     """Noise in the files of a folder, and how Lakeport puts them and gets them into another."""
 
-    def __init__(self, bench, name, count, size):
-        self.bench, self.count, self.size = bench, count, size
+    putting, getting = "lakeport stage put FOLDER @STAGE/", "lakeport stage get @STAGE/[FILE] FOLDER; sync -f FOLDER"
+
+    def __init__(self, bench, name, title, count, size):
+        self.bench, self.title, self.count, self.size = bench, title, count, size
         self.home = bench.scratch / name
         self.source, self.target = self.home / "source", self.home / "target"
         empty(self.source)
@@ -65,70 +63,17 @@ class Files:
     def bytes(self):
         return self.count * self.size
 
-
-class OneFile(Files):
-    putting, getting = "lakeport stage put FILE @STAGE/", "lakeport stage get @STAGE/FILE FILE; sync -f FOLDER"
-
-    def __init__(self, bench, size):
-        super().__init__(bench, "large", 1, size)
-        self.title = f"{size // MIB:,} MiB in one file"
-
     def put(self, place):
-        self.lakeport_stage("put", self.source / "0", f"@{place}/")
+        self.lakeport_stage("put", self.source, f"@{place}/")
 
     def get(self, place):
-        self.lakeport_stage("get", f"@{place}/0", self.target / "0")
+        # Nobody who knows its name lists a folder for one file.
+        name = "0" if self.count == 1 else ""
+        self.lakeport_stage("get", f"@{place}/{name}", self.target)
 
     def lakeport_stage(self, *arguments):
         server = self.bench.lakeport
         subprocess.run([server.binary, "stage", *arguments, "--url", server.url()], check=True, capture_output=True)
-
-    def unwrap(self):
-        """What was got is the file itself."""
-
-
-class ManyFiles(Files):
-    putting = r"\copy @STAGE/FILE FROM FILE WITH (FORMAT binary), for each"
-    getting = r"\copy @STAGE/FILE TO FILE WITH (FORMAT binary), for each; sync -f FOLDER"
-
-    def __init__(self, bench, count):
-        super().__init__(bench, "small", count, 4 * KIB)
-        self.title = f"{count:,} files of 4 KiB"
-        self.wrapped = self.home / "wrapped"
-        empty(self.wrapped)
-        for file in self.source.iterdir():
-            content = file.read_bytes()
-            row = (1).to_bytes(2) + len(content).to_bytes(4) + content
-            (self.wrapped / file.name).write_bytes(COPY_HEAD + row + b"\xff\xff")
-
-    def put(self, place):
-        self.copy(lambda number: rf"\copy @{place}/{number} FROM '{self.wrapped}/{number}' WITH (FORMAT binary)")
-
-    def get(self, place):
-        self.copy(lambda number: rf"\copy @{place}/{number} TO '{self.target}/{number}' WITH (FORMAT binary)")
-
-    def copy(self, line):
-        command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]
-        scripts = [self.home / f"{session}.sql" for session in range(SESSIONS)]
-        for session, script in enumerate(scripts):
-            script.write_text("".join(f"{line(number)}\n" for number in range(session, self.count, SESSIONS)))
-        started = [subprocess.Popen([*command, script], env=environment(self.bench.lakeport)) for script in scripts]
-        if any([psql.wait() for psql in started]):
-            raise RuntimeError("psql has failed")
-
-    def unwrap(self):
-        """Makes of what was got the files themselves."""
-        for file in self.target.iterdir():
-            file.write_bytes(b"".join(values(file.read_bytes())))
-
-
-def values(copied):
-    """The values of COPY's rows of one column."""
-    place = len(COPY_HEAD)
-    while copied[place:place + 2] != b"\xff\xff":
-        size = int.from_bytes(copied[place + 2:place + 6])
-        yield copied[place + 6:place + 6 + size]
-        place += 6 + size
 
 
 def digest(folder):
@@ -147,14 +92,13 @@ def compare(bench, outcome, files):
         place = newest[name] = next(files.places)
         return timed(process, lambda: work(place), emulator=bucket.process)
 
-    def got(name, process, work, unwrap=lambda: None):
+    def got(name, process, work):
         def durable():
             work(newest[name])
             subprocess.run(["sync", "-f", files.target], check=True)
 
         empty(files.target)
         run = timed(process, durable, emulator=bucket.process)
-        unwrap()
         if digest(files.target) != files.digest:
             raise Disagreement(f"{files.title}: other files came than there were")
         run.answer = None
@@ -170,7 +114,7 @@ def compare(bench, outcome, files):
         loopback,
     ]
     gets = [
-        Contender("Lakeport", LAKEPORT, lambda: got("s5cmd", ours, lambda place: files.get(f"objects/{place}"), files.unwrap), files.getting),
+        Contender("Lakeport", LAKEPORT, lambda: got("s5cmd", ours, lambda place: files.get(f"objects/{place}")), files.getting),
         Contender("s5cmd", PEER, lambda: got("Lakeport", theirs, s5cmd_get), "s5cmd cp s3://BUCKET/* FOLDER/; sync -f FOLDER"),
         loopback,
     ]

@@ -52,12 +52,23 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
         (("put", str(folder / "a.csv"), "@inbox/../a.csv"), "traversal"),
         (("put", str(folder / "a.csv"), "@nope/a.csv"), "does not exist"),
         (("get", "@inbox/none", str(folder / "x")), "does not exist"),
-        (("get", "@inbox/", str(folder / "x")), "names no file"),
+        (("get", "@inbox/none/", str(folder / "x")), "there is no file in @inbox/none/"),
         (("get", "inbox/a.csv"), "no place in a stage"),
     ]:
         said = stage(*arguments, fails=True)
         assert message in said, said
     assert not (folder / "x").exists()
+
+    # A file of another size than was announced has changed on the way.
+    for content in (b"12", b"1234"):
+        try:
+            with connection.cursor().copy("COPY '@inbox/sized' FROM STDIN WITH (FORMAT binary, SIZE 3)") as copy:
+                copy.write_row([content])
+        except psycopg.errors.BadCopyFileFormat as error:
+            assert f"3 bytes was announced, and {len(content)} have come" in str(error), error
+        else:
+            raise AssertionError(f"not refused: {content}")
+    assert connection.execute("LIST @inbox/sized").fetchall() == []
 
     # OR REPLACE and DROP take the files with them.
     connection.execute("CREATE OR REPLACE STAGE inbox")

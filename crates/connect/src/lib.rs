@@ -38,7 +38,7 @@ pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Role, kind_named, kind
 pub use kms::Kms;
 pub use local::LocalStore;
 pub use net::clients::Clients;
-pub use net::install_tls_provider;
+pub use net::{Unrepeated, install_tls_provider};
 pub use option::{OptionSpec, OptionType, Options};
 pub use probe::probe;
 pub use storage::Storage;

@@ -23,6 +23,7 @@ use crate::job::Jobs;
 use crate::outcome::SessionEvent;
 use crate::schedule::RunCounts;
 use crate::session::{Session, Startup};
+use crate::stage::open::OpenStages;
 use crate::upkeep::Housekeeping;
 
 /// What a server is made of.
@@ -59,6 +60,7 @@ pub struct Server {
     pub(crate) admission: Arc<Admission>,
     pub(crate) advisory_locks: AdvisoryLocks,
     pub(crate) passphrases: PassphraseCache,
+    pub(crate) open_stages: OpenStages,
     pub(crate) schedule_runs: RunCounts,
     /// Held by whoever takes keys of a backup away.
     pub(crate) dropping_keys: Mutex<()>,
@@ -82,6 +84,7 @@ impl Server {
             admission: Admission::new(lakeport_base::limits::cores()),
             advisory_locks: AdvisoryLocks::default(),
             passphrases: PassphraseCache::default(),
+            open_stages: OpenStages::default(),
             schedule_runs: RunCounts::default(),
             dropping_keys: Mutex::new(()),
             taking_over: Mutex::new(()),

@@ -66,11 +66,12 @@ fn parse() -> Result<Command> {
 }
 
 fn execute(command: Command) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(WORKER_STACK_BYTES)
-        .build()
-        .context("start the runtime")?;
+    let mut threads = match command {
+        // One thread waits for many answers with the least effort.
+        Command::Userfile(_) | Command::Stage(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Start(_) | Command::Demo(_) | Command::Backup(_) => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = threads.enable_all().thread_stack_size(WORKER_STACK_BYTES).build().context("start the runtime")?;
     let outcome = match command {
         Command::Start(args) => Config::check(*args).and_then(|config| runtime.block_on(node::run(config))),
         Command::Demo(args) => runtime.block_on(demo::run(args)),

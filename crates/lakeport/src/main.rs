@@ -16,6 +16,7 @@ mod node;
 mod password;
 mod stage;
 mod tls;
+mod transfer;
 mod userfile;
 
 fn main() -> std::process::ExitCode {

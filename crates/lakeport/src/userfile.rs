@@ -1,21 +1,14 @@
 //! `lakeport userfile`: a user's own files on a server, over the PostgreSQL protocol.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use futures::TryStreamExt;
 use globset::Glob;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
-use tokio_postgres::types::Type;
 
 use crate::client::{Connection, ServerArgs, described};
-
-/// Bytes of a file sent as one row of the copy.
-const CHUNK_BYTES: usize = 1 << 20;
+use crate::transfer::{receive, send};
 
 /// The flags of `lakeport userfile`.
 #[derive(Args)]
@@ -77,30 +70,8 @@ pub async fn run(args: UserfileArgs) -> Result<()> {
 }
 
 async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) -> Result<()> {
-    send(connection, &format!("USERFILE {}", literal(path)), source).await?;
+    send(connection, &format!("USERFILE {}", literal(path)), source, drop).await?;
     println!("successfully uploaded to {area}/{}", path.trim_start_matches('/'));
-    Ok(())
-}
-
-/// Copies a local file to one that a COPY statement names.
-///
-/// # Errors
-/// The server's or the local disk's.
-pub async fn send(connection: &Connection, named: &str, source: &Path) -> Result<()> {
-    let mut file = File::open(source).await.with_context(|| format!("open {}", source.display()))?;
-    let statement = format!("COPY {named} FROM STDIN WITH (FORMAT binary)");
-    let sink = connection.client.copy_in(&statement).await.map_err(described)?;
-    let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA]));
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        let mut limited = (&mut file).take(CHUNK_BYTES as u64);
-        let read = limited.read_to_end(&mut chunk).await.with_context(|| format!("read {}", source.display()))?;
-        if read == 0 {
-            break;
-        }
-        writer.as_mut().write(&[&chunk]).await.map_err(described)?;
-    }
-    writer.finish().await.map_err(described)?;
     Ok(())
 }
 
@@ -121,39 +92,11 @@ async fn download(connection: &Connection, source: &str, destination: Option<Pat
         Some(target) => target,
         None => PathBuf::from(file_name(Path::new(source))?),
     };
-    let bytes = receive(connection, &format!("USERFILE {}", literal(source)), &target).await?;
-    println!("downloaded {source} to {} ({bytes} bytes)", target.display());
+    let bytes = Cell::new(0);
+    let received = |piece| bytes.set(bytes.get() + piece);
+    receive(connection, &format!("USERFILE {}", literal(source)), &target, received).await?;
+    println!("downloaded {source} to {} ({} bytes)", target.display(), bytes.get());
     Ok(())
-}
-
-/// Copies a file that a COPY statement names to a new local one; answers its bytes.
-///
-/// # Errors
-/// The server's or the local disk's, and a local file that exists.
-pub async fn receive(connection: &Connection, named: &str, target: &Path) -> Result<usize> {
-    ensure!(!target.exists(), "{} already exists", target.display());
-    let statement = format!("COPY {named} TO STDOUT WITH (FORMAT binary)");
-    let stream = connection.client.copy_out(&statement).await.map_err(described)?;
-    let written = write_rows(BinaryCopyOutStream::new(stream, &[Type::BYTEA]), target).await;
-    if written.is_err() {
-        // Half a file is worse than none.
-        let _ = tokio::fs::remove_file(target).await;
-    }
-    written
-}
-
-/// Writes the chunks to a new file; answers their bytes.
-async fn write_rows(rows: BinaryCopyOutStream, target: &Path) -> Result<usize> {
-    let mut rows = pin!(rows);
-    let mut file = File::create_new(target).await.with_context(|| format!("create {}", target.display()))?;
-    let mut bytes = 0;
-    while let Some(row) = rows.try_next().await.map_err(described)? {
-        let chunk: &[u8] = row.try_get(0).map_err(described)?;
-        file.write_all(chunk).await.with_context(|| format!("write {}", target.display()))?;
-        bytes += chunk.len();
-    }
-    file.sync_all().await.with_context(|| format!("write {}", target.display()))?;
-    Ok(bytes)
 }
 
 async fn delete(connection: &Connection, path: &str) -> Result<()> {

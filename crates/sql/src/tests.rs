@@ -153,6 +153,13 @@ fn what_is_not_supported_says_so() {
 }
 
 #[test]
+fn a_size_is_that_of_a_file_that_comes() {
+    for text in ["COPY t FROM STDIN (SIZE 1)", "COPY @s/a TO STDOUT (FORMAT binary, SIZE 1)"] {
+        assert!(error(text).message.starts_with("COPY SIZE is that of a file that comes"), "{text}");
+    }
+}
+
+#[test]
 fn copy_options_tell_a_null_from_a_value() {
     for options in [
         "DELIMITER 'n'",

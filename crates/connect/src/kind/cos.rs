@@ -75,7 +75,7 @@ static SPEC: KindSpec = KindSpec {
         },
     ],
     unknown: Unknown::Refused { label: "COS" },
-    capability: Capability::ALL,
+    capability: Capability { conditional_put: false, ..Capability::ALL },
     help: "A bucket of Tencent Cloud's Cloud Object Storage, named with its account's number, as in lake-1250000000. \
            ENDPOINT is the address of its region, as in https://cos.ap-guangzhou.myqcloud.com. The bucket must not keep \
            versions when it is to hold tables: COS would then let two writers make one file.",

@@ -111,7 +111,7 @@ pub struct Capability {
     pub list: bool,
     /// Files can be deleted.
     pub delete: bool,
-    /// A write can be made to fail when the file exists.
+    /// A write can be made to fail when the file exists, in whichever bucket.
     pub conditional_put: bool,
     /// The end of a file can be asked for by whoever does not know its size.
     pub suffix_range: bool,

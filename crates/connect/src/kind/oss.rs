@@ -86,7 +86,7 @@ static SPEC: KindSpec = KindSpec {
         },
     ],
     unknown: Unknown::Refused { label: "OSS" },
-    capability: Capability::ALL,
+    capability: Capability { conditional_put: false, ..Capability::ALL },
     help: "A bucket of Alibaba Cloud's Object Storage Service. ENDPOINT is the address of its region, as in \
            https://oss-cn-hangzhou.aliyuncs.com, and may be left out when OSS_REGION is given. The bucket must not keep \
            versions when it is to hold tables: OSS would then let two writers make one file. Requests are signed by \

@@ -38,6 +38,10 @@ pub fn install_tls_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// An extension of a request that is not made again when its answer is lost: the second would find what the first did.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrepeated;
+
 /// How a client treats redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
@@ -110,6 +114,7 @@ impl HttpService for Client {
             return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }
         let address = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let unrepeated = request.extensions().get::<Unrepeated>().is_some();
         self.client.call(request).await.map_err(|error| {
             // A refused address stays refused: not a connection failure to be retried.
             let refusal = chain(&error).find_map(|cause| cause.downcast_ref::<Error>());
@@ -120,6 +125,8 @@ impl HttpService for Client {
                 (None, kind @ (HttpErrorKind::Connect | HttpErrorKind::Timeout)) => {
                     HttpError::new(kind, Unanswered { address, source: error })
                 }
+                // A connection that ends before the answer counts as one on which nothing was sent.
+                (None, HttpErrorKind::Request) if unrepeated => HttpError::new(HttpErrorKind::Interrupted, error),
                 (None, _) => error,
             }
         })

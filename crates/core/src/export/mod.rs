@@ -18,4 +18,4 @@ mod tests;
 
 pub use options::{Compression, CsvForm, ExportOptions, Format, Quoting};
 pub(crate) use run::{Exported, Place, start};
-pub(crate) use upload::{Upload, io_error};
+pub(crate) use upload::{PART_BYTES, Upload, io_error};

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::external::store_error;
 
 /// Size of one part of a large file, in bytes; smaller files are sent whole. Also the memory of one part under way.
-const PART_BYTES: usize = 8 << 20;
+pub(crate) const PART_BYTES: usize = 8 << 20;
 /// Parts under way at a time.
 const PARTS_MAX: usize = 4;
 

@@ -5,5 +5,6 @@
 
 pub mod format;
 pub mod listing;
+pub(crate) mod open;
 pub mod place;
 pub(crate) mod reading;

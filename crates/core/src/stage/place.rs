@@ -15,6 +15,7 @@ use object_store::path::{Path, PathPart};
 use object_store::prefix::PrefixStore;
 
 use super::format::FileFormat;
+use super::open::{OpenStage, Opened};
 use crate::authz::Subject;
 use crate::databend::{Number, invalid_parameter};
 use crate::error::{Error, Result};
@@ -76,13 +77,8 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// A folder of the warehouse.
-    fn warehouse(folder: &Path) -> Origin {
-        Origin { store: "the warehouse".to_string(), path: folder.to_string() }
-    }
-
     /// What a target that `user` opens is the root of.
-    fn of(target: &Target, user: &str) -> Origin {
+    pub(super) fn of(target: &Target, user: &str) -> Origin {
         Origin { store: target.store(user), path: target.uri().path.clone() }
     }
 }
@@ -95,13 +91,6 @@ impl StagedPlace {
         let path: Vec<&str> = parts.collect();
         format!("{store} {}", path.join("/"))
     }
-}
-
-/// The files of a stage.
-pub(crate) struct Opened {
-    pub store: Arc<dyn ObjectStore>,
-    origin: Origin,
-    capability: Capability,
 }
 
 /// A place for files, before it is opened.
@@ -151,25 +140,16 @@ impl Server {
     ) -> Result<StagedPlace> {
         let prefix = clean(&path.path)?;
         let (opened, file_format, identity) = match &path.stage {
-            StageName::User => {
-                let folder = own_folder(subject.user);
-                let opened = Opened {
-                    origin: Origin::warehouse(&folder),
-                    store: self.folder(folder),
-                    capability: Capability::ALL,
-                };
-                (opened, None, format!("user {}", subject.user))
-            }
+            StageName::User => (self.in_warehouse(own_folder(subject.user)), None, format!("user {}", subject.user)),
             StageName::Named(name) => {
-                let stage = self.authorised_stage(subject, name, &[access]).await?;
-                let opened = self.open_stage(&stage).await?;
+                let OpenStage { stage, opened } = self.authorised_open_stage(subject, name, access).await?;
                 let Origin { store, path } = &opened.origin;
                 // The place of a stage that follows a connection is another one when that is altered.
                 let identity = format!("stage {} {} in {store} {path}", stage.id, stage.version);
                 (opened, Some(FileFormat::read(&stage.file_format)?), identity)
             }
         };
-        let Opened { store, origin, capability } = opened;
+        let Opened { store, origin, capability, .. } = opened;
         let name = StagePath { path: String::new(), ..path.clone() }.to_string();
         let store = Arc::new(Named::new(store, &name));
         Ok(StagedPlace { store, prefix, file_format, name, identity, origin, capability })
@@ -192,39 +172,8 @@ impl Server {
             ));
         }
         let found = self.config.catalog.read().await?.find_stage(name).await?;
-        let denied = accesses.iter().find(|access| {
-            let has = |stage: &Stage| subject.has(Object::Stage(stage.id), &stage.owner, access.privilege().0);
-            !found.as_ref().map_or(subject.is_admin(), has)
-        });
-        match denied {
-            Some(access) => Err(subject.denied_in_databend(access.privilege().1, &format!("STAGE {name}"))),
-            None => found.ok_or_else(|| missing_stage(name)),
-        }
-    }
-
-    /// The files of a stage.
-    pub(crate) async fn open_stage(self: &Arc<Self>, stage: &Stage) -> Result<Opened> {
-        match &stage.place {
-            StagePlace::Internal => {
-                let folder = stage_folder(stage);
-                Ok(Opened {
-                    origin: Origin::warehouse(&folder),
-                    store: self.folder(folder),
-                    capability: Capability::ALL,
-                })
-            }
-            StagePlace::Copied { uri, .. } => {
-                let target = Target::parse(uri.expose())?;
-                let store = self.open_target(&stage.owner, &target).await?;
-                Ok(Opened { store, origin: Origin::of(&target, &stage.owner), capability: target.spec().capability })
-            }
-            StagePlace::Follows { uri, .. } => {
-                let Resolved { target, owner, .. } = self.resolve(uri).await?;
-                let origin = Origin::of(&target, owner.as_deref().unwrap_or(&stage.owner));
-                let store = self.location_store(&stage.owner, uri).await?;
-                Ok(Opened { store, origin, capability: target.spec().capability })
-            }
-        }
+        authorise(subject, name, found.as_ref(), accesses)?;
+        found.ok_or_else(|| missing_stage(name))
     }
 
     /// Deletes the files that a dropped stage had in the warehouse. What cannot be deleted stays, out of reach: no id is
@@ -248,7 +197,12 @@ impl Server {
         store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)
     }
 
-    /// A folder of the warehouse.
+    /// A folder of the warehouse as the place of a stage.
+    pub(super) fn in_warehouse(&self, folder: Path) -> Opened {
+        let origin = Origin { store: "the warehouse".to_string(), path: folder.to_string() };
+        Opened { store: self.folder(folder), origin, capability: Capability::ALL, lasts: true }
+    }
+
     fn folder(&self, folder: Path) -> Arc<dyn ObjectStore> {
         Arc::new(PrefixStore::new(self.config.warehouse.clone(), folder))
     }
@@ -350,8 +304,27 @@ impl Server {
     }
 }
 
+/// # Errors
+/// 42501 for who neither owns the stage nor holds all privileges that the accesses take; when there is none, for all but
+/// admins.
+pub(super) fn authorise(
+    subject: Subject<'_>,
+    name: &str,
+    found: Option<&Stage>,
+    accesses: &[StageAccess],
+) -> Result<()> {
+    let has = |privilege| match found {
+        Some(stage) => subject.has(Object::Stage(stage.id), &stage.owner, privilege),
+        None => subject.is_admin(),
+    };
+    match accesses.iter().find(|access| !has(access.privilege().0)) {
+        Some(access) => Err(subject.denied_in_databend(access.privilege().1, &format!("STAGE {name}"))),
+        None => Ok(()),
+    }
+}
+
 /// Where the files of an internal stage lie in the warehouse.
-fn stage_folder(stage: &Stage) -> Path {
+pub(super) fn stage_folder(stage: &Stage) -> Path {
     Path::from_iter([PathPart::from(STAGES), PathPart::from(stage.id.to_string())])
 }
 

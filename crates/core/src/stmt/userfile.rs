@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{BinaryArray, RecordBatch};
 use arrow_schema::SchemaRef;
+use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_connect::Target;
@@ -21,6 +22,9 @@ use crate::row;
 use crate::rows::{RowStream, schema_of};
 use crate::show::rows::{Cell, batch_of};
 
+/// A file as it comes.
+pub(super) type Pieces = BoxStream<'static, Result<Vec<u8>>>;
+
 /// Where an upload lies until it is whole.
 const STAGING: &str = ".upload-";
 
@@ -32,7 +36,8 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyUserfile) -> Result<Outcom
             return Err(exists(&path));
         }
         let staged = Path::from(format!("{STAGING}{}", cx.server.config.env.random_hex(8)));
-        let receive = move |rows| async move { receive(store, staged, path, rows).await };
+        let size = statement.options.size;
+        let receive = move |rows| async move { receive(store, staged, path, pieces_in(rows, size)).await };
         return Ok(Outcome::CopyIn(CopyIn::start(piece_columns(), statement.options.clone(), receive)));
     }
     let found = store.get(&path).await.map_err(|error| not_fetched(error, &path))?;
@@ -52,6 +57,28 @@ pub(super) fn pieces_of(found: GetResult) -> RowStream {
         RecordBatch::try_new(piece_columns(), vec![Arc::new(content)]).map_err(Error::internal)
     });
     RowStream { schema: piece_columns(), batches: batches.boxed() }
+}
+
+/// The pieces of a file that comes as rows. They fail once they cannot be as many bytes as were announced.
+pub(super) fn pieces_in(rows: RowStream, announced: Option<usize>) -> Pieces {
+    let pieces_of = |batch: RecordBatch| -> Vec<Result<Vec<u8>>> {
+        batch.column(0).as_binary::<i32>().iter().flatten().map(|piece| Ok(piece.to_vec())).collect()
+    };
+    let pieces = rows.batches.map_ok(move |batch| stream::iter(pieces_of(batch))).try_flatten();
+    let counted = stream::try_unfold((pieces, 0), move |(mut pieces, before)| async move {
+        let piece = pieces.try_next().await?;
+        let bytes = before + piece.as_ref().map_or(0, Vec::len);
+        match announced {
+            Some(size) if bytes > size || (piece.is_none() && bytes < size) => Err(other_size(size, bytes)),
+            _ => Ok(piece.map(|piece| (piece, (pieces, bytes)))),
+        }
+    });
+    counted.boxed()
+}
+
+fn other_size(announced: usize, bytes: usize) -> Error {
+    let message = format!("a file of {announced} bytes was announced, and {bytes} have come");
+    Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message).with_hint("try again once nobody writes to the file")
 }
 
 /// The store of the user's files and a clean path in it.
@@ -91,8 +118,8 @@ fn exists(path: &Path) -> Error {
 }
 
 /// Writes the pieces to a staged file and publishes it under its name when it is whole. Answers 1, the file.
-async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, rows: RowStream) -> Result<u64> {
-    let written = write(Arc::clone(&store), &staged, rows).await;
+async fn receive(store: Arc<dyn ObjectStore>, staged: Path, path: Path, pieces: Pieces) -> Result<u64> {
+    let written = write(Arc::clone(&store), &staged, pieces).await;
     let published = match written {
         Ok(()) => publish(store.as_ref(), &staged, &path).await,
         Err(error) => Err(error),
@@ -113,20 +140,18 @@ pub(super) async fn is_there(store: &dyn ObjectStore, path: &Path) -> Result<boo
 }
 
 /// Writes the pieces as one file, which is there once all are.
-pub(super) async fn write(store: Arc<dyn ObjectStore>, path: &Path, rows: RowStream) -> Result<()> {
+pub(super) async fn write(store: Arc<dyn ObjectStore>, path: &Path, pieces: Pieces) -> Result<()> {
     let mut upload = Upload::new(store, path.clone());
-    if let Err(error) = put_pieces(&mut upload, rows).await {
+    if let Err(error) = put_pieces(&mut upload, pieces).await {
         upload.abort().await;
         return Err(error);
     }
     upload.finish().await.map(|_| ())
 }
 
-async fn put_pieces(upload: &mut Upload, mut rows: RowStream) -> Result<()> {
-    while let Some(batch) = rows.batches.next().await {
-        for piece in batch?.column(0).as_binary::<i32>().iter().flatten() {
-            upload.put(piece.to_vec()).await?;
-        }
+async fn put_pieces(upload: &mut Upload, mut pieces: Pieces) -> Result<()> {
+    while let Some(piece) = pieces.try_next().await? {
+        upload.put(piece).await?;
     }
     Ok(())
 }

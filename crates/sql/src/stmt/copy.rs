@@ -41,6 +41,8 @@ pub struct CopyOptions {
     pub header: bool,
     pub quote: u8,
     pub escape: u8,
+    /// Bytes of the file that comes, where one does.
+    pub size: Option<usize>,
 }
 
 /// After `COPY`.
@@ -74,7 +76,10 @@ fn finish(direction: Direction, c: &mut Cursor) -> Result<Statement> {
         }
         return Err(c.error());
     }
-    Ok(Statement::Copy(Copy { direction, options: options(c)? }))
+    let position = c.position();
+    let options = options(c)?;
+    options.refuse_size(position)?;
+    Ok(Statement::Copy(Copy { direction, options }))
 }
 
 /// Options as written, before the defaults of the format are known.
@@ -86,6 +91,7 @@ struct Written {
     header: bool,
     quote: Option<u8>,
     escape: Option<u8>,
+    size: Option<usize>,
 }
 
 /// `[[WITH] (option, ...) | [WITH] option ...]`: PostgreSQL's new form and its old one.
@@ -105,13 +111,14 @@ pub(super) fn options(c: &mut Cursor) -> Result<CopyOptions> {
 
 /// `name value`, as in `(FORMAT csv, HEADER true)`.
 fn option(written: &mut Written, c: &mut Cursor) -> Result<()> {
-    match c.one_of(&["FORMAT", "DELIMITER", "NULL", "HEADER", "QUOTE", "ESCAPE", "ENCODING"]) {
+    match c.one_of(&["FORMAT", "DELIMITER", "NULL", "HEADER", "QUOTE", "ESCAPE", "SIZE", "ENCODING"]) {
         Some("FORMAT") => written.format = Some(format(c)?),
         Some("DELIMITER") => written.delimiter = Some(one_byte("delimiter", c)?),
         Some("NULL") => written.null = Some(c.literal()?),
         Some("HEADER") => written.header = header(c)?,
         Some("QUOTE") => written.quote = Some(one_byte("quote", c)?),
         Some("ESCAPE") => written.escape = Some(one_byte("escape", c)?),
+        Some("SIZE") => written.size = Some(c.count()?),
         Some(_) => encoding(c)?,
         None => return Err(c.error()),
     }
@@ -203,7 +210,7 @@ impl Written {
         }
         let null = self.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".into() });
         let escape = self.escape.unwrap_or(quote);
-        let options = CopyOptions { format, delimiter, null, header: self.header, quote, escape };
+        let options = CopyOptions { format, delimiter, null, header: self.header, quote, escape, size: self.size };
         match options.fault() {
             Some(fault) => Err(SyntaxError::syntax(fault, position)),
             None => Ok(options),
@@ -212,6 +219,15 @@ impl Written {
 }
 
 impl CopyOptions {
+    /// # Errors
+    /// A size where no file comes.
+    pub(super) fn refuse_size(&self, position: usize) -> Result<()> {
+        match self.size {
+            None => Ok(()),
+            Some(_) => Err(SyntaxError::syntax("COPY SIZE is that of a file that comes FROM STDIN", position)),
+        }
+    }
+
     /// Why a NULL or a value could not be told from something else.
     fn fault(&self) -> Option<&'static str> {
         // Behind a backslash, letters and digits mean other characters.
@@ -255,7 +271,7 @@ impl fmt::Display for CopyOptions {
         let byte = |byte: u8| quote_literal(&char::from(byte).to_string());
         let (delimiter, null) = (byte(self.delimiter), quote_literal(&self.null));
         match self.format {
-            CopyFormat::Binary => f.write_str("WITH (FORMAT binary)"),
+            CopyFormat::Binary => write!(f, "WITH (FORMAT binary{})", print::optional(", SIZE ", self.size.as_ref())),
             CopyFormat::Text => {
                 write!(f, "WITH (FORMAT text, DELIMITER {delimiter}, NULL {null}, HEADER {})", self.header)
             }

@@ -85,8 +85,8 @@ pub struct RemoveFiles {
     pub files: StagedFiles,
 }
 
-/// `COPY @stage/path {FROM STDIN | TO STDOUT} WITH (FORMAT binary)`: one column `content BYTES`, a row a piece; our
-/// extension.
+/// `COPY @stage/path {FROM STDIN | TO STDOUT} WITH (FORMAT binary [, SIZE bytes])`: one column `content BYTES`, a row a
+/// piece; our extension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyFile {
     pub path: StagePath,

@@ -6,7 +6,7 @@ use super::copy::{self, CopyFormat, CopyOptions};
 use super::{Statement, Text};
 use crate::cursor::{Cursor, Result};
 
-/// `COPY USERFILE 'path' {FROM STDIN | TO STDOUT} WITH (FORMAT binary)`: one column `content BYTES`, a row a piece.
+/// `COPY USERFILE 'path' {FROM STDIN | TO STDOUT} WITH (FORMAT binary [, SIZE bytes])`: one column `content BYTES`, a row a piece.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyUserfile {
     pub path: Text,
@@ -33,7 +33,7 @@ pub(super) fn copy_userfile(c: &mut Cursor) -> Result<Statement> {
     Ok(Statement::CopyUserfile(CopyUserfile { path, upload, options }))
 }
 
-/// `{FROM STDIN | TO STDOUT} WITH (FORMAT binary)`: whether it is FROM, and the options.
+/// `{FROM STDIN | TO STDOUT} WITH (FORMAT binary [, SIZE bytes])`: whether it is FROM, and the options.
 pub(super) fn pieces(statement: &str, c: &mut Cursor) -> Result<(bool, CopyOptions)> {
     let upload = match c.one_of(&["FROM", "TO"]) {
         Some("FROM") => true,
@@ -46,6 +46,9 @@ pub(super) fn pieces(statement: &str, c: &mut Cursor) -> Result<(bool, CopyOptio
     if options.format != CopyFormat::Binary {
         let error = crate::SyntaxError::unsupported(format!("{statement} has the binary format only"), position);
         return Err(error.with_hint("add WITH (FORMAT binary)"));
+    }
+    if !upload {
+        options.refuse_size(position)?;
     }
     Ok((upload, options))
 }

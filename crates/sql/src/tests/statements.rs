@@ -428,6 +428,7 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("LIST '@~/a b'", "LIST '@~/a b'"),
     ("REMOVE @s/x PATTERN = '.*[.]csv'", "REMOVE '@s/x' PATTERN = '.*[.]csv'"),
     ("COPY @~/a.csv FROM STDIN (FORMAT binary)", "COPY '@~/a.csv' FROM STDIN WITH (FORMAT binary)"),
+    ("COPY @s/a FROM STDIN (SIZE 7, FORMAT binary)", "COPY '@s/a' FROM STDIN WITH (FORMAT binary, SIZE 7)"),
     ("COPY '@s/a b' TO STDOUT WITH (FORMAT binary)", "COPY '@s/a b' TO STDOUT WITH (FORMAT binary)"),
     (
         "CREATE OR REPLACE FILE FORMAT f TYPE = CSV SKIP_HEADER = 1",

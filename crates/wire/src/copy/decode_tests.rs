@@ -9,7 +9,8 @@ use super::*;
 fn options(format: CopyFormat) -> CopyOptions {
     let csv = format == CopyFormat::Csv;
     let null = if csv { String::new() } else { "\\N".to_string() };
-    CopyOptions { format, delimiter: if csv { b',' } else { b'\t' }, null, header: false, quote: b'"', escape: b'"' }
+    let delimiter = if csv { b',' } else { b'\t' };
+    CopyOptions { format, delimiter, null, header: false, quote: b'"', escape: b'"', size: None }
 }
 
 /// Reads the data in pieces of each size; all must give the same rows.

@@ -20,6 +20,9 @@ use crate::reply::Replies;
 /// Field count that ends a binary copy.
 const BINARY_TRAILER: i16 = -1;
 
+/// Rows of so few bytes are encoded where they come: to hand them over takes longer.
+const AT_ONCE_BYTES_MAX: usize = 16 << 10;
+
 /// Writes copy data in the format asked for.
 pub(super) struct CopyEncoder {
     options: CopyOptions,
@@ -82,7 +85,7 @@ impl CopyEncoder {
         }
     }
 
-    /// Encodes rows on threads of their own, a few batches ahead of the client.
+    /// Encodes rows, many of them on threads of their own, a few batches ahead of the client.
     pub(super) fn encode_all(
         self: Arc<Self>,
         batches: BoxStream<'static, Result<RecordBatch>>,
@@ -93,6 +96,9 @@ impl CopyEncoder {
             let encoder = Arc::clone(&self);
             async move {
                 let piece = piece?;
+                if piece.num_rows() * row_bytes(&piece) <= AT_ONCE_BYTES_MAX {
+                    return encoder.encode(&piece, index == 0);
+                }
                 let encoding = tokio::task::spawn_blocking(move || encoder.encode(&piece, index == 0));
                 encoding.await.map_err(Error::internal)?
             }

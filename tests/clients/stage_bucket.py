@@ -1,0 +1,57 @@
+# flags: --insecure
+# peer: s3
+# log: retry
+"""Small files of a stage in a bucket: one request for each, also when an answer or a request is lost, and none replaced."""
+
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import psycopg
+
+from faults.proxy import FaultProxy, Rule
+
+FILES = {f"{number}": os.urandom(4096) for number in range(40)}
+URL = f"postgresql://root@{os.environ['PGHOST']}:{os.environ['PGPORT']}/defaultdb"
+proxy = FaultProxy(os.environ["S3_ENDPOINT"])
+
+
+def stage(*arguments):
+    """Runs it; answers its output, its errors and the requests that it took."""
+    before = proxy.counts()
+    command = [os.environ["TEST_BINARY"], "stage", *map(str, arguments), "--url", URL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.stdout.strip(), done.stderr, proxy.counts() - before
+
+
+def expect(answer, output, requests):
+    assert (answer[0], answer[2]) == (output, requests), answer
+
+
+with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as connection:
+    source, target = pathlib.Path(name, "source"), pathlib.Path(name, "target")
+    source.mkdir()
+    for file, content in FILES.items():
+        (source / file).write_bytes(content)
+    connection.execute(f"CREATE STAGE bucket URL = 's3://{os.environ['S3_BUCKET']}/stage-{os.getpid()}/' CONNECTION = ("
+                       f"ENDPOINT_URL = '{proxy.endpoint}' ACCESS_KEY_ID = '{os.environ['S3_KEY']}' "
+                       f"SECRET_ACCESS_KEY = '{os.environ['S3_SECRET']}' REGION = 'us-east-1')")
+    everything = f"40 files, {40 * 4096} bytes"
+    expect(stage("put", source, "@bucket/a/"), f"uploaded {everything}", {"PUT": 40})
+    expect(stage("get", "@bucket/a/", target), f"downloaded {everything}", {"GET": 41})
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == FILES
+
+    # Another content under the name of a file.
+    (source / "7").write_bytes(b"seven")
+    output, errors, requests = stage("put", source / "7", "@bucket/a/")
+    assert (output, requests) == ("uploaded 0 files, 0 bytes", {"PUT": 1}) and "@bucket/a/7 already exists (42710)" in errors, errors
+
+    # The file is there, but not the answer that says so.
+    rule = Rule("lose", method="PUT", path="/8", times=1)
+    proxy.use(rule)
+    expect(stage("put", source / "8", "@bucket/lost/"), "uploaded 1 file, 4096 bytes", {"PUT": 1, "GET": 1})
+    assert rule.done == 1
+    expect(stage("get", "@bucket/lost/8", target), "downloaded 0 files, 0 bytes", {})
+    expect(stage("get", "@bucket/lost/8", target / "lost"), "downloaded 1 file, 4096 bytes", {"GET": 1})
+    assert (target / "lost").read_bytes() == FILES["8"]
