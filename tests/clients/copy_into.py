@@ -95,6 +95,66 @@ def changed_files(server, folder):
         assert not (folder / "2.csv").exists() and (folder / "1.csv").exists()
 
 
+def evolved(server, folder):
+    """Columns come before the rows of their files, and a kill between the two loses neither."""
+    lines = folder.with_name("lines")
+    lines.mkdir()
+    (lines / "1.ndjson").write_text('{"a": 1, "extra": 2}\n')
+    copy = "COPY INTO e FROM 'nodelocal://1/lines/' FILE_FORMAT = (TYPE = NDJSON) SCHEMA_EVOLUTION = ()"
+    for point, columns in {"log.commit": 1, "table.altered": 1, "copy.evolved": 2}.items():
+        server.must_start()
+        with server.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS e")
+            connection.execute("CREATE TABLE e (a INT)")
+        server.kill()
+        server.must_start(f"{point}:kill")
+        with server.connect() as connection:
+            try:
+                connection.execute(copy)
+            except psycopg.OperationalError:
+                pass
+        assert server.ends_within(20), f"{point} was not reached"
+        server.kill()
+        server.must_start()
+        with server.connect() as connection:
+            found = connection.execute("SELECT * FROM e")
+            assert (len(found.description), found.fetchall()) == (columns, []), point
+            assert [row[1] for row in connection.execute(copy).fetchall()] == [1], point
+            assert connection.execute("SELECT a, extra FROM e").fetchall() == [(1, 2)], point
+            assert connection.execute(copy).fetchall() == [], point
+        server.kill()
+
+
+def evolved_at_once(server, folder, clients):
+    """Each adds a column that the others add too, and one of its own."""
+    for number in range(clients):
+        lines = folder.with_name(f"lines{number}")
+        lines.mkdir()
+        (lines / "1.ndjson").write_text(f'{{"a": {number}, "shared": {number}, "own{number}": {number}}}\n')
+
+    def load(number):
+        with server.connect() as connection:
+            copy = f"COPY INTO e FROM 'nodelocal://1/lines{number}/' FILE_FORMAT = (TYPE = NDJSON) SCHEMA_EVOLUTION = ()"
+            while True:
+                try:
+                    return connection.execute(copy)
+                except psycopg.errors.SerializationFailure:
+                    pass
+
+    with server.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS e")
+        connection.execute("CREATE TABLE e (a INT)")
+        threads = [threading.Thread(target=load, args=(number,)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        own = ", ".join(f"own{number}" for number in range(clients))
+        rows = connection.execute(f"SELECT a, shared, {own} FROM e ORDER BY a").fetchall()
+        expected = [(n, n, *(n if n == other else None for other in range(clients))) for n in range(clients)]
+        assert rows == expected, rows
+
+
 def rights_and_limits(server, folder):
     with server.connect() as connection:
         error = refusal(connection, "COPY INTO t FROM 'nodelocal://1/in/' FILES = ('none.csv') FILE_FORMAT = (TYPE = CSV)")
@@ -120,7 +180,9 @@ with tempfile.TemporaryDirectory(prefix="lakeport-copy-") as parent:
         write(folder, number)
     for point, happened in POINTS.items():
         killed_at(server, point, happened)
+    evolved(server, folder)
     server.must_start()
+    evolved_at_once(server, folder, 6)
     at_once(server, 2)
     at_once(server, 8)
     with server.connect() as connection:

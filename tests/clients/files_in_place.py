@@ -62,6 +62,8 @@ connection.execute(f"CREATE TABLE nested ({', '.join(f'{name} {ty}' for name, ty
 connection.execute("COPY INTO nested FROM 'nodelocal://1/in_place/nested.parquet'")
 found = rows("SELECT pair, list, big FROM nested ORDER BY id")
 assert found == [({"A": 1, "B": "x"}, [1, 2], 0), (None, [], 1), ({"A": 3, "B": None}, None, 2**64 - 1)], found
+found = rows("SELECT column_name, type, nullable FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/nested.orc', FILE_FORMAT => 'orc')")
+assert found == [("id", "BIGINT", True), ("name", "VARCHAR", True), ("pair", "VARIANT", True)], found
 
 # The lengths of lists in ORC are not trusted; the other columns of such a file are read.
 orc.write_table(table, folder / "lists.orc")

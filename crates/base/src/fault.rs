@@ -95,6 +95,7 @@ points! {
     ScheduleBegin = "schedule.begin", "before it is noted that a run of a schedule begins, or how one ended";
     ScheduleBegun = "schedule.begun", "the run is noted, its statement is not executed";
     ScheduleStarted = "schedule.started", "its job is there, the scheduler has not heard of it";
+    CopyEvolved = "copy.evolved", "the table has the columns of the files of a COPY, not yet their rows";
     CopyAppended = "copy.appended", "the rows of a COPY are committed, the client has no answer";
     TableMade = "table.made", "a new table's log and rows are there, the catalog does not know it";
     TableAltered = "table.altered", "the log has what ALTER TABLE does, the catalog has not";

@@ -239,6 +239,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now.
     async fn alter_table(&self, table: &TableHandle, changed: &Arc<model::Table>) -> Result<Box<dyn Alteration>>;
+    /// The columns of one of users' own files, of a format that only the engine reads.
+    ///
+    /// # Errors
+    /// 22P04 for what is no such file; the storage's.
+    async fn file_columns(&self, files: &Arc<FileSet>, file: usize) -> Result<SchemaRef>;
     /// Removes every row, and voids the marks of appends, in a commit of its own, without reading any.
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()>;
 

@@ -27,6 +27,7 @@ use crate::engine::{
     TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
+use crate::in_place::FileSet;
 use crate::job::Jobs;
 use crate::outcome::{Outcome, SessionEvent};
 use crate::rows::{RowStream, sql_type};
@@ -173,6 +174,9 @@ impl Engine for StubEngine {
         not_in_the_stub()
     }
     async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>) -> Result<Box<dyn Alteration>> {
+        not_in_the_stub()
+    }
+    async fn file_columns(&self, _: &Arc<FileSet>, _: usize) -> Result<SchemaRef> {
         not_in_the_stub()
     }
     async fn truncate(&self, table: &TableHandle, _: &Cancel) -> Result<()> {

@@ -6,7 +6,7 @@
 
 pub mod documents;
 mod find;
-mod infer;
+pub(crate) mod infer;
 mod pinned;
 mod rows;
 

@@ -15,6 +15,7 @@ mod wildcard;
 
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use lakeport_base::Sqlstate;
@@ -57,6 +58,14 @@ pub(crate) async fn provider(
         }
         _ => Ok(Arc::new(RowFiles::open(files, mentions.metadata).await?)),
     }
+}
+
+/// The columns of a file of a format that is read here only.
+///
+/// # Errors
+/// What keeps it from being read.
+pub(crate) async fn file_columns(files: &FileSet, file: usize) -> Result<SchemaRef> {
+    orc::file_schema(files, file).await
 }
 
 /// The error of a statement that names columns of no files.

@@ -53,6 +53,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::ArrayRef;
+use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use lakeport_base::id::TableId;
 use lakeport_base::limits::PIECES_FRACTION;
@@ -64,6 +65,7 @@ use lakeport_core::engine::{
     Alteration, Appended, Description, Engine, Once, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
     TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
+use lakeport_core::in_place::FileSet;
 use lakeport_core::rows::RowStream;
 use object_store::ObjectStore;
 
@@ -154,6 +156,10 @@ impl Engine for DataFusionEngine {
 
     async fn alter_table(&self, table: &TableHandle, changed: &Arc<Table>) -> Result<Box<dyn Alteration>> {
         Ok(Box::new(self.prepare_alteration(table, changed).await?))
+    }
+
+    async fn file_columns(&self, files: &Arc<FileSet>, file: usize) -> Result<SchemaRef> {
+        in_place::file_columns(files, file).await
     }
 
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {

@@ -117,7 +117,7 @@ fn checked(lexeme: Lexeme, text: &str) -> Result<Lexeme, SyntaxError> {
         && lexeme.placeholder().is_none()
     {
         if name.chars().nth(1).is_some_and(char::is_alphabetic) {
-            let message = format!("variables such as {name} are not supported");
+            let message = format!("session variables such as {name} are not part of this dialect");
             return Err(SyntaxError::unsupported(message, lexeme.position).with_hint("write the value itself"));
         }
         let message = format!("at or near {:?}: syntax error: expected $1 to ${PLACEHOLDER_MAX}", lexeme.shown(text));

@@ -44,7 +44,8 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
     let files = Arc::new(FileSet::of(&place, found, format, source.positions.clone()));
     match source.wanted {
         Wanted::Columns { files_max, records_max } => {
-            Ok(Relation::Rows(infer::schema_of(&files, files_max, records_max).await?))
+            let engine = cx.server.config.engine.as_ref();
+            Ok(Relation::Rows(infer::schema_of(engine, &files, files_max, records_max).await?))
         }
         _ => Ok(Relation::Files(files)),
     }

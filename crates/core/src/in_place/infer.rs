@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::FileSet;
 use crate::databend::Number;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::import::avro;
 use crate::import::batch::Sink;
@@ -112,13 +113,14 @@ fn require_room(columns: usize) -> Result<()> {
 /// # Errors
 /// What keeps a file from being read; 1002 for a format whose columns are not told.
 pub(super) async fn schema_of(
+    engine: &dyn Engine,
     files: &Arc<FileSet>,
     files_max: Option<usize>,
     records_max: Option<usize>,
 ) -> Result<RecordBatch> {
     let mut all = Merged::default();
     for index in 0..files.files.len().min(files_max.unwrap_or(usize::MAX)) {
-        let of_file = columns_of(files, index, records_max.unwrap_or(RECORDS)).await?;
+        let of_file = columns_of(engine, files, index, records_max.unwrap_or(RECORDS)).await?;
         all.add(of_file)?;
     }
     let rows = all.finish().into_iter().zip(0_i64..).map(|(column, order)| {
@@ -128,10 +130,16 @@ pub(super) async fn schema_of(
     batch_of(columns(), &rows.collect::<Vec<_>>())
 }
 
-async fn columns_of(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
+async fn columns_of(
+    engine: &dyn Engine,
+    files: &Arc<FileSet>,
+    index: usize,
+    records_max: usize,
+) -> Result<Vec<Inferred>> {
     let mut found = match files.format.ty {
-        FormatType::Parquet => of_parquet(files, index).await?,
-        FormatType::Avro => of_avro(files, index).await?,
+        FormatType::Parquet | FormatType::Avro | FormatType::Orc => {
+            of_schema(file_schema(engine, files, index).await?.as_ref())
+        }
         FormatType::Csv | FormatType::Text => of_fields(files, index, records_max).await?,
         FormatType::Ndjson => of_documents(files, index, records_max).await?,
         other => {
@@ -158,19 +166,31 @@ fn merged(one: Option<String>, other: Option<String>) -> Option<String> {
     })
 }
 
-async fn of_parquet(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
+/// The columns that a file itself tells it has.
+///
+/// # Errors
+/// What keeps it from being read.
+pub(crate) async fn file_schema(engine: &dyn Engine, files: &Arc<FileSet>, index: usize) -> Result<SchemaRef> {
+    match files.format.ty {
+        FormatType::Parquet => of_parquet(files, index).await,
+        FormatType::Avro => of_avro(files, index).await,
+        _ => engine.file_columns(files, index).await,
+    }
+}
+
+async fn of_parquet(files: &FileSet, index: usize) -> Result<SchemaRef> {
     let file = files.source(index);
     let meter = Arc::new(ReadMeter::new(Arc::default(), file.meta.size));
     let mut ranges = Ranges { file, meter };
     let told = ArrowReaderMetadata::load_async(&mut ranges, ArrowReaderOptions::new()).await;
     let told = told.map_err(|error| not_parquet(error).prefixed(&files.files[index].uri))?;
-    Ok(of_schema(told.schema()))
+    Ok(Arc::clone(told.schema()))
 }
 
-async fn of_avro(files: &FileSet, index: usize) -> Result<Vec<Inferred>> {
+async fn of_avro(files: &FileSet, index: usize) -> Result<SchemaRef> {
     let file = &files.files[index];
     let told = async { avro::schema(files.pieces(file).await?).await };
-    told.await.map(|schema| of_schema(&schema)).map_err(|error| error.prefixed(&file.uri))
+    told.await.map_err(|error: Error| error.prefixed(&file.uri))
 }
 
 fn of_schema(schema: &Schema) -> Vec<Inferred> {
@@ -275,9 +295,42 @@ fn type_of_text(text: &str) -> &'static str {
 
 /// The members of objects, one a line.
 async fn of_documents(files: &Arc<FileSet>, index: usize, records_max: usize) -> Result<Vec<Inferred>> {
+    let mut found = Merged::default();
+    sample_documents(files, index, records_max, &mut found).await?;
+    Ok(found.finish())
+}
+
+/// The members of the first records of the first files, and the types of columns that hold their values; `None` of those
+/// that are never more than null. What a file has before what cannot be read of it counts.
+///
+/// # Errors
+/// 54011
+pub(crate) async fn records_sampled(
+    files: &Arc<FileSet>,
+    files_max: usize,
+    per_file: u64,
+    total: u64,
+) -> Result<Vec<(String, Option<SqlType>)>> {
+    let (mut found, mut left) = (Merged::default(), total);
+    for index in 0..files.files.len().min(files_max) {
+        let records_max = usize::try_from(per_file.min(left)).unwrap_or(usize::MAX);
+        match sample_documents(files, index, records_max, &mut found).await {
+            Ok(seen) => left -= seen as u64,
+            Err(error) if error.code() == Sqlstate::TOO_MANY_COLUMNS => return Err(error),
+            Err(error) => tracing::debug!(%error, "a file is not sampled to its end"),
+        }
+    }
+    let column = |column: Inferred| (column.name, column.ty.as_deref().map(column_of_json));
+    Ok(found.columns.into_iter().map(column).collect())
+}
+
+/// Adds the members of the first records of a file; answers the number of records.
+async fn sample_documents(files: &Arc<FileSet>, index: usize, records_max: usize, found: &mut Merged) -> Result<usize> {
     let mut batches = files.rows(index, &[0]);
-    let (mut found, mut seen) = (Merged::default(), 0);
-    while let Some(batch) = batches.next().await.transpose()?.filter(|_| seen < records_max) {
+    let mut seen = 0;
+    while seen < records_max
+        && let Some(batch) = batches.next().await.transpose()?
+    {
         for text in batch.column(0).as_string::<i32>().iter().take(records_max - seen).flatten() {
             let Ok(Value::Object(members)) = serde_json::from_str(text) else { continue };
             let member = |(name, value): (String, Value)| Inferred {
@@ -290,7 +343,7 @@ async fn of_documents(files: &Arc<FileSet>, index: usize, records_max: usize) ->
         }
         seen += batch.num_rows();
     }
-    Ok(found.finish())
+    Ok(seen.min(records_max))
 }
 
 fn type_of_json(value: &Value) -> Option<&'static str> {
@@ -302,6 +355,17 @@ fn type_of_json(value: &Value) -> Option<&'static str> {
         Value::String(_) => TEXT,
         Value::Array(_) | Value::Object(_) => VARIANT,
     })
+}
+
+/// The type of a column that holds values of an inferred type.
+fn column_of_json(ty: &str) -> SqlType {
+    match ty {
+        "BOOLEAN" => SqlType::Bool,
+        "BIGINT" => SqlType::Int8,
+        "DOUBLE" => SqlType::Float8,
+        "VARIANT" => SqlType::Jsonb,
+        _ => SqlType::Text,
+    }
 }
 
 #[cfg(test)]

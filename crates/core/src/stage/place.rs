@@ -213,11 +213,14 @@ impl Server {
         uri: &str,
         connection: &[Parameter],
     ) -> Result<StagedPlace> {
-        let name = lakeport_connect::redact(uri);
+        let mut name = lakeport_connect::redact(uri);
         let (store, prefix, (folder, user)) = match ExternalRef::parse(uri).ok().flatten() {
             Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
             None => {
                 let found = self.find_place(subject, uri, connection).await?;
+                // The URI alone need not tell a bucket from a secret.
+                name = found.target.redacted();
+                name.truncate(name.find('?').unwrap_or(name.len()));
                 let (folder, prefix) =
                     if found.is_folder { (found.target, String::new()) } else { found.target.split_name() };
                 (self.open_target(&found.user, &folder).await?, prefix, (folder, found.user))

@@ -13,9 +13,10 @@ use lakeport_sql::stmt::load::{ColumnMatch, Load, LoadOptions, Source};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::Cx;
-use super::table::columns_named;
+use super::table::{alter, columns_named};
+use crate::cancel::Cancel;
 use crate::databend::Number;
-use crate::engine::{Marks, Once, TableHandle};
+use crate::engine::{Appended, Marks, Once, StagedRows, TableHandle};
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::import::bytes::ReadMeter;
@@ -26,11 +27,11 @@ use crate::import::rules::{FieldDefault, Rules};
 use crate::import::source::SourceFile;
 use crate::import::staging::Stager;
 use crate::import::tally::Tally;
-use crate::import::{Decompress, Format, ImportOptions};
+use crate::import::{ByName, Decompress, Format, ImportOptions, Missing};
 use crate::in_place::{self, FileSet, PlacedFile};
 use crate::load::query::FileQuery;
 use crate::load::staging::{Loading, errors_max};
-use crate::load::{history, reading};
+use crate::load::{evolution, history, reading};
 use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::{schema_of, sql_type};
@@ -64,7 +65,7 @@ pub(crate) fn columns() -> SchemaRef {
 
 pub(crate) async fn load(cx: &Cx<'_>, statement: &Load) -> Result<Outcome> {
     cx.refuse_in_block("COPY INTO a table cannot be used inside a multi-statement transaction")?;
-    let load = Loader::new(cx, statement).await?;
+    let mut load = Loader::new(cx, statement).await?;
     let files = load.files().await?;
     let rows = if files.is_empty() { Vec::new() } else { load.run(files).await? };
     Ok(Outcome::rows("COPY", batch_of(columns(), &rows)?))
@@ -76,6 +77,8 @@ struct Loader<'a> {
     statement: &'a Load,
     options: &'a LoadOptions,
     table: TableHandle,
+    /// The table as it is as long as the files' rows are not its own, if it is to have further columns then.
+    before: Option<TableHandle>,
     /// Those that the files fill.
     columns: Vec<Column>,
     place: StagedPlace,
@@ -101,8 +104,13 @@ impl<'a> Loader<'a> {
         };
         format.require_known_values(&LOAD)?;
         check(options, &format)?;
+        if options.schema_evolution.is_some() {
+            cx.subject().require_table(&table, "CREATE")?;
+            evolution::check(statement, &format)?;
+        }
         let since = if options.force { i64::MAX } else { history::since(cx.server.config.env.now_micros()) };
-        Ok(Loader { cx, statement, options, table: cx.handle(&table).await?, columns, place, format, since })
+        let table = cx.handle(&table).await?;
+        Ok(Loader { cx, statement, options, table, before: None, columns, place, format, since })
     }
 
     /// The files to load, each held to what it is now.
@@ -138,12 +146,13 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads files; answers the rows of the result.
-    async fn run(&self, found: Vec<ObjectMeta>) -> Result<Vec<Vec<Cell>>> {
+    async fn run(&mut self, found: Vec<ObjectMeta>) -> Result<Vec<Vec<Cell>>> {
         let positions = match &self.statement.from {
             Source::Files(_) => Vec::new(),
             Source::Selected(selected) => selected.source.positions.clone(),
         };
         let set = Arc::new(FileSet::of(&self.place, found, self.format.clone(), positions));
+        self.evolve(&set).await?;
         let sources: Vec<SourceFile> = (0..set.files.len())
             .map(|file| SourceFile { ranged: self.place.capability.list, ..set.source(file) })
             .collect();
@@ -161,6 +170,30 @@ impl<'a> Loader<'a> {
             self.purge(&loaded).await;
         }
         Ok(self.result(&read))
+    }
+
+    /// Plans for the table as it is to be, with the columns of the files that it lacks.
+    async fn evolve(&mut self, set: &Arc<FileSet>) -> Result<()> {
+        let Some(sample) = self.options.schema_evolution else { return Ok(()) };
+        let found =
+            evolution::new_columns(self.cx.server.config.engine.as_ref(), set, sample, &self.table.row, self.names());
+        let added = self.cx.cancel.until_cancelled(found).await?;
+        if !added.is_empty() {
+            let row = Arc::new(alter::with_columns(self.cx, &self.table, added).await?);
+            self.columns.clone_from(&row.columns);
+            let evolved = TableHandle { row, ..self.table.clone() };
+            self.before = Some(std::mem::replace(&mut self.table, evolved));
+        }
+        Ok(())
+    }
+
+    /// How the columns of files become those of the table: where that takes their columns, none need have all.
+    fn names(&self) -> ByName {
+        let names = reading::names(&self.format, self.options.column_match_mode);
+        match names.missing {
+            Missing::Refused if self.options.schema_evolution.is_some() => ByName { missing: Missing::Null, ..names },
+            _ => names,
+        }
     }
 
     async fn stager(&self, set: &Arc<FileSet>, sources: &[SourceFile]) -> Result<Arc<Stager>> {
@@ -185,7 +218,7 @@ impl<'a> Loader<'a> {
     }
 
     fn import_options(&self, set: &Arc<FileSet>) -> Result<ImportOptions> {
-        let names = reading::names(&self.format, self.options.column_match_mode);
+        let names = self.names();
         let known = reading::options(&self.format, names)?;
         let (engine, context) = (self.cx.server.config.engine.clone(), self.cx.query_context(None, HashMap::new()));
         let query = match (&self.statement.from, known) {
@@ -241,12 +274,28 @@ impl<'a> Loader<'a> {
         let mark = |file: &&PlacedFile| history::mark(&self.place, &file.meta);
         let names = if takes_any_number(self.options) { Vec::new() } else { files.iter().filter_map(mark).collect() };
         let marks = Marks { names, since: self.since };
-        let appended = engine.append_staged(table, &rows, &Once::Marks(marks), &self.cx.cancel).await;
+        let once = Once::Marks(marks);
+        let appended = match &self.before {
+            None => engine.append_staged(table, &rows, &once, &self.cx.cancel).await,
+            Some(before) => self.append_evolved(before, &rows, &once).await,
+        };
         // After another error of the storage the commit may be made, or may still come: then the rows' files must stay.
         if appended.as_ref().is_err_and(|error| REFUSALS.contains(&error.code())) {
             stager.discard(&rows).await;
         }
         appended.map(drop)
+    }
+
+    /// Gives the table its further columns, and then the rows. Whatever comes between the two leaves columns without values.
+    async fn append_evolved(&self, before: &TableHandle, rows: &[StagedRows], once: &Once) -> Result<Appended> {
+        let (engine, table) = (&self.cx.server.config.engine, &self.table);
+        let alteration = self.cx.cancel.until_cancelled(engine.alter_table(before, &table.row)).await?;
+        let both = async {
+            alter::finish(self.cx, alteration, &table.row).await?;
+            self.cx.server.config.env.fault(Point::CopyEvolved)?;
+            engine.append_staged(table, rows, once, &Cancel::default()).await
+        };
+        self.cx.cancel.commit(both).await
     }
 
     /// Deletes files that were loaded and are what they were. The rows are there whatever becomes of it.

@@ -34,18 +34,20 @@ const DECODER_DIED: &str = "the decoder of ORC files gave up";
 
 /// The columns of the first file, which all have.
 pub(super) async fn schema(files: &Arc<FileSet>) -> Result<SchemaRef> {
-    let schema_of = |index: usize| async move {
-        let file = &files.files[index];
-        let opened = open(files, file).await?;
-        catch_unwind(AssertUnwindSafe(|| opened.schema())).map_err(|_| broken(DECODER_DIED, file))
-    };
-    let reads = (0..files.files.len()).map(schema_of);
+    let reads = (0..files.files.len()).map(|index| file_schema(files, index));
     let schemas: Vec<SchemaRef> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
     let Some(first) = schemas.first() else { return Ok(Arc::new(Schema::empty())) };
     for (other, file) in schemas.iter().zip(&files.files) {
         require_same((first, &files.files[0]), (other, file))?;
     }
     Ok(as_table(first))
+}
+
+/// The columns of one file, as it has them.
+pub(super) async fn file_schema(files: &FileSet, index: usize) -> Result<SchemaRef> {
+    let file = &files.files[index];
+    let opened = open(files, file).await?;
+    catch_unwind(AssertUnwindSafe(|| opened.schema())).map_err(|_| broken(DECODER_DIED, file))
 }
 
 /// Columns of a file by their indexes in `schema`.

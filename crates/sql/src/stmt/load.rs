@@ -69,6 +69,16 @@ pub struct LoadOptions {
     pub column_match_mode: Option<ColumnMatch>,
     /// Has no effect: files are cut where that makes sense.
     pub split_size: u64,
+    /// Columns that the files have and the table lacks are added to it.
+    pub schema_evolution: Option<Sample>,
+}
+
+/// How much of files tells which columns they have; none is AUTO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    pub files: Option<u64>,
+    pub records_per_file: Option<u64>,
+    pub total_records: Option<u64>,
 }
 
 /// What becomes of rows that cannot be loaded.
@@ -132,10 +142,7 @@ const OPTIONS: &[copy_option::Row<Load>] = &[
     ("DISABLE_VARIANT_CHECK", |load, c| flag(&mut load.options.disable_variant_check, c)),
     ("COLUMN_MATCH_MODE", |load, c| value(&mut load.options.column_match_mode, c, |c| column_match(c).map(Some))),
     ("SPLIT_SIZE", |load, c| count(&mut load.options.split_size, c)),
-    ("SCHEMA_EVOLUTION", |_, c| {
-        let unsupported = c.unsupported("COPY INTO .. SCHEMA_EVOLUTION is not supported");
-        Err(unsupported.with_hint("ALTER TABLE adds columns; INFER_SCHEMA tells what files have"))
-    }),
+    ("SCHEMA_EVOLUTION", |load, c| value(&mut load.options.schema_evolution, c, |c| sample(c).map(Some))),
     ("VALIDATION_MODE", |_, c| {
         let unsupported = c.unsupported("COPY INTO .. VALIDATION_MODE is not supported");
         Err(unsupported
@@ -146,6 +153,27 @@ const OPTIONS: &[copy_option::Row<Load>] = &[
 /// An empty one is none.
 fn pattern(c: &mut Cursor) -> Result<Option<String>> {
     c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()))
+}
+
+const SAMPLES: [&str; 3] = ["SAMPLE_FILES", "SAMPLE_RECORDS_PER_FILE", "SAMPLE_TOTAL_RECORDS"];
+
+/// `(SAMPLE_FILES = {AUTO | n} [,] ...)`, perhaps empty.
+fn sample(c: &mut Cursor) -> Result<Sample> {
+    c.parenthesised(|c| {
+        let mut sample = Sample::default();
+        while !c.is_symbol(&Token::RParen) {
+            let Some(name) = c.one_of(&SAMPLES) else { return Err(c.expected_one_of(&SAMPLES)) };
+            c.expect_symbol(&Token::Eq)?;
+            let count = if c.keywords("AUTO") { None } else { Some(c.count()? as u64) };
+            match name {
+                "SAMPLE_FILES" => sample.files = count,
+                "SAMPLE_RECORDS_PER_FILE" => sample.records_per_file = count,
+                _ => sample.total_records = count,
+            }
+            c.symbol(&Token::Comma);
+        }
+        Ok(sample)
+    })
 }
 
 /// A word, in quotes or without, in upper case.
@@ -231,6 +259,15 @@ impl fmt::Display for LoadOptions {
         f.write_str(print::when(self.return_failed_only, " RETURN_FAILED_ONLY = TRUE"))?;
         f.write_str(print::when(self.disable_variant_check, " DISABLE_VARIANT_CHECK = TRUE"))?;
         let written = COLUMN_MATCHES.iter().find(|(_, mode)| Some(*mode) == self.column_match_mode);
-        f.write_str(&print::optional(" COLUMN_MATCH_MODE = ", written.map(|(name, _)| name)))
+        f.write_str(&print::optional(" COLUMN_MATCH_MODE = ", written.map(|(name, _)| name)))?;
+        f.write_str(&print::optional(" SCHEMA_EVOLUTION = ", self.schema_evolution.as_ref()))
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [self.files, self.records_per_file, self.total_records];
+        let written = SAMPLES.iter().zip(counts).filter_map(|(name, count)| Some(format!("{name} = {}", count?)));
+        write!(f, "({})", written.collect::<Vec<_>>().join(", "))
     }
 }

@@ -349,6 +349,10 @@ pub(super) const STATEMENTS: &[(&str, &str)] = &[
         "COPY INTO t FROM (SELECT * FROM 's3://b/p' CONNECTION = (CONNECTION_NAME = 'c')) COLUMN_MATCH_MODE = 'case-sensitive'",
         "COPY INTO t FROM (SELECT * FROM 's3://b/p' CONNECTION = (connection_name = 'c')) COLUMN_MATCH_MODE = CASE_SENSITIVE",
     ),
+    (
+        "COPY INTO t FROM @s SCHEMA_EVOLUTION = (SAMPLE_FILES = auto SAMPLE_RECORDS_PER_FILE = 5, SAMPLE_TOTAL_RECORDS = 9)",
+        "COPY INTO t FROM '@s' SCHEMA_EVOLUTION = (SAMPLE_RECORDS_PER_FILE = 5, SAMPLE_TOTAL_RECORDS = 9)",
+    ),
     ("COPY t FROM STDIN", "COPY t FROM STDIN WITH (FORMAT text, DELIMITER '\t', NULL '\\N', HEADER false)"),
     ("copy userfile 'a/b' from stdin binary", "COPY USERFILE 'a/b' FROM STDIN WITH (FORMAT binary)"),
     ("COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)", "COPY USERFILE 'a' TO STDOUT WITH (FORMAT binary)"),

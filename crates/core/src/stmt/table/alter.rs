@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use lakeport_base::{Point, QualifiedName, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
-use lakeport_sql::stmt::table::{AlterTable, TableChange};
+use lakeport_sql::stmt::table::{AlterTable, ColumnDef, TableChange};
 
 use super::{changed, check_columns, column, exists, free_stored_name, undefined_column};
+use crate::engine::{Alteration, TableHandle};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::stmt::Cx;
@@ -39,15 +40,31 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome
 /// whatever its log says more is put right by the next ALTER.
 async fn change_columns(cx: &Cx<'_>, table: &Arc<Table>, row: Table) -> Result<()> {
     let row = Arc::new(row);
-    let mut alteration = cx.server.config.engine.alter_table(&cx.handle(table).await?, &row).await?;
-    let both = async {
-        alteration.commit().await?;
-        cx.server.config.env.fault(Point::TableAltered)?;
-        publish(cx, &row).await
-    };
-    cx.cancel.commit(both).await?;
+    let alteration = cx.server.config.engine.alter_table(&cx.handle(table).await?, &row).await?;
+    cx.cancel.commit(finish(cx, alteration, &row)).await
+}
+
+/// Makes a prepared alteration that of the table, whose row is to be this one.
+pub(crate) async fn finish(cx: &Cx<'_>, mut alteration: Box<dyn Alteration>, row: &Table) -> Result<()> {
+    alteration.commit().await?;
+    cx.server.config.env.fault(Point::TableAltered)?;
+    publish(cx, row).await?;
     alteration.published();
     Ok(())
+}
+
+/// The table with further columns.
+///
+/// # Errors
+/// Those of columns that it cannot have.
+pub(crate) async fn with_columns(cx: &Cx<'_>, table: &TableHandle, columns: Vec<ColumnDef>) -> Result<Table> {
+    let mut used_names = cx.server.config.engine.stored_names(table).await?;
+    let mut row = changed(&table.row);
+    for column in columns {
+        apply(cx, &mut row, &TableChange::AddColumn { column, if_not_exists: false }, &mut used_names)?;
+    }
+    check_columns(&row.columns)?;
+    Ok(row)
 }
 
 async fn publish(cx: &Cx<'_>, row: &Table) -> Result<()> {
