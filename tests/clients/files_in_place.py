@@ -1,4 +1,5 @@
 # flags: --insecure
+# log: place=".*/orc-rust-
 """Files that other programs have written, read where they lie: ORC, Avro, nested Parquet; broken, changing and many of them."""
 
 import gzip
@@ -65,15 +66,47 @@ assert found == [({"A": 1, "B": "x"}, [1, 2], 0), (None, [], 1), ({"A": 3, "B": 
 found = rows("SELECT column_name, type, nullable FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/nested.orc', FILE_FORMAT => 'orc')")
 assert found == [("id", "BIGINT", True), ("name", "VARCHAR", True), ("pair", "VARIANT", True)], found
 
-# The lengths of lists in ORC are not trusted; the other columns of such a file are read.
-orc.write_table(table, folder / "lists.orc")
-assert rows(f"SELECT max(id) FROM {located('lists.orc', 'orc')}") == [(3,)]
-for columns in ("list", "$1"):
-    try:
-        rows(f"SELECT {columns} FROM {located('lists.orc', 'orc')}")
-        raise AssertionError("lists of ORC are read")
-    except psycopg.Error as error:
-        assert error.sqlstate == "0A000" and 'column "list" has lists or maps' in str(error), error
+# Lists and maps, within each other too.
+nested = table.append_column("map", pyarrow.array([[("k", 1)], None, [("a", None), ("b", 2)]], pyarrow.map_(pyarrow.string(), pyarrow.int64())))
+nested = nested.append_column("deep", pyarrow.array([[[{"l": ["x"]}], []], None, [None, [None, {"l": None}]]]))
+orc.write_table(nested, folder / "lists.orc")
+parquet.write_table(nested, folder / "lists.parquet")
+for columns in ("id, name, list, map, pair", "list", "map", "$1", "$1:map.k", "$1:deep[0][0].l[0]", "metadata$file_row_number, list"):
+    orc_rows, parquet_rows = (rows(f"SELECT {columns} FROM {located(f'lists.{kind}', kind)}") for kind in ("orc", "parquet"))
+    assert orc_rows == parquet_rows, (columns, orc_rows, parquet_rows)
+assert rows(f"SELECT list FROM {located('lists.orc', 'orc')} ORDER BY id") == [([1, 2],), ([],), (None,)]
+found = rows("SELECT column_name, type FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/lists.orc', FILE_FORMAT => 'orc')")
+assert dict(found)["list"] == "ARRAY(INT)", found
+numbers = [[n] * (n % 300) for n in range(5000)]
+orc.write_table(pyarrow.table({"n": numbers}), folder / "many.orc", compression="zlib", stripe_size=1 << 16)
+assert rows(f"SELECT n FROM {located('many.orc', 'orc')}") == [(row,) for row in numbers]
+orc.write_table(nested.drop_columns(["deep"]), folder / "shown.orc")
+connection.execute("CREATE TABLE lists (id INT, list INT[])")
+connection.execute("COPY INTO lists FROM 'nodelocal://1/in_place/shown.orc' FILE_FORMAT = (TYPE = ORC)")
+assert rows("SELECT id, list FROM lists ORDER BY id") == [(1, [1, 2]), (2, []), (3, None)]
+
+error = refusal("COPY INTO lists FROM 'nodelocal://1/in_place/lists.parquet' FILE_FORMAT = (TYPE = PARQUET) SCHEMA_EVOLUTION = () FORCE = TRUE")
+assert error.sqlstate == "0A000" and 'no column is made of "map", of type Map' in str(error), error
+connection.execute("CREATE TABLE evolved (id INT)")
+connection.execute("COPY INTO evolved FROM 'nodelocal://1/in_place/many.orc' FILE_FORMAT = (TYPE = ORC) SCHEMA_EVOLUTION = ()")
+assert rows("SELECT max(id), sum(n[1]) FROM evolved") == [(None, sum(row[0] for row in numbers if row))]
+
+# Lengths that promise more than is held at once, and more lists within lists than are bounded.
+orc.write_table(pyarrow.table({"id": range(2048), "n": [[0] * 300] * 2048}), folder / "long.orc", compression="uncompressed")
+content = (folder / "long.orc").read_bytes()
+runs = b"\xc1\xff\xac\x02\x00"
+assert content.count(runs) == 4, content.count(runs)
+(folder / "promises.orc").write_bytes(content.replace(runs, b"\xc1\xff\xff\x7f\x00"))
+assert rows(f"SELECT sum(id) FROM {located('promises.orc', 'orc')}") == [(2047 * 1024,)]
+error = refusal(f"SELECT n FROM {located('promises.orc', 'orc')}")
+assert error.sqlstate == "54000" and "promises.orc: a column has lists of 16776192 values in 1024 rows" in str(error), error
+deep = pyarrow.array([1])
+for _ in range(5):
+    deep = pyarrow.array([deep.to_pylist()], pyarrow.list_(deep.type))
+orc.write_table(pyarrow.table({"id": [1], "five": deep}), folder / "five.orc")
+error = refusal(f"SELECT * FROM {located('five.orc', 'orc')}")
+assert error.sqlstate == "0A000" and 'column "five" has 5 lists or maps within each other' in str(error), error
+assert rows(f"SELECT id FROM {located('five.orc', 'orc')}") == [(1,)]
 
 # A container of two records, by hand: magic, schema, mark, block, mark.
 schema = b'{"type":"record","name":"r","fields":[{"name":"a","type":"long"},{"name":"b","type":"string"}]}'
@@ -104,7 +137,7 @@ assert [(column.name, column.type_code) for column in cursor.description] == [("
 
 # Whatever bytes a file holds, an answer or an error comes, and the error names the file.
 dice = random.Random(5)
-for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc")):
+for name, file_format in (("nested.parquet", "parquet"), ("nested.orc", "orc"), ("lists.orc", "orc")):
     whole = (folder / name).read_bytes()
     for turn in range(40):
         damaged = bytearray(whole)

@@ -215,7 +215,9 @@ pub(crate) fn shown(
 fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| match column.data_type() {
-        DataType::Struct(_) => printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef),
+        DataType::Struct(_) | DataType::Map(..) => {
+            printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef)
+        }
         DataType::Duration(_) => intervals(column).map(|spans| Arc::new(spans) as ArrayRef),
         DataType::List(item) if matches!(item.data_type(), DataType::Duration(_)) => {
             let ty = sql_type(field);

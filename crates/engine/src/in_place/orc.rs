@@ -1,6 +1,7 @@
 //! ORC files: stripes of the columns that are wanted.
 
 mod chunks;
+mod lengths;
 mod ranges;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,10 @@ use crate::zoned::exactly;
 
 /// Footers that are read at a time.
 const AT_ONCE: usize = 4;
+/// Rows that are decoded at once where some have lists.
+const LISTS_ROWS: usize = 1024;
+/// Lists and maps within each other.
+const LISTS_DEPTH_MAX: usize = 4;
 /// The decoder does not expect every kind of broken file.
 const DECODER_DIED: &str = "the decoder of ORC files gave up";
 
@@ -89,33 +94,43 @@ async fn batches(
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let file = files.files[file].clone();
     let opened = open(files, &file).await?;
-    refuse_lists(opened.file_metadata().root_data_type(), names, &file)?;
+    let depth = lists_depth(opened.file_metadata().root_data_type(), names, &file)?;
     let mask = names.map(|names| ProjectionMask::named_roots(opened.file_metadata().root_data_type(), names));
-    let opened = opened.with_batch_size(BATCH_ROWS).with_projection(mask.unwrap_or_else(ProjectionMask::all));
+    let rows = if depth > 0 { LISTS_ROWS } else { BATCH_ROWS };
+    let opened = opened.with_batch_size(rows).with_projection(mask.unwrap_or_else(ProjectionMask::all));
     let batches = AssertUnwindSafe(opened.build_async()).catch_unwind();
     Ok(batches
         .map(move |batch| batch.map_err(|_| broken(DECODER_DIED, &file))?.map_err(|error| broken(error, &file)))
         .boxed())
 }
 
-/// The decoder takes memory for as many values as the lengths of lists add up to, whatever they are.
+/// How many lists and maps stand within each other in columns of these names, or any.
 ///
 /// # Errors
-/// 0A000 for a column of these names, or any, that has lists or maps.
-fn refuse_lists(root: &RootDataType, names: Option<&[String]>, file: &PlacedFile) -> Result<()> {
+/// 0A000 for more than are bounded by what is held of each.
+fn lists_depth(root: &RootDataType, names: Option<&[String]>, file: &PlacedFile) -> Result<usize> {
     let is_wanted = |column: &&NamedColumn| names.is_none_or(|names| names.iter().any(|name| name == column.name()));
-    let mut wanted = root.children().iter().filter(is_wanted);
-    let Some(column) = wanted.find(|column| has_lists(column.data_type())) else { return Ok(()) };
-    let message = format!("{}: column {:?} has lists or maps, which are not read from ORC", file.uri, column.name());
-    Err(Error::databend(Number::UNIMPLEMENTED, message).with_hint("name the other columns, or use Parquet"))
+    let wanted = root.children().iter().filter(is_wanted);
+    let deepest = wanted.map(|column| (depth_of(column.data_type()), column.name())).max();
+    match deepest {
+        Some((depth, name)) if depth > LISTS_DEPTH_MAX => {
+            let message = format!("{}: column {name:?} has {depth} lists or maps within each other", file.uri);
+            let hint = format!("of ORC {LISTS_DEPTH_MAX} are read; name the other columns, or use Parquet");
+            Err(Error::databend(Number::UNIMPLEMENTED, message).with_hint(hint))
+        }
+        deepest => Ok(deepest.map_or(0, |(depth, _)| depth)),
+    }
 }
 
-fn has_lists(ty: &DataType) -> bool {
+fn depth_of(ty: &DataType) -> usize {
     match ty {
-        DataType::List { .. } | DataType::Map { .. } => true,
-        DataType::Struct { children, .. } => children.iter().any(|column| has_lists(column.data_type())),
-        DataType::Union { variants, .. } => variants.iter().any(has_lists),
-        _ => false,
+        DataType::List { child, .. } => 1 + depth_of(child),
+        DataType::Map { key, value, .. } => 1 + depth_of(key).max(depth_of(value)),
+        DataType::Struct { children, .. } => {
+            children.iter().map(|column| depth_of(column.data_type())).max().unwrap_or(0)
+        }
+        DataType::Union { variants, .. } => variants.iter().map(depth_of).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -1,21 +1,28 @@
 //! What the decoder of ORC files gets to see of a file: a footer with what is needed of it, and streams whose sizes were
 //! looked at.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use lakeport_base::Sqlstate;
+use lakeport_core::Error;
 use lakeport_core::in_place::{FileSet, PlacedFile};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use orc_rust::proto::{Footer, PostScript, StripeFooter, StripeInformation, Type};
+use orc_rust::proto::column_encoding::Kind as Encoding;
+use orc_rust::proto::stream::Kind;
+use orc_rust::proto::r#type::Kind as TypeKind;
+use orc_rust::proto::{ColumnEncoding, Footer, PostScript, StripeFooter, StripeInformation, Type};
 use orc_rust::reader::AsyncChunkReader;
 use prost::Message;
 
+use super::LISTS_ROWS;
 use super::chunks::{Codec, invalid};
+use super::lengths::{Runs, most_values};
 
 /// Bytes read from the end of a file, in the hope that all of its footer is among them.
 const TAIL_BYTES: u64 = 16 << 10;
@@ -27,6 +34,10 @@ const TYPES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 64;
 /// Texts of a dictionary, whose lengths are held at once.
 const DICTIONARY_MAX: u32 = 16 << 20;
+/// The lengths of a stripe's lists, in bytes.
+const LENGTHS_BYTES_MAX: usize = 64 << 20;
+/// Values that are held at once of lists and maps, of each column of a file its share.
+const VALUES_MAX: u64 = 16 << 20;
 
 /// What is read of a footer: not the statistics.
 #[derive(prost::Message)]
@@ -46,43 +57,100 @@ struct Tail {
 
 /// Ranges of one file.
 pub(super) struct Ranges {
+    uri: String,
     file: Source,
     codec: Codec,
     /// What the decoder reads first.
     tail: Option<Bytes>,
-    /// Where the footers of stripes start.
-    stripe_footers: HashSet<u64>,
+    /// Where the footers of stripes start, and the stripes.
+    stripe_footers: HashMap<u64, u64>,
+    /// Columns of lists and maps; of those inside of others, all of a stripe's may be asked for at once.
+    lists: HashMap<u32, Rows>,
+    /// Where lengths start that have been told of, and what they are.
+    lengths: HashMap<u64, Vec<(Runs, Rows)>>,
+    /// Most values of a column.
+    values_max: u64,
+    /// Columns and what they consist of.
+    columns: usize,
 }
+
+/// So many rows, or all.
+type Rows = Option<usize>;
 
 impl Ranges {
     /// # Errors
     /// The storage's, those of a file that is broken or asks for too much.
-    pub async fn open(files: &FileSet, file: &PlacedFile) -> io::Result<Ranges> {
+    pub async fn open(files: &FileSet, PlacedFile { meta, uri, .. }: &PlacedFile) -> io::Result<Ranges> {
         let store = Arc::clone(&files.store);
-        let file = Source { store, path: file.meta.location.clone(), bytes: file.meta.size };
+        let file = Source { store, path: meta.location.clone(), bytes: meta.size };
         let Tail { postscript, footer } = file.tail().await?;
         let codec = Codec::of(&postscript)?;
         let layout = Layout::decode(codec.content(&footer, FOOTER_BYTES_MAX)?.as_slice())?;
         check_types(&layout.types)?;
+        let (lists, columns) = (lists_of(&layout.types), layout.types.len());
+        let values_max = VALUES_MAX / columns.max(1) as u64;
         let footer_of = |stripe: &StripeInformation| {
-            stripe.offset().checked_add(stripe.index_length())?.checked_add(stripe.data_length())
+            let footer = stripe.offset().checked_add(stripe.index_length())?.checked_add(stripe.data_length())?;
+            Some((footer, stripe.offset()))
         };
         let stripe_footers = layout.stripes.iter().map(footer_of).collect::<Option<_>>();
         let stripe_footers = stripe_footers.ok_or_else(|| invalid("a stripe outside of the file"))?;
-        Ok(Ranges { file, codec, tail: Some(shortened(&postscript, layout, codec)), stripe_footers })
+        let tail = Some(shortened(&postscript, layout, codec));
+        let (uri, lengths) = (uri.clone(), HashMap::new());
+        Ok(Ranges { uri, file, codec, tail, stripe_footers, lists, lengths, values_max, columns })
     }
 
     /// # Errors
     /// A stream that becomes more than it may.
-    fn check(&self, offset: u64, stream: &[u8]) -> io::Result<()> {
-        if !self.stripe_footers.contains(&offset) {
+    fn check(&mut self, offset: u64, stream: &[u8]) -> io::Result<()> {
+        // A broken file may use a range in several ways.
+        self.check_lengths(offset, stream)?;
+        let Some(stripe) = self.stripe_footers.get(&offset).copied() else {
             return self.codec.check(stream);
-        }
+        };
         let footer = StripeFooter::decode(self.codec.content(stream, FOOTER_BYTES_MAX)?.as_slice())?;
-        match footer.columns.iter().find(|column| column.dictionary_size() > DICTIONARY_MAX) {
-            Some(column) => Err(invalid(format!("a dictionary of {} texts", column.dictionary_size()))),
-            None => Ok(()),
+        if let Some(column) = footer.columns.iter().find(|column| column.dictionary_size() > DICTIONARY_MAX) {
+            return Err(invalid(format!("a dictionary of {} texts", column.dictionary_size())));
         }
+        if footer.columns.len() < self.columns {
+            return Err(invalid(format!("a stripe of {} columns, not {}", footer.columns.len(), self.columns)));
+        }
+        self.find_lengths(&footer, stripe)
+    }
+
+    /// Notes where the lengths of lists are in a stripe.
+    fn find_lengths(&mut self, footer: &StripeFooter, stripe: u64) -> io::Result<()> {
+        let mut offset = stripe;
+        for stream in &footer.streams {
+            if stream.kind() == Kind::Length
+                && stream.length() > 0
+                && let Some(rows) = self.lists.get(&stream.column())
+            {
+                let runs = match footer.columns.get(stream.column() as usize).map(ColumnEncoding::kind) {
+                    Some(Encoding::DirectV2 | Encoding::DictionaryV2) => Runs::V2,
+                    _ => Runs::V1,
+                };
+                self.lengths.entry(offset).or_default().push((runs, *rows));
+            }
+            let next = offset.checked_add(stream.length());
+            offset = next.ok_or_else(|| invalid("a stream outside of the file"))?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// 54000 for lists of more values than are held at once.
+    fn check_lengths(&self, offset: u64, stream: &[u8]) -> io::Result<()> {
+        for (runs, rows) in self.lengths.get(&offset).into_iter().flatten() {
+            let values = most_values(&self.codec.content(stream, LENGTHS_BYTES_MAX)?, *runs, *rows)?;
+            if values > self.values_max {
+                let rows = rows.map_or_else(|| "the rows of a stripe".to_string(), |rows| format!("{rows} rows"));
+                let message = format!("{}: a column has lists of {values} values in {rows}", self.uri);
+                let hint = format!("of this file {} are held at once; name the other columns", self.values_max);
+                return Err(io::Error::other(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint(hint)));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +187,23 @@ fn check_types(types: &[Type]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The columns that have lengths, by their indexes, each with the rows whose lengths the decoder adds up at once.
+fn lists_of(types: &[Type]) -> HashMap<u32, Rows> {
+    let is_list = |ty: &Type| matches!(ty.kind(), TypeKind::List | TypeKind::Map);
+    let mut inside = vec![false; types.len()];
+    let mut lists = HashMap::new();
+    // Parts come after what they are part of.
+    for (index, ty) in types.iter().enumerate() {
+        for part in &ty.subtypes {
+            inside[*part as usize] = inside[index] || is_list(ty);
+        }
+        if is_list(ty) {
+            lists.insert(index as u32, (!inside[index]).then_some(LISTS_ROWS));
+        }
+    }
+    lists
 }
 
 impl AsyncChunkReader for Ranges {
