@@ -51,18 +51,38 @@ async fn create(store: &dyn ObjectStore, path: &Path, pieces: Pieces, shown: &st
     options.extensions.insert(Unrepeated);
     let error = match store.put_opts(path, content.clone().into(), options).await {
         Ok(_) => return Ok(()),
-        Err(object_store::Error::AlreadyExists { .. }) => return Err(exists(shown)),
-        Err(error) => store_error(error),
+        Err(error) => error,
     };
+    if matches!(error, object_store::Error::AlreadyExists { .. }) {
+        return Err(exists(shown));
+    }
     // The request may have been lost, or the answer only.
     match holds(store, path, &content).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(exists(shown)),
-        Err(object_store::Error::NotFound { .. }) => {
-            store.put(path, content.into()).await.map(drop).map_err(store_error)
-        }
-        Err(_) => Err(error),
+        Err(object_store::Error::NotFound { .. }) => put_again(store, path, content, &error, shown).await,
+        Err(_) => Err(store_error(error)),
     }
+}
+
+/// Writes a file that was not there after `error`, and may have come since.
+async fn put_again(
+    store: &dyn ObjectStore,
+    path: &Path,
+    content: Bytes,
+    error: &object_store::Error,
+    shown: &str,
+) -> Result<()> {
+    use object_store::Error::{AlreadyExists, NotImplemented, NotSupported};
+    let mode = match error {
+        NotImplemented { .. } | NotSupported { .. } => PutMode::Overwrite,
+        _ => PutMode::Create,
+    };
+    let put = store.put_opts(path, content.into(), mode.into()).await;
+    put.map(drop).map_err(|error| match error {
+        AlreadyExists { .. } => exists(shown),
+        error => store_error(error),
+    })
 }
 
 async fn holds(store: &dyn ObjectStore, path: &Path, content: &Bytes) -> object_store::Result<bool> {
