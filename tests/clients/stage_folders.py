@@ -94,6 +94,7 @@ def some_fail(folder, connection):
 
 def all_fail(folder, connection):
     write(folder / "one", {"a": b"a"})
+    many = write(folder / "many", {f"{number}": b"a" for number in range(40)})
     (folder / "bytes").mkdir()
     open(os.fsencode(folder / "bytes") + b"/\xff", "wb").close()
     connection.execute("CREATE USER reader; GRANT READ ON STAGE partly TO reader")
@@ -106,6 +107,7 @@ def all_fail(folder, connection):
         (("put", folder / "one"), "root", ["Usage"]),
         (("put", folder / "bytes", "@partly/"), "root", ["has a name that is not UTF-8", "1 of 1 files failed"]),
         (("put", folder / "one", "@nowhere/"), "root", ["Stage 'nowhere' does not exist", "1 of 1 files failed"]),
+        (("put", many, "@nowhere/"), "root", [f"{many}/39: ", "Stage 'nowhere' does not exist", "40 of 40 files failed"]),
         (("put", folder / "one", "@partly/new/"), "reader", ["(42501)", "1 of 1 files failed"]),
         (("put", folder / "one", "@partly/../new/"), "root", ["traversal", "1 of 1 files failed"]),
         (("get", "@partly/absent/", folder / "x"), "root", ["there is no file in @partly/absent/"]),

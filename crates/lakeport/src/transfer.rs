@@ -82,13 +82,17 @@ impl Batch {
 
     /// Copies one file after the other until none is left.
     async fn session(&self, server: &ServerArgs) -> Result<()> {
-        let (connection, _) = server.connect().await?;
+        let (mut connection, _) = server.connect().await?;
         loop {
             let Some(transfer) = self.left.borrow_mut().next() else { return Ok(()) };
             match self.copy(&connection, transfer).await {
                 Ok(()) => self.done.set(self.done.get() + 1),
                 Err(error) if connection.client.is_closed() => return Err(error),
-                Err(error) => eprintln!("lakeport: error: {error:#}"),
+                Err(error) => {
+                    eprintln!("lakeport: error: {error:#}");
+                    // The driver ends a COPY that was refused a second time, and takes the answer for that of the next.
+                    (connection, _) = server.connect().await?;
+                }
             }
         }
     }

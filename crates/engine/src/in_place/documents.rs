@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
@@ -111,7 +112,10 @@ fn reads_documents(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
         let source = scan.source.downcast_ref::<DefaultTableSource>();
-        found = source.is_some_and(|source| source.table_provider.downcast_ref::<RowFiles>().is_some());
+        let files = source.and_then(|source| source.table_provider.downcast_ref::<RowFiles>());
+        // Text has none.
+        found =
+            files.is_some_and(|files| files.schema().fields().iter().any(|field| sql_type(field) == SqlType::Jsonb));
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)

@@ -11,7 +11,7 @@ use super::copy_option::{self, count, file_format, flag, value};
 use super::query::selected::{Selected, selected};
 use super::stage::location::{Location, Parameter, location, named_list_text};
 use super::unload::unload;
-use crate::cursor::{Cursor, Result};
+use crate::cursor::{Cursor, Result, Seen};
 use crate::error::SyntaxError;
 use crate::print;
 
@@ -160,11 +160,18 @@ const SAMPLES: [&str; 3] = ["SAMPLE_FILES", "SAMPLE_RECORDS_PER_FILE", "SAMPLE_T
 /// `(SAMPLE_FILES = {AUTO | n} [,] ...)`, perhaps empty.
 fn sample(c: &mut Cursor) -> Result<Sample> {
     c.parenthesised(|c| {
-        let mut sample = Sample::default();
+        let (mut sample, mut seen) = (Sample::default(), Seen::default());
         while !c.is_symbol(&Token::RParen) {
+            let position = c.position();
             let Some(name) = c.one_of(&SAMPLES) else { return Err(c.expected_one_of(&SAMPLES)) };
+            seen.once(name, position)?;
             c.expect_symbol(&Token::Eq)?;
+            let position = c.position();
             let count = if c.keywords("AUTO") { None } else { Some(c.count()? as u64) };
+            if count == Some(0) {
+                // Of no rows nothing is learnt, and what they have beside the table would be lost.
+                return Err(SyntaxError::syntax(format!("{name} takes 1 or more, or AUTO"), position));
+            }
             match name {
                 "SAMPLE_FILES" => sample.files = count,
                 "SAMPLE_RECORDS_PER_FILE" => sample.records_per_file = count,

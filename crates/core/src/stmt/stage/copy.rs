@@ -78,11 +78,13 @@ async fn put_again(
         NotImplemented { .. } | NotSupported { .. } => PutMode::Overwrite,
         _ => PutMode::Create,
     };
-    let put = store.put_opts(path, content.into(), mode.into()).await;
-    put.map(drop).map_err(|error| match error {
-        AlreadyExists { .. } => exists(shown),
-        error => store_error(error),
-    })
+    match store.put_opts(path, content.clone().into(), mode.into()).await {
+        Ok(_) => Ok(()),
+        // It may be this very one, whose first answer was lost.
+        Err(AlreadyExists { .. }) if holds(store, path, &content).await.map_err(store_error)? => Ok(()),
+        Err(AlreadyExists { .. }) => Err(exists(shown)),
+        Err(error) => Err(store_error(error)),
+    }
 }
 
 async fn holds(store: &dyn ObjectStore, path: &Path, content: &Bytes) -> object_store::Result<bool> {
