@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::casts::PostgresCasts;
 use crate::comparison::Comparisons;
+use crate::conjuncts::ComparisonsTogether;
 use crate::error::from_datafusion;
 use crate::functions;
 use crate::held::HeldRows;
@@ -75,6 +76,7 @@ impl Sessions {
             .with_runtime_env(Arc::clone(&runtime))
             .with_type_planner(Arc::new(crate::types::SqlTypes))
             .with_analyzer_rules(analyzer_rules())
+            .with_physical_optimizer_rule(Arc::new(ComparisonsTogether))
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base, env.clone()).map_err(from_datafusion)?;

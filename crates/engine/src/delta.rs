@@ -10,5 +10,6 @@ pub(crate) mod pattern;
 pub(crate) mod prune;
 pub(crate) mod scan;
 pub(crate) mod schema;
+mod simple_like;
 pub(crate) mod snapshot;
 pub(crate) mod staging;

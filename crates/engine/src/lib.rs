@@ -14,6 +14,7 @@ mod change;
 mod clock;
 mod coerce;
 mod comparison;
+mod conjuncts;
 mod constant;
 mod context;
 mod ddl;

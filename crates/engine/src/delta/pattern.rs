@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -26,6 +26,8 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
+use super::simple_like::SimpleLike;
 
 /// Dictionaries whose outcomes are remembered: one per row group that partitions are reading.
 const DICTIONARIES_MAX: usize = 16;
@@ -110,7 +112,14 @@ fn once_per_value(
 ) -> Result<Arc<dyn PhysicalExpr>> {
     let values = DFSchema::try_from(values_schema(field))?;
     let predicate = state.create_physical_expr(pattern.clone(), &values)?;
-    Ok(Arc::new(OncePerValue::new(column, predicate, field.data_type().clone())))
+    let like = SimpleLike::of(pattern);
+    Ok(Arc::new(OncePerValue {
+        column,
+        predicate,
+        like,
+        seen_as: field.data_type().clone(),
+        outcomes: Mutex::default(),
+    }))
 }
 
 /// The column, if an expression is nothing but a pattern on one. A `LIKE` pattern with a literal beginning is left out:
@@ -169,7 +178,9 @@ struct OncePerValue {
     column: Arc<dyn PhysicalExpr>,
     /// Over [`values_schema`].
     predicate: Arc<dyn PhysicalExpr>,
-    /// The type that it expects of the values.
+    /// The same as `predicate`, for patterns that are so.
+    like: Option<SimpleLike>,
+    /// The type that `predicate` expects of the values.
     seen_as: DataType,
     /// Dictionaries and which of their values match, the latest last.
     outcomes: Mutex<Vec<(ArrayRef, BooleanArray)>>,
@@ -181,27 +192,35 @@ fn values_schema(field: &Field) -> Schema {
 }
 
 impl OncePerValue {
-    /// `predicate` sees one column of the type `seen_as`.
-    fn new(column: Arc<dyn PhysicalExpr>, predicate: Arc<dyn PhysicalExpr>, seen_as: DataType) -> OncePerValue {
-        OncePerValue { column, predicate, seen_as, outcomes: Mutex::default() }
-    }
-
     /// Which values of a dictionary match.
     fn outcome(&self, values: &ArrayRef) -> Result<BooleanArray> {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         let data = values.to_data();
-        if let Some((_, outcome)) = outcomes.iter().rev().find(|(known, _)| known.to_data().ptr_eq(&data)) {
-            return Ok(outcome.clone());
+        let known = self.outcomes().iter().rev().find(|(known, _)| known.to_data().ptr_eq(&data)).cloned();
+        if let Some((_, outcome)) = known {
+            return Ok(outcome);
         }
-        let schema = values_schema(&Field::new("value", self.seen_as.clone(), true));
-        let batch = RecordBatch::try_new(Arc::new(schema), vec![cast(values, &self.seen_as)?])?;
-        let outcome = self.predicate.evaluate(&batch)?.into_array(values.len())?;
-        let outcome = as_boolean_array(&outcome)?.clone();
+        let outcome = self.tried(values)?;
+        let mut outcomes = self.outcomes();
         if outcomes.len() == DICTIONARIES_MAX {
             outcomes.remove(0);
         }
         outcomes.push((Arc::clone(values), outcome.clone()));
         Ok(outcome)
+    }
+
+    /// Not held while values are tried: other partitions try others meanwhile.
+    fn outcomes(&self) -> MutexGuard<'_, Vec<(ArrayRef, BooleanArray)>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tried(&self, values: &ArrayRef) -> Result<BooleanArray> {
+        if let (Some(like), Some(texts)) = (&self.like, values.as_string_opt::<i32>()) {
+            return Ok(like.matches(texts));
+        }
+        let schema = values_schema(&Field::new("value", self.seen_as.clone(), true));
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![cast(values, &self.seen_as)?])?;
+        let outcome = self.predicate.evaluate(&batch)?.into_array(values.len())?;
+        Ok(as_boolean_array(&outcome)?.clone())
     }
 }
 
@@ -227,7 +246,8 @@ impl PhysicalExpr for OncePerValue {
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         let column = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.column));
-        Ok(Arc::new(OncePerValue::new(column, Arc::clone(&self.predicate), self.seen_as.clone())))
+        let (predicate, like, seen_as) = (Arc::clone(&self.predicate), self.like.clone(), self.seen_as.clone());
+        Ok(Arc::new(OncePerValue { column, predicate, like, seen_as, outcomes: Mutex::default() }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
