@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::TryStreamExt;
 use futures::stream::FuturesUnordered;
 use tempfile::NamedTempFile;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at};
 use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
@@ -181,19 +182,30 @@ pub async fn receive(connection: &Connection, named: &str, target: &Path, receiv
     let statement = format!("COPY {named} TO STDOUT WITH (FORMAT binary)");
     let stream = connection.client.copy_out(&statement).await.map_err(described)?;
     let mut rows = pin!(BinaryCopyOutStream::new(stream, &[Type::BYTEA]));
-    let (mut part, mut chunk) = (None, Vec::new());
+    let (mut writing, mut chunk) = (None, Vec::with_capacity(CHUNK_BYTES));
     while let Some(row) = rows.try_next().await.map_err(described)? {
         let piece: &[u8] = row.try_get(0).map_err(described)?;
         chunk.extend_from_slice(piece);
         received(piece.len());
         if chunk.len() >= CHUNK_BYTES {
-            let (path, full) = (target.to_path_buf(), std::mem::take(&mut chunk));
-            part = Some(on_disk(move || append(part, &path, &full)).await.with_context(failed)?);
+            let part = written(writing).await.with_context(failed)?;
+            let (path, full) = (target.to_path_buf(), std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES)));
+            // The next chunk comes while this one is written.
+            writing = Some(tokio::task::spawn_blocking(move || append(part, &path, &full)));
         }
     }
+    let part = written(writing).await.with_context(failed)?;
     let path = target.to_path_buf();
     let publish = move || Ok(append(part, &path, &chunk)?.persist_noclobber(&path)?);
     on_disk(publish).await.map(drop).with_context(failed)
+}
+
+/// What there is of a file once its last chunk is written.
+async fn written(writing: Option<JoinHandle<io::Result<NamedTempFile>>>) -> io::Result<Option<NamedTempFile>> {
+    match writing {
+        Some(writing) => writing.await?.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Writes more of the file that lies beside its target until it is whole.
