@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn few_comparisons_stay_where_they_are() {
-        for few in [&[Some(1)] as &[_], &[Some(1), Some(2)], &[None, Some(1)], &[None, None, None]] {
+        for few in [&[Some(1)][..], &[Some(1), Some(2)], &[None, Some(1)], &[None, None, None]] {
             assert_eq!(ordered(few), None);
         }
     }

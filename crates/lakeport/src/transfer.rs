@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, IntoInnerError, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -13,15 +13,16 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::TryStreamExt;
 use futures::stream::FuturesUnordered;
 use tempfile::NamedTempFile;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at};
 use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
 use crate::client::{Connection, ServerArgs, described};
 
-/// Bytes of a file in memory at a time, and in one row of a copy to the server.
+/// Bytes of a file that are read at a time, and in one row of a copy to the server.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of a file that are written at a time, by the thread that has received them: the processor still has them at hand.
+const WRITE_BYTES: usize = 256 << 10;
 /// Sessions that copy files at the same time.
 const SESSIONS_MAX: usize = 16;
 /// How often it is said how far a batch has come.
@@ -182,45 +183,22 @@ pub async fn receive(connection: &Connection, named: &str, target: &Path, receiv
     let statement = format!("COPY {named} TO STDOUT WITH (FORMAT binary)");
     let stream = connection.client.copy_out(&statement).await.map_err(described)?;
     let mut rows = pin!(BinaryCopyOutStream::new(stream, &[Type::BYTEA]));
-    let (mut writing, mut chunk) = (None, Vec::with_capacity(CHUNK_BYTES));
+    let mut part = BufWriter::with_capacity(WRITE_BYTES, part_beside(target).with_context(failed)?);
     while let Some(row) = rows.try_next().await.map_err(described)? {
         let piece: &[u8] = row.try_get(0).map_err(described)?;
-        chunk.extend_from_slice(piece);
+        part.write_all(piece).with_context(failed)?;
         received(piece.len());
-        if chunk.len() >= CHUNK_BYTES {
-            let part = written(writing).await.with_context(failed)?;
-            let (path, full) = (target.to_path_buf(), std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES)));
-            // The next chunk comes while this one is written.
-            writing = Some(tokio::task::spawn_blocking(move || append(part, &path, &full)));
-        }
     }
-    let part = written(writing).await.with_context(failed)?;
-    let path = target.to_path_buf();
-    let publish = move || Ok(append(part, &path, &chunk)?.persist_noclobber(&path)?);
-    on_disk(publish).await.map(drop).with_context(failed)
+    let part = part.into_inner().map_err(IntoInnerError::into_error).with_context(failed)?;
+    part.persist_noclobber(target).map(drop).map_err(|error| error.error).with_context(failed)
 }
 
-/// What there is of a file once its last chunk is written.
-async fn written(writing: Option<JoinHandle<io::Result<NamedTempFile>>>) -> io::Result<Option<NamedTempFile>> {
-    match writing {
-        Some(writing) => writing.await?.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Writes more of the file that lies beside its target until it is whole.
-fn append(part: Option<NamedTempFile>, target: &Path, chunk: &[u8]) -> io::Result<NamedTempFile> {
-    let mut part = match part {
-        Some(part) => part,
-        None => {
-            let folder = target.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            let readable = Permissions::from_mode(0o666);
-            tempfile::Builder::new().prefix(".lakeport-").permissions(readable).tempfile_in(folder)?
-        }
-    };
-    part.write_all(chunk)?;
-    Ok(part)
+/// The file that lies beside its target until it is whole.
+fn part_beside(target: &Path) -> io::Result<NamedTempFile> {
+    let folder = target.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let readable = Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".lakeport-").permissions(readable).tempfile_in(folder)
 }
 
 /// Runs what may wait for the disk.

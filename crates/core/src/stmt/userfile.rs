@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{BinaryArray, RecordBatch};
+use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::SchemaRef;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -53,7 +54,7 @@ pub(super) fn piece_columns() -> SchemaRef {
 pub(super) fn pieces_of(found: GetResult) -> RowStream {
     let batches = found.into_stream().map(|bytes| {
         let bytes = bytes.map_err(store_error)?;
-        let content = BinaryArray::from_vec(vec![bytes.as_ref()]);
+        let content = BinaryArray::new(OffsetBuffer::from_lengths([bytes.len()]), Buffer::from(bytes), None);
         RecordBatch::try_new(piece_columns(), vec![Arc::new(content)]).map_err(Error::internal)
     });
     RowStream { schema: piece_columns(), batches: batches.boxed() }
