@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
     connection.execute(f"CREATE STAGE bucket URL = 's3://{os.environ['S3_BUCKET']}/stage-{os.getpid()}/' CONNECTION = ("
                        f"ENDPOINT_URL = '{proxy.endpoint}' ACCESS_KEY_ID = '{os.environ['S3_KEY']}' "
                        f"SECRET_ACCESS_KEY = '{os.environ['S3_SECRET']}' REGION = 'us-east-1')")
-    everything = f"40 files, {40 * 4096} bytes"
+    everything = "40 of 40 files, 160 KiB"
     expect(stage("put", source, "@bucket/a/"), f"uploaded {everything}", {"PUT": 40})
     expect(stage("get", "@bucket/a/", target), f"downloaded {everything}", {"GET": 41})
     assert {path.name: path.read_bytes() for path in target.iterdir()} == FILES
@@ -45,13 +45,13 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
     # Another content under the name of a file.
     (source / "7").write_bytes(b"seven")
     output, errors, requests = stage("put", source / "7", "@bucket/a/")
-    assert (output, requests) == ("uploaded 0 files, 0 bytes", {"PUT": 1}) and "@bucket/a/7 already exists (42710)" in errors, errors
+    assert (output, requests) == ("uploaded 0 of 1 file, 0 B", {"PUT": 1}) and "@bucket/a/7 already exists (42710)" in errors, errors
 
     # The file is there, but not the answer that says so.
     rule = Rule("lose", method="PUT", path="/8", times=1)
     proxy.use(rule)
-    expect(stage("put", source / "8", "@bucket/lost/"), "uploaded 1 file, 4096 bytes", {"PUT": 1, "GET": 1})
+    expect(stage("put", source / "8", "@bucket/lost/"), "uploaded 1 of 1 file, 4 KiB", {"PUT": 1, "GET": 1})
     assert rule.done == 1
-    expect(stage("get", "@bucket/lost/8", target), "downloaded 0 files, 0 bytes", {})
-    expect(stage("get", "@bucket/lost/8", target / "lost"), "downloaded 1 file, 4096 bytes", {"GET": 1})
+    expect(stage("get", "@bucket/lost/8", target), "downloaded 0 of 1 file, 0 B", {})
+    expect(stage("get", "@bucket/lost/8", target / "lost"), "downloaded 1 of 1 file, 4 KiB", {"GET": 1})
     assert (target / "lost").read_bytes() == FILES["8"]

@@ -24,7 +24,12 @@ def stage(*arguments, user="root", cwd=None):
 
 
 def counted(files):
-    return f"{len(files)} files, {sum(map(len, files.values()))} bytes"
+    """All of so many files, and their sizes with one unit."""
+    size, unit = sum(map(len, files.values())), "B"
+    for larger in ("KiB", "MiB"):
+        if size >= 1024:
+            size, unit = size / 1024, larger
+    return f"{len(files)} of {len(files)} files, {f'{size:.0f}' if size == int(size) else f'{size:.2f}'} {unit}"
 
 
 def expect(answer, code, output, *errors):
@@ -60,13 +65,11 @@ def there_and_back(folder, connection):
     expect(stage("get", "@tree", cwd=here), 0, f"downloaded {counted(FILES)}")
     assert contents(here / "in") == FILES
     # Several of both sorts.
-    expect(stage("put", source / "a.csv", source / "many", source / "odd/-dash", "@~"), 0, "uploaded 102 files, 201 bytes")
+    expect(stage("put", source / "a.csv", source / "many", source / "odd/-dash", "@~"), 0, "uploaded 102 of 102 files, 201 B")
     assert {"a.csv", "7", "-dash"} <= listed(connection, "@~").keys()
     several = {"a.csv": FILES["a.csv"]} | {name[4:]: FILES[name] for name in FILES if name.startswith("odd/")}
     expect(stage("get", "@~/a.csv", "@tree/in/odd/", folder / "several"), 0, f"downloaded {counted(several)}")
     assert contents(folder / "several") == several
-    (folder / "empty/below").mkdir(parents=True)
-    expect(stage("put", folder / "empty", "@tree/none/"), 0, "uploaded 0 files, 0 bytes")
 
 
 def some_fail(folder, connection):
@@ -75,20 +78,21 @@ def some_fail(folder, connection):
     (source / "circle").symlink_to(source)
     (source / "link").symlink_to(source / "a")
     connection.execute("CREATE STAGE partly")
-    expect(stage("put", source / "b", "@partly/b"), 0, "uploaded 1 file, 1 byte")
+    expect(stage("put", source / "b", "@partly/b"), 0, "uploaded 1 of 1 file, 1 B")
     # An upload does not replace, and what is refused does not keep the others back.
-    expect(stage("put", source, "@partly"), 1, "uploaded 3 files, 3 bytes",
-           "@partly/b already exists (42710)", f"{source}/pipe: read", f"{source}/circle: read", "3 of 6 files failed")
+    expect(stage("put", source, "@partly"), 1, "uploaded 3 of 6 files, 3 B",
+           "@partly/b already exists (42710)\nHINT: REMOVE it first", f"{source}/pipe: read", f"{source}/circle: read", "3 of 6 files failed")
     assert listed(connection, "@partly") == {"a": 1, "b": 1, "c/d": 1, "link": 1}
     # A download does not either.
     target = write(folder / "target", {"a": b"mine"})
     (target / "link").symlink_to("nowhere")
-    expect(stage("get", "@partly/", target), 1, "downloaded 2 files, 2 bytes",
+    expect(stage("get", "@partly/", target), 1, "downloaded 2 of 4 files, 2 B",
            f"{target}/a already exists", f"{target}/link already exists", "2 of 4 files failed")
     assert contents(target) == {"a": b"mine", "b": b"b", "c/d": b"d"}
     # What the disk refuses is named, and nothing half written stays.
     blocked = write(folder / "blocked", {"c": b"a file, where a folder belongs"})
-    expect(stage("get", "@partly/", blocked), 1, "downloaded 3 files, 3 bytes", f"{blocked}/c/d: write", "1 of 4 files failed")
+    expect(stage("get", "@partly/", blocked), 1, "downloaded 3 of 4 files, 3 B",
+           f"{blocked}/c/d: write", "1 of 4 files failed")
     assert contents(blocked) == {"a": b"a", "b": b"b", "c": b"a file, where a folder belongs", "link": b"a"}
 
 
@@ -97,6 +101,8 @@ def all_fail(folder, connection):
     many = write(folder / "many", {f"{number}": b"a" for number in range(40)})
     (folder / "bytes").mkdir()
     open(os.fsencode(folder / "bytes") + b"/\xff", "wb").close()
+    (folder / "empty/below").mkdir(parents=True)
+    write(folder / "odd", {"a\nb\x1b[1m": b"odd", "crdb_external_storage_location": b"taken"})
     connection.execute("CREATE USER reader; GRANT READ ON STAGE partly TO reader")
     for arguments, user, errors in [
         (("put", folder / "absent", "@partly/"), "root", [f"{folder}/absent: No such file"]),
@@ -105,6 +111,11 @@ def all_fail(folder, connection):
         (("put", folder / "one/a", folder / "one/a", "@partly/x"), "root", ["write @partly/x/ for a folder"]),
         (("put", folder / "one", "partly/"), "root", ["partly/ is no place in a stage"]),
         (("put", folder / "one"), "root", ["Usage"]),
+        (("put", folder / "empty", "@partly/"), "root", [f"there is no file in {folder}/empty"]),
+        (("put", folder / "one", folder / "empty", "@partly/new/"), "root", [f"there is no file in {folder}/empty"]),
+        (("put", folder / "odd", "@partly/"), "root",
+         [f"{folder}/odd/a\\nb\\u{{1b}}[1m: [1006] invalid path", "no store takes a name with", "control character",
+          "crdb_external_storage_location is no name for a file", "2 of 2 files failed"]),
         (("put", folder / "bytes", "@partly/"), "root", ["has a name that is not UTF-8", "1 of 1 files failed"]),
         (("put", folder / "one", "@nowhere/"), "root", ["Stage 'nowhere' does not exist", "1 of 1 files failed"]),
         (("put", many, "@nowhere/"), "root", [f"{many}/39: ", "Stage 'nowhere' does not exist", "40 of 40 files failed"]),
@@ -116,6 +127,8 @@ def all_fail(folder, connection):
         (("get", "@partly/absent", "@partly/gone", folder / "x"), "root", ["@partly/absent does not", "@partly/gone does not", "2 of 2"]),
         (("get", folder / "x", "@partly/"), "root", ["no place in a stage"]),
         (("get", "@partly/", folder / "x"), "nobody", ["nobody"]),
+        (("get", "@partly/", folder / "one/a"), "root", [f"{folder}/one/a is a file, and a folder is needed in its place"]),
+        (("get", "@partly/a", folder / "one/a/x"), "root", [f"{folder}/one/a is a file, and a folder is needed in its place"]),
     ]:
         code, _, said = stage(*arguments, user=user)
         assert code != 0 and all(error in said for error in errors), (arguments, code, said)

@@ -59,6 +59,30 @@ with tempfile.TemporaryDirectory() as name:
         refused("password authentication failed", **{**verified, "user": "nobody"}, password="x")
         refused("password authentication failed", **{**verified, "user": "silent"}, password="x")
         refused("certificate verify failed", **{**common, "sslmode": "verify-full", "sslrootcert": str(certs / "node.crt")}, password=password)
+
+        # The commands for files take from the environment what psql takes.
+        variables = {"PGHOST": "localhost", "PGPORT": str(port), "PGUSER": "root", "PGDATABASE": "defaultdb", "PGPASSWORD": password,
+                     "PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(certs / "ca.crt")}
+
+        def put(name, **changes):
+            command = [os.environ["TEST_BINARY"], "stage", "put", certs / "ext", f"@~/{name}"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **variables, **changes})
+            return done.returncode, done.stdout + done.stderr
+
+        assert put("a") == (0, "uploaded 1 of 1 file, 42 B\n"), put("a2")
+        url = f"postgresql://root:{password}@127.0.0.1:{port}/"
+        assert put("b", LAKEPORT_URL=url, PGHOST="nowhere", PGPORT="1", PGPASSWORD="wrong")[0] == 0
+        for changes, said in [
+            ({"PGPASSWORD": ""}, f"connect to localhost:{port}: the server asks for a password\nHINT: PGPASSWORD"),
+            ({"PGPASSWORD": "wrong"}, "(28P01)"),
+            ({"PGSSLROOTCERT": ""}, "sslmode verify-full needs the certificate authorities to trust\nHINT: --ca-cert"),
+            ({"PGSSLROOTCERT": str(certs / "node.crt")}, "certificate"),
+            ({"PGSSLMODE": "maybe"}, "sslmode \"maybe\" is none of"),
+            ({"PGPORT": "five"}, "\"five\" is no port"),
+            ({"LAKEPORT_URL": f"http://root:{password}@localhost"}, "does not begin with postgresql://"),
+        ]:
+            code, output = put("c", **changes)
+            assert code == 1 and said in output and password not in output, (changes, output)
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=20) == 0
         assert password not in server.stderr.read()

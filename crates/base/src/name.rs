@@ -1,5 +1,6 @@
 //! Names of SQL objects and how they are quoted.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::limits::NAME_BYTES_MAX;
@@ -149,9 +150,23 @@ pub fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A name for messages, with escapes in the place of characters that would do something to a terminal.
+pub fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(name.chars().map(shown).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_become_escapes() {
+        assert_eq!(printable("it's \\n \u{1b}[0m\n\u{9b}ü"), "it's \\n \\u{1b}[0m\\n\\u{9b}ü");
+    }
 
     #[test]
     fn quotes_only_what_needs_it() {

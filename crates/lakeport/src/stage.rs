@@ -7,10 +7,11 @@ use std::pin::pin;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
+use lakeport_base::name::printable;
 
 use crate::client::{Connection, ServerArgs, described};
 use crate::transfer::{Transfer, Way, copy_all};
-use crate::userfile::{file_name, literal};
+use crate::userfile::{file_name, literal, shown};
 
 /// The flags of `lakeport stage`.
 #[derive(Args)]
@@ -26,8 +27,8 @@ pub struct StageArgs {
 enum StageCommand {
     /// Copies local files and folders into a stage
     ///
-    /// Of a folder all files go, at any depth, under the names that they have in it. A file that is in the stage already
-    /// is not replaced: it counts as failed, and the others go on.
+    /// Of a folder all files go, at any depth, under the names that they have in it; one without files is an error. A
+    /// file that is in the stage already is not replaced: it counts as failed, and the others go on.
     Put {
         /// Local files and folders
         #[arg(required = true, value_name = "FILE|FOLDER")]
@@ -37,8 +38,8 @@ enum StageCommand {
     },
     /// Copies files out of a stage
     ///
-    /// Of a path that ends with /, or none, all files come, at any depth. A local file is never replaced: it counts as
-    /// failed, and the others go on.
+    /// Of a path that ends with /, or none, all files come, at any depth; one without files is an error. A local file is
+    /// never replaced: it counts as failed, and the others go on.
     #[command(override_usage = "lakeport stage get [OPTIONS] <@stage[/path]>... [FILE|FOLDER]")]
     Get {
         /// @stage/path of a file, or @stage[/path/] of a folder; then where to [default: the current folder]
@@ -74,15 +75,20 @@ fn to_put(sources: &[PathBuf], destination: &str) -> Result<Vec<Result<Transfer>
     let folder = folder_of(destination);
     let mut transfers = Vec::new();
     for source in sources {
-        let is_folder = fs::metadata(source).with_context(|| source.display().to_string())?.is_dir();
+        let is_folder = fs::metadata(source).with_context(|| shown(source))?.is_dir();
         let place = match &folder {
             Some(folder) if is_folder => {
+                let before = transfers.len();
                 put_all_below(source, folder, &mut transfers)?;
+                ensure!(transfers.len() > before, "there is no file in {}", shown(source));
                 continue;
             }
             Some(folder) => format!("{folder}{}", file_name(source)?),
             None if sources.len() == 1 && !is_folder => destination.to_string(),
-            None => bail!("{destination} is one file: write {destination}/ for a folder that takes several"),
+            None => {
+                let destination = printable(destination);
+                bail!("{destination} is one file: write {destination}/ for a folder that takes several")
+            }
         };
         transfers.push(Ok(Transfer { local: source.clone(), named: literal(&place) }));
     }
@@ -92,12 +98,12 @@ fn to_put(sources: &[PathBuf], destination: &str) -> Result<Vec<Result<Transfer>
 /// Adds the files below a local folder. What is no file fails once its turn comes; folders are not looked for behind links,
 /// which may lead in circles.
 fn put_all_below(source: &Path, place: &str, transfers: &mut Vec<Result<Transfer>>) -> Result<()> {
-    let unread = || format!("read folder {}", source.display());
+    let unread = || format!("read folder {}", shown(source));
     for entry in fs::read_dir(source).with_context(unread)? {
         let entry = entry.with_context(unread)?;
         let local = entry.path();
         match entry.file_name().to_str() {
-            None => transfers.push(Err(anyhow!("{} has a name that is not UTF-8", local.display()))),
+            None => transfers.push(Err(anyhow!("{} has a name that is not UTF-8", shown(&local)))),
             Some(name) if entry.file_type().with_context(unread)?.is_dir() => {
                 put_all_below(&local, &format!("{place}{name}/"), transfers)?;
             }
@@ -111,6 +117,8 @@ fn put_all_below(source: &Path, place: &str, transfers: &mut Vec<Result<Transfer
 async fn to_get(server: &ServerArgs, places: &[String], target: &str) -> Result<Vec<Result<Transfer>>> {
     let folder = Path::new(target);
     let is_folder = places.len() > 1 || target.ends_with('/') || folder.is_dir();
+    let is_own = is_folder || places.iter().any(|place| folder_of(place).is_some());
+    check_folder(if is_own { Some(folder) } else { folder.parent() })?;
     let mut transfers = Vec::new();
     for place in places {
         check_place(place)?;
@@ -126,6 +134,16 @@ async fn to_get(server: &ServerArgs, places: &[String], target: &str) -> Result<
         }
     }
     Ok(transfers)
+}
+
+/// # Errors
+/// A file in the place of a folder, or of one that it lies in.
+fn check_folder(folder: Option<&Path>) -> Result<()> {
+    let is_file = |path: &&Path| fs::metadata(path).is_ok_and(|found| !found.is_dir());
+    match folder.and_then(|folder| folder.ancestors().find(is_file)) {
+        Some(file) => bail!("{} is a file, and a folder is needed in its place", shown(file)),
+        None => Ok(()),
+    }
 }
 
 /// Adds the files below a folder of a stage.
@@ -145,7 +163,7 @@ async fn get_all_below(
         let named = literal(&format!("{stage}/{name}"));
         transfers.push(local_name(name, path).map(|local| Transfer { local: folder.join(local), named }));
     }
-    ensure!(transfers.len() > before, "there is no file in {place}");
+    ensure!(transfers.len() > before, "there is no file in {}", printable(place));
     Ok(())
 }
 
@@ -166,7 +184,8 @@ fn folder_of(place: &str) -> Option<String> {
 }
 
 fn check_place(text: &str) -> Result<()> {
-    ensure!(text.starts_with('@'), "{text} is no place in a stage: write @stage/path, or @~/path for your own");
+    let is_place = text.starts_with('@');
+    ensure!(is_place, "{} is no place in a stage: write @stage/path, or @~/path for your own", printable(text));
     Ok(())
 }
 
@@ -193,6 +212,10 @@ mod tests {
             let sources: Vec<PathBuf> = sources.iter().map(PathBuf::from).collect();
             assert!(to_put(&sources, destination).is_err(), "{sources:?} {destination}");
         }
+        let empty = tempfile::tempdir().unwrap();
+        fs::create_dir(empty.path().join("below")).unwrap();
+        let refused = to_put(&[empty.path().to_path_buf()], "@s/").map(drop).unwrap_err().to_string();
+        assert_eq!(refused, format!("there is no file in {}", empty.path().display()));
     }
 
     #[test]

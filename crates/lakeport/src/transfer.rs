@@ -12,12 +12,14 @@ use std::{fmt, fs};
 use anyhow::{Context, Result, bail, ensure};
 use futures::TryStreamExt;
 use futures::stream::FuturesUnordered;
+use lakeport_base::units::format_bytes;
 use tempfile::NamedTempFile;
 use tokio::time::{Instant, interval_at};
 use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
 use crate::client::{Connection, ServerArgs, described};
+use crate::userfile::shown;
 
 /// Bytes of a file that are read at a time, and in one row of a copy to the server.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -76,7 +78,7 @@ impl Batch {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                _ = report.tick() => eprintln!("{self} of {}", self.files),
+                _ = report.tick() => eprintln!("{self}"),
                 _ = &mut interrupted => bail!("interrupted"),
             }
         }
@@ -111,9 +113,7 @@ impl Batch {
             Way::Down => receive(connection, &named, &local, moved).await,
         };
         // What has failed does not count.
-        copied
-            .inspect_err(|_| self.bytes.set(self.bytes.get() - own.get()))
-            .with_context(|| local.display().to_string())
+        copied.inspect_err(|_| self.bytes.set(self.bytes.get() - own.get())).with_context(|| shown(&local))
     }
 }
 
@@ -123,12 +123,10 @@ impl fmt::Display for Batch {
             Way::Up => "uploaded",
             Way::Down => "downloaded",
         };
-        write!(f, "{verb} {}, {}", counted(self.done.get() as u64, "file"), counted(self.bytes.get(), "byte"))
+        let things = if self.files == 1 { "file" } else { "files" };
+        let bytes = format_bytes(self.bytes.get() as f64);
+        write!(f, "{verb} {} of {} {things}, {bytes}", self.done.get(), self.files)
     }
-}
-
-fn counted(count: u64, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Copies a local file to one that a COPY statement names; tells of each piece.
@@ -136,7 +134,7 @@ fn counted(count: u64, thing: &str) -> String {
 /// # Errors
 /// The server's or the local disk's.
 pub async fn send(connection: &Connection, named: &str, source: &Path, sent: impl Fn(usize)) -> Result<()> {
-    let failed = || format!("read {}", source.display());
+    let failed = || format!("read {}", shown(source));
     let path = source.to_path_buf();
     let (mut file, size, mut chunk) = on_disk(move || open(&path)).await.with_context(failed)?;
     let statement = format!("COPY {named} FROM STDIN WITH (FORMAT binary, SIZE {size})");

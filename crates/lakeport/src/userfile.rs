@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use globset::Glob;
+use lakeport_base::name::printable;
 
 use crate::client::{Connection, ServerArgs, described};
 use crate::transfer::{receive, send};
@@ -95,7 +96,7 @@ async fn download(connection: &Connection, source: &str, destination: Option<Pat
     let bytes = Cell::new(0);
     let received = |piece| bytes.set(bytes.get() + piece);
     receive(connection, &format!("USERFILE {}", literal(source)), &target, received).await?;
-    println!("downloaded {source} to {} ({} bytes)", target.display(), bytes.get());
+    println!("downloaded {} to {} ({} bytes)", printable(source), shown(&target), bytes.get());
     Ok(())
 }
 
@@ -117,7 +118,12 @@ fn path_in<'a>(area: &str, text: &'a str) -> &'a str {
 /// A path without one.
 pub fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
-    Ok(name.with_context(|| format!("{} has no file name", path.display()))?.to_string())
+    Ok(name.with_context(|| format!("{} has no file name", shown(path)))?.to_string())
+}
+
+/// A path for messages.
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 /// A text as an SQL literal.
