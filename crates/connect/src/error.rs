@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
+use lakeport_base::name::printable;
 use lakeport_base::{Retry, Sqlstate};
 use object_store::client::{HttpError, HttpErrorKind};
 use thiserror::Error as ThisError;
@@ -281,7 +282,9 @@ impl From<&object_store::Error> for Error {
             Store::Precondition { path, .. } => Error::conflict(format!("file {path:?} changed meanwhile")),
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(error)),
             Store::NotSupported { .. } | Store::NotImplemented { .. } => Error::unsupported(scrub(&root_text(error))),
-            Store::InvalidPath { source } => Error::invalid(format!("invalid path: {source}")),
+            Store::InvalidPath { source } => {
+                Error::invalid(format!("invalid path: {}", printable(&source.to_string())))
+            }
             _ => Error::from_source(error),
         }
     }

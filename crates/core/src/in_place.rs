@@ -18,7 +18,7 @@ use lakeport_base::SqlType;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-pub(crate) use self::find::{found, relation};
+pub(crate) use self::find::{found, no_files, relation};
 pub(crate) use self::pinned::tag;
 use crate::rows::arrow_field;
 use crate::stage::format::{FileFormat, FormatType};
@@ -29,6 +29,8 @@ pub struct FileSet {
     pub store: Arc<dyn ObjectStore>,
     /// Tells the store from all others, whatever they are called; without secrets.
     pub identity: Arc<str>,
+    /// Where they were looked for, for messages.
+    pub location: String,
     /// In the order of their paths.
     pub files: Vec<PlacedFile>,
     pub format: FileFormat,

@@ -13,6 +13,7 @@ use lakeport_base::nearest::nearest;
 use lakeport_core::Error;
 use lakeport_core::error::is_disk_full;
 
+pub(crate) use self::message::CASTS_MAY_HELP;
 use self::message::tidy;
 
 /// The error of planning or running a query.

@@ -32,7 +32,7 @@ use self::reader::Readers;
 pub(crate) use self::reading::Reading;
 use self::rows::RowFiles;
 pub(crate) use self::wildcard::Mentions;
-use crate::error::from_datafusion;
+use crate::error::{CASTS_MAY_HELP, from_datafusion};
 
 /// A table over files. `name` stands for them in a statement that mentions these columns.
 ///
@@ -68,13 +68,41 @@ pub(crate) async fn file_columns(files: &FileSet, file: usize) -> Result<SchemaR
     orc::file_schema(files, file).await
 }
 
-/// The error of a statement that names columns of no files.
-pub(crate) fn without_files(error: Error) -> Error {
-    if error.code() != Sqlstate::UNDEFINED_COLUMN {
-        return error;
+/// The error of planning a statement over files, with what their columns are.
+pub(crate) fn explained(error: Error, files: &[Arc<FileSet>]) -> Error {
+    let by_position = || files.iter().find(|set| !set.positions.is_empty() || has_no_names(set.format.ty));
+    match error.code() {
+        Sqlstate::UNDEFINED_COLUMN => match files.iter().find(|set| set.files.is_empty()) {
+            Some(set) => without_files(set).with_source(error),
+            None => error.with_hint_opt(by_position().map(|set| column_hint(set.format.ty))),
+        },
+        Sqlstate::UNDEFINED_FUNCTION if error.hint().is_some_and(|hint| hint.ends_with(CASTS_MAY_HELP)) => {
+            let cast = files.iter().find(|set| !set.positions.is_empty()).map(|set| match set.format.ty {
+                FormatType::Csv | FormatType::Text => "fields are text: cast them first, as in $1::INT + 1",
+                _ => "values of JSON have no type: cast them first, as in $1:name::INT + 1",
+            });
+            error.with_hint_opt(cast.map(str::to_string))
+        }
+        _ => error,
     }
+}
+
+/// Whether files of a type have no columns by name.
+fn has_no_names(ty: FormatType) -> bool {
+    matches!(ty, FormatType::Csv | FormatType::Text | FormatType::Ndjson | FormatType::Avro)
+}
+
+fn column_hint(ty: FormatType) -> String {
+    match ty {
+        FormatType::Csv | FormatType::Text => format!("columns of {} files go by position: $1, $2, ...", ty.name()),
+        _ => format!("$1 is a row of {} files, and $1:name what is in it under a name", ty.name()),
+    }
+}
+
+/// The error of a statement that names columns of no files.
+fn without_files(set: &FileSet) -> Error {
     let message = "no files found. specify a prefix/pattern/files that matches at least one file";
-    Error::databend(Number::SEMANTIC, message).with_source(error)
+    Error::databend(Number::SEMANTIC, message).with_detail(format!("there is none in {}", set.location))
 }
 
 /// The error of a file that cannot be read as what it should be.

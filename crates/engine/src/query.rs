@@ -16,6 +16,7 @@ use lakeport_base::SqlType;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Description, QueryContext};
+use lakeport_core::in_place::FileSet;
 use lakeport_core::rows::{RowStream, arrow_field, sql_type};
 use lakeport_core::value::Zone;
 
@@ -40,6 +41,8 @@ pub(crate) struct Planned {
     pub params: Params,
     /// The tables that it reads; `None` when it reads anything else, or the past.
     pub reads: Option<Vec<Read>>,
+    /// The files that it reads.
+    pub files: Vec<Arc<FileSet>>,
 }
 
 impl DataFusionEngine {
@@ -115,11 +118,11 @@ impl DataFusionEngine {
         expected: &HashMap<usize, SqlType>,
     ) -> Result<Planned> {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
-        let Registered { reads, no_files } = self.register_relations(cx, &session, &mut statement).await?;
+        let Registered { reads, files } = self.register_relations(cx, &session, &mut statement).await?;
         let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await;
-        let plan = plan.map_err(|error| if no_files { in_place::without_files(error) } else { error })?;
+        let plan = plan.map_err(|error| in_place::explained(error, &files))?;
         params.infer(&plan)?;
-        Ok(Planned { session, plan, params, reads })
+        Ok(Planned { session, plan, params, reads, files })
     }
 }
 
@@ -129,7 +132,7 @@ impl Planned {
         let values = ParamValues::from(self.params.values(values)?);
         let plan = self.plan.clone();
         let bind = move |scope: Arc<Scope>| async move { scope.analyze(plan.with_param_values(values)?) };
-        self.session.plan(bind).await
+        self.session.plan(bind).await.map_err(|error| in_place::explained(error, &self.files))
     }
 
     /// The optimised plan, if it may be kept: it then holds for whatever values its parameters have.

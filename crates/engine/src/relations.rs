@@ -1,6 +1,6 @@
 //! The tables that a statement names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -13,6 +13,7 @@ use lakeport_base::QualifiedName;
 use lakeport_base::id::TableId;
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
+use lakeport_core::in_place::FileSet;
 use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
@@ -28,8 +29,8 @@ use crate::kept::Read;
 pub(crate) struct Registered {
     /// The tables, unless it reads anything else, or the past.
     pub reads: Option<Vec<Read>>,
-    /// Whether a location has no files, and so no columns.
-    pub no_files: bool,
+    /// The files.
+    pub files: Vec<Arc<FileSet>>,
 }
 
 impl DataFusionEngine {
@@ -42,10 +43,10 @@ impl DataFusionEngine {
         statement: &mut Statement,
     ) -> Result<Registered> {
         let found = self.find_relations(cx, session, statement).await?;
-        let mut files = HashMap::new();
+        let mut files = BTreeMap::new();
         for (_, name, relation) in &found {
             if let Relation::Files(set) = relation {
-                files.insert(name.name().to_string(), set.files.is_empty());
+                files.insert(name.name().to_string(), Arc::clone(set));
             }
         }
         let mentions = if files.is_empty() { Mentions::default() } else { Mentions::of(statement) };
@@ -69,7 +70,7 @@ impl DataFusionEngine {
             session.register(&reference, provider);
         }
         mentions.hide_metadata(statement, |name| files.contains_key(name));
-        Ok(Registered { reads, no_files: files.values().any(|is_empty| *is_empty) })
+        Ok(Registered { reads, files: files.into_values().collect() })
     }
 
     /// The relations of `statement` that are not registered yet.

@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use futures::TryStreamExt;
 use lakeport_base::Sqlstate;
 use lakeport_base::limits::IMPORT_FILES_MAX;
+use lakeport_base::name::printable;
 use lakeport_sql::stmt::query::file_source::{FileSource, Wanted};
 use object_store::ObjectMeta;
 
@@ -14,6 +15,7 @@ use super::{FileSet, PlacedFile, infer};
 use crate::databend::Number;
 use crate::engine::Relation;
 use crate::error::{Error, Result};
+use crate::outcome::Notice;
 use crate::show::rows::batch_of;
 use crate::stage::format::{FileFormat, FormatType, QUERY};
 use crate::stage::listing::Selection;
@@ -35,13 +37,17 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
         return Ok(Relation::Rows(RecordBatch::new_empty(columns)));
     }
     let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
-    let found = found(&place, &Selection::new(source.pattern.as_deref(), &source.files)?, usize::MAX, |_| true).await?;
+    let selection = Selection::new(source.pattern.as_deref(), &source.files)?;
+    let found = found(&place, &selection, usize::MAX, |_| true).await?;
     if source.wanted == Wanted::Names {
         let rows: Vec<_> = found.iter().map(file_row).collect();
         return Ok(Relation::Rows(batch_of(list_columns(), &rows)?));
     }
     let format = format(cx, source, &place).await?;
-    let files = Arc::new(FileSet::of(&place, found, format, source.positions.clone()));
+    let files = Arc::new(FileSet::of(&place, &selection, found, format, source.positions.clone()));
+    if run && files.files.is_empty() {
+        cx.session.notice(Notice::new(no_files(&files.location)));
+    }
     match source.wanted {
         Wanted::Columns { files_max, records_max } => {
             let engine = cx.server.config.engine.as_ref();
@@ -49,6 +55,11 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
         }
         _ => Ok(Relation::Files(files)),
     }
+}
+
+/// What is said where there is nothing to read.
+pub(crate) fn no_files(location: &str) -> String {
+    format!("no files found in {location}")
 }
 
 /// The files that are meant and wanted, by name; the first so many of them.
@@ -59,7 +70,7 @@ pub(crate) async fn found(
     place: &StagedPlace,
     selection: &Selection,
     first: usize,
-    is_wanted: impl Fn(&ObjectMeta) -> bool,
+    mut is_wanted: impl FnMut(&ObjectMeta) -> bool,
 ) -> Result<Vec<ObjectMeta>> {
     let mut listed = place.list(selection)?;
     let mut found = Vec::new();
@@ -111,6 +122,7 @@ impl FileSet {
     /// Files of a place; those without a byte hold no rows in any format.
     pub(crate) fn of(
         place: &StagedPlace,
+        selection: &Selection,
         found: Vec<ObjectMeta>,
         format: FileFormat,
         mut positions: Vec<usize>,
@@ -121,12 +133,13 @@ impl FileSet {
         let folder = folder_name(place);
         let placed = |meta: ObjectMeta| PlacedFile {
             name: meta.location.to_string(),
-            uri: format!("{folder}{}", meta.location),
+            uri: printable(&format!("{folder}{}", meta.location)).into_owned(),
             meta,
         };
         let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
         let store = Arc::new(Pinned::new(place.store.clone(), &files));
-        FileSet { store, identity: place.identity.as_str().into(), files, format, positions }
+        let location = place.shown(selection);
+        FileSet { store, identity: place.identity.as_str().into(), location, files, format, positions }
     }
 }
 

@@ -64,6 +64,7 @@ impl FileQuery {
         let files = FileSet {
             store: self.files.store.clone(),
             identity: self.files.identity.clone(),
+            location: self.files.location.clone(),
             files: vec![placed.clone()],
             format: self.files.format.clone(),
             positions: self.files.positions.clone(),

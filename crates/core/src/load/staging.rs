@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use lakeport_base::name::printable;
 use lakeport_sql::stmt::load::OnError;
 use object_store::path::Path;
 
@@ -163,6 +164,6 @@ impl Loading {
 fn aborted(max: u64, file: &Path, fault: &Fault) -> Error {
     let many = if max > 1 { format!("abort after {max} errors! the last error: ") } else { String::new() };
     let line = fault.record.map_or_else(String::new, |record| format!(", line {record}"));
-    let message = format!("{many}{}\nat file '{file}'{line}", fault.message);
+    let message = format!("{many}{}\nat file '{}'{line}", fault.message, printable(file.as_ref()));
     Error::new(fault.code, message).numbered(Number::BAD_BYTES).with_hint_opt(fault.hint.clone())
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use lakeport_base::limits::IMPORT_FILES_MAX;
+use lakeport_base::name::{printable, quote_literal};
 use lakeport_connect::probe::MARKER;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -16,6 +17,8 @@ use crate::external::store_error;
 
 /// Files looked up by name at the same time.
 const LOOKUPS_MAX: usize = 8;
+/// Names of FILES that messages repeat.
+const SHOWN_MAX: usize = 3;
 /// Names made on the way from one with choices to those it stands for, in bytes.
 const EXPANDED_BYTES_MAX: usize = 64 << 20;
 
@@ -25,7 +28,7 @@ pub enum Selection {
     #[default]
     All,
     /// Those with which the pattern matches whole what follows the location's own path.
-    Matching(Regex),
+    Matching { pattern: String, regex: Regex },
     /// Those of these names below the location.
     Named(Vec<String>),
 }
@@ -42,7 +45,8 @@ impl Selection {
         let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok(Selection::All) };
         // Alone first: together with the anchors what is wrong may become right.
         let anchored = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
-        anchored.map(Selection::Matching).map_err(|error| {
+        let matching = |regex| Selection::Matching { pattern: pattern.to_string(), regex };
+        anchored.map(matching).map_err(|error| {
             let message = format!("Pattern format invalid, got:{pattern:?}");
             Error::databend(Number::SYNTAX, message).with_detail(error.to_string())
         })
@@ -50,6 +54,22 @@ impl Selection {
 }
 
 impl StagedPlace {
+    /// What messages call files of the place.
+    pub(crate) fn shown(&self, selection: &Selection) -> String {
+        let place = self.shown_place();
+        match selection {
+            Selection::All => place,
+            Selection::Matching { pattern, .. } => {
+                format!("{place} with PATTERN {}", printable(&quote_literal(pattern)))
+            }
+            Selection::Named(names) => {
+                let shown = names.iter().take(SHOWN_MAX).map(|name| printable(&quote_literal(name)).into_owned());
+                let more = (names.len() > SHOWN_MAX).then(|| "...".to_string());
+                format!("{place} with FILES ({})", shown.chain(more).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
     /// The files meant, as they are found: in no order, and as many as there are without holding them all.
     ///
     /// # Errors
@@ -61,13 +81,13 @@ impl StagedPlace {
                 Ok(self.look_up(names))
             }
             Selection::All if !self.capability.list => Ok(self.look_up(expand_braces(&self.prefix)?)),
-            Selection::Matching(_) if !self.capability.list => {
+            Selection::Matching { .. } if !self.capability.list => {
                 Err(Error::unsupported(format!("{} cannot be listed, so that no PATTERN applies", self.name))
                     .with_hint("name the file, or several with FILES"))
             }
             Selection::All => Ok(self.beginning_so()?),
-            Selection::Matching(pattern) => {
-                let (pattern, start) = (pattern.clone(), self.prefix.len());
+            Selection::Matching { regex, .. } => {
+                let (pattern, start) = (regex.clone(), self.prefix.len());
                 let is_match = move |meta: &ObjectMeta| {
                     std::future::ready(meta.location.as_ref().get(start..).is_some_and(|rest| pattern.is_match(rest)))
                 };
@@ -113,7 +133,8 @@ impl StagedPlace {
     }
 
     async fn file(&self, name: &str) -> Result<ObjectMeta> {
-        let path = parse_path(name)?;
+        let path = parse_file(name)?;
+        let name = printable(name);
         match self.store.head(&path).await {
             Err(object_store::Error::NotFound { .. }) if self.capability.list && self.is_folder(&path).await? => {
                 Err(Error::databend(Number::BAD_ARGUMENTS, format!("{name} is not a file")))
@@ -132,10 +153,31 @@ impl StagedPlace {
     }
 }
 
-fn parse_path(text: &str) -> Result<Path> {
+/// A path as stores have it.
+///
+/// # Errors
+/// [1006]
+pub(crate) fn parse_path(text: &str) -> Result<Path> {
     Path::parse(text).map_err(|error| {
-        Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}")).with_detail(error.to_string())
+        let refused = Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}"));
+        match text.chars().find(char::is_ascii_control) {
+            Some(c) => refused.with_detail(format!("no store takes a name with {c:?}, a control character, in it")),
+            None => refused.with_detail(error.to_string()),
+        }
     })
+}
+
+/// The path of one file, which lists show.
+///
+/// # Errors
+/// [1006]
+pub(crate) fn parse_file(text: &str) -> Result<Path> {
+    let path = parse_path(text)?;
+    if path.filename() != Some(MARKER) {
+        return Ok(path);
+    }
+    let message = format!("{MARKER} is no name for a file: checks of connections leave one, which no list shows");
+    Err(Error::databend(Number::BAD_ARGUMENTS, message).with_hint("choose another name"))
 }
 
 /// The names that `{a,b}` and `[1-3]` in a name stand for.

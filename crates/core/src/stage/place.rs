@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use lakeport_base::name::quote_ident;
+use lakeport_base::name::{printable, quote_ident};
 use lakeport_base::{Sqlstate, Uri};
 use lakeport_catalog::model::{Copied, Object, Stage, StagePlace};
 use lakeport_connect::dialect::place::{Located, located, located_through};
@@ -84,6 +84,16 @@ impl Origin {
 }
 
 impl StagedPlace {
+    /// What messages call it with the path below it.
+    pub(crate) fn shown_place(&self) -> String {
+        let shown = match self.name.starts_with('@') {
+            true => format!("{}/{}", self.name, self.prefix),
+            // A URI has it already.
+            false => self.name.clone(),
+        };
+        printable(&shown).into_owned()
+    }
+
     /// Tells a file from all others, by whichever stage or URI it is found.
     pub(crate) fn whole_name(&self, file: &Path) -> String {
         let Origin { store, path } = &self.origin;
@@ -260,8 +270,9 @@ impl Server {
     /// What a URI with parameters beside it means, when the user may use it: those of a connection by USAGE on it.
     ///
     /// # Errors
-    /// 42501; a connection of another kind, or that leads elsewhere; wrong parameters.
+    /// 42501; no scheme; a connection of another kind, or that leads elsewhere; wrong parameters.
     pub(crate) async fn find_place(&self, subject: Subject<'_>, uri: &str, parameters: &[Parameter]) -> Result<Found> {
+        require_scheme(uri)?;
         let pairs = pairs(parameters)?;
         let Some((_, name)) = pairs.iter().find(|(key, _)| key == CONNECTION_NAME) else {
             let Located { target, is_folder } = located(uri, &pairs).map_err(invalid_parameter)?;
@@ -364,6 +375,17 @@ fn pairs(parameters: &[Parameter]) -> Result<Vec<(String, String)>> {
 }
 
 /// # Errors
+/// [4000] for what looks like a path of a stage or of a connection. What else is no URI may hold a secret.
+fn require_scheme(uri: &str) -> Result<()> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./$~ ".contains(c);
+    if uri.is_empty() || uri.starts_with('/') || !uri.chars().all(is_plain) {
+        return Ok(());
+    }
+    let hint = format!("write 'external://{uri}' for files of a connection, '@{uri}' for those of a stage");
+    Err(storage(&format!("'{uri}' is no URI: it has no scheme")).with_hint(hint))
+}
+
+/// # Errors
 /// [4000] when a URI is of another kind than the connection.
 fn require_protocol(target: &Target, name: &str, uri: &str) -> Result<()> {
     let spec = target.spec();
@@ -383,6 +405,7 @@ fn require_protocol(target: &Target, name: &str, uri: &str) -> Result<()> {
 pub(crate) fn clean(path: &str) -> Result<String> {
     let dots = |part: &str| part.replace("%2e", ".").replace("%2E", ".");
     if path.split('/').any(|part| dots(part) == "..") {
+        let path = printable(path);
         let message = format!("stage path traversal is not allowed by stage_path_traversal_policy: {path}");
         return Err(Error::databend(Number::BAD_ARGUMENTS, message));
     }

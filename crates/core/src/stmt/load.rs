@@ -66,8 +66,9 @@ pub(crate) fn columns() -> SchemaRef {
 pub(crate) async fn load(cx: &Cx<'_>, statement: &Load) -> Result<Outcome> {
     cx.refuse_in_block("COPY INTO a table cannot be used inside a multi-statement transaction")?;
     let mut load = Loader::new(cx, statement).await?;
-    let files = load.files().await?;
-    let rows = if files.is_empty() { Vec::new() } else { load.run(files).await? };
+    let selection = Selection::new(statement.pattern.as_deref(), &statement.files)?;
+    let files = load.files(&selection).await?;
+    let rows = if files.is_empty() { Vec::new() } else { load.run(&selection, files).await? };
     Ok(Outcome::rows("COPY", batch_of(columns(), &rows)?))
 }
 
@@ -113,21 +114,28 @@ impl<'a> Loader<'a> {
         Ok(Loader { cx, statement, options, table, before: None, columns, place, format, since })
     }
 
-    /// The files to load, each held to what it is now.
+    /// The files to load, each held to what it is now. Where there are none the client is told why.
     ///
     /// # Errors
     /// [3001] and [1006] for names, [1001] for too many.
-    async fn files(&self) -> Result<Vec<ObjectMeta>> {
+    async fn files(&self, selection: &Selection) -> Result<Vec<ObjectMeta>> {
         let engine = &self.cx.server.config.engine;
         let known = if self.options.force { Default::default() } else { engine.marks(&self.table, self.since).await? };
-        let selection = Selection::new(self.statement.pattern.as_deref(), &self.statement.files)?;
         let is_known = |file: &ObjectMeta| history::mark(&self.place, file).is_some_and(|mark| known.contains(&mark));
-        let is_new = |file: &ObjectMeta| file.size > 0 && (known.is_empty() || !is_known(file));
+        let mut loaded = 0;
+        let is_new = |file: &ObjectMeta| {
+            let is_known = file.size > 0 && !known.is_empty() && is_known(file);
+            loaded += u64::from(is_known);
+            file.size > 0 && !is_known
+        };
         let first = match self.options.max_files {
             0 => usize::MAX,
             files => usize::try_from(files).unwrap_or(usize::MAX),
         };
-        let mut found = in_place::found(&self.place, &selection, first, is_new).await?;
+        let mut found = in_place::found(&self.place, selection, first, is_new).await?;
+        if found.is_empty() {
+            self.cx.session.notice(nothing_new(&self.place.shown(selection), loaded));
+        }
         if self.options.size_limit > 0 {
             let mut bytes = 0;
             let begins = found.iter().take_while(|file| {
@@ -146,12 +154,12 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads files; answers the rows of the result.
-    async fn run(&mut self, found: Vec<ObjectMeta>) -> Result<Vec<Vec<Cell>>> {
+    async fn run(&mut self, selection: &Selection, found: Vec<ObjectMeta>) -> Result<Vec<Vec<Cell>>> {
         let positions = match &self.statement.from {
             Source::Files(_) => Vec::new(),
             Source::Selected(selected) => selected.source.positions.clone(),
         };
-        let set = Arc::new(FileSet::of(&self.place, found, self.format.clone(), positions));
+        let set = Arc::new(FileSet::of(&self.place, selection, found, self.format.clone(), positions));
         self.evolve(&set).await?;
         let sources: Vec<SourceFile> = (0..set.files.len())
             .map(|file| SourceFile { ranged: self.place.capability.list, ..set.source(file) })
@@ -343,6 +351,18 @@ impl<'a> Read<'a> {
     fn new((file, (is_loaded, tally)): (&'a PlacedFile, (bool, Tally))) -> Read<'a> {
         Read { file, is_loaded, tally }
     }
+}
+
+/// Why there is no file to load.
+fn nothing_new(location: &str, loaded: u64) -> Notice {
+    if loaded == 0 {
+        return Notice::new(in_place::no_files(location));
+    }
+    let message = match loaded {
+        1 => format!("the file in {location} was loaded before"),
+        _ => format!("the {loaded} files in {location} were loaded before"),
+    };
+    Notice { hint: Some("FORCE = TRUE loads files again".to_string()), ..Notice::new(message) }
 }
 
 /// Whether an expression may be another one for each row: it has a bracket outside of texts.

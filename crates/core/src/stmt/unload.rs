@@ -7,7 +7,6 @@ use lakeport_base::SqlType;
 use lakeport_sql::stmt::query::Query;
 use lakeport_sql::stmt::unload::{Unload, UnloadOptions};
 use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::Cx;
@@ -20,6 +19,7 @@ use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
 use crate::stage::format::{self, FileFormat, FormatType, UNLOAD};
+use crate::stage::listing::{parse_file, parse_path};
 use crate::stage::place::{StageAccess, StagedPlace, clean};
 use crate::stage::reading::charset;
 
@@ -105,9 +105,9 @@ fn in_parts(statement: &Unload) -> Cow<'_, Query> {
 fn part_folder(part: &str) -> Result<String> {
     let folder = clean(part)?;
     let folder = folder.trim_end_matches('/');
-    Path::parse(folder).map(|_| folder.to_string()).map_err(|error| {
-        Error::databend(Number::BAD_ARGUMENTS, format!("PARTITION BY gives {part:?}, which names no folder"))
-            .with_detail(error.to_string())
+    parse_path(folder).map(|_| folder.to_string()).map_err(|error| {
+        let message = format!("PARTITION BY gives {part:?}, which names no folder");
+        Error::databend(Number::BAD_ARGUMENTS, message).with_detail(error.detail().unwrap_or_default())
     })
 }
 
@@ -118,9 +118,7 @@ fn part_folder(part: &str) -> Result<String> {
 async fn place(cx: &Cx<'_>, to: StagedPlace, statement: &Unload, extension: String) -> Result<Place> {
     let (options, has_parts) = (&statement.options, statement.partition_by.is_some());
     let StagedPlace { store, prefix, name: uri, .. } = to;
-    let path = Path::parse(&prefix).map_err(|error| {
-        Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {prefix:?}")).with_detail(error.to_string())
-    })?;
+    parse_path(&prefix)?;
     if !options.use_raw_path {
         let query_id = cx.server.config.env.random_hex(QUERY_ID_BYTES);
         let (folder, stem) = match prefix.rsplit_once('/').unwrap_or(("", &prefix)) {
@@ -142,6 +140,7 @@ async fn place(cx: &Cx<'_>, to: StagedPlace, statement: &Unload, extension: Stri
     if prefix.is_empty() || prefix.ends_with('/') {
         return Err(refused(format!("unload path must not end with '/' when use_raw_path is set: {prefix:?}")));
     }
+    let path = parse_file(&prefix)?;
     if !options.overwrite {
         match store.head(&path).await {
             Ok(_) => {

@@ -7,6 +7,9 @@ use lakeport_core::Error;
 use lakeport_core::rows::sql_type;
 use lakeport_core::show::information_schema::standard_name;
 
+/// The end of PostgreSQL's hint at types that nothing takes.
+pub(crate) const CASTS_MAY_HELP: &str = "explicit type casts may help";
+
 /// The error of planning.
 pub(super) fn of_planning(message: &str) -> Error {
     let known = unknown_function(message)
@@ -50,7 +53,7 @@ fn function_of_types(message: &str) -> Option<Error> {
     let (name, types) = call.split_once('(')?;
     let types = parts(types).map(shown_type).collect::<Option<Vec<_>>>()?.join(", ");
     let error = Error::new(Sqlstate::UNDEFINED_FUNCTION, format!("function {name}({types}) does not exist"));
-    Some(error.with_hint("no function matches the given name and argument types; explicit type casts may help"))
+    Some(error.with_hint(format!("no function matches the given name and argument types; {CASTS_MAY_HELP}")))
 }
 
 /// `Cannot coerce arithmetic expression Utf8 + Int64 to valid types` and its like.
@@ -74,7 +77,7 @@ fn operator_of_types(message: &str) -> Option<Error> {
         Some(format!("{} {} {}", shown_type(&left)?, words[at], shown_type(&right)?))
     });
     let error = Error::new(Sqlstate::UNDEFINED_FUNCTION, format!("operator does not exist: {}", shown?));
-    Some(error.with_hint("no operator matches the given name and argument types; explicit type casts may help"))
+    Some(error.with_hint(format!("no operator matches the given name and argument types; {CASTS_MAY_HELP}")))
 }
 
 fn ungrouped_column(message: &str) -> Option<Error> {

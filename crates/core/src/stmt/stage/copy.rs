@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use lakeport_base::Sqlstate;
+use lakeport_base::name::printable;
 use lakeport_connect::Unrepeated;
 use lakeport_sql::stmt::stage::CopyFile;
 use lakeport_sql::stmt::stage::location::Location;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::export::PART_BYTES;
 use crate::external::store_error;
 use crate::outcome::{CopyIn, Outcome};
+use crate::stage::listing::parse_file;
 use crate::stage::place::{StageAccess, StagedPlace};
 use crate::stmt::Cx;
 use crate::stmt::userfile::{Pieces, is_there, piece_columns, pieces_in, pieces_of, write};
@@ -22,7 +24,7 @@ pub(crate) async fn copy(cx: &Cx<'_>, statement: &CopyFile) -> Result<Outcome> {
     let access = if statement.upload { StageAccess::Write } else { StageAccess::Read };
     let place = cx.server.staged_place(cx.subject(), &Location::Stage(statement.path.clone()), access).await?;
     let path = file_in(&place)?;
-    let shown = statement.path.to_string();
+    let shown = printable(&statement.path.to_string()).into_owned();
     if !statement.upload {
         let found = place.store.get(&path).await.map_err(|error| not_fetched(error, &shown))?;
         return Ok(Outcome::CopyOut { rows: pieces_of(found), options: statement.options.clone() });
@@ -94,11 +96,11 @@ async fn holds(store: &dyn ObjectStore, path: &Path, content: &Bytes) -> object_
 
 /// The file that the location names as a whole.
 fn file_in(place: &StagedPlace) -> Result<Path> {
-    let path = Path::parse(&place.prefix).ok().filter(|path| !path.is_root() && !place.prefix.ends_with('/'));
-    path.ok_or_else(|| {
-        let message = format!("{}/{} names no file", place.name, place.prefix);
-        Error::databend(Number::BAD_ARGUMENTS, message).with_hint("write @stage/path/file")
-    })
+    if place.prefix.is_empty() || place.prefix.ends_with('/') {
+        let message = format!("{} names no file", place.shown_place());
+        return Err(Error::databend(Number::BAD_ARGUMENTS, message).with_hint("write @stage/path/file"));
+    }
+    parse_file(&place.prefix)
 }
 
 fn exists(shown: &str) -> Error {

@@ -75,7 +75,14 @@ async fn rows_of(content: Vec<u8>) -> Result<usize> {
     let meta = store.head(&path).await.unwrap();
     let file = PlacedFile { meta, name: "a.orc".into(), uri: "@s/a.orc".into() };
     let format = FileFormat::of_type(FormatType::Orc);
-    let files = Arc::new(FileSet { store, identity: "s".into(), files: vec![file], format, positions: Vec::new() });
+    let files = Arc::new(FileSet {
+        store,
+        identity: "s".into(),
+        location: "s".into(),
+        files: vec![file],
+        format,
+        positions: Vec::new(),
+    });
     let schema = schema(&files).await?;
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
     let batches: Vec<RecordBatch> = rows(&files, 0, &schema, &columns).try_collect().await?;
