@@ -97,6 +97,6 @@ fn unpacked(reader: impl AsyncRead + Send + 'static) -> Pieces {
 fn unpack_error(error: io::Error) -> Error {
     error.downcast::<Error>().unwrap_or_else(|error| {
         Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("cannot decompress: {error}"))
-            .with_hint("WITH decompress = 'none' reads a file as it is")
+            .with_hint("see that the file is whole, and compressed as FILE_FORMAT or the option decompress says")
     })
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use lakeport_base::name::{printable, quote_ident};
 use lakeport_base::{SqlType, Sqlstate};
 use serde::de::IgnoredAny;
 
@@ -48,7 +49,7 @@ impl TextFormat for Ndjson<'_> {
                 (Value::Null, _) if self.null_is_default => rows.push_default(index)?,
                 (Value::Null, _) | (Value::Missing, Missing::Null) => rows.push(index, None)?,
                 (Value::Missing, Missing::Default) => rows.push_default(index)?,
-                (Value::Missing, Missing::Refused) => return Err(self.target.missing_column(index)),
+                (Value::Missing, Missing::Refused) => return Err(self.missing(index, line)),
             }
         }
         rows.end_row();
@@ -69,6 +70,19 @@ impl<'a> Ndjson<'a> {
             target,
             index_of: columns.map(|(index, column)| (column.name.as_str(), index)).collect(),
             values: vec![Value::Missing; target.columns.len()],
+        }
+    }
+
+    /// 42703 for a column that an object does not have, perhaps but for the case of its name.
+    fn missing(&self, index: usize, line: &str) -> Error {
+        let (error, name) = (self.target.missing_column(index), &self.target.columns[index].name);
+        match members(line).into_iter().flatten().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            Some((other, _)) if self.target.rules.in_databend => error.with_hint(format!(
+                "the row has {other:?}, and case counts in NDJSON: COPY INTO table FROM (SELECT $1:{}, ... FROM location) \
+                 takes it",
+                printable(&quote_ident(&other))
+            )),
+            _ => error,
         }
     }
 

@@ -12,6 +12,7 @@ use super::scan::Syntax;
 use super::source::SourceFile;
 use crate::charset::Charset;
 use crate::error::{Error, Result};
+use crate::stage::format::FormatType;
 use crate::stmt::options::{OptionRow, OptionTable, Values, separator};
 
 const AVRO: &str = "AVRO";
@@ -229,6 +230,20 @@ pub enum Decompress {
     Snappy,
     /// The one file of an archive.
     Zip,
+}
+
+impl Format {
+    /// The type in FILE_FORMAT that means the same, if there is one.
+    pub(crate) fn file_type(&self) -> Option<FormatType> {
+        match self {
+            Format::Avro(AvroOptions { form: AvroForm::Container, .. }) => Some(FormatType::Avro),
+            Format::Csv(_) => Some(FormatType::Csv),
+            Format::Delimited(_) => Some(FormatType::Text),
+            Format::Ndjson { .. } => Some(FormatType::Ndjson),
+            Format::Parquet { .. } => Some(FormatType::Parquet),
+            Format::Avro(_) | Format::Other(_) => None,
+        }
+    }
 }
 
 impl ImportOptions {

@@ -64,25 +64,32 @@ impl Target {
     /// A row has not as many fields as there are columns: 22P04.
     pub fn refused_count(&self, fields: usize, record: &str) -> Error {
         let columns = self.columns.len();
-        let message = match self.rules.in_databend {
-            true => format!(
-                "Number of columns in file ({fields}) does not match that of the corresponding table ({columns})"
-            ),
-            false => format!("expected {columns} fields, got {fields} (row: {})", shown(record)),
-        };
-        Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message)
+        if !self.rules.in_databend {
+            let message = format!("expected {columns} fields, got {fields} (row: {})", shown(record));
+            return Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message);
+        }
+        let message =
+            format!("Number of columns in file ({fields}) does not match that of the corresponding table ({columns})");
+        let delimiter =
+            if fields == 1 { "FIELD_DELIMITER in FILE_FORMAT says what stands between fields; " } else { "" };
+        Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message).with_hint(format!(
+            "{delimiter}COPY INTO table (column, ...) names the columns that files fill; ERROR_ON_COLUMN_COUNT_MISMATCH = \
+             FALSE in FILE_FORMAT takes rows of any number; ON_ERROR = CONTINUE leaves them out"
+        ))
     }
 
     /// A column that the file does not have: 42703.
     pub fn missing_column(&self, index: usize) -> Error {
-        let message = match self.rules.in_databend {
-            true => format!(
-                "Missing value for {}. current FILE_FORMAT option: MISSING_FIELD_AS=ERROR",
-                self.column_text(index)
-            ),
-            false => format!("column {:?} is not in the file", self.columns[index].name),
-        };
-        Error::new(Sqlstate::UNDEFINED_COLUMN, message)
+        if !self.rules.in_databend {
+            let message = format!("column {:?} is not in the file", self.columns[index].name);
+            return Error::new(Sqlstate::UNDEFINED_COLUMN, message);
+        }
+        let column = self.column_text(index);
+        let message = format!("Missing value for {column}. current FILE_FORMAT option: MISSING_FIELD_AS=ERROR");
+        Error::new(Sqlstate::UNDEFINED_COLUMN, message).with_hint(
+            "MISSING_FIELD_AS = FIELD_DEFAULT in FILE_FORMAT takes the column's default; COPY INTO table (column, ...) names \
+             the columns that files fill",
+        )
     }
 
     /// 0A000

@@ -5,8 +5,10 @@ use lakeport_base::Sqlstate;
 use super::batch::Sink;
 use super::part::{Extent, Part, Start};
 use super::read::{Found, Plan, read_file, read_range};
+use super::source::SourceFile;
 use super::text::LeaveOut;
 use crate::error::{Error, Result};
+use crate::stage::looks::{self, ReadAs};
 
 /// What reading a file, or a range of it, has found.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,17 @@ impl Tally {
         self.errors += 1;
         self.first.get_or_insert_with(|| fault.clone());
         self.last = Some(fault);
+    }
+
+    /// Adds the remedy for a file that looks like another than it is read as.
+    async fn explain(&mut self, plan: &Plan, file: &SourceFile) {
+        let (Some(first), Some(ty)) = (&self.first, plan.options.format.file_type()) else { return };
+        let decompress = plan.options.decompress.of_file(file.meta.location.as_ref());
+        if let Some(remedy) = looks::remedy(first.code, file, ReadAs { ty, decompress }).await {
+            for fault in self.first.iter_mut().chain(&mut self.last) {
+                fault.hint = Some(remedy.clone());
+            }
+        }
     }
 
     /// Adds what was found in the next range of the same file.
@@ -114,6 +127,7 @@ pub(super) async fn read(plan: &Plan, part: &Part, start: Start, errors_max: u64
             read => read?,
         }
         tally.rows = sink.rows_sent() - before;
+        tally.explain(plan, file).await;
         tallies.push(tally);
         if errors >= errors_max {
             break;

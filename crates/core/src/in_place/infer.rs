@@ -171,10 +171,14 @@ fn merged(one: Option<String>, other: Option<String>) -> Option<String> {
 /// # Errors
 /// What keeps it from being read.
 pub(crate) async fn file_schema(engine: &dyn Engine, files: &Arc<FileSet>, index: usize) -> Result<SchemaRef> {
-    match files.format.ty {
+    let told = match files.format.ty {
         FormatType::Parquet => of_parquet(files, index).await,
         FormatType::Avro => of_avro(files, index).await,
-        _ => engine.file_columns(files, index).await,
+        _ => return engine.file_columns(files, index).await,
+    };
+    match told {
+        Err(error) => Err(files.explained(&files.files[index], error).await),
+        told => told,
     }
 }
 
@@ -243,8 +247,13 @@ async fn of_fields(files: &Arc<FileSet>, index: usize, records_max: usize) -> Re
     };
     let drained = async { while batches.recv().await.is_some() {} };
     let (sampled, ()) = tokio::join!(read, drained);
-    sampled.map_err(|error| error.prefixed(&files.files[index].uri))?;
-    Ok(found.columns)
+    match sampled {
+        Ok(()) => Ok(found.columns),
+        Err(error) => {
+            let file = &files.files[index];
+            Err(files.explained(file, error).await.prefixed(&file.uri))
+        }
+    }
 }
 
 /// The columns of the records seen.

@@ -16,7 +16,6 @@ use super::documents::{documents_of, with_nulls};
 use super::{FileSet, PlacedFile};
 use crate::charset::decoded;
 use crate::error::{Error, Result};
-use crate::import::AvroForm;
 use crate::import::avro;
 use crate::import::batch::{Rows, Sink, Target, Wanted};
 use crate::import::bytes::{self, Pieces, ReadMeter};
@@ -29,7 +28,9 @@ use crate::import::ranges::Ranges;
 use crate::import::scan::{ScanError, Scanned};
 use crate::import::source::SourceFile;
 use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
+use crate::import::{AvroForm, Decompress};
 use crate::stage::format::{FormatType, NULL_IF};
+use crate::stage::looks::{self, ReadAs};
 use crate::stage::reading::{charset, csv, decompress, delimited};
 
 impl FileSet {
@@ -41,6 +42,7 @@ impl FileSet {
         let reader = AbortOnDropHandle::new(tokio::spawn(async move {
             let file = &files.files[file];
             if let Err(error) = files.read(file, &positions, &sink).await {
+                let error = files.explained(file, error).await;
                 let named = error.message().contains(&file.uri);
                 sink.fail(if named { error } else { error.prefixed(&file.uri) }).await;
             }
@@ -82,6 +84,16 @@ impl FileSet {
             }
         }
         Ok(())
+    }
+
+    /// An error of a file, with the remedy where it looks like another than it is read as.
+    pub async fn explained(&self, file: &PlacedFile, error: Error) -> Error {
+        let decompress = match self.format.ty {
+            FormatType::Parquet | FormatType::Orc => Decompress::None,
+            _ => decompress(&self.format).unwrap_or(Decompress::None).of_file(file.meta.location.as_ref()),
+        };
+        let read_as = ReadAs { ty: self.format.ty, decompress };
+        looks::explained(error, &self.source_of(file), read_as).await
     }
 
     /// A file as the readers of IMPORT take it.

@@ -1,6 +1,7 @@
 //! File formats: one table says which options there are, for which types, and what they take.
 
 use encoding_rs::Encoding;
+use lakeport_base::name::printable;
 use lakeport_base::nearest::nearest;
 use lakeport_catalog::model::FormatOptions;
 use lakeport_sql::stmt::stage::location::Parameter;
@@ -340,16 +341,12 @@ impl FileFormat {
             let is_record = option.name != RECORD_DELIMITER.name && !text.is_empty() && text == record;
             if in_field || is_record {
                 let other = if in_field { &FIELD_DELIMITER } else { &RECORD_DELIMITER };
-                return Err(option.refused(
-                    self.ty,
-                    text,
-                    &format!("{} holds the same character", other.name.to_uppercase()),
-                ));
+                let why = format!("{} holds the same character", other.name.to_uppercase());
+                return Err(option.refused(self.ty, text).with_detail(why));
             }
         }
         if TRIM_SPACE.is_on(self) && (field.starts_with(' ') || record == " ") {
-            let what = "a delimiter begins with a space";
-            return Err(TRIM_SPACE.refused(self.ty, "true", what));
+            return Err(TRIM_SPACE.refused(self.ty, "true").with_detail("a delimiter begins with a space"));
         }
         Ok(())
     }
@@ -394,14 +391,15 @@ pub fn written(list: &[Parameter]) -> FormatOptions {
     FormatOptions(list.iter().map(|parameter| (parameter.name.clone(), parameter.values.clone())).collect())
 }
 
+/// All names of types.
+pub(crate) fn type_names() -> Vec<&'static str> {
+    TYPES.iter().flat_map(|(_, names, _)| names.iter().copied()).collect()
+}
+
 fn type_of(values: &[String]) -> Result<FormatType> {
     let name = values.first().map_or("", String::as_str);
     FormatType::of_name(name).ok_or_else(|| {
-        let known = TYPES.iter().flat_map(|(_, names, _)| names.iter().copied());
-        let hint = match nearest(name, known.clone()) {
-            Some(name) => format!("did you mean {name}?"),
-            None => format!("types: {}", known.collect::<Vec<_>>().join(", ")),
-        };
+        let hint = suggestion(name, &type_names(), "the types are");
         illegal(format!("Unsupported FILE_FORMAT type: {name:?}")).with_hint(hint)
     })
 }
@@ -409,15 +407,17 @@ fn type_of(values: &[String]) -> Result<FormatType> {
 fn option_of(ty: FormatType, name: &str) -> Result<&'static FormatOption> {
     let of_type = || OPTIONS.iter().copied().filter(move |option| option.default_for(ty).is_some());
     of_type().find(|option| option.name == name).ok_or_else(|| {
-        let hint = match nearest(name, of_type().map(|option| option.name)) {
-            Some(name) => format!("did you mean {}?", name.to_uppercase()),
-            None => {
-                let known: Vec<_> = of_type().map(|option| option.name.to_uppercase()).collect();
-                format!("options of {}: {}", ty.name(), known.join(", "))
-            }
-        };
+        let known: Vec<String> = of_type().map(|option| option.name.to_uppercase()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let hint = suggestion(name, &known, &format!("the options of {} are", ty.name()));
         illegal(format!("Unsupported options for {}: {}", ty.name(), name.to_uppercase())).with_hint(hint)
     })
+}
+
+/// What may have been meant, and what there is.
+fn suggestion(found: &str, known: &[&str], what: &str) -> String {
+    let near = nearest(found, known.iter().copied()).map(|name| format!("did you mean {name}? "));
+    format!("{}{what} {}", near.unwrap_or_default(), known.join(", "))
 }
 
 fn illegal(message: impl Into<String>) -> Error {
@@ -466,35 +466,40 @@ impl FormatOption {
             Takes::List => Ok(value.to_string()),
             Takes::Flag => {
                 let flag = ["true", "false"].into_iter().find(|flag| flag.eq_ignore_ascii_case(value));
-                flag.map(str::to_string).ok_or_else(|| self.refused(ty, value, "true or false"))
+                flag.map(str::to_string).ok_or_else(|| self.untaken(ty, value, "true or false"))
             }
             Takes::Count => {
                 let count = value.parse::<u32>().map(|count| count.to_string());
-                count.map_err(|_| self.refused(ty, value, "a whole number"))
+                count.map_err(|_| self.untaken(ty, value, "a whole number"))
             }
             Takes::Word(words) => {
                 let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| word.to_string()).ok_or_else(|| self.unknown_word(value, words))
             }
-            Takes::Name(known, what) => known(value).map(str::to_string).ok_or_else(|| self.refused(ty, value, what)),
+            Takes::Name(known, what) => known(value).map(str::to_string).ok_or_else(|| self.untaken(ty, value, what)),
             Takes::Text(fits, what) => {
                 let text = unescaped(value);
-                if fits(ty, &text) { Ok(text) } else { Err(self.refused(ty, value, what)) }
+                if fits(ty, &text) { Ok(text) } else { Err(self.untaken(ty, value, what)) }
             }
         }
     }
 
-    fn refused(&self, ty: FormatType, value: &str, what: &str) -> Error {
-        let (ty, option) = (ty.name(), self.name.to_uppercase());
-        let message = format!("Invalid {ty} option value: {option} is currently set to '{value}'. {what}");
+    fn refused(&self, ty: FormatType, value: &str) -> Error {
+        let (ty, option, value) = (ty.name(), self.name.to_uppercase(), printable(value));
+        let message = format!("Invalid {ty} option value: {option} is currently set to '{value}'.");
         Error::databend(Number::BAD_ARGUMENTS, message)
+    }
+
+    fn untaken(&self, ty: FormatType, value: &str, what: &str) -> Error {
+        self.refused(ty, value).with_hint(format!("{} takes {what}", self.name.to_uppercase()))
     }
 
     fn unknown_word(&self, value: &str, words: &[&str]) -> Error {
         let (option, value) = (self.name.to_uppercase(), value.to_uppercase());
         let valid = words.join(" | ");
         let message = format!("Invalid option value: {option} is set to {value}. The valid values are {valid}.");
-        Error::databend(Number::INVALID_ARGUMENT, message)
+        let near = nearest(&value, words.iter().copied()).map(|word| format!("did you mean {word}?"));
+        Error::databend(Number::INVALID_ARGUMENT, message).with_hint_opt(near)
     }
 
     fn shown(&self, format: &FileFormat) -> Value {

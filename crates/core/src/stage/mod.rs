@@ -5,6 +5,7 @@
 
 pub mod format;
 pub mod listing;
+pub(crate) mod looks;
 pub(crate) mod open;
 pub mod place;
 pub(crate) mod reading;

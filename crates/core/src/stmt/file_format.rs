@@ -2,6 +2,8 @@
 
 use arrow_schema::SchemaRef;
 use lakeport_base::SqlType;
+use lakeport_base::name::printable;
+use lakeport_base::nearest::nearest;
 use lakeport_catalog::model::{FileFormat as Row, FormatOptions};
 use lakeport_sql::stmt::file_format::{CreateFileFormat, DropFileFormat};
 use lakeport_sql::stmt::stage::location::Parameter;
@@ -14,7 +16,7 @@ use crate::row;
 use crate::rows::schema_of;
 use crate::server::Server;
 use crate::show::rows::{Cell, batch_of};
-use crate::stage::format::{FORMAT_NAME, FileFormat, FormatType, written};
+use crate::stage::format::{FORMAT_NAME, FileFormat, FormatType, type_names, written};
 
 impl Server {
     /// The file format of a name: a type, or one that CREATE FILE FORMAT has made, first under exactly this name.
@@ -24,17 +26,21 @@ impl Server {
     pub async fn file_format(&self, name: &str) -> Result<FileFormat> {
         match FormatType::of_name(name) {
             Some(ty) => Ok(FileFormat::of_type(ty)),
-            None => FileFormat::read(&self.named_options(name).await?),
+            None => FileFormat::read(&self.named_options(name, &type_names()).await?),
         }
     }
 
-    async fn named_options(&self, name: &str) -> Result<FormatOptions> {
+    /// Options under a name, where one of these types may stand too.
+    async fn named_options(&self, name: &str, types: &[&str]) -> Result<FormatOptions> {
         let mut tx = self.config.catalog.read().await?;
         let found = match tx.find_file_format(name).await? {
             None => tx.find_file_format(&name.to_lowercase()).await?,
             found => found,
         };
-        found.map(|row| row.options).ok_or_else(|| missing(name))
+        match found {
+            Some(row) => Ok(row.options),
+            None => Err(missing(name, &tx.file_formats().await?, types)),
+        }
     }
 
     /// The options of a `FILE_FORMAT = (...)`, with `FORMAT_NAME` replaced by what it stands for. Not checked yet.
@@ -46,7 +52,7 @@ impl Server {
             return Ok(written(parameters));
         };
         match (name.values.as_slice(), parameters.len()) {
-            ([name], 1) => self.named_options(name).await,
+            ([name], 1) => self.named_options(name, &[]).await,
             _ => {
                 let message = "Invalid FILE_FORMAT options: FORMAT_NAME takes one name and no options beside it";
                 Err(Error::databend(Number::ILLEGAL_FILE_FORMAT, message))
@@ -84,7 +90,7 @@ pub(crate) async fn drop(cx: &Cx<'_>, statement: &DropFileFormat) -> Result<Outc
     let name = &statement.name;
     let mut tx = cx.server.config.catalog.write().await?;
     let Some(old) = tx.find_file_format(name).await? else {
-        let missing = missing(name);
+        let missing = missing(name, &tx.file_formats().await?, &[]);
         return if statement.if_exists { Ok(cx.skipped("DROP FILE FORMAT", &missing)) } else { Err(missing) };
     };
     require_owner(cx, &old)?;
@@ -112,7 +118,14 @@ fn require_owner(cx: &Cx<'_>, format: &Row) -> Result<()> {
     Err(cx.subject().denied_in_databend("Ownership", &format!("FILE FORMAT {}", format.name)).with_hint(remedy))
 }
 
-fn missing(name: &str) -> Error {
-    Error::databend(Number::UNKNOWN_FILE_FORMAT, format!("Unknown file format '{name}'."))
-        .with_hint("SHOW FILE FORMATS lists the formats that have names")
+/// [2507] for a name that is neither a format's nor that of one of these types.
+fn missing(name: &str, formats: &[Row], types: &[&str]) -> Error {
+    let missing = Error::databend(Number::UNKNOWN_FILE_FORMAT, format!("Unknown file format '{}'.", printable(name)));
+    if let Some(ty) = FormatType::of_name(name) {
+        return missing.with_hint(format!("{} is a type: write TYPE = {}", ty.name(), ty.name()));
+    }
+    let known = types.iter().copied().chain(formats.iter().map(|format| format.name.as_str()));
+    let near = nearest(name, known).map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+    let types = if types.is_empty() { String::new() } else { format!("the types are {}; ", types.join(", ")) };
+    missing.with_hint(format!("{near}{types}SHOW FILE FORMATS lists the formats that have names"))
 }

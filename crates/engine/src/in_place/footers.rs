@@ -58,8 +58,10 @@ impl Footers {
     /// As [`Footers::of_all`].
     pub async fn of_file(&self, files: &FileSet, file: &PlacedFile) -> Result<Arc<ParquetMetaData>> {
         let identity = Identity::of(&files.identity, &file.meta);
-        let read = self.read(identity.as_ref(), files.store.as_ref(), &file.meta).await;
-        read.map_err(|error| unreadable(error, "Parquet", &file.uri))
+        match self.read(identity.as_ref(), files.store.as_ref(), &file.meta).await {
+            Ok(footer) => Ok(footer),
+            Err(error) => Err(files.explained(file, unreadable(error, "Parquet", &file.uri)).await),
+        }
     }
 
     /// The footer of a file, kept if the file can be told from others.

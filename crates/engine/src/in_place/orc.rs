@@ -17,6 +17,7 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use lakeport_base::Sqlstate;
 use lakeport_base::limits::BATCH_ROWS;
 use lakeport_core::databend::Number;
+use lakeport_core::import::OTHER_FORMAT;
 use lakeport_core::in_place::documents::documents_of;
 use lakeport_core::in_place::{FileSet, PlacedFile};
 use lakeport_core::{Error, Result};
@@ -146,6 +147,13 @@ fn as_wanted(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
 }
 
 async fn open(files: &FileSet, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
+    match opened(files, file).await {
+        Err(error) => Err(files.explained(file, error).await),
+        opened => opened,
+    }
+}
+
+async fn opened(files: &FileSet, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
     let ranges = Ranges::open(files, file).await.map_err(|error| broken(error, file))?;
     let opened = AssertUnwindSafe(ArrowReaderBuilder::try_new_async(ranges)).catch_unwind().await;
     opened.map_err(|_| broken(DECODER_DIED, file))?.map_err(|error| broken(error, file))
@@ -163,5 +171,6 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, file: &Pla
         cause = inner.source().or_else(|| inner.downcast_ref::<ArrowError>().and_then(std::error::Error::source));
     }
     Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("{}: not an ORC file, or a broken one", file.uri))
+        .with_hint(OTHER_FORMAT)
         .with_source(error)
 }

@@ -11,6 +11,7 @@ use lakeport_base::limits::IMPORT_BLOCK_BYTES_MAX;
 use tokio::io::AsyncReadExt;
 
 use super::super::batch::Wanted;
+use super::super::parquet::OTHER_FORMAT;
 use super::{Block, Frame, Input, MAGIC, Rows, SYNC_BYTES, broken, ends_early, number_at};
 use crate::error::{Error, Result};
 
@@ -72,7 +73,7 @@ impl Header {
     async fn read(input: &mut Input) -> Result<Header> {
         input.fill(MAGIC.len()).await?;
         if !input.rest().starts_with(MAGIC) {
-            return Err(broken("not an Avro file"));
+            return Err(broken("not an Avro file").with_hint(OTHER_FORMAT));
         }
         input.take(MAGIC.len()).await?;
         let (mut schema, mut codec) = (None, b"null".to_vec());

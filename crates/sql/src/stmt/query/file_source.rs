@@ -85,8 +85,13 @@ fn call(c: &mut Cursor, (name, options): Function) -> Result<FileSource> {
     let position = c.position();
     c.advance(1);
     let mut given = Given::default();
-    given.read(c, options).map_err(|error| argument(c, name).unwrap_or(error))?;
-    let missing = || wrong_argument(format!("{} must specify location", name.to_lowercase()), position);
+    let call = format!("write {name}(LOCATION => '@stage/path/')");
+    given.read(c, options).map_err(|error| {
+        let error = unknown_argument(c, name, options).unwrap_or(error);
+        if error.hint.is_some() || given.location.is_some() { error } else { error.with_hint(&call) }
+    })?;
+    let missing =
+        || wrong_argument(format!("{} must specify location", name.to_lowercase()), position).with_hint(&call);
     let location = given.location.take().ok_or_else(missing)?;
     let wanted = match name {
         "LIST_STAGE" => Wanted::Names,
@@ -96,10 +101,15 @@ fn call(c: &mut Cursor, (name, options): Function) -> Result<FileSource> {
 }
 
 /// What is wrong with the arguments of a function, when the next one is none of them.
-fn argument(c: &Cursor, function: &'static str) -> Option<SyntaxError> {
+fn unknown_argument(c: &Cursor, function: &'static str, known: &[&str]) -> Option<SyntaxError> {
     let [Token::Word(name), Token::RArrow] = [&c.rest().first()?.token, &c.rest().get(1)?.token] else { return None };
+    if known.iter().any(|known| known.eq_ignore_ascii_case(&name.value)) {
+        return None;
+    }
     let message = format!("unknown param {} for {}", name.value.to_lowercase(), function.to_lowercase());
-    Some(wrong_argument(message, c.position()))
+    let error = wrong_argument(message, c.position()).with_nearest(&name.value, known.iter().copied());
+    let near = error.hint.as_ref().map(|hint| format!("{hint} ")).unwrap_or_default();
+    Some(error.with_hint(format!("{near}the parameters are {}", known.join(", "))))
 }
 
 fn wrong_argument(message: String, position: usize) -> SyntaxError {
@@ -125,6 +135,18 @@ fn arrow(c: &mut Cursor, name: &str) -> Result<()> {
         true => error.with_hint(format!("behind files in a FROM list write {name} => value")),
         false => error,
     })
+}
+
+/// A number of what something is learnt from; `without` says what is looked at when it is left out.
+fn some(c: &mut Cursor, name: &str, without: &str) -> Result<usize> {
+    let position = c.position();
+    match c.count()? {
+        0 => {
+            let refused = wrong_argument(format!("{name} takes 1 or more, not 0"), position);
+            Err(refused.with_hint(format!("leave it out {without}")))
+        }
+        count => Ok(count),
+    }
 }
 
 /// A string: options have no place here.
@@ -166,8 +188,8 @@ impl Given {
             // An empty one is none.
             "PATTERN" => self.pattern = Some(c.literal()?).filter(|pattern| !pattern.is_empty()),
             "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,
-            "MAX_FILE_COUNT" => self.files_max = Some(c.count()?),
-            "MAX_RECORDS_PER_FILE" => self.records_max = Some(c.count()?),
+            "MAX_FILE_COUNT" => self.files_max = Some(some(c, name, "for all files")?),
+            "MAX_RECORDS_PER_FILE" => self.records_max = Some(some(c, name, "for the first of each file")?),
             // CASE_SENSITIVE has no effect: names are matched as everywhere.
             _ => drop(c.one_of(&["TRUE", "FALSE"]).ok_or_else(|| c.error())?),
         }
