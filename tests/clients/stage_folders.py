@@ -81,18 +81,18 @@ def some_fail(folder, connection):
     expect(stage("put", source / "b", "@partly/b"), 0, "uploaded 1 of 1 file, 1 B")
     # An upload does not replace, and what is refused does not keep the others back.
     expect(stage("put", source, "@partly"), 1, "uploaded 3 of 6 files, 3 B",
-           "@partly/b already exists (42710)\nHINT: REMOVE it first", f"{source}/pipe: read", f"{source}/circle: read", "3 of 6 files failed")
+           "@partly/b already exists (42710)\nHINT: REMOVE it first", f"{source}/pipe: read: it is no file", f"{source}/circle: read: it is no file", "3 of 6 files failed")
     assert listed(connection, "@partly") == {"a": 1, "b": 1, "c/d": 1, "link": 1}
     # A download does not either.
     target = write(folder / "target", {"a": b"mine"})
     (target / "link").symlink_to("nowhere")
     expect(stage("get", "@partly/", target), 1, "downloaded 2 of 4 files, 2 B",
-           f"{target}/a already exists", f"{target}/link already exists", "2 of 4 files failed")
+           f"{target}/a: already exists\nHINT: delete it", f"{target}/link: already exists", "2 of 4 files failed")
     assert contents(target) == {"a": b"mine", "b": b"b", "c/d": b"d"}
     # What the disk refuses is named, and nothing half written stays.
     blocked = write(folder / "blocked", {"c": b"a file, where a folder belongs"})
     expect(stage("get", "@partly/", blocked), 1, "downloaded 3 of 4 files, 3 B",
-           f"{blocked}/c/d: write", "1 of 4 files failed")
+           f"{blocked}/c/d: write: File exists (os error 17)\n", "1 of 4 files failed")
     assert contents(blocked) == {"a": b"a", "b": b"b", "c": b"a file, where a folder belongs", "link": b"a"}
 
 

@@ -132,11 +132,10 @@ impl fmt::Display for Batch {
 /// Copies a local file to one that a COPY statement names; tells of each piece.
 ///
 /// # Errors
-/// The server's or the local disk's.
+/// The server's or the local disk's, without the file's name.
 pub async fn send(connection: &Connection, named: &str, source: &Path, sent: impl Fn(usize)) -> Result<()> {
-    let failed = || format!("read {}", shown(source));
     let path = source.to_path_buf();
-    let (mut file, size, mut chunk) = on_disk(move || open(&path)).await.with_context(failed)?;
+    let (mut file, size, mut chunk) = on_disk(move || open(&path)).await.context("read")?;
     let statement = format!("COPY {named} FROM STDIN WITH (FORMAT binary, SIZE {size})");
     let sink = connection.client.copy_in(&statement).await.map_err(described)?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA]));
@@ -146,7 +145,7 @@ pub async fn send(connection: &Connection, named: &str, source: &Path, sent: imp
         if chunk.len() < CHUNK_BYTES {
             break;
         }
-        (file, chunk) = on_disk(move || read_chunk(&file).map(|chunk| (file, chunk))).await.with_context(failed)?;
+        (file, chunk) = on_disk(move || read_chunk(&file).map(|chunk| (file, chunk))).await.context("read")?;
     }
     writer.finish().await.map_err(described)?;
     Ok(())
@@ -174,21 +173,21 @@ fn read_chunk(file: &File) -> io::Result<Vec<u8>> {
 /// Copies a file that a COPY statement names to a new local one, which is there once it is whole; tells of each piece.
 ///
 /// # Errors
-/// The server's or the local disk's, and a local file that exists.
+/// The server's or the local disk's, and a local file that exists; without the file's name.
 pub async fn receive(connection: &Connection, named: &str, target: &Path, received: impl Fn(usize)) -> Result<()> {
-    ensure!(fs::symlink_metadata(target).is_err(), "{} already exists", target.display());
-    let failed = || format!("write {}", target.display());
+    let is_there = fs::symlink_metadata(target).is_ok();
+    ensure!(!is_there, "already exists\nHINT: delete it, or get the file under another name or into another folder");
     let statement = format!("COPY {named} TO STDOUT WITH (FORMAT binary)");
     let stream = connection.client.copy_out(&statement).await.map_err(described)?;
     let mut rows = pin!(BinaryCopyOutStream::new(stream, &[Type::BYTEA]));
-    let mut part = BufWriter::with_capacity(WRITE_BYTES, part_beside(target).with_context(failed)?);
+    let mut part = BufWriter::with_capacity(WRITE_BYTES, part_beside(target).context("write")?);
     while let Some(row) = rows.try_next().await.map_err(described)? {
         let piece: &[u8] = row.try_get(0).map_err(described)?;
-        part.write_all(piece).with_context(failed)?;
+        part.write_all(piece).context("write")?;
         received(piece.len());
     }
-    let part = part.into_inner().map_err(IntoInnerError::into_error).with_context(failed)?;
-    part.persist_noclobber(target).map(drop).map_err(|error| error.error).with_context(failed)
+    let part = part.into_inner().map_err(IntoInnerError::into_error).context("write")?;
+    part.persist_noclobber(target).map(drop).map_err(|error| error.error).context("write")
 }
 
 /// The file that lies beside its target until it is whole.

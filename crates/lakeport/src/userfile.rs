@@ -71,7 +71,8 @@ pub async fn run(args: UserfileArgs) -> Result<()> {
 }
 
 async fn upload(connection: &Connection, area: &str, source: &Path, path: &str) -> Result<()> {
-    send(connection, &format!("USERFILE {}", literal(path)), source, drop).await?;
+    let sent = send(connection, &format!("USERFILE {}", literal(path)), source, drop).await;
+    sent.with_context(|| shown(source))?;
     println!("successfully uploaded to {area}/{}", path.trim_start_matches('/'));
     Ok(())
 }
@@ -95,7 +96,8 @@ async fn download(connection: &Connection, source: &str, destination: Option<Pat
     };
     let bytes = Cell::new(0);
     let received = |piece| bytes.set(bytes.get() + piece);
-    receive(connection, &format!("USERFILE {}", literal(source)), &target, received).await?;
+    let copied = receive(connection, &format!("USERFILE {}", literal(source)), &target, received).await;
+    copied.with_context(|| shown(&target))?;
     println!("downloaded {} to {} ({} bytes)", printable(source), shown(&target), bytes.get());
     Ok(())
 }
