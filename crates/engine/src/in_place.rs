@@ -71,20 +71,27 @@ pub(crate) async fn file_columns(files: &FileSet, file: usize) -> Result<SchemaR
 /// The error of planning a statement over files, with what their columns are.
 pub(crate) fn explained(error: Error, files: &[Arc<FileSet>]) -> Error {
     let by_position = || files.iter().find(|set| !set.positions.is_empty() || has_no_names(set.format.ty));
-    match error.code() {
-        Sqlstate::UNDEFINED_COLUMN => match files.iter().find(|set| set.files.is_empty()) {
+    match (error.code(), error.hint()) {
+        (Sqlstate::UNDEFINED_COLUMN, _) => match files.iter().find(|set| set.files.is_empty()) {
             Some(set) => without_files(set).with_source(error),
-            None => error.with_hint_opt(by_position().map(|set| column_hint(set.format.ty))),
+            None => {
+                let hint = by_position().map(|set| column_hint(set.format.ty, column_of(&error)));
+                error.with_hint_opt(hint)
+            }
         },
-        Sqlstate::UNDEFINED_FUNCTION if error.hint().is_some_and(|hint| hint.ends_with(CASTS_MAY_HELP)) => {
-            let cast = files.iter().find(|set| !set.positions.is_empty()).map(|set| match set.format.ty {
-                FormatType::Csv | FormatType::Text => "fields are text: cast them first, as in $1::INT + 1",
-                _ => "values of JSON have no type: cast them first, as in $1:name::INT + 1",
-            });
-            error.with_hint_opt(cast.map(str::to_string))
-        }
+        (Sqlstate::UNDEFINED_FUNCTION, Some(hint)) if hint.ends_with(CASTS_MAY_HELP) => with_cast(error, files),
+        (Sqlstate::DATATYPE_MISMATCH, None) => with_cast(error, files),
         _ => error,
     }
+}
+
+/// An error of types, which columns by position do not have.
+fn with_cast(error: Error, files: &[Arc<FileSet>]) -> Error {
+    let cast = files.iter().find(|set| !set.positions.is_empty()).map(|set| match set.format.ty {
+        FormatType::Csv | FormatType::Text => "fields are text: cast them first, as in $1::INT + 1",
+        _ => "values of JSON have no type: cast them first, as in $1:name::INT + 1",
+    });
+    error.with_hint_opt(cast.map(str::to_string))
 }
 
 /// Whether files of a type have no columns by name.
@@ -92,10 +99,18 @@ fn has_no_names(ty: FormatType) -> bool {
     matches!(ty, FormatType::Csv | FormatType::Text | FormatType::Ndjson | FormatType::Avro)
 }
 
-fn column_hint(ty: FormatType) -> String {
+/// The column that an error misses, if it can be written behind `$1:` as it is.
+fn column_of(error: &Error) -> Option<&str> {
+    let named = error.message().strip_prefix("column ")?.strip_suffix(" does not exist")?;
+    let name = named.rsplit('.').next()?.trim_matches('"');
+    let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_plain.then_some(name)
+}
+
+fn column_hint(ty: FormatType, column: Option<&str>) -> String {
     match ty {
         FormatType::Csv | FormatType::Text => format!("columns of {} files go by position: $1, $2, ...", ty.name()),
-        _ => format!("$1 is a row of {} files, and $1:name what is in it under a name", ty.name()),
+        _ => format!("$1 is a whole row of {} files: write $1:{}", ty.name(), column.unwrap_or("name")),
     }
 }
 
