@@ -113,7 +113,7 @@ impl HttpService for Client {
         if let Err(error) = self.guard.check_literal(&request.uri().to_string()) {
             return Err(HttpError::new(HttpErrorKind::Unknown, error));
         }
-        let address = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let authority = request.uri().authority().cloned();
         let unrepeated = request.extensions().get::<Unrepeated>().is_some();
         self.client.call(request).await.map_err(|error| {
             // A refused address stays refused: not a connection failure to be retried.
@@ -123,6 +123,7 @@ impl HttpService for Client {
                 (Some(refusal), _) => HttpError::new(HttpErrorKind::Unknown, refusal),
                 // The client leaves the address out of its own errors.
                 (None, kind @ (HttpErrorKind::Connect | HttpErrorKind::Timeout)) => {
+                    let address = authority.map(|authority| authority.to_string()).unwrap_or_default();
                     HttpError::new(kind, Unanswered { address, source: error })
                 }
                 // A connection that ends before the answer counts as one on which nothing was sent.
