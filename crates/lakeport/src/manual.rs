@@ -11,7 +11,7 @@ use lakeport_connect::kind::{self, Host, Unknown};
 use lakeport_connect::option::Need;
 use lakeport_connect::{KINDS, KindSpec, OptionSpec, OptionType, Role};
 use lakeport_core::setting::SETTINGS;
-use lakeport_core::stage::format;
+use lakeport_core::stage::format::options;
 use lakeport_core::variable::{Rule, VARIABLES};
 
 use crate::cli;
@@ -92,20 +92,20 @@ fn page_of_settings_is_current() {
 #[test]
 fn page_of_file_formats_is_current() {
     let mut page = FORMATS_HEAD.to_string();
-    for option in format::OPTIONS {
+    for option in options::OPTIONS {
         let types: Vec<_> =
             option.types.iter().map(|(ty, default)| format!("{} {}", ty.name(), shown(default))).collect();
         let name = option.name.to_uppercase();
         let _ = writeln!(page, "| `{name}` | {} | {} | {} |", types.join(", "), taken(option.takes), option.help);
     }
-    let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", option_names(format::DEFAULTS_ONLY));
-    let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(format::LOAD.heeds));
-    let _ = write!(page, "\n{FORMATS_OF_QUERIES}\n{}.\n", option_names(format::QUERY.heeds));
+    let _ = write!(page, "{FORMATS_FOOT}\n{}.\n", option_names(options::DEFAULTS_ONLY));
+    let _ = write!(page, "\n{FORMATS_OF_LOADS}\n{}.\n", option_names(options::LOAD.heeds));
+    let _ = write!(page, "\n{FORMATS_OF_QUERIES}\n{}.\n", option_names(options::QUERY.heeds));
     compare("docs/file_formats.md", &page);
 }
 
 /// Each once.
-fn option_names(options: &[&format::FormatOption]) -> String {
+fn option_names(options: &[&options::FormatOption]) -> String {
     let mut names: Vec<_> = options.iter().map(|option| format!("`{}`", option.name.to_uppercase())).collect();
     names.dedup();
     names.join(", ")
@@ -127,13 +127,13 @@ fn shown(default: &str) -> String {
 }
 
 /// What an option takes, in a cell.
-fn taken(takes: format::Takes) -> String {
+fn taken(takes: options::Takes) -> String {
     match takes {
-        format::Takes::Flag => "true or false".to_string(),
-        format::Takes::Count => "a whole number".to_string(),
-        format::Takes::Word(words) => words.join(", "),
-        format::Takes::Text(_, what) | format::Takes::Name(_, what) => what.replace('`', "a backtick"),
-        format::Takes::List => "texts in parentheses".to_string(),
+        options::Takes::Flag => "true or false".to_string(),
+        options::Takes::Count => "a whole number".to_string(),
+        options::Takes::Word(words) => words.join(", "),
+        options::Takes::Text(_, what) | options::Takes::Name(_, what) => what.replace('`', "a backtick"),
+        options::Takes::List => "texts in parentheses".to_string(),
     }
 }
 

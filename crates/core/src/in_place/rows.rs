@@ -29,7 +29,8 @@ use crate::import::scan::{ScanError, Scanned};
 use crate::import::source::SourceFile;
 use crate::import::text::{self, FieldTexts, Fields, Input, TextFormat};
 use crate::import::{AvroForm, Decompress};
-use crate::stage::format::{FormatType, NULL_IF};
+use crate::stage::format::FormatType;
+use crate::stage::format::options::NULL_IF;
 use crate::stage::looks::{self, ReadAs};
 use crate::stage::reading::{charset, csv, decompress, delimited};
 

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::import::batch::Target;
 use crate::import::rules::Rules;
 use crate::import::{AvroForm, AvroOptions, ByName, Decompress, Format, ImportOptions, Missing};
-use crate::stage::format::{
-    AVRO_MISSING_FIELD_AS, EMPTY_FIELD_AS, ERROR_ON_COLUMN_COUNT_MISMATCH, FileFormat, FormatType, MISSING_FIELD_AS,
-    NULL_FIELD_AS,
+use crate::stage::format::options::{
+    AVRO_MISSING_FIELD_AS, EMPTY_FIELD_AS, ERROR_ON_COLUMN_COUNT_MISMATCH, MISSING_FIELD_AS, NULL_FIELD_AS,
 };
+use crate::stage::format::{FileFormat, FormatType};
 use crate::stage::reading::{charset, csv, decompress, delimited};
 
 /// The format of files as the readers of IMPORT take it; `None` for what only the engine reads.

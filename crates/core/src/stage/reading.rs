@@ -2,9 +2,10 @@
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::format::{
+use super::format::FileFormat;
+use super::format::options::{
     ALLOW_QUOTED_NULLS, COMPRESSION, EMPTY_FIELD_AS, ENCODING, ENCODING_ERROR_MODE, ESCAPE, FIELD_DELIMITER,
-    FileFormat, NULL_DISPLAY, QUOTE, RECORD_DELIMITER, SKIP_HEADER, TRIM_SPACE,
+    NULL_DISPLAY, QUOTE, RECORD_DELIMITER, SKIP_HEADER, TRIM_SPACE,
 };
 use crate::charset::Charset;
 use crate::databend::Number;

@@ -18,7 +18,8 @@ use crate::outcome::Outcome;
 use crate::row;
 use crate::rows::schema_of;
 use crate::show::rows::{Cell, batch_of};
-use crate::stage::format::{self, FileFormat, FormatType, UNLOAD};
+use crate::stage::format::options::{self, UNLOAD};
+use crate::stage::format::{FileFormat, FormatType};
 use crate::stage::listing::{parse_file, parse_path};
 use crate::stage::place::{StageAccess, StagedPlace, clean};
 use crate::stage::reading::charset;
@@ -192,7 +193,7 @@ const PARQUET_CODECS: &[(&str, Compression)] = &[
 ];
 
 fn compression(format: &FileFormat, codecs: &[(&str, Compression)]) -> Result<Compression> {
-    let wanted = format::COMPRESSION.text(format);
+    let wanted = options::COMPRESSION.text(format);
     let found = codecs.iter().find(|(name, _)| *name == wanted).map(|(_, codec)| *codec);
     found.ok_or_else(|| {
         let names: Vec<&str> = codecs.iter().map(|(name, _)| *name).collect();
@@ -202,19 +203,19 @@ fn compression(format: &FileFormat, codecs: &[(&str, Compression)]) -> Result<Co
 }
 
 fn csv_form(format: &FileFormat) -> Result<CsvForm> {
-    let [delimiter] = *format::FIELD_DELIMITER.text(format).as_bytes() else {
+    let [delimiter] = *options::FIELD_DELIMITER.text(format).as_bytes() else {
         let message = "files are written with a FIELD_DELIMITER of one byte";
         return Err(Error::databend(Number::BAD_ARGUMENTS, message));
     };
-    let null_text = format::NULL_DISPLAY.text(format);
+    let null_text = options::NULL_DISPLAY.text(format);
     let is_text = format.ty == FormatType::Text;
-    if is_text && !(null_text.starts_with('\\') && format::ESCAPE.text(format) == "\\") {
+    if is_text && !(null_text.starts_with('\\') && options::ESCAPE.text(format) == "\\") {
         let message = "TEXT is written with ESCAPE = '\\\\' and a NULL_DISPLAY that begins with a backslash";
         return Err(Error::databend(Number::UNIMPLEMENTED, message));
     }
-    let quote = || format::QUOTE.text(format).bytes().next().unwrap_or(b'"');
-    let escape = format::ESCAPE.text(format).bytes().next();
-    let quoting = match format::QUOTE_STYLE.text(format) {
+    let quote = || options::QUOTE.text(format).bytes().next().unwrap_or(b'"');
+    let escape = options::ESCAPE.text(format).bytes().next();
+    let quoting = match options::QUOTE_STYLE.text(format) {
         _ if is_text => Quoting::Backslash,
         "QUOTE_MINIMAL" => Quoting::WhereNeeded { quote: quote(), escape },
         _ => Quoting::AroundText { quote: quote(), escape },
@@ -223,8 +224,8 @@ fn csv_form(format: &FileFormat) -> Result<CsvForm> {
         delimiter,
         null_text: Some(null_text.to_string()),
         quoting,
-        line_end: format::RECORD_DELIMITER.text(format).to_string(),
-        has_header: format::OUTPUT_HEADER.is_on(format),
+        line_end: options::RECORD_DELIMITER.text(format).to_string(),
+        has_header: options::OUTPUT_HEADER.is_on(format),
         extension: if is_text { "txt" } else { "csv" },
     })
 }
