@@ -125,8 +125,12 @@ pub struct Written {
 pub trait Alteration: Send {
     /// Changes the table's files and their schema, in one commit.
     async fn commit(&mut self) -> Result<()>;
-    /// The catalog has the changed row: what was planned on the old one does not commit any more.
-    fn published(self: Box<Self>);
+    /// The catalog has the changed row: what was planned on the old one does not commit any more. Rows that came with the
+    /// alteration are appended, in another commit.
+    ///
+    /// # Errors
+    /// Of that commit, 40001 when another writer of the log has come between the two.
+    async fn published(self: Box<Self>) -> Result<()>;
 }
 
 /// What the commit of staged rows leaves in the table, so that they are added once.
@@ -234,11 +238,18 @@ pub trait Engine: Send + Sync {
     /// The names under which the table's files have held a column at any time.
     async fn stored_names(&self, table: &TableHandle) -> Result<Vec<String>>;
     /// Prepares to make the table's columns those of `changed`, which are told apart by stored name: checks rows, stages
-    /// the new ones, and holds the table. Nothing is seen of it before it is committed.
+    /// the new ones, and holds the table. Nothing is seen of it before it is committed. `rows` are staged for the changed
+    /// table, and may be appended to it.
     ///
     /// # Errors
-    /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now.
-    async fn alter_table(&self, table: &TableHandle, changed: &Arc<model::Table>) -> Result<Box<dyn Alteration>>;
+    /// 23502 where NULLs stand in the way, 40001 when `table` is not the table as it is now; for rows as
+    /// [`Engine::append_staged`].
+    async fn alter_table(
+        &self,
+        table: &TableHandle,
+        changed: &Arc<model::Table>,
+        rows: Option<(&[StagedRows], &Marks)>,
+    ) -> Result<Box<dyn Alteration>>;
     /// The columns of one of users' own files, of a format that only the engine reads.
     ///
     /// # Errors

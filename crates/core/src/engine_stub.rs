@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::Cancel;
 use crate::engine::{
-    Alteration, Appended, Description, Engine, Once, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
-    TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
+    Alteration, Appended, Description, Engine, Marks, Once, QueryContext, StagedRows, TableFile, TableHandle,
+    TableRevision, TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
 use crate::in_place::FileSet;
@@ -173,7 +173,12 @@ impl Engine for StubEngine {
     async fn stored_names(&self, _: &TableHandle) -> Result<Vec<String>> {
         not_in_the_stub()
     }
-    async fn alter_table(&self, _: &TableHandle, _: &Arc<Table>) -> Result<Box<dyn Alteration>> {
+    async fn alter_table(
+        &self,
+        _: &TableHandle,
+        _: &Arc<Table>,
+        _: Option<(&[StagedRows], &Marks)>,
+    ) -> Result<Box<dyn Alteration>> {
         not_in_the_stub()
     }
     async fn file_columns(&self, _: &Arc<FileSet>, _: usize) -> Result<SchemaRef> {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use async_trait::async_trait;
-use deltalake::kernel::{Metadata, MetadataExt, StructField, StructType};
+use deltalake::kernel::{Metadata, MetadataExt, StructField, StructType, Version};
 use futures::StreamExt;
-use lakeport_base::Sqlstate;
+use lakeport_base::{Point, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Alteration, TableHandle};
+use lakeport_core::engine::{Alteration, Marks, StagedRows, TableHandle};
 use lakeport_core::{Error, Result};
+use object_store::ObjectStore;
 
 use crate::DataFusionEngine;
 use crate::change::image_list;
@@ -26,6 +27,7 @@ use crate::query::{first_row, run};
 use crate::relations::table_provider;
 use crate::sql::{parse_query, quoted};
 use crate::stage::Rewrite;
+use crate::staged::staged_adds;
 use crate::writing::Writing;
 
 impl DataFusionEngine {
@@ -35,10 +37,24 @@ impl DataFusionEngine {
         Ok(latest.fields().iter().map(|field| field.name().clone()).collect())
     }
 
-    /// Stages what makes the table's columns others.
-    pub(crate) async fn prepare_alteration(&self, table: &TableHandle, changed: &Arc<Table>) -> Result<Altering> {
+    /// Stages what makes the table's columns others, and looks at whether rows may follow.
+    pub(crate) async fn prepare_alteration(
+        &self,
+        table: &TableHandle,
+        changed: &Arc<Table>,
+        rows: Option<(&[StagedRows], &Marks)>,
+    ) -> Result<Altering> {
+        let rows = match rows {
+            Some((parts, marks)) => Some((self.marked(table, staged_adds(table, parts).await?, marks).await?, marks)),
+            None => None,
+        };
         // Whoever commits decides until when the statement may be cancelled.
         let mut writing = self.start_writing(table, None, &Cancel::default()).await?;
+        if let Some((rows, marks)) = &rows
+            && !self.may_append(&writing, rows, marks).await?
+        {
+            return Err(conflict());
+        }
         let difference = Difference::between(&table.row, changed);
         difference.require_new_names(writing.base.fields())?;
         let metadata = difference.metadata(&writing.base)?;
@@ -50,7 +66,8 @@ impl DataFusionEngine {
         }
         changes.metadata = metadata;
         let step = Some(Step::Prepared(Box::new((writing, changes))));
-        Ok(Altering { log: self.log(table), changed: Arc::clone(changed), step })
+        let rows = rows.map(|(rows, _)| rows);
+        Ok(Altering { log: self.log(table), store: Arc::clone(&table.store), changed: Arc::clone(changed), rows, step })
     }
 
     /// # Errors
@@ -191,14 +208,18 @@ fn nullable(table: &TableHandle) -> TableHandle {
 /// An ALTER TABLE between its check and its end.
 pub(crate) struct Altering {
     log: Arc<Log>,
+    store: Arc<dyn ObjectStore>,
     changed: Arc<Table>,
+    /// What is committed once the catalog has the table as it is to be.
+    rows: Option<Changes>,
     /// `None` while the log is committed, and after that has failed.
     step: Option<Step>,
 }
 
 enum Step {
     Prepared(Box<(Writing, Changes)>),
-    Committed(#[expect(dead_code, reason = "held for its drop")] WriteLock),
+    /// The version of the table that the alteration has made.
+    Committed(WriteLock, Version),
 }
 
 #[async_trait]
@@ -208,18 +229,29 @@ impl Alteration for Altering {
             return Err(Error::internal("an ALTER TABLE is committed once"));
         };
         let (mut writing, changes) = *prepared;
+        let version = writing.base.version() + u64::from(!changes.is_empty());
         let lock = if changes.is_empty() {
             writing.into_lock()
         } else {
             let staging = std::mem::replace(&mut writing.staging, self.log.staging(&writing.table.store));
             writing.commit(Arc::new(changes), Arc::new(staging)).await?
         };
-        self.step = Some(Step::Committed(lock));
+        self.step = Some(Step::Committed(lock, version));
         Ok(())
     }
 
-    fn published(self: Box<Self>) {
-        self.log.set_altered(self.changed);
+    async fn published(self: Box<Self>) -> Result<()> {
+        let Altering { log, store, changed, rows, step } = *self;
+        log.set_altered(changed);
+        let (Some(rows), Some(Step::Committed(lock, version))) = (rows, step) else { return Ok(()) };
+        log.fault(Point::CopyEvolved)?;
+        let base = log.latest(&store).await?;
+        // Another writer of the log may have taken a key.
+        if base.version() != version {
+            return Err(conflict());
+        }
+        let staging = Arc::new(log.staging(&store));
+        log.commit_staged(store, base, Arc::new(rows), staging, lock).await.map(drop)
     }
 }
 

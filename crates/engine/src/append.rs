@@ -24,6 +24,7 @@ use crate::delta::staging::Staging;
 use crate::error::{conflict, from_delta};
 use crate::insert::{Targets, complete};
 use crate::stage::ChangeWriter;
+use crate::writing::Writing;
 
 /// Commits searched for the counts of an append that was done before.
 const HISTORY_MAX: u64 = 10_000;
@@ -219,22 +220,38 @@ impl DataFusionEngine {
         cancel: &Cancel,
     ) -> Result<Appended> {
         let appended = Appended { rows: staged.rows, bytes: staged.bytes() };
-        let applications = marks.names.iter().map(|name| application(name)).collect();
-        let changes = Arc::new(Changes { adds: staged.adds, marks: applications, ..Changes::default() });
+        let changes = Arc::new(self.marked(table, staged.adds, marks).await?);
         let staging = Arc::new(staged.staging);
-        // Read ahead of the table's turn, so that little is left for it.
-        self.marks(table, marks.since).await?;
         let committed = self.retrying(table, || async {
             let writing = self.start_writing(table, None, cancel).await?;
-            // Now that no other statement can commit.
-            let known = self.log(table).marks(&table.store, writing.base.version()).await?.since(marks.since);
-            if marks.names.iter().any(|name| known.contains(name)) {
+            if !self.may_append(&writing, &changes, marks).await? {
                 return Ok(false);
             }
-            self.check_keys(table, &changes.adds, &writing.files).await?;
             writing.commit(Arc::clone(&changes), Arc::clone(&staging)).await.map(|_| true)
         });
         if committed.await? { Ok(appended) } else { Err(conflict()) }
+    }
+
+    /// What adds staged files and leaves marks.
+    pub(crate) async fn marked(&self, table: &TableHandle, adds: Vec<Add>, marks: &Marks) -> Result<Changes> {
+        // Read ahead of the table's turn, so that little is left for it.
+        self.marks(table, marks.since).await?;
+        let applications = marks.names.iter().map(|name| application(name)).collect();
+        Ok(Changes { adds, marks: applications, ..Changes::default() })
+    }
+
+    /// Whether none of the marks is there, now that no other statement can commit.
+    ///
+    /// # Errors
+    /// 23505 when a key is taken.
+    pub(crate) async fn may_append(&self, writing: &Writing, changes: &Changes, marks: &Marks) -> Result<bool> {
+        let table = &writing.table;
+        let known = self.log(table).marks(&table.store, writing.base.version()).await?.since(marks.since);
+        if marks.names.iter().any(|name| known.contains(name)) {
+            return Ok(false);
+        }
+        self.check_keys(table, &changes.adds, &writing.files).await?;
+        Ok(true)
     }
 
     /// What an append with this key added, if it is in the table already.

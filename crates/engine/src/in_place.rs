@@ -15,18 +15,19 @@ mod wildcard;
 
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use lakeport_base::Sqlstate;
 use lakeport_core::databend::Number;
 use lakeport_core::import::OTHER_FORMAT;
 use lakeport_core::in_place::FileSet;
-use lakeport_core::stage::format::{FormatType, NULL_IF};
+use lakeport_core::stage::format::FormatType;
+use lakeport_core::stage::format::options::NULL_IF;
 use lakeport_core::{Error, Result};
 
 pub(crate) use self::documents::Documents;
 pub(crate) use self::known::Known;
+pub(crate) use self::orc::file_schema;
 use self::parquet::ParquetFiles;
 use self::reader::Readers;
 pub(crate) use self::reading::Reading;
@@ -48,8 +49,7 @@ pub(crate) async fn provider(
     mentions.check(name, files)?;
     match files.format.ty {
         FormatType::Parquet if files.positions.is_empty() => {
-            reading.add(files);
-            let readers = Readers { files: files.clone(), known: known.clone(), reading: reading.clone() };
+            let readers = Readers { files: files.clone(), known: known.clone(), reading: reading.add(files) };
             let table = Arc::new(ParquetFiles::open(name, readers, mentions.metadata).await?);
             match NULL_IF.list(&files.format) {
                 [] => Ok(table),
@@ -58,14 +58,6 @@ pub(crate) async fn provider(
         }
         _ => Ok(Arc::new(RowFiles::open(files, mentions.metadata).await?)),
     }
-}
-
-/// The columns of a file of a format that is read here only.
-///
-/// # Errors
-/// What keeps it from being read.
-pub(crate) async fn file_columns(files: &FileSet, file: usize) -> Result<SchemaRef> {
-    orc::file_schema(files, file).await
 }
 
 /// The error of planning a statement over files, with what their columns are.

@@ -63,8 +63,8 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{
-    Alteration, Appended, Description, Engine, Once, QueryContext, StagedRows, TableFile, TableHandle, TableRevision,
-    TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
+    Alteration, Appended, Description, Engine, Marks, Once, QueryContext, StagedRows, TableFile, TableHandle,
+    TableRevision, TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use lakeport_core::in_place::FileSet;
 use lakeport_core::rows::RowStream;
@@ -155,12 +155,17 @@ impl Engine for DataFusionEngine {
         self.field_names(table).await
     }
 
-    async fn alter_table(&self, table: &TableHandle, changed: &Arc<Table>) -> Result<Box<dyn Alteration>> {
-        Ok(Box::new(self.prepare_alteration(table, changed).await?))
+    async fn alter_table(
+        &self,
+        table: &TableHandle,
+        changed: &Arc<Table>,
+        rows: Option<(&[StagedRows], &Marks)>,
+    ) -> Result<Box<dyn Alteration>> {
+        Ok(Box::new(self.until_dropped(table, self.prepare_alteration(table, changed, rows)).await?))
     }
 
     async fn file_columns(&self, files: &Arc<FileSet>, file: usize) -> Result<SchemaRef> {
-        in_place::file_columns(files, file).await
+        in_place::file_schema(files, file).await
     }
 
     async fn truncate(&self, table: &TableHandle, cancel: &Cancel) -> Result<()> {

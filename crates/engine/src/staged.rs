@@ -37,8 +37,7 @@ impl DataFusionEngine {
         once: &Once,
         cancel: &Cancel,
     ) -> Result<Appended> {
-        let adds = adds_of(parts)?;
-        require_files(table, &adds).await?;
+        let adds = staged_adds(table, parts).await?;
         // It records nothing, so that the files stay whatever becomes of the append.
         let staging = self.log(table).staging(&table.store);
         let rows = parts.iter().map(|part| part.rows).sum();
@@ -59,6 +58,13 @@ impl DataFusionEngine {
         }
         Ok(())
     }
+}
+
+/// The files of parts, which are all there.
+pub(crate) async fn staged_adds(table: &TableHandle, parts: &[StagedRows]) -> Result<Vec<Add>> {
+    let adds = adds_of(parts)?;
+    require_files(table, &adds).await?;
+    Ok(adds)
 }
 
 fn adds_of(parts: &[StagedRows]) -> Result<Vec<Add>> {

@@ -38,7 +38,7 @@ async fn settle_one(server: &Arc<Server>, directory: &Directory, row: &Arc<Table
         return Ok(changed);
     }
     // Holds the table, so that no other ALTER is under way; one may have ended since the names were compared.
-    let mut alteration = engine.alter_table(&table, row).await?;
+    let mut alteration = engine.alter_table(&table, row, None).await?;
     let directory = server.directory().await?;
     if directory.tables.get(&row.id).is_none_or(|known| known.version != row.version) {
         return Ok(changed);

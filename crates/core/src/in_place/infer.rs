@@ -25,7 +25,8 @@ use crate::import::text::Fields;
 use crate::row;
 use crate::rows::{schema_of as schema, sql_type};
 use crate::show::rows::batch_of;
-use crate::stage::format::{FormatType, SKIP_HEADER};
+use crate::stage::format::FormatType;
+use crate::stage::format::options::SKIP_HEADER;
 use crate::value::ColumnBuilder;
 
 /// Records of a file that are looked at when the statement does not say how many.
@@ -322,6 +323,9 @@ pub(crate) async fn records_sampled(
 ) -> Result<Vec<(String, Option<SqlType>)>> {
     let (mut found, mut left) = (Merged::default(), total);
     for index in 0..files.files.len().min(files_max) {
+        if left == 0 {
+            break;
+        }
         let records_max = usize::try_from(per_file.min(left)).unwrap_or(usize::MAX);
         match sample_documents(files, index, records_max, &mut found).await {
             Ok(seen) => left -= seen as u64,

@@ -1,11 +1,12 @@
 //! SCHEMA_EVOLUTION: the columns that files have and the table lacks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_catalog::model::Table;
+use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::load::{Load, Sample, Source};
 use lakeport_sql::stmt::table::ColumnDef;
 
@@ -45,8 +46,8 @@ pub(crate) fn check(statement: &Load, format: &FileFormat) -> Result<()> {
 /// The columns to add, in the order in which the files have them.
 ///
 /// # Errors
-/// 42804 for one of several types, 0A000 for one of a type that no table has, 42701 for one that is a column of the table but
-/// for the case of its name; what keeps files from being read.
+/// 42804 for one of several types, 0A000 for one of a type that no table has, 42701 for one that is a column of the table or of
+/// its own file but for the case of its name; what keeps files from being read.
 pub(crate) async fn new_columns(
     engine: &dyn Engine,
     files: &Arc<FileSet>,
@@ -54,34 +55,75 @@ pub(crate) async fn new_columns(
     table: &Table,
     names: ByName,
 ) -> Result<Vec<ColumnDef>> {
-    let found = match files.format.ty {
-        FormatType::Ndjson => of_records(files, sample).await?,
-        _ => of_schemas(engine, files).await?,
-    };
-    let mut added: Vec<ColumnDef> = Vec::new();
-    for Found { name, ty, uri } in found {
-        let is_like = |known: &str| known == name || (!names.exact && known.eq_ignore_ascii_case(&name));
-        if table.columns.iter().any(|column| is_like(&column.name)) {
-            continue;
+    let mut lacking = Lacking::of(table, names);
+    if files.format.ty == FormatType::Ndjson {
+        lacking.add("", of_records(files, sample).await?)?;
+        return Ok(lacking.added);
+    }
+    let asked = stream::iter(0..files.files.len()).map(|index| of_schema(engine, files, index));
+    let mut found = asked.buffered(AT_ONCE).enumerate();
+    while let Some((index, columns)) = found.next().await {
+        lacking.add(&files.files[index].uri, columns?)?;
+    }
+    Ok(lacking.added)
+}
+
+/// What a table lacks of the files so far.
+struct Lacking {
+    names: ByName,
+    /// All columns, by their names in lower case.
+    known: HashMap<String, Vec<Known>>,
+    added: Vec<ColumnDef>,
+}
+
+/// A column of the table that is to be.
+struct Known {
+    name: String,
+    /// Its place among those that are added.
+    added: Option<usize>,
+}
+
+/// A column of a file.
+struct Found {
+    name: String,
+    ty: Result<SqlType>,
+}
+
+impl Lacking {
+    fn of(table: &Table, names: ByName) -> Lacking {
+        let mut known: HashMap<String, Vec<Known>> = HashMap::new();
+        for Column { name, .. } in &table.columns {
+            known.entry(name.to_lowercase()).or_default().push(Known { name: name.clone(), added: None });
         }
-        let is_near = |known: &str| known.to_lowercase() == name.to_lowercase();
-        if let Some(near) = table.columns.iter().find(|column| is_near(&column.name)) {
-            return Err(differs_by_case(&name, &near.name));
-        }
-        let ty = ty?;
-        match added.iter().find(|column| is_near(&column.name)) {
-            None => added.push(ColumnDef { name, ty, nullable: true, default: None }),
-            Some(known) if !is_like(&known.name) => return Err(differs_by_case(&name, &known.name)),
-            Some(known) if known.ty == ty => {}
-            Some(known) => {
-                let message =
-                    format!("{uri}: column {name:?} is of type {ty}, in files before it of type {}", known.ty);
-                return Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message)
-                    .with_hint("ALTER TABLE adds the column with the type that is to hold both"));
+        Lacking { names, known, added: Vec::new() }
+    }
+
+    /// Adds what a file, or the records of several, have beside the files before.
+    fn add(&mut self, uri: &str, columns: Vec<Found>) -> Result<()> {
+        // By the column of the table, that of the file.
+        let mut filled: HashMap<String, String> = HashMap::new();
+        for Found { name, ty } in columns {
+            let alike = self.known.entry(name.to_lowercase()).or_default();
+            let exact = alike.iter().find(|known| known.name == name);
+            let near = || alike.iter().find(|known| !self.names.exact && known.name.eq_ignore_ascii_case(&name));
+            let Some(known) = exact.or_else(near) else {
+                if let Some(known) = alike.first() {
+                    return Err(differs_by_case(&name, &known.name));
+                }
+                filled.insert(name.clone(), name.clone());
+                alike.push(Known { name: name.clone(), added: Some(self.added.len()) });
+                self.added.push(ColumnDef { name, ty: ty?, nullable: true, default: None });
+                continue;
+            };
+            if let Some(before) = filled.insert(known.name.clone(), name.clone()) {
+                return Err(one_for_two(uri, &before, &name));
+            }
+            if let Some(added) = known.added.map(|added| &self.added[added]) {
+                require_type(uri, &name, &ty?, &added.ty)?;
             }
         }
+        Ok(())
     }
-    Ok(added)
 }
 
 fn differs_by_case(name: &str, known: &str) -> Error {
@@ -89,11 +131,19 @@ fn differs_by_case(name: &str, known: &str) -> Error {
     Error::new(Sqlstate::DUPLICATE_COLUMN, message).with_hint("a table cannot have both")
 }
 
-/// A column of a file.
-struct Found {
-    name: String,
-    ty: Result<SqlType>,
-    uri: String,
+fn one_for_two(uri: &str, name: &str, other: &str) -> Error {
+    let message = format!("{uri}: the columns {name:?} and {other:?} would be one column of the table");
+    Error::new(Sqlstate::DUPLICATE_COLUMN, message)
+        .with_hint("ALTER TABLE adds a column for each, which COPY INTO table (...) FROM (SELECT ...) fills")
+}
+
+fn require_type(uri: &str, name: &str, ty: &SqlType, known: &SqlType) -> Result<()> {
+    if ty == known {
+        return Ok(());
+    }
+    let message = format!("{uri}: column {name:?} is of type {ty}, in files before it of type {known}");
+    Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message)
+        .with_hint("ALTER TABLE adds the column with the type that is to hold both"))
 }
 
 /// The members of the first records. What cannot be read is told where it is loaded.
@@ -103,21 +153,16 @@ async fn of_records(files: &Arc<FileSet>, sample: Sample) -> Result<Vec<Found>> 
     let files_max = usize::try_from(sample.files.unwrap_or(SAMPLE_FILES)).unwrap_or(usize::MAX);
     let members = records_sampled(files, files_max, per_file, total).await?;
     // A member that is never more than null has no type yet.
-    let typed = members.into_iter().filter_map(|(name, ty)| Some(Found { name, ty: Ok(ty?), uri: String::new() }));
-    Ok(typed.collect())
+    Ok(members.into_iter().filter_map(|(name, ty)| Some(Found { name, ty: Ok(ty?) })).collect())
 }
 
-/// The columns of files that tell them. What is no such file is told of where it is loaded.
-async fn of_schemas(engine: &dyn Engine, files: &Arc<FileSet>) -> Result<Vec<Found>> {
-    let columns_of = |index: usize| async move {
-        match file_schema(engine, files, index).await {
-            Ok(schema) => Ok(columns_of(&schema, &files.files[index].uri)),
-            Err(error) if error.code() == Sqlstate::BAD_COPY_FILE_FORMAT => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    };
-    let columns = stream::iter(0..files.files.len()).map(columns_of).buffered(AT_ONCE);
-    columns.try_concat().await
+/// The columns that a file tells. What is no such file is told of where it is loaded.
+async fn of_schema(engine: &dyn Engine, files: &Arc<FileSet>, index: usize) -> Result<Vec<Found>> {
+    match file_schema(engine, files, index).await {
+        Ok(schema) => Ok(columns_of(&schema, &files.files[index].uri)),
+        Err(error) if error.code() == Sqlstate::BAD_COPY_FILE_FORMAT => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn columns_of(schema: &Schema, uri: &str) -> Vec<Found> {
@@ -127,7 +172,7 @@ fn columns_of(schema: &Schema, uri: &str) -> Vec<Found> {
             let message = format!("{uri}: no column is made of {:?}, of type {}", field.name(), field.data_type());
             Error::unsupported(message).with_hint("ALTER TABLE adds a column for it, which SELECT fills")
         });
-        Found { name: field.name().clone(), ty, uri: uri.to_string() }
+        Found { name: field.name().clone(), ty }
     });
     found.collect()
 }

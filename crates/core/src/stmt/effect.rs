@@ -109,10 +109,13 @@ impl Effect {
     }
 
     /// Whether a statement that failed has left nothing behind, so that it may be run again. TRUNCATE may have emptied
-    /// some of its tables, and sees to each by itself.
+    /// some of its tables, and sees to each by itself; COPY INTO a table may have given it columns, which it finds there.
     pub fn may_run_again(self, statement: &Statement) -> bool {
-        let leaves_nothing = matches!(self, Effect::ReadsRows | Effect::WritesRows(_) | Effect::ChangesCatalog(_));
-        leaves_nothing && !matches!(statement, Statement::Truncate(_))
+        match statement {
+            Statement::Truncate(_) => false,
+            Statement::Load(_) => true,
+            _ => matches!(self, Effect::ReadsRows | Effect::WritesRows(_) | Effect::ChangesCatalog(_)),
+        }
     }
 
     /// Whether a block covers all that the statement does.

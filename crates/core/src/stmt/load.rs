@@ -14,9 +14,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::Cx;
 use super::table::{alter, columns_named};
-use crate::cancel::Cancel;
 use crate::databend::Number;
-use crate::engine::{Appended, Marks, Once, StagedRows, TableHandle};
+use crate::engine::{Marks, Once, TableHandle};
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::import::bytes::ReadMeter;
@@ -36,7 +35,8 @@ use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::{schema_of, sql_type};
 use crate::show::rows::{Cell, batch_of};
-use crate::stage::format::{FileFormat, FormatType, LOAD, NULL_IF};
+use crate::stage::format::options::{LOAD, NULL_IF};
+use crate::stage::format::{FileFormat, FormatType};
 use crate::stage::listing::Selection;
 use crate::stage::place::{StageAccess, StagedPlace};
 use crate::value::TextColumn;
@@ -275,35 +275,23 @@ impl<'a> Loader<'a> {
         Ok(FieldDefault::Text(text))
     }
 
-    /// Makes all staged rows those of the table, with the marks of their files.
+    /// Makes all staged rows those of the table, with the marks of their files. A table that is to have further columns has them
+    /// a moment before.
     async fn append(&self, stager: &Stager, loading: Loading, files: &[&PlacedFile]) -> Result<()> {
         let Stager { engine, table, .. } = stager;
         let rows = loading.into_rows();
         let mark = |file: &&PlacedFile| history::mark(&self.place, &file.meta);
         let names = if takes_any_number(self.options) { Vec::new() } else { files.iter().filter_map(mark).collect() };
         let marks = Marks { names, since: self.since };
-        let once = Once::Marks(marks);
         let appended = match &self.before {
-            None => engine.append_staged(table, &rows, &once, &self.cx.cancel).await,
-            Some(before) => self.append_evolved(before, &rows, &once).await,
+            None => engine.append_staged(table, &rows, &Once::Marks(marks), &self.cx.cancel).await.map(drop),
+            Some(before) => alter::change_columns(self.cx, before, &table.row, Some((rows.as_slice(), &marks))).await,
         };
         // After another error of the storage the commit may be made, or may still come: then the rows' files must stay.
         if appended.as_ref().is_err_and(|error| REFUSALS.contains(&error.code())) {
             stager.discard(&rows).await;
         }
-        appended.map(drop)
-    }
-
-    /// Gives the table its further columns, and then the rows. Whatever comes between the two leaves columns without values.
-    async fn append_evolved(&self, before: &TableHandle, rows: &[StagedRows], once: &Once) -> Result<Appended> {
-        let (engine, table) = (&self.cx.server.config.engine, &self.table);
-        let alteration = self.cx.cancel.until_cancelled(engine.alter_table(before, &table.row)).await?;
-        let both = async {
-            alter::finish(self.cx, alteration, &table.row).await?;
-            self.cx.server.config.env.fault(Point::CopyEvolved)?;
-            engine.append_staged(table, rows, once, &Cancel::default()).await
-        };
-        self.cx.cancel.commit(both).await
+        appended
     }
 
     /// Deletes files that were loaded and are what they were. The rows are there whatever becomes of it.

@@ -262,7 +262,7 @@ impl Log {
         drop(self.writing.lock().await);
     }
 
-    /// Reaches a fault point of upkeep.
+    /// Reaches a fault point of those who hold the log.
     pub fn fault(&self, point: Point) -> Result<()> {
         Ok(self.clock.fault(point)?)
     }

@@ -8,10 +8,10 @@ use crate::cursor::{Cursor, Result, Seen};
 /// The name of an option, and what reads that which follows it into the statement.
 pub(super) type Row<S> = (&'static str, fn(&mut S, &mut Cursor) -> Result<()>);
 
-/// Reads options up to the end, each once, with commas between them or not.
+/// Reads options up to the end of the statement or of the brackets, each once, with commas between them or not.
 pub(super) fn read<S>(table: &[Row<S>], statement: &mut S, c: &mut Cursor) -> Result<()> {
     let mut seen = Seen::default();
-    while !c.is_at_end() {
+    while !c.is_at_end() && !c.is_symbol(&Token::RParen) {
         let position = c.position();
         let Some((name, read)) = table.iter().find(|(name, _)| c.keywords(name)) else {
             return Err(c.expected_option(&table.iter().map(|(name, _)| *name).collect::<Vec<_>>()));

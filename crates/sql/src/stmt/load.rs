@@ -11,7 +11,7 @@ use super::copy_option::{self, count, file_format, flag, value};
 use super::query::selected::{Selected, selected};
 use super::stage::location::{Location, Parameter, location, named_list_text};
 use super::unload::unload;
-use crate::cursor::{Cursor, Result, Seen};
+use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
 use crate::print;
 
@@ -155,32 +155,34 @@ fn pattern(c: &mut Cursor) -> Result<Option<String>> {
     c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()))
 }
 
-const SAMPLES: [&str; 3] = ["SAMPLE_FILES", "SAMPLE_RECORDS_PER_FILE", "SAMPLE_TOTAL_RECORDS"];
+const SAMPLES: &[copy_option::Row<Sample>] = &[
+    ("SAMPLE_FILES", |sample, c| value(&mut sample.files, c, sampled)),
+    ("SAMPLE_RECORDS_PER_FILE", |sample, c| value(&mut sample.records_per_file, c, sampled)),
+    ("SAMPLE_TOTAL_RECORDS", |sample, c| value(&mut sample.total_records, c, sampled)),
+];
 
 /// `(SAMPLE_FILES = {AUTO | n} [,] ...)`, perhaps empty.
 fn sample(c: &mut Cursor) -> Result<Sample> {
-    c.parenthesised(|c| {
-        let (mut sample, mut seen) = (Sample::default(), Seen::default());
-        while !c.is_symbol(&Token::RParen) {
-            let position = c.position();
-            let Some(name) = c.one_of(&SAMPLES) else { return Err(c.expected_one_of(&SAMPLES)) };
-            seen.once(name, position)?;
-            c.expect_symbol(&Token::Eq)?;
-            let position = c.position();
-            let count = if c.keywords("AUTO") { None } else { Some(c.count()? as u64) };
-            if count == Some(0) {
-                // Of no rows nothing is learnt, and what they have beside the table would be lost.
-                return Err(SyntaxError::syntax(format!("{name} takes 1 or more, or AUTO"), position));
-            }
-            match name {
-                "SAMPLE_FILES" => sample.files = count,
-                "SAMPLE_RECORDS_PER_FILE" => sample.records_per_file = count,
-                _ => sample.total_records = count,
-            }
-            c.symbol(&Token::Comma);
-        }
-        Ok(sample)
-    })
+    if !c.is_open() {
+        let hint =
+            "SCHEMA_EVOLUTION = () adds columns; in the brackets may stand how much is looked at, SAMPLE_FILES = n";
+        return Err(c.expected("(").with_hint(hint));
+    }
+    let mut sample = Sample::default();
+    c.parenthesised(|c| copy_option::read(SAMPLES, &mut sample, c))?;
+    Ok(sample)
+}
+
+/// `AUTO`, or a number: of no rows nothing is learnt, and what they have beside the table would be lost.
+fn sampled(c: &mut Cursor) -> Result<Option<u64>> {
+    if c.keywords("AUTO") {
+        return Ok(None);
+    }
+    let error = c.expected("1 or more, or AUTO");
+    match c.count()? {
+        0 => Err(error),
+        count => Ok(Some(count as u64)),
+    }
 }
 
 /// A word, in quotes or without, in upper case.
@@ -274,7 +276,7 @@ impl fmt::Display for LoadOptions {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [self.files, self.records_per_file, self.total_records];
-        let written = SAMPLES.iter().zip(counts).filter_map(|(name, count)| Some(format!("{name} = {}", count?)));
+        let written = SAMPLES.iter().zip(counts).filter_map(|((name, _), count)| Some(format!("{name} = {}", count?)));
         write!(f, "({})", written.collect::<Vec<_>>().join(", "))
     }
 }

@@ -7,7 +7,7 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{AlterTable, ColumnDef, TableChange};
 
 use super::{changed, check_columns, column, exists, free_stored_name, undefined_column};
-use crate::engine::{Alteration, TableHandle};
+use crate::engine::{Alteration, Marks, StagedRows, TableHandle};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::stmt::Cx;
@@ -29,28 +29,31 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterTable) -> Result<Outcome
     }
     check_columns(&row.columns)?;
     if row.has_columns_of(&table) {
-        publish(cx, &row).await?;
+        cx.cancel.commit(publish(cx, &row)).await?;
     } else {
-        change_columns(cx, &table, row).await?;
+        change_columns(cx, &cx.handle(&table).await?, &Arc::new(row), None).await?;
     }
     Ok(Outcome::done("ALTER TABLE"))
 }
 
 /// Changes the table's files, and then the catalog, which decides: until it has the new row the table is as it was, and
-/// whatever its log says more is put right by the next ALTER.
-async fn change_columns(cx: &Cx<'_>, table: &Arc<Table>, row: Table) -> Result<()> {
-    let row = Arc::new(row);
-    let alteration = cx.server.config.engine.alter_table(&cx.handle(table).await?, &row).await?;
-    cx.cancel.commit(finish(cx, alteration, &row)).await
+/// whatever its log says more is put right by the next ALTER. Rows staged for the new columns come last.
+pub(crate) async fn change_columns(
+    cx: &Cx<'_>,
+    table: &TableHandle,
+    row: &Arc<Table>,
+    rows: Option<(&[StagedRows], &Marks)>,
+) -> Result<()> {
+    let prepared = cx.server.config.engine.alter_table(table, row, rows);
+    let alteration = cx.cancel.until_cancelled(prepared).await?;
+    cx.cancel.commit(finish(cx, alteration, row)).await
 }
 
-/// Makes a prepared alteration that of the table, whose row is to be this one.
-pub(crate) async fn finish(cx: &Cx<'_>, mut alteration: Box<dyn Alteration>, row: &Table) -> Result<()> {
+async fn finish(cx: &Cx<'_>, mut alteration: Box<dyn Alteration>, row: &Table) -> Result<()> {
     alteration.commit().await?;
     cx.server.config.env.fault(Point::TableAltered)?;
     publish(cx, row).await?;
-    alteration.published();
-    Ok(())
+    alteration.published().await
 }
 
 /// The table with further columns.
@@ -70,7 +73,7 @@ pub(crate) async fn with_columns(cx: &Cx<'_>, table: &TableHandle, columns: Vec<
 async fn publish(cx: &Cx<'_>, row: &Table) -> Result<()> {
     let mut tx = cx.server.config.catalog.write().await?;
     tx.update_table(row).await?;
-    cx.commit(tx).await
+    Ok(tx.commit().await?)
 }
 
 /// Makes one change of the row. `used_names` are the stored names that the table's files know.
