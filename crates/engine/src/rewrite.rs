@@ -83,6 +83,7 @@ impl VisitorMut for Forms {
         {
             *expr = field;
         }
+        subquery::compared_rows(expr);
         ControlFlow::Continue(())
     }
 
@@ -143,12 +144,7 @@ impl VisitorMut for Values {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let replacement = match expr {
             Expr::Exists { subquery, negated } if self.depth == 0 => subquery::exists(subquery, *negated),
-            Expr::InSubquery { expr, subquery, negated: false } if self.depth == 0 => {
-                parse(&format!("({expr}) = ANY(ARRAY({subquery}))"))
-            }
-            Expr::InSubquery { expr, subquery, negated: true } if self.depth == 0 => {
-                parse(&format!("({expr}) <> ALL(ARRAY({subquery}))"))
-            }
+            _ if self.depth == 0 => subquery::compared_list(expr),
             _ => None,
         };
         if let Some(replacement) = replacement {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use lakeport_base::QualifiedName;
 use sqlparser::ast::{
-    self, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
+    self, BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
     LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, OneOrManyWithParens, OrderByExpr, OrderByKind,
     Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
 };
@@ -63,6 +63,42 @@ pub(super) fn of_aggregate(query: &Query) -> Option<Expr> {
     let mut query = query.clone();
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
     correlation::name_keys(select).then(|| Expr::Subquery(Box::new(query)))
+}
+
+/// `x = ANY (SELECT ...)` as IN. In other comparisons with the rows of a subquery that is marked as no single value.
+pub(super) fn compared_rows(expr: &mut Expr) {
+    let (is_all, left, op, right) = match expr {
+        Expr::AnyOp { left, compare_op, right, .. } => (false, left, compare_op, right),
+        Expr::AllOp { left, compare_op, right } => (true, left, compare_op, right),
+        _ => return,
+    };
+    let Expr::Subquery(subquery) = right.as_mut() else { return };
+    let negated = match (is_all, &op) {
+        (false, BinaryOperator::Eq) => false,
+        (true, BinaryOperator::NotEq) => true,
+        _ => {
+            let all = LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() };
+            subquery.limit_clause.get_or_insert(all);
+            return;
+        }
+    };
+    *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
+}
+
+/// A comparison with the rows of a subquery as a value, not as a condition of WHERE.
+pub(super) fn compared_list(expr: &Expr) -> Option<Expr> {
+    let (left, op, query) = match expr {
+        Expr::InSubquery { expr, subquery, negated: false } => (expr, "= ANY".to_string(), subquery),
+        Expr::InSubquery { expr, subquery, negated: true } => (expr, "<> ALL".to_string(), subquery),
+        Expr::AnyOp { left, compare_op, right, .. } => (left, format!("{compare_op} ANY"), of_rows(right)?),
+        Expr::AllOp { left, compare_op, right } => (left, format!("{compare_op} ALL"), of_rows(right)?),
+        _ => return None,
+    };
+    parse(&format!("({left}) {op}(ARRAY({query}))"))
+}
+
+fn of_rows(expr: &Expr) -> Option<&Box<Query>> {
+    if let Expr::Subquery(query) = expr { Some(query) } else { None }
 }
 
 /// `ARRAY(SELECT x ...)`: the values in order, an empty array without rows.
