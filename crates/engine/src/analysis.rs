@@ -12,10 +12,11 @@ pub(crate) fn rewrite_expressions(
     plan: LogicalPlan,
     rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| node(plan, &rewrite)).map(|plan| plan.data)
+    plan.transform_up_with_subqueries(|plan| rewrite_node(plan, &rewrite)).map(|plan| plan.data)
 }
 
-fn node(
+/// As [`rewrite_expressions`], in one node.
+pub(crate) fn rewrite_node(
     plan: LogicalPlan,
     rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {

@@ -3,77 +3,222 @@
 
 use std::sync::Arc;
 
+use arrow_schema::{DataType, FieldRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{Column, DFSchema, JoinConstraint, Result};
 use datafusion::datasource::DefaultTableSource;
-use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
+use datafusion::logical_expr::expr::{
+    AggregateFunction, InList, InSubquery, Like, ScalarFunction, SetComparison, Sort,
+};
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, TryCast,
+    Aggregate, Between, BinaryExpr, Case, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+    Operator, ScalarUDF, Subquery, TryCast, Union, WindowFunctionDefinition, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
-use lakeport_base::SqlType;
-use lakeport_core::rows::sql_type;
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_core::Error;
+use lakeport_core::rows::{arrow_field, sql_type};
 
 use super::rows::RowFiles;
-use crate::analysis::rewrite_expressions;
+use crate::analysis::rewrite_node;
 use crate::comparison::is_comparison;
-use crate::functions::plain_text;
+use crate::functions::{failed, json_key, number_key, plain_text};
 
 /// In plans that read such files.
 #[derive(Debug)]
-pub(crate) struct Documents(Arc<ScalarUDF>);
+pub(crate) struct Documents {
+    plain_text: Arc<ScalarUDF>,
+    json_key: Arc<ScalarUDF>,
+    number_key: Arc<ScalarUDF>,
+}
+
+/// What values are compared as, some of which are JSON values.
+#[derive(Clone, Copy)]
+enum Compared {
+    /// Nothing else is there.
+    Documents,
+    /// Beside a number.
+    Numbers,
+    /// Beside another type.
+    Texts,
+}
+
+impl Compared {
+    /// `None` when there are no JSON values.
+    fn of<'a>(fields: impl Iterator<Item = &'a FieldRef>) -> Option<Compared> {
+        let (documents, others): (Vec<_>, Vec<_>) =
+            fields.filter(|field| *field.data_type() != DataType::Null).partition(|field| is_document(field));
+        match (documents.as_slice(), others.as_slice()) {
+            ([], _) => None,
+            (_, []) => Some(Compared::Documents),
+            (_, others) if others.iter().any(|field| field.data_type().is_numeric()) => Some(Compared::Numbers),
+            _ => Some(Compared::Texts),
+        }
+    }
+}
 
 impl Documents {
     pub fn new() -> Documents {
-        Documents(Arc::new(plain_text()))
+        Documents {
+            plain_text: Arc::new(plain_text()),
+            json_key: Arc::new(json_key()),
+            number_key: Arc::new(number_key()),
+        }
     }
 
     /// The rows of a plan for columns of these types.
     pub fn assigned(&self, plan: LogicalPlan, types: &[Option<&SqlType>]) -> Result<LogicalPlan> {
         let schema = Arc::clone(plan.schema());
-        let is_document = |at: usize| sql_type(schema.field(at)) == SqlType::Jsonb;
+        let has_documents = |at: usize| is_document(schema.field(at));
         let is_other = |at: usize| types.get(at).copied().flatten().is_some_and(|ty| *ty != SqlType::Jsonb);
-        if !reads_documents(&plan)? || !(0..types.len()).any(|at| is_document(at) && is_other(at)) {
+        if !reads_documents(&plan)? || !(0..types.len()).any(|at| has_documents(at) && is_other(at)) {
             return Ok(plan);
         }
         let column = |at: usize| {
             let (relation, field) = schema.qualified_field(at);
             let column = Expr::from((relation, field));
-            let assigned = if is_document(at) && is_other(at) { self.text_of(column) } else { column };
+            let assigned = if has_documents(at) && is_other(at) { call(&self.plain_text, column) } else { column };
             assigned.alias_qualified(relation.cloned(), field.name())
         };
         LogicalPlanBuilder::from(plan).project((0..schema.fields().len()).map(column))?.build()
     }
 
-    fn text_of(&self, document: Expr) -> Expr {
-        Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&self.0), vec![document]))
+    /// What stands for a value in a comparison.
+    fn operand(&self, value: Expr, is_document: bool, compared: Compared) -> Expr {
+        match (compared, is_document) {
+            (Compared::Documents, true) => call(&self.json_key, value),
+            (Compared::Texts, true) => call(&self.plain_text, value),
+            (Compared::Numbers, true) => call(&self.number_key, call(&self.plain_text, value)),
+            (Compared::Numbers, false) => call(&self.number_key, cast(value, DataType::Utf8)),
+            (Compared::Documents | Compared::Texts, false) => value,
+        }
     }
 
-    /// Puts the text of each document in the place of those operands that stand beside another type.
-    fn read(&self, mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-        let becomes_other = match &expr {
-            Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => sql_type(field) != SqlType::Jsonb,
-            _ => false,
-        };
-        let operands = operands(&mut expr);
-        let documents: Vec<bool> = operands.iter().map(|operand| is_document(operand, schema)).collect();
-        if !documents.contains(&true) || !(becomes_other || documents.contains(&false)) {
-            return Transformed::no(expr);
-        }
-        for (operand, _) in operands.into_iter().zip(documents).filter(|(_, is_document)| *is_document) {
-            *operand = self.text_of(std::mem::take(operand));
-        }
-        Transformed::yes(expr)
+    fn replace(&self, operand: &mut Expr, is_document: bool, compared: Compared) {
+        *operand = self.operand(std::mem::take(operand), is_document, compared);
     }
+
+    /// Puts what is compared in the place of JSON values.
+    fn read(&self, mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let changed = match &mut expr {
+            Expr::InSubquery(InSubquery { expr, subquery, .. })
+            | Expr::SetComparison(SetComparison { expr, subquery, .. }) => self.read_beside(expr, subquery, schema)?,
+            Expr::AggregateFunction(aggregate) => self.read_aggregate(aggregate, schema),
+            Expr::WindowFunction(window) => {
+                let is_extreme = |name: &str| ["max", "min"].contains(&name);
+                match &window.fun {
+                    WindowFunctionDefinition::AggregateUDF(function)
+                        if is_extreme(function.name()) && is_document_of(window.params.args.first(), schema) =>
+                    {
+                        return Err(failed(over_documents(function.name())));
+                    }
+                    _ => self.sort(&mut window.params.order_by, schema),
+                }
+            }
+            Expr::ScalarFunction(function) => {
+                require_no_list(function, schema)?;
+                false
+            }
+            other => self.read_operands(other, schema),
+        };
+        Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+    }
+
+    fn read_operands(&self, expr: &mut Expr, schema: &DFSchema) -> bool {
+        let as_text = is_cast(expr) || is_pattern(expr);
+        let operands = operands(expr);
+        let fields: Vec<_> = operands.iter().map(|operand| field_of(operand, schema)).collect();
+        let Some(compared) = Compared::of(fields.iter().flatten()) else { return false };
+        let compared = if as_text { Compared::Texts } else { compared };
+        for (operand, field) in operands.into_iter().zip(fields) {
+            self.replace(operand, field.is_some_and(|field| is_document(&field)), compared);
+        }
+        true
+    }
+
+    /// A value beside the rows of a subquery.
+    fn read_beside(&self, value: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Result<bool> {
+        let plan = Arc::clone(&subquery.subquery);
+        let fields = [field_of(value, schema), plan.schema().fields().first().cloned()];
+        let Some(compared) = Compared::of(fields.iter().flatten()) else { return Ok(false) };
+        let [of_value, of_rows] = fields.map(|field| field.is_some_and(|field| is_document(&field)));
+        self.replace(value, of_value, compared);
+        let column = Expr::Column(Column::from(plan.schema().qualified_field(0)));
+        let column = self.operand(column, of_rows, compared);
+        let rows = LogicalPlanBuilder::from(Arc::unwrap_or_clone(plan)).project([column])?.build()?;
+        subquery.subquery = Arc::new(rows);
+        Ok(true)
+    }
+
+    /// The greatest JSON value is the first in the order of keys.
+    fn read_aggregate(&self, aggregate: &mut AggregateFunction, schema: &DFSchema) -> bool {
+        let AggregateFunction { func, params } = aggregate;
+        let is_least = func.name() == "min";
+        if !(is_least || func.name() == "max") || !is_document_of(params.args.first(), schema) {
+            return self.sort(&mut params.order_by, schema);
+        }
+        let key = call(&self.json_key, params.args[0].clone());
+        *func = first_value_udaf();
+        params.distinct = false;
+        params.order_by = vec![Sort::new(key, is_least, false)];
+        true
+    }
+
+    /// Sorts JSON values by their keys.
+    fn sort(&self, sorted: &mut [Sort], schema: &DFSchema) -> bool {
+        let mut changed = false;
+        for by in sorted.iter_mut().filter(|by| is_document_of(Some(&by.expr), schema)) {
+            self.replace(&mut by.expr, true, Compared::Documents);
+            changed = true;
+        }
+        changed
+    }
+
+    /// What a node as a whole compares.
+    fn read_node(&self, mut plan: LogicalPlan) -> Result<LogicalPlan> {
+        match &mut plan {
+            LogicalPlan::Sort(sort) => {
+                self.sort(&mut sort.expr, sort.input.schema());
+            }
+            LogicalPlan::Distinct(Distinct::On(distinct)) => {
+                let schema = distinct.input.schema();
+                for on in distinct.on_expr.iter_mut().filter(|on| is_document_of(Some(&**on), schema)) {
+                    self.replace(on, true, Compared::Documents);
+                }
+                self.sort(distinct.sort_expr.as_deref_mut().unwrap_or_default(), schema);
+            }
+            LogicalPlan::Join(join) => {
+                for (left, right) in &mut join.on {
+                    let fields = [field_of(left, join.left.schema()), field_of(right, join.right.schema())];
+                    let Some(compared) = Compared::of(fields.iter().flatten()) else { continue };
+                    for (key, field) in [left, right].into_iter().zip(fields) {
+                        self.replace(key, field.is_some_and(|field| is_document(&field)), compared);
+                    }
+                    // Keys of USING are columns.
+                    join.join_constraint = JoinConstraint::On;
+                }
+            }
+            LogicalPlan::Union(union) => {
+                *union = of_one_kind(Union::try_new_with_loose_types(std::mem::take(&mut union.inputs))?)?;
+            }
+            _ => {}
+        }
+        Ok(plan)
+    }
+}
+
+fn call(function: &Arc<ScalarUDF>, value: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), vec![value]))
 }
 
 /// What a cast converts, or what a comparison compares.
 fn operands(expr: &mut Expr) -> Vec<&mut Expr> {
     match expr {
-        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => vec![expr],
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => vec![left, right],
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) if !is_document(field) => vec![expr],
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) || is_match(*op) => vec![left, right],
         Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => vec![expr, pattern],
         Expr::Between(Between { expr, low, high, .. }) => vec![expr, low, high],
         Expr::InList(InList { expr, list, .. }) => list.iter_mut().chain([expr.as_mut()]).collect(),
@@ -93,17 +238,106 @@ impl AnalyzerRule for Documents {
         if !reads_documents(&plan)? {
             return Ok(plan);
         }
-        rewrite_expressions(plan, |expr, schema| expr.transform_up(|expr| Ok(self.read(expr, schema))))
+        let read = |plan: LogicalPlan| {
+            // What was a JSON value below may be a text by now.
+            let plan = self.read_node(plan.recompute_schema()?)?;
+            let rewritten = rewrite_node(plan, |expr, schema| expr.transform_up(|expr| self.read(expr, schema)))?;
+            Ok(Transformed::yes(rewritten.data))
+        };
+        Ok(plan.transform_up_with_subqueries(read)?.data)
     }
 }
 
-fn compares(op: Operator) -> bool {
-    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
-    is_comparison(op) || matches!(op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
+/// The union with JSON values where some query has them.
+///
+/// # Errors
+/// 42804 for a column that has JSON values in one query and another type in another.
+fn of_one_kind(union: Union) -> Result<Union> {
+    let mut columns = Vec::with_capacity(union.schema.fields().len());
+    for (at, (relation, column)) in union.schema.iter().enumerate() {
+        let fields: Vec<_> = union.inputs.iter().filter_map(|input| input.schema().fields().get(at)).collect();
+        let column = match Compared::of(fields.iter().copied()) {
+            None => Arc::clone(column),
+            Some(Compared::Documents) => Arc::new(arrow_field(column.name(), &SqlType::Jsonb, true)),
+            Some(_) => return Err(failed(of_two_kinds(column.name(), &fields))),
+        };
+        columns.push((relation.cloned(), column));
+    }
+    let schema = Arc::new(DFSchema::new_with_metadata(columns, union.schema.metadata().clone())?);
+    Ok(Union { schema, ..union })
 }
 
-fn is_document(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.to_field(schema).is_ok_and(|(_, field)| sql_type(&field) == SqlType::Jsonb)
+fn of_two_kinds(name: &str, fields: &[&FieldRef]) -> Error {
+    let other = fields.iter().find(|field| !is_document(field) && *field.data_type() != DataType::Null);
+    let ty = other.map_or(SqlType::Text, |field| sql_type(field));
+    let message = format!("UNION: column {name:?} is a JSON value of files in one query, of type {ty} in another");
+    Error::new(Sqlstate::DATATYPE_MISMATCH, message)
+        .with_hint(format!("CAST makes the JSON value one of type {ty}, TO_JSONB the other a JSON value"))
+}
+
+/// # Errors
+/// 0A000 for a search among the elements of a list, which are compared as texts.
+fn require_no_list(function: &ScalarFunction, schema: &DFSchema) -> Result<()> {
+    let (true, [list, value]) = (function.name() == "array_has", function.args.as_slice()) else { return Ok(()) };
+    if !is_document_of(Some(value), schema) && !lists_documents(list)? {
+        return Ok(());
+    }
+    let message = format!("{} cannot be looked for in a list, as JSON values of files are", value.schema_name());
+    let hint = "CAST the JSON values, such as to INT8 or STRING, or compare in WHERE with the rows of the subquery";
+    Err(failed(Error::unsupported(message).with_hint(hint)))
+}
+
+/// Whether a list is made of JSON values by a subquery.
+fn lists_documents(list: &Expr) -> Result<bool> {
+    let mut found = false;
+    list.apply(|part| {
+        let Expr::ScalarSubquery(subquery) = part else { return Ok(TreeNodeRecursion::Continue) };
+        subquery.subquery.apply(|node| {
+            if let LogicalPlan::Aggregate(Aggregate { aggr_expr, input, .. }) = node {
+                let is_list = |expr: &Expr| {
+                    let Expr::AggregateFunction(list) = expr.clone().unalias() else { return false };
+                    is_document_of(list.params.args.first(), input.schema())
+                };
+                found |= aggr_expr.iter().any(is_list);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
+}
+
+fn over_documents(function: &str) -> Error {
+    Error::unsupported(format!("{function} of JSON values of files has no OVER"))
+        .with_hint("CAST them, such as to INT8")
+}
+
+fn is_cast(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast(_) | Expr::TryCast(_))
+}
+
+fn is_pattern(expr: &Expr) -> bool {
+    match expr {
+        Expr::Like(_) | Expr::SimilarTo(_) => true,
+        Expr::BinaryExpr(BinaryExpr { op, .. }) => is_match(*op),
+        _ => false,
+    }
+}
+
+fn is_match(op: Operator) -> bool {
+    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
+    matches!(op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
+}
+
+fn is_document(field: &FieldRef) -> bool {
+    sql_type(field) == SqlType::Jsonb
+}
+
+fn is_document_of(expr: Option<&Expr>, schema: &DFSchema) -> bool {
+    expr.and_then(|expr| field_of(expr, schema)).is_some_and(|field| is_document(&field))
+}
+
+fn field_of(expr: &Expr, schema: &DFSchema) -> Option<FieldRef> {
+    expr.to_field(schema).ok().map(|(_, field)| field)
 }
 
 /// Whether rows of files stand somewhere in the plan.
