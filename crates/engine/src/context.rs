@@ -1,7 +1,7 @@
 //! What statements run in: memory, spill space, threads and functions, which all share, and a [`Scope`] of each.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
@@ -52,7 +52,7 @@ const ZONES_MAX: usize = 16;
 pub(crate) struct Sessions {
     base: SessionState,
     /// `base` with the functions and rules of a zone.
-    zones: Mutex<Recent<Zone, Arc<SessionState>>>,
+    zones: Recent<Zone, Arc<SessionState>>,
     runtime: Arc<RuntimeEnv>,
     workers: Workers,
     env: Env,
@@ -80,7 +80,7 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .build();
         functions::register(&mut base, env.clone()).map_err(from_datafusion)?;
-        let zones = Mutex::new(Recent::new(ZONES_MAX));
+        let zones = Recent::new(ZONES_MAX);
         Ok(Sessions {
             base,
             zones,
@@ -118,8 +118,7 @@ impl Sessions {
 
     /// What all statements share that read clocks in the zone.
     fn shared(&self, zone: Zone) -> Result<Arc<SessionState>> {
-        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = zones.find(&zone) {
+        if let Some(state) = self.zones.find(&zone) {
             return Ok(state);
         }
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
@@ -127,7 +126,7 @@ impl Sessions {
             .build();
         functions::register_zoned(&mut state, zone).map_err(from_datafusion)?;
         let state = Arc::new(state);
-        zones.keep(zone, Arc::clone(&state), 1);
+        self.zones.keep(zone, Arc::clone(&state), 1);
         Ok(state)
     }
 }

@@ -5,7 +5,7 @@
 //! stand for the same tables. One that asked for the session or the moment is not kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, FieldRef, SchemaRef};
@@ -78,33 +78,33 @@ pub(crate) struct KeptPlan {
 
 /// The texts and plans that are kept.
 pub(crate) struct Kept {
-    texts: Mutex<Recent<String, Arc<Text>>>,
-    plans: Mutex<Recent<PlanKey, Arc<KeptPlan>>>,
+    texts: Recent<String, Arc<Text>>,
+    plans: Recent<PlanKey, Arc<KeptPlan>>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Kept { texts: Mutex::new(Recent::new(PLANS_KEPT_MAX)), plans: Mutex::new(Recent::new(PLANS_KEPT_MAX)) }
+        Kept { texts: Recent::new(PLANS_KEPT_MAX), plans: Recent::new(PLANS_KEPT_MAX) }
     }
 }
 
 impl Kept {
     /// A query as parsed.
     pub fn text(&self, sql: &str) -> lakeport_core::Result<Arc<Text>> {
-        if let Some(known) = locked(&self.texts).find(sql) {
+        if let Some(known) = self.texts.find(sql) {
             return Ok(known);
         }
         let statement = parse_query(sql)?;
         let text = Arc::new(Text { constants: constants(&statement), statement });
         if sql.len() <= PLAN_TEXT_BYTES_MAX {
-            locked(&self.texts).keep(sql.to_string(), Arc::clone(&text), 1);
+            self.texts.keep(sql.to_string(), Arc::clone(&text), 1);
         }
         Ok(text)
     }
 
     /// The plan for a key.
     pub fn plan(&self, key: &PlanKey) -> Option<Arc<KeptPlan>> {
-        locked(&self.plans).find(key)
+        self.plans.find(key)
     }
 
     /// Keeps a plan, without the files that it was made with.
@@ -114,7 +114,7 @@ impl Kept {
         }
         let empty = |scan: &FileScan| Some(scan.over_no_files());
         let kept = KeptPlan { plan: with_scans(plan.plan.clone(), empty)?, ..plan.clone() };
-        locked(&self.plans).keep(key, Arc::new(kept), 1);
+        self.plans.keep(key, Arc::new(kept), 1);
         Ok(())
     }
 }
@@ -181,8 +181,4 @@ fn with_scans(plan: LogicalPlan, other: impl Fn(&FileScan) -> Option<Arc<FileSca
 
 fn file_scan(source: &Arc<dyn TableSource>) -> Option<&FileScan> {
     source.downcast_ref::<DefaultTableSource>()?.table_provider.downcast_ref::<FileScan>()
-}
-
-fn locked<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,50 @@
-//! A map of bounded weight that forgets what nobody asked for the longest.
+//! A map of bounded weight that forgets what nobody asked for the longest. Whoever has it may use it at any time.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The map.
-#[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub(crate) struct Recent<K, V>(Mutex<Entries<K, V>>);
+
+impl<K, V> fmt::Debug for Recent<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recent")
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+    pub fn new(weight_max: usize) -> Recent<K, V> {
+        Recent(Mutex::new(Entries { entries: HashMap::new(), weight: 0, weight_max, clock: 0 }))
+    }
+
+    /// The value of a key.
+    pub fn find<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries().find(key)
+    }
+
+    /// The values of keys, in their order.
+    pub fn find_all(&self, keys: impl Iterator<Item = K>) -> Vec<Option<V>> {
+        let mut entries = self.entries();
+        keys.map(|key| entries.find(&key)).collect()
+    }
+
+    /// Keeps a value, unless it alone weighs too much, and forgets others to make room for it.
+    pub fn keep(&self, key: K, value: V, weight: usize) {
+        self.entries().keep(key, value, weight);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Entries<K, V> {
     entries: HashMap<K, Entry<V>>,
     weight: usize,
     weight_max: usize,
@@ -14,20 +52,14 @@ pub(crate) struct Recent<K, V> {
     clock: u64,
 }
 
-#[derive(Debug)]
 struct Entry<V> {
     value: V,
     weight: usize,
     used: u64,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
-    pub fn new(weight_max: usize) -> Recent<K, V> {
-        Recent { entries: HashMap::new(), weight: 0, weight_max, clock: 0 }
-    }
-
-    /// The value of a key.
-    pub fn find<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+impl<K: Clone + Eq + Hash, V: Clone> Entries<K, V> {
+    fn find<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -37,8 +69,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         Some(entry.value.clone())
     }
 
-    /// Keeps a value, unless it alone weighs too much, and forgets others to make room for it.
-    pub fn keep(&mut self, key: K, value: V, weight: usize) {
+    fn keep(&mut self, key: K, value: V, weight: usize) {
         self.forget(&key);
         if weight > self.weight_max {
             return;
@@ -77,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_makes_room() {
-        let mut recent = Recent::new(3);
+        let recent = Recent::new(3);
         for key in ["a", "b", "c"] {
             recent.keep(key, key, 1);
         }
@@ -88,7 +119,7 @@ mod tests {
 
     #[test]
     fn weights_count() {
-        let mut recent = Recent::new(10);
+        let recent = Recent::new(10);
         recent.keep("a", 1, 4);
         recent.keep("b", 2, 4);
         recent.keep("c", 3, 5);

@@ -1,8 +1,7 @@
 //! The footers of Parquet files, read a few bytes from the end of each, many at a time, and kept.
 
-use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -28,17 +27,12 @@ const GUESS_BYTES: Range<u64> = 4 << 10..256 << 10;
 const GUESS_FRACTION: u64 = 50;
 
 /// The footers that are kept.
-pub(crate) struct Footers(Mutex<Recent<Identity, Arc<ParquetMetaData>>>);
+#[derive(Debug)]
+pub(crate) struct Footers(Recent<Identity, Arc<ParquetMetaData>>);
 
 impl Default for Footers {
     fn default() -> Self {
-        Footers(Mutex::new(Recent::new(FOOTERS_BYTES_MAX)))
-    }
-}
-
-impl fmt::Debug for Footers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Footers")
+        Footers(Recent::new(FOOTERS_BYTES_MAX))
     }
 }
 
@@ -74,20 +68,16 @@ impl Footers {
         store: &dyn ObjectStore,
         meta: &ObjectMeta,
     ) -> datafusion::common::Result<Arc<ParquetMetaData>> {
-        if let Some(known) = identity.and_then(|identity| self.kept().find(identity)) {
+        if let Some(known) = identity.and_then(|identity| self.0.find(identity)) {
             return Ok(known);
         }
         let guess = (meta.size / GUESS_FRACTION).clamp(GUESS_BYTES.start, GUESS_BYTES.end);
         let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(guess as usize));
         let footer = Arc::new(reader.load_and_finish(Tail { store, path: &meta.location }, meta.size).await?);
         if let Some(identity) = identity {
-            self.kept().keep(identity.clone(), Arc::clone(&footer), footer.memory_size());
+            self.0.keep(identity.clone(), Arc::clone(&footer), footer.memory_size());
         }
         Ok(footer)
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Recent<Identity, Arc<ParquetMetaData>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Pieces of remote files that queries have read, kept so that the next query need not fetch them again.
 
-use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -16,7 +15,8 @@ use crate::recent::Recent;
 const OVERHEAD_BYTES: usize = 512;
 
 /// The pieces that are kept.
-pub(crate) struct Pieces(Mutex<Recent<Piece, Bytes>>);
+#[derive(Debug)]
+pub(crate) struct Pieces(Recent<Piece, Bytes>);
 
 /// Bytes of a file as somebody has asked for them: readers of a column ask for the same each time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,15 +25,9 @@ struct Piece {
     range: Range<u64>,
 }
 
-impl fmt::Debug for Pieces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pieces")
-    }
-}
-
 impl Pieces {
     pub fn new(bytes_max: usize) -> Pieces {
-        Pieces(Mutex::new(Recent::new(bytes_max)))
+        Pieces(Recent::new(bytes_max))
     }
 
     /// Ranges of a file, in their order. Those that nobody has read lately are fetched together and kept, if the file can
@@ -50,10 +44,7 @@ impl Pieces {
     ) -> Result<Vec<Bytes>> {
         let Some(file) = file else { return store.get_ranges(path, ranges).await };
         let piece = |range: &Range<u64>| Piece { file: Arc::clone(file), range: range.clone() };
-        let mut found: Vec<Option<Bytes>> = {
-            let mut kept = self.kept();
-            ranges.iter().map(|range| kept.find(&piece(range))).collect()
-        };
+        let mut found = self.0.find_all(ranges.iter().map(piece));
         let missing: Vec<usize> = (0..ranges.len()).filter(|at| found[*at].is_none()).collect();
         let wanted: Vec<Range<u64>> = missing.iter().map(|at| ranges[*at].clone()).collect();
         let (fetched, is_remote) = fetch(store, path, &wanted).await?;
@@ -61,15 +52,11 @@ impl Pieces {
             // A slice would keep all that was fetched with it.
             let bytes = if is_remote { Bytes::copy_from_slice(&bytes) } else { bytes };
             if is_remote {
-                self.kept().keep(piece(&ranges[at]), bytes.clone(), bytes.len() + OVERHEAD_BYTES);
+                self.0.keep(piece(&ranges[at]), bytes.clone(), bytes.len() + OVERHEAD_BYTES);
             }
             found[at] = Some(bytes);
         }
         Ok(found.into_iter().flatten().collect())
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Recent<Piece, Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 //! themselves as they are written.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use datafusion::arrow::row::{RowConverter, Rows, SortField};
@@ -29,7 +29,7 @@ const FALSE_POSITIVES: f64 = 0.01;
 const BITS_PER_KEY: usize = 10;
 
 /// The filters that are in memory.
-pub(crate) struct Filters(Mutex<Recent<FileKey, Arc<Filter>>>);
+pub(crate) struct Filters(Recent<FileKey, Arc<Filter>>);
 
 /// A file, and the columns that its filter is of.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -121,19 +121,19 @@ impl Keys {
 
 impl Default for Filters {
     fn default() -> Self {
-        Filters(Mutex::new(Recent::new(KEY_FILTERS_BYTES_MAX)))
+        Filters(Recent::new(KEY_FILTERS_BYTES_MAX))
     }
 }
 
 impl Filters {
     /// The filter of a file, if there is one.
     pub fn find(&self, file: &DataFile, code: &KeyCode) -> Option<Arc<Filter>> {
-        self.filters().find(&key(file, code))
+        self.0.find(&key(file, code))
     }
 
     /// Keeps the filter of a file of so many rows.
     pub fn keep(&self, file: &DataFile, code: &KeyCode, filter: Arc<Filter>, rows: usize) {
-        self.filters().keep(key(file, code), filter, weight(rows));
+        self.0.keep(key(file, code), filter, weight(rows));
     }
 
     /// Whether filters of files of so many rows fit beside each other, so that making one does not undo another.
@@ -156,10 +156,6 @@ impl Filters {
         }
         self.keep(&DataFile::of(add)?, &code, Arc::new(filter), count);
         Ok(())
-    }
-
-    fn filters(&self) -> MutexGuard<'_, Recent<FileKey, Arc<Filter>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

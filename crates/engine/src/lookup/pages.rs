@@ -2,7 +2,7 @@
 //! their pages.
 
 use std::cmp::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Scalar, UInt64Array};
 use arrow_cast::cast;
@@ -41,8 +41,8 @@ const ENTRY_BYTES: usize = 256;
 
 /// The pages in memory, and where files have theirs.
 pub(crate) struct Pages {
-    files: Mutex<Recent<FileKey, Arc<FilePages>>>,
-    values: Mutex<Recent<ValuesKey, ArrayRef>>,
+    files: Recent<FileKey, Arc<FilePages>>,
+    values: Recent<ValuesKey, ArrayRef>,
 }
 
 type FileKey = (TableId, Arc<str>);
@@ -87,8 +87,7 @@ pub(super) struct Candidate<'a> {
 impl Default for Pages {
     fn default() -> Self {
         let half = LOOKUP_PAGES_BYTES_MAX / 8;
-        let (files, values) = (Recent::new(half), Recent::new(LOOKUP_PAGES_BYTES_MAX - half));
-        Pages { files: Mutex::new(files), values: Mutex::new(values) }
+        Pages { files: Recent::new(half), values: Recent::new(LOOKUP_PAGES_BYTES_MAX - half) }
     }
 }
 
@@ -144,9 +143,9 @@ impl Reads<'_> {
     /// The files whose pages are known, and the others.
     fn known<'f>(&self, files: &'f [DataFile]) -> (Vec<(&'f DataFile, Arc<FilePages>)>, Vec<&'f DataFile>) {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
-        let mut pages = self.pages.files.lock().unwrap_or_else(PoisonError::into_inner);
-        for file in files {
-            match pages.find(&(self.search.table.row.id, Arc::clone(&file.path))) {
+        let key = |file: &DataFile| (self.search.table.row.id, Arc::clone(&file.path));
+        for (file, pages) in files.iter().zip(self.pages.files.find_all(files.iter().map(key))) {
+            match pages {
                 Some(pages) => known.push((file, pages)),
                 None => unknown.push(file),
             }
@@ -161,7 +160,7 @@ impl Reads<'_> {
         let Some(pages) = FilePages::of(metadata, self.search.key[0].0)? else { return Ok(None) };
         let (weight, pages) = (pages.weight(), Arc::new(pages));
         let key = (self.search.table.row.id, Arc::clone(&file.path));
-        self.pages.files.lock().unwrap_or_else(PoisonError::into_inner).keep(key, Arc::clone(&pages), weight);
+        self.pages.files.keep(key, Arc::clone(&pages), weight);
         Ok(Some(pages))
     }
 
@@ -171,20 +170,17 @@ impl Reads<'_> {
         let schema = candidate.pages.metadata.schema();
         let places = columns.iter().map(|column| schema.index_of(&column.stored_name));
         let places: Vec<usize> = places.collect::<Result<_, _>>().map_err(from_arrow)?;
-        let mut found: Vec<Option<ArrayRef>> = {
-            let mut known = self.pages.values.lock().unwrap_or_else(PoisonError::into_inner);
-            places.iter().map(|place| known.find(&(file.clone(), candidate.page, *place))).collect()
-        };
+        let key = |place: &usize| (file.clone(), candidate.page, *place);
+        let mut found = self.pages.values.find_all(places.iter().map(key));
         let mut missing: Vec<usize> =
             places.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(place, _)| *place).collect();
         missing.sort_unstable();
         missing.dedup();
         if !missing.is_empty() {
             let read = candidate.read(self.reader(candidate.file)?, &missing).await?;
-            let mut known = self.pages.values.lock().unwrap_or_else(PoisonError::into_inner);
             for (place, values) in missing.iter().zip(&read) {
                 let weight = values.get_array_memory_size() + ENTRY_BYTES;
-                known.keep((file.clone(), candidate.page, *place), Arc::clone(values), weight);
+                self.pages.values.keep(key(place), Arc::clone(values), weight);
             }
             for (place, found) in places.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
                 *found = missing.binary_search(place).ok().map(|at| Arc::clone(&read[at]));
