@@ -100,6 +100,12 @@ assert content.count(runs) == 4, content.count(runs)
 assert rows(f"SELECT sum(id) FROM {located('promises.orc', 'orc')}") == [(2047 * 1024,)]
 error = refusal(f"SELECT n FROM {located('promises.orc', 'orc')}")
 assert error.sqlstate == "54000" and "promises.orc: a column has lists of 16776192 values in 1024 rows" in str(error), error
+# What a column may hold is shared with those that are read beside it only.
+wide = {f"c{column}": [0] * 1024 for column in range(100)}
+orc.write_table(pyarrow.table({"n": [[0] * 200] * 1024, **wide}), folder / "wide.orc")
+assert rows(f"SELECT count(*), max(array_length(n, 1)), max(c7) FROM {located('wide.orc', 'orc')}") == [(1024, 200, 0)]
+error = refusal(f"SELECT * FROM {located('wide.orc', 'orc')}")
+assert error.sqlstate == "54000" and "lists of 204800 values in 1024 rows" in str(error), error
 deep = pyarrow.array([1])
 for _ in range(5):
     deep = pyarrow.array([deep.to_pylist()], pyarrow.list_(deep.type))

@@ -60,16 +60,16 @@ with tempfile.TemporaryDirectory() as name, psycopg.connect(autocommit=True) as 
     unseen = Rule("refuse", 404, method="GET", path="/7", times=1)
     proxy.use(Rule("refuse", 400, method="PUT", path="/7", times=1), unseen)
     output, errors, requests = stage("put", source / "7", "@bucket/a/")
-    assert (output, requests) == ("uploaded 0 files, 0 bytes", {"PUT": 2, "GET": 2}), (output, errors, requests)
+    assert (output, requests) == ("uploaded 0 of 1 file, 0 B", {"PUT": 2, "GET": 2}), (output, errors, requests)
     assert unseen.done == 1 and "@bucket/a/7 already exists (42710)" in errors, errors
-    expect(stage("get", "@bucket/a/7", target / "seven"), "downloaded 1 file, 4096 bytes", {"GET": 1})
+    expect(stage("get", "@bucket/a/7", target / "seven"), "downloaded 1 of 1 file, 4 KiB", {"GET": 1})
     assert (target / "seven").read_bytes() == FILES["7"]
 
     # And when it is the very file, which was not seen at first.
     unseen = Rule("refuse", 404, method="GET", path="/9", times=1)
     proxy.use(Rule("lose", method="PUT", path="/9", times=1), unseen)
-    expect(stage("put", source / "9", "@bucket/lost/"), "uploaded 1 file, 4096 bytes", {"PUT": 2, "GET": 2})
+    expect(stage("put", source / "9", "@bucket/lost/"), "uploaded 1 of 1 file, 4 KiB", {"PUT": 2, "GET": 2})
     assert unseen.done == 1
     proxy.use()
-    expect(stage("get", "@bucket/lost/9", target / "nine"), "downloaded 1 file, 4096 bytes", {"GET": 1})
+    expect(stage("get", "@bucket/lost/9", target / "nine"), "downloaded 1 of 1 file, 4 KiB", {"GET": 1})
     assert (target / "nine").read_bytes() == FILES["9"]

@@ -50,9 +50,9 @@ pub(super) async fn schema(files: &Arc<FileSet>) -> Result<SchemaRef> {
 }
 
 /// The columns of one file, as it has them.
-pub(super) async fn file_schema(files: &FileSet, index: usize) -> Result<SchemaRef> {
+pub(crate) async fn file_schema(files: &FileSet, index: usize) -> Result<SchemaRef> {
     let file = &files.files[index];
-    let opened = open(files, file).await?;
+    let opened = open(files, file, None).await?;
     catch_unwind(AssertUnwindSafe(|| opened.schema())).map_err(|_| broken(DECODER_DIED, file))
 }
 
@@ -94,7 +94,7 @@ async fn batches(
     names: Option<&[String]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let file = files.files[file].clone();
-    let opened = open(files, &file).await?;
+    let opened = open(files, &file, names).await?;
     let depth = lists_depth(opened.file_metadata().root_data_type(), names, &file)?;
     let mask = names.map(|names| ProjectionMask::named_roots(opened.file_metadata().root_data_type(), names));
     let rows = if depth > 0 { LISTS_ROWS } else { BATCH_ROWS };
@@ -146,15 +146,16 @@ fn as_wanted(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &rows).map_err(Error::internal)
 }
 
-async fn open(files: &FileSet, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
-    match opened(files, file).await {
+/// A file whose columns of these names are read, or all.
+async fn open(files: &FileSet, file: &PlacedFile, names: Option<&[String]>) -> Result<ArrowReaderBuilder<Ranges>> {
+    match opened(files, file, names).await {
         Err(error) => Err(files.explained(file, error).await),
         opened => opened,
     }
 }
 
-async fn opened(files: &FileSet, file: &PlacedFile) -> Result<ArrowReaderBuilder<Ranges>> {
-    let ranges = Ranges::open(files, file).await.map_err(|error| broken(error, file))?;
+async fn opened(files: &FileSet, file: &PlacedFile, names: Option<&[String]>) -> Result<ArrowReaderBuilder<Ranges>> {
+    let ranges = Ranges::open(files, file, names).await.map_err(|error| broken(error, file))?;
     let opened = AssertUnwindSafe(ArrowReaderBuilder::try_new_async(ranges)).catch_unwind().await;
     opened.map_err(|_| broken(DECODER_DIED, file))?.map_err(|error| broken(error, file))
 }

@@ -17,14 +17,14 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::known::{Identity, Known};
-use super::reading::{Mark, Reading};
+use super::reading::{Mark, ReadSet};
 
 /// Makes the readers of a scan's files, whose footers are known.
 #[derive(Debug)]
 pub(super) struct Readers {
     pub files: Arc<FileSet>,
     pub known: Arc<Known>,
-    pub reading: Reading,
+    pub reading: ReadSet,
 }
 
 impl ParquetFileReaderFactory for Readers {
@@ -42,7 +42,7 @@ impl ParquetFileReaderFactory for Readers {
             known: Arc::clone(&self.known),
             identity: Identity::of(&self.files.identity, &meta).map(Arc::new),
             metrics: ParquetFileMetrics::new(partition, meta.location.as_ref(), metrics),
-            mark: Mark { reading: self.reading.clone(), partition, uri: uri.into() },
+            mark: self.reading.mark(partition, uri),
             meta,
         }))
     }

@@ -20,28 +20,45 @@ pub(crate) struct Reading(Arc<Mutex<Read>>);
 #[derive(Debug, Default)]
 struct Read {
     sets: Vec<Arc<FileSet>>,
-    /// The file that each partition has read last, by its name in messages.
-    last: BTreeMap<usize, Arc<str>>,
+    /// The file that each partition of a set has read last, by its name in messages.
+    last: BTreeMap<(usize, usize), Arc<str>>,
 }
 
-/// The reader of one file in one partition.
+/// One set of files that a statement reads.
+#[derive(Clone, Debug)]
+pub(super) struct ReadSet {
+    reading: Reading,
+    /// Its place among all sets.
+    at: usize,
+}
+
+impl ReadSet {
+    /// The reader of one file in one partition.
+    pub fn mark(&self, partition: usize, uri: &str) -> Mark {
+        Mark { reading: self.reading.clone(), place: (self.at, partition), uri: uri.into() }
+    }
+}
+
+/// The reader of one file in one partition of a set.
 pub(super) struct Mark {
-    pub reading: Reading,
-    pub partition: usize,
-    pub uri: Arc<str>,
+    reading: Reading,
+    place: (usize, usize),
+    uri: Arc<str>,
 }
 
 impl Mark {
     /// The file is the one that its partition reads now.
     pub fn set(&self) {
-        self.reading.locked().last.insert(self.partition, Arc::clone(&self.uri));
+        self.reading.locked().last.insert(self.place, Arc::clone(&self.uri));
     }
 }
 
 impl Reading {
     /// Adds files that the statement reads.
-    pub fn add(&self, files: &Arc<FileSet>) {
-        self.locked().sets.push(Arc::clone(files));
+    pub(super) fn add(&self, files: &Arc<FileSet>) -> ReadSet {
+        let mut read = self.locked();
+        read.sets.push(Arc::clone(files));
+        ReadSet { reading: self.clone(), at: read.sets.len() - 1 }
     }
 
     /// Rows whose errors name the file that has caused them.
@@ -68,14 +85,17 @@ impl Reading {
         if error.code() != Sqlstate::DATA_CORRUPTED {
             return DataFusionError::External(Box::new(error));
         }
-        let named = match files.as_slice() {
+        // A partition may have begun its next file when it finds the one before broken.
+        let found = if self.reads_one_file() { None } else { self.first_broken(&files).await };
+        let named = found.unwrap_or_else(|| match files.as_slice() {
             [file] => broken(format!("{file}: a broken Parquet file")),
-            _ => self
-                .first_broken(&files)
-                .await
-                .unwrap_or_else(|| broken(format!("a broken Parquet file, one of {}", files.join(", ")))),
-        };
+            _ => broken(format!("a broken Parquet file, one of {}", files.join(", "))),
+        });
         DataFusionError::External(Box::new(named.with_source(error)))
+    }
+
+    fn reads_one_file(&self) -> bool {
+        matches!(self.locked().sets.as_slice(), [set] if set.files.len() == 1)
     }
 
     /// Reads files again, one after the other, up to one that fails.
@@ -109,4 +129,27 @@ impl Reading {
 
 fn broken(message: String) -> Error {
     Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use lakeport_core::stage::format::{FileFormat, FormatType};
+    use object_store::memory::InMemory;
+
+    #[test]
+    fn partitions_of_several_sets_are_told_apart() {
+        let set = || {
+            let (store, format) = (Arc::new(InMemory::new()), FileFormat::of_type(FormatType::Parquet));
+            let (identity, location) = ("s".into(), "s".into());
+            Arc::new(FileSet { store, identity, location, files: Vec::new(), format, positions: Vec::new() })
+        };
+        let reading = Reading::default();
+        let (one, other) = (reading.add(&set()), reading.add(&set()));
+        for (set, uri) in [(&one, "@a/1"), (&other, "@b/1"), (&other, "@b/2")] {
+            set.mark(0, uri).set();
+        }
+        assert_eq!(reading.files(), [Arc::<str>::from("@a/1"), Arc::from("@b/2")]);
+    }
 }

@@ -1,7 +1,8 @@
 //! The chunks of which the streams of a compressed ORC file consist. The decoder takes their sizes at their word, so they
 //! are looked at first.
 
-use std::io::{self, Read};
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
 
 use flate2::read::DeflateDecoder;
 use orc_rust::proto::{CompressionKind, PostScript};
@@ -48,9 +49,9 @@ impl Codec {
 
     /// # Errors
     /// A stream that is cut off, or a chunk that becomes more than a block.
-    pub fn check(self, stream: &[u8]) -> io::Result<()> {
-        for chunk in self.chunks(stream) {
-            let Chunk::Compressed(chunk) = chunk? else { continue };
+    pub fn check(self, mut stream: &[u8]) -> io::Result<()> {
+        while !stream.is_empty() {
+            let Chunk::Compressed(chunk) = self.split(&mut stream)? else { continue };
             match self.kind {
                 CompressionKind::Snappy => drop(self.snappy_bytes(chunk)?),
                 // Its decoder knows the block and has no more room.
@@ -61,22 +62,22 @@ impl Codec {
         Ok(())
     }
 
-    /// The content of a stream.
+    /// The content of a short stream.
     ///
     /// # Errors
     /// As [`Codec::check`]; content of more than `bytes_max`.
     pub fn content(self, stream: &[u8], bytes_max: usize) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        for chunk in self.chunks(stream) {
-            match chunk? {
-                Chunk::Plain(chunk) => content.extend_from_slice(chunk),
-                Chunk::Compressed(chunk) => self.decompress(chunk, &mut content)?,
-            }
-            if content.len() > bytes_max {
-                return Err(invalid(format!("a footer of more than {bytes_max} bytes")));
-            }
+        self.reader(stream).take(bytes_max as u64 + 1).read_to_end(&mut content)?;
+        match content.len() > bytes_max {
+            true => Err(invalid(format!("a footer of more than {bytes_max} bytes"))),
+            false => Ok(content),
         }
-        Ok(content)
+    }
+
+    /// The content of a stream of any length, of which a chunk is in memory at a time.
+    pub fn reader(self, stream: &[u8]) -> Content<'_> {
+        Content { codec: self, stream, chunk: Cow::Borrowed(&[]), at: 0 }
     }
 
     /// Bytes as a stream of chunks that are not compressed.
@@ -94,34 +95,31 @@ impl Codec {
         stream
     }
 
-    fn chunks<'a>(self, mut stream: &'a [u8]) -> impl Iterator<Item = io::Result<Chunk<'a>>> {
-        std::iter::from_fn(move || {
-            if stream.is_empty() {
-                return None;
-            }
-            if self.kind == CompressionKind::None {
-                return Some(Ok(Chunk::Plain(std::mem::take(&mut stream))));
-            }
-            let split = split_chunk(stream);
-            stream = split.as_ref().map_or(&[], |(_, rest)| rest);
-            Some(split.map(|(chunk, _)| chunk))
-        })
+    /// The first chunk of what is left of a stream.
+    fn split<'a>(self, stream: &mut &'a [u8]) -> io::Result<Chunk<'a>> {
+        if self.kind == CompressionKind::None {
+            return Ok(Chunk::Plain(std::mem::take(stream)));
+        }
+        let (chunk, rest) = split_chunk(stream)?;
+        *stream = rest;
+        Ok(chunk)
     }
 
-    fn decompress(self, chunk: &[u8], content: &mut Vec<u8>) -> io::Result<()> {
+    fn decompressed(self, chunk: &[u8]) -> io::Result<Vec<u8>> {
         match self.kind {
             CompressionKind::Snappy => {
-                let start = content.len();
-                content.resize(start + self.snappy_bytes(chunk)?, 0);
-                snap::raw::Decoder::new().decompress(chunk, &mut content[start..])?;
+                self.snappy_bytes(chunk)?;
+                Ok(snap::raw::Decoder::new().decompress_vec(chunk)?)
             }
             CompressionKind::Lz4 => {
-                let block = lz4_flex::block::decompress(chunk, self.block);
-                content.extend(block.map_err(|error| invalid(error.to_string()))?);
+                lz4_flex::block::decompress(chunk, self.block).map_err(|error| invalid(error.to_string()))
             }
-            _ => drop(self.inflated(chunk)?.read_to_end(content)?),
+            _ => {
+                let mut content = Vec::new();
+                self.inflated(chunk)?.read_to_end(&mut content)?;
+                Ok(content)
+            }
         }
-        Ok(())
     }
 
     fn snappy_bytes(self, chunk: &[u8]) -> io::Result<usize> {
@@ -140,6 +138,41 @@ impl Codec {
 
     fn too_large(self) -> io::Error {
         invalid(format!("a chunk of more than {} bytes", self.block))
+    }
+}
+
+/// What a stream holds.
+pub(super) struct Content<'a> {
+    codec: Codec,
+    /// What is left of it.
+    stream: &'a [u8],
+    chunk: Cow<'a, [u8]>,
+    /// How much of the chunk has been read.
+    at: usize,
+}
+
+impl BufRead for Content<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.chunk.len() && !self.stream.is_empty() {
+            self.chunk = match self.codec.split(&mut self.stream)? {
+                Chunk::Plain(chunk) => Cow::Borrowed(chunk),
+                Chunk::Compressed(chunk) => Cow::Owned(self.codec.decompressed(chunk)?),
+            };
+            self.at = 0;
+        }
+        Ok(&self.chunk[self.at..])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
     }
 }
 

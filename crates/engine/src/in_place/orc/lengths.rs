@@ -2,7 +2,7 @@
 //! from the same runs of numbers that it will read.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, BufRead};
 
 use super::chunks::invalid;
 
@@ -17,10 +17,10 @@ pub(super) enum Runs {
 ///
 /// # Errors
 /// What are no runs of numbers, and lengths that no list has.
-pub(super) fn most_values(content: &[u8], runs: Runs, rows: Option<usize>) -> io::Result<u64> {
+pub(super) fn most_values(content: impl BufRead, runs: Runs, rows: Option<usize>) -> io::Result<u64> {
     let mut input = Input(content);
     let mut sums = Sums { rows, last: VecDeque::new(), sum: 0, most: 0 };
-    while let Some(header) = input.next() {
+    while let Some(header) = input.next()? {
         match runs {
             Runs::V1 => input.run_v1(header, &mut sums)?,
             Runs::V2 => input.run_v2(header, &mut sums)?,
@@ -56,7 +56,7 @@ impl Sums {
 }
 
 /// What is left of a stream.
-struct Input<'a>(&'a [u8]);
+struct Input<R>(R);
 
 fn cut() -> io::Error {
     invalid("a run of numbers is cut off")
@@ -66,15 +66,15 @@ fn outside() -> io::Error {
     invalid("a run of numbers outside of 64 bits")
 }
 
-impl Input<'_> {
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
+impl<R: BufRead> Input<R> {
+    fn next(&mut self) -> io::Result<Option<u8>> {
+        let next = self.0.fill_buf()?.first().copied();
+        self.0.consume(usize::from(next.is_some()));
+        Ok(next)
     }
 
     fn byte(&mut self) -> io::Result<u8> {
-        self.next().ok_or_else(cut)
+        self.next()?.ok_or_else(cut)
     }
 
     /// A number of so many bytes, the highest first.
@@ -239,14 +239,17 @@ mod tests {
     #[test]
     fn consecutive_rows_count() {
         let lengths = [0xFB, 1, 9, 8, 2, 5];
-        let most = |rows| most_values(&lengths, Runs::V1, Some(rows)).unwrap();
+        let most = |rows| most_values(&lengths[..], Runs::V1, Some(rows)).unwrap();
         assert_eq!([most(1), most(2), most(3), most(9)], [9, 17, 19, 25]);
     }
 
     #[test]
     fn what_no_list_has_is_refused() {
         let huge = [0x3A, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
-        assert_eq!(most_values(&huge, Runs::V2, None).unwrap_err().to_string(), "a list of 9223372036854775807 values");
+        assert_eq!(
+            most_values(&huge[..], Runs::V2, None).unwrap_err().to_string(),
+            "a list of 9223372036854775807 values"
+        );
         for content in [
             &[0x61, 0xFF, 0x05][..],
             &[0x61],
@@ -277,7 +280,7 @@ mod tests {
                 })
                 .collect();
             for runs in [Runs::V1, Runs::V2] {
-                most_values(&bytes, runs, Some(8)).ok();
+                most_values(bytes.as_slice(), runs, Some(8)).ok();
             }
         }
     }

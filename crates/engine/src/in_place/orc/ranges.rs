@@ -34,9 +34,7 @@ const TYPES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 64;
 /// Texts of a dictionary, whose lengths are held at once.
 const DICTIONARY_MAX: u32 = 16 << 20;
-/// The lengths of a stripe's lists, in bytes.
-const LENGTHS_BYTES_MAX: usize = 64 << 20;
-/// Values that are held at once of lists and maps, of each column of a file its share.
+/// Values that are held at once of lists and maps, of each column that is read its share.
 const VALUES_MAX: u64 = 16 << 20;
 
 /// What is read of a footer: not the statistics.
@@ -70,7 +68,7 @@ pub(super) struct Ranges {
     lengths: HashMap<u64, Vec<(Runs, Rows)>>,
     /// Most values of a column.
     values_max: u64,
-    /// Columns and what they consist of.
+    /// All columns and what they consist of.
     columns: usize,
 }
 
@@ -78,9 +76,15 @@ pub(super) struct Ranges {
 type Rows = Option<usize>;
 
 impl Ranges {
+    /// For reading columns of these names, or all.
+    ///
     /// # Errors
     /// The storage's, those of a file that is broken or asks for too much.
-    pub async fn open(files: &FileSet, PlacedFile { meta, uri, .. }: &PlacedFile) -> io::Result<Ranges> {
+    pub async fn open(
+        files: &FileSet,
+        PlacedFile { meta, uri, .. }: &PlacedFile,
+        names: Option<&[String]>,
+    ) -> io::Result<Ranges> {
         let store = Arc::clone(&files.store);
         let file = Source { store, path: meta.location.clone(), bytes: meta.size };
         let Tail { postscript, footer } = file.tail().await?;
@@ -88,7 +92,7 @@ impl Ranges {
         let layout = Layout::decode(codec.content(&footer, FOOTER_BYTES_MAX)?.as_slice())?;
         check_types(&layout.types)?;
         let (lists, columns) = (lists_of(&layout.types), layout.types.len());
-        let values_max = VALUES_MAX / columns.max(1) as u64;
+        let values_max = VALUES_MAX / read_types(&layout.types, names).max(1) as u64;
         let footer_of = |stripe: &StripeInformation| {
             let footer = stripe.offset().checked_add(stripe.index_length())?.checked_add(stripe.data_length())?;
             Some((footer, stripe.offset()))
@@ -142,11 +146,11 @@ impl Ranges {
     /// 54000 for lists of more values than are held at once.
     fn check_lengths(&self, offset: u64, stream: &[u8]) -> io::Result<()> {
         for (runs, rows) in self.lengths.get(&offset).into_iter().flatten() {
-            let values = most_values(&self.codec.content(stream, LENGTHS_BYTES_MAX)?, *runs, *rows)?;
+            let values = most_values(self.codec.reader(stream), *runs, *rows)?;
             if values > self.values_max {
                 let rows = rows.map_or_else(|| "the rows of a stripe".to_string(), |rows| format!("{rows} rows"));
                 let message = format!("{}: a column has lists of {values} values in {rows}", self.uri);
-                let hint = format!("of this file {} are held at once; name the other columns", self.values_max);
+                let hint = format!("of these columns {} are held at once; name fewer of them", self.values_max);
                 return Err(io::Error::other(Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint(hint)));
             }
         }
@@ -187,6 +191,23 @@ fn check_types(types: &[Type]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many columns and parts of columns are read.
+fn read_types(types: &[Type], names: Option<&[String]>) -> usize {
+    let Some(root) = types.first() else { return 0 };
+    let is_read = |name: &String| names.is_none_or(|names| names.contains(name));
+    let mut read = vec![false; types.len()];
+    for (part, name) in root.subtypes.iter().zip(&root.field_names) {
+        read[*part as usize] = is_read(name);
+    }
+    // Parts come after what they are part of.
+    for (index, ty) in types.iter().enumerate().skip(1) {
+        for part in &ty.subtypes {
+            read[*part as usize] = read[index];
+        }
+    }
+    read.into_iter().filter(|read| *read).count()
 }
 
 /// The columns that have lengths, by their indexes, each with the rows whose lengths the decoder adds up at once.

@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use lakeport_core::stage::format::{FileFormat, FormatType};
 use object_store::ObjectStoreExt;
@@ -5,9 +7,11 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use orc_rust::ArrowWriterBuilder;
 use orc_rust::compression::CompressionType;
-use orc_rust::proto::{Footer, PostScript, StripeFooter};
+use orc_rust::proto::{CompressionKind, Footer, PostScript, StripeFooter};
 use prost::Message;
 
+use super::chunks::Codec;
+use super::lengths::{Runs, most_values};
 use super::*;
 
 fn batch() -> RecordBatch {
@@ -135,6 +139,26 @@ async fn what_would_kill_the_decoder_is_refused() {
     }
     let long = with_postscript(written(None), |postscript| postscript.footer_length = Some(u64::MAX));
     assert_eq!(refusal(long).await, "a footer of 18446744073709551615 bytes");
+}
+
+/// More than is held in memory of the lengths of a stripe.
+#[test]
+fn lengths_are_added_up_chunk_by_chunk() {
+    // 512 numbers of 64 bits, each of them 1.
+    let run = [&[0x7F, 0xFF][..], &[0, 0, 0, 0, 0, 0, 0, 1].repeat(512)].concat();
+    let (runs, chunks) = (1000, 20);
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&run.repeat(runs)).unwrap();
+    let chunk = encoder.finish().unwrap();
+    let stream = [&((chunk.len() as u32) << 1).to_le_bytes()[..3], &chunk].concat().repeat(chunks);
+    let postscript = PostScript {
+        compression: Some(CompressionKind::Zlib.into()),
+        compression_block_size: Some(8 << 20),
+        ..PostScript::default()
+    };
+    let codec = Codec::of(&postscript).unwrap();
+    assert!(run.len() * runs * chunks > 64 << 20);
+    assert_eq!(most_values(codec.reader(&stream), Runs::V2, None).unwrap(), (512 * runs * chunks) as u64);
 }
 
 #[tokio::test]
