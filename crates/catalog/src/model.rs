@@ -312,6 +312,8 @@ pub struct Job {
     pub error: Option<String>,
     /// SQLSTATE of `error`.
     pub error_code: Option<String>,
+    /// The remedy for `error`.
+    pub error_hint: Option<String>,
     /// JSON result of a succeeded job (rows, bytes).
     pub result: Option<String>,
     pub created: i64,
@@ -340,6 +342,7 @@ impl Job {
             running_status: None,
             error: None,
             error_code: None,
+            error_hint: None,
             result: None,
             created: now,
             started: None,

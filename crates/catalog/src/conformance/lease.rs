@@ -28,6 +28,7 @@ pub(super) async fn jobs(catalog: &dyn Catalog) -> Result<()> {
     changed.running_status = Some("3 of 8 files".into());
     changed.error = Some("cannot read".into());
     changed.error_code = Some("58030".into());
+    changed.error_hint = Some("see whether it is there".into());
     changed.result = Some("{}".into());
     changed.started = Some(6);
     changed.finished = Some(7);

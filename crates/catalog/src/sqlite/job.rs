@@ -22,8 +22,8 @@ fn job(row: &SqliteRow, key: &DataKey) -> Result<Job> {
     let until: Option<i64> = field(row, WHAT, "lease_until")?;
     let lease = node.zip(until).map(|(node, until)| Lease { node, until });
     decode!(row, "job" => Job {
-        ty, state, owner, description, payload, checkpoint, fraction, running_status, error, error_code, result,
-        created, started, finished, modified; id; secrets; lease; connections
+        ty, state, owner, description, payload, checkpoint, fraction, running_status, error, error_code,
+        error_hint, result, created, started, finished, modified; id; secrets; lease; connections
     })
 }
 
@@ -61,6 +61,7 @@ fn bound<'q>(statement: &'static str, key: &DataKey, env: &Env, row: &'q Job) ->
         .bind(&row.running_status)
         .bind(&row.error)
         .bind(&row.error_code)
+        .bind(&row.error_hint)
         .bind(&row.result)
         .bind(row.created)
         .bind(row.started)
@@ -73,16 +74,17 @@ fn bound<'q>(statement: &'static str, key: &DataKey, env: &Env, row: &'q Job) ->
 pub(super) async fn insert(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
     let insert = "INSERT INTO jobs
              (ty, state, owner, description, payload, secrets, checkpoint, fraction, running_status, error,
-              error_code, result, created, started, finished, modified, connections, id, lease_node, lease_until)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+              error_code, error_hint, result, created, started, finished, modified, connections, id, lease_node,
+              lease_until)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let (node, until) = row.lease.map(|lease| (lease.node, lease.until)).unzip();
     change(db, bound(insert, key, env, row)?.bind(node).bind(until), WHAT, row.id).await
 }
 
 pub(super) async fn update(db: &mut SqliteConnection, key: &DataKey, env: &Env, row: &Job) -> Result<()> {
     let update = "UPDATE jobs SET ty = ?, state = ?, owner = ?, description = ?, payload = ?, secrets = ?,
-             checkpoint = ?, fraction = ?, running_status = ?, error = ?, error_code = ?, result = ?, created = ?,
-             started = ?, finished = ?, modified = ?, connections = ?
+             checkpoint = ?, fraction = ?, running_status = ?, error = ?, error_code = ?, error_hint = ?, result = ?,
+             created = ?, started = ?, finished = ?, modified = ?, connections = ?
          WHERE id = ?";
     change(db, bound(update, key, env, row)?, WHAT, row.id).await
 }

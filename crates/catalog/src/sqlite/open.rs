@@ -37,6 +37,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "identity", include_str!("migrations/0007_identity.sql")),
     (8, "drops", include_str!("migrations/0008_drops.sql")),
     (9, "stages", include_str!("migrations/0009_stages.sql")),
+    (10, "job_hints", include_str!("migrations/0010_job_hints.sql")),
 ];
 
 /// The absolute form of a path, which the process's directory does not change.

@@ -255,6 +255,7 @@ fn record(job: &mut Job, error: &Error) {
         None => error.message().to_string(),
     });
     job.error_code = Some(error.code().code().to_string());
+    job.error_hint = error.hint().map(str::to_string);
 }
 
 /// Over when a run that was told to stop has had its time.

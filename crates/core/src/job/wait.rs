@@ -121,7 +121,7 @@ fn outcome_of(job: Job) -> Result<Job> {
         JobState::Failed | JobState::Reverting if job.error_code.is_some() => {
             let code = job.error_code.as_deref().and_then(Sqlstate::from_code).unwrap_or(Sqlstate::INTERNAL_ERROR);
             let message = job.error.unwrap_or_else(|| format!("job {id} failed"));
-            Err(if code == Sqlstate::DISK_FULL { Error::disk_full(message) } else { Error::new(code, message) })
+            Err(Error::new(code, message).with_hint_opt(job.error_hint))
         }
         JobState::Canceled | JobState::Failed | JobState::Reverting => {
             Err(Error::new(Sqlstate::QUERY_CANCELED, format!("job {id} was canceled")))

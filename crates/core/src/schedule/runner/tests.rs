@@ -67,6 +67,7 @@ impl Stage {
             running_status: None,
             error: error.map(str::to_string),
             error_code: None,
+            error_hint: None,
             result: None,
             created: now,
             started: None,

@@ -1,0 +1,2 @@
+-- The remedy for `error`.
+ALTER TABLE jobs ADD COLUMN error_hint TEXT;
