@@ -90,15 +90,15 @@ pub(super) fn compared_list(expr: &Expr) -> Option<Expr> {
     let (left, op, query) = match expr {
         Expr::InSubquery { expr, subquery, negated: false } => (expr, "= ANY".to_string(), subquery),
         Expr::InSubquery { expr, subquery, negated: true } => (expr, "<> ALL".to_string(), subquery),
-        Expr::AnyOp { left, compare_op, right, .. } => (left, format!("{compare_op} ANY"), of_rows(right)?),
-        Expr::AllOp { left, compare_op, right } => (left, format!("{compare_op} ALL"), of_rows(right)?),
+        Expr::AnyOp { left, compare_op, right, .. } if let Expr::Subquery(query) = right.as_ref() => {
+            (left, format!("{compare_op} ANY"), query)
+        }
+        Expr::AllOp { left, compare_op, right } if let Expr::Subquery(query) = right.as_ref() => {
+            (left, format!("{compare_op} ALL"), query)
+        }
         _ => return None,
     };
     parse(&format!("({left}) {op}(ARRAY({query}))"))
-}
-
-fn of_rows(expr: &Expr) -> Option<&Box<Query>> {
-    if let Expr::Subquery(query) = expr { Some(query) } else { None }
 }
 
 /// `ARRAY(SELECT x ...)`: the values in order, an empty array without rows.
