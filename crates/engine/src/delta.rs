@@ -3,6 +3,7 @@
 pub(crate) mod as_of;
 pub(crate) mod entry;
 pub(crate) mod files;
+pub(crate) mod floats;
 pub(crate) mod footer;
 pub(crate) mod log;
 pub(crate) mod marks;

@@ -83,13 +83,13 @@ fn outermost(values: &ArrayRef, side: Ordering) -> Result<Option<ScalarValue>> {
     Ok(found)
 }
 
-/// A bound as the log writes it; `None` for types whose bounds it does not have, and for NaN and infinity.
+/// A bound as the log writes it; `None` for types whose bounds it does not have, and for floats, whose bounds leave NaN out.
 fn logged(value: &ScalarValue) -> Option<Value> {
     let is_number = match value.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Date32 | DataType::Timestamp(..) => false,
         DataType::Boolean => true,
         DataType::Decimal128(precision, _) => (precision <= FLOAT_DIGITS).then_some(true)?,
-        ty => (ty.is_integer() || ty.is_floating()).then_some(true)?,
+        ty => ty.is_integer().then_some(true)?,
     };
     let ScalarValue::Utf8(Some(text)) = value.cast_to(&DataType::Utf8).ok()? else { return None };
     if is_number { serde_json::from_str(&text).ok() } else { Some(Value::String(text)) }

@@ -27,6 +27,7 @@ use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::files::DataFile;
+use super::floats::ReadersWithoutFloatBounds;
 use super::pattern::{self, Encoded, with_dictionaries};
 use super::prune::files_that_match;
 
@@ -113,6 +114,7 @@ impl FileScan {
         state.runtime_env().register_object_store(self.url.as_ref(), Arc::clone(&self.store));
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
         let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.store), cache);
+        let readers = ReadersWithoutFloatBounds(readers);
         let mut source = ParquetSource::new(table_schema.clone())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(readers));

@@ -17,6 +17,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use super::known::Identity;
 use super::reader::external;
 use super::unreadable;
+use crate::delta::floats::without_float_bounds;
 use crate::recent::Recent;
 
 /// Footers that are read at a time.
@@ -73,7 +74,8 @@ impl Footers {
         }
         let guess = (meta.size / GUESS_FRACTION).clamp(GUESS_BYTES.start, GUESS_BYTES.end);
         let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(guess as usize));
-        let footer = Arc::new(reader.load_and_finish(Tail { store, path: &meta.location }, meta.size).await?);
+        let footer = reader.load_and_finish(Tail { store, path: &meta.location }, meta.size).await?;
+        let footer = without_float_bounds(Arc::new(footer))?;
         if let Some(identity) = identity {
             self.0.keep(identity.clone(), Arc::clone(&footer), footer.memory_size());
         }

@@ -1,0 +1,139 @@
+//! Bounds of floats leave NaN out (the Parquet format, `ColumnOrder`), which is greater than all numbers: they say neither
+//! what a file cannot hold nor that all its values are one. Nothing here plans with them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::basic::{LogicalType, Type};
+use parquet::errors::Result;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescriptor;
+
+/// A footer without the bounds of floats.
+///
+/// # Errors
+/// None of a footer that could be read.
+pub(crate) fn without_float_bounds(footer: Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaData>> {
+    let columns = footer.file_metadata().schema_descr().columns();
+    let floats: Vec<usize> = (0..columns.len()).filter(|at| is_float(&columns[*at])).collect();
+    if floats.is_empty() {
+        return Ok(footer);
+    }
+    let mut builder = Arc::unwrap_or_clone(footer).into_builder();
+    let groups = builder.take_row_groups().into_iter().map(|group| group_without(group, &floats));
+    let groups = groups.collect::<Result<_>>()?;
+    let mut index = builder.take_column_index();
+    for columns in index.iter_mut().flatten() {
+        let of_floats = columns.iter_mut().enumerate().filter(|(at, _)| floats.contains(at));
+        of_floats.for_each(|(_, pages)| *pages = ColumnIndexMetaData::NONE);
+    }
+    Ok(Arc::new(builder.set_row_groups(groups).set_column_index(index).build()))
+}
+
+fn is_float(column: &ColumnDescriptor) -> bool {
+    matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE)
+        || column.logical_type_ref() == Some(&LogicalType::Float16)
+}
+
+fn group_without(group: RowGroupMetaData, floats: &[usize]) -> Result<RowGroupMetaData> {
+    let mut builder = group.into_builder();
+    let columns = builder.take_columns().into_iter().enumerate();
+    let columns = columns.map(|(at, column)| if floats.contains(&at) { column_without(column) } else { Ok(column) });
+    let columns = columns.collect::<Result<_>>()?;
+    builder.set_column_metadata(columns).build()
+}
+
+fn column_without(column: ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
+    let nulls = column.statistics().and_then(Statistics::null_count_opt);
+    let statistics = match column.column_type() {
+        Type::FLOAT => Statistics::float(None, None, None, nulls, false),
+        Type::DOUBLE => Statistics::double(None, None, None, nulls, false),
+        _ => Statistics::fixed_len_byte_array(None, None, None, nulls, false),
+    };
+    let builder = column.into_builder().set_statistics(statistics);
+    builder.set_column_index_offset(None).set_column_index_length(None).build()
+}
+
+/// Makes readers whose footers have no bounds of floats.
+#[derive(Debug)]
+pub(super) struct ReadersWithoutFloatBounds(pub CachedParquetFileReaderFactory);
+
+impl ParquetFileReaderFactory for ReadersWithoutFloatBounds {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
+        Ok(Box::new(Reader(self.0.create_reader(partition, file, metadata_size_hint, metrics)?)))
+    }
+}
+
+struct Reader(Box<dyn AsyncFileReader + Send>);
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
+        self.0.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
+        self.0.get_byte_ranges(ranges)
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
+        async move { without_float_bounds(self.0.get_metadata(options).await?) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+
+    #[test]
+    fn floats_alone_lose_their_bounds() {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("n", Arc::new(Int64Array::from(vec![Some(7), None]))),
+            ("f", Arc::new(Float64Array::from(vec![Some(0.5), None]))),
+            ("g", Arc::new(Float32Array::from(vec![0.5, f32::NAN]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+        let footer = reader.parse_and_finish(&Bytes::from(file)).unwrap();
+        let told = |footer: &ParquetMetaData| -> Vec<_> {
+            let columns = footer.row_group(0).columns().iter();
+            let pages = footer.column_index().unwrap()[0].iter();
+            let told = columns.zip(pages).map(|(column, pages)| {
+                let statistics = column.statistics().unwrap();
+                let has_pages = *pages != ColumnIndexMetaData::NONE && column.column_index_offset().is_some();
+                (statistics.max_bytes_opt().is_some(), statistics.null_count_opt(), has_pages)
+            });
+            told.collect()
+        };
+        assert_eq!(told(&footer), [(true, Some(1), true), (true, Some(1), true), (true, Some(0), true)]);
+        let without = without_float_bounds(Arc::new(footer)).unwrap();
+        assert_eq!(told(&without), [(true, Some(1), true), (false, Some(1), false), (false, Some(0), false)]);
+    }
+}
