@@ -12,7 +12,7 @@ use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{CatalogProviderList, Session, TableFunctionArgs, TableProvider};
 use datafusion::common::config::{ConfigOptions, TableOptions};
 use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::object_store::DefaultObjectStoreRegistry;
@@ -22,7 +22,9 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::registry::ExtensionTypeRegistryRef;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
 use datafusion::optimizer::Optimizer;
 use datafusion::optimizer::eliminate_filter::EliminateFilter;
 use datafusion::optimizer::propagate_empty_relation::PropagateEmptyRelation;
@@ -168,7 +170,12 @@ impl ContextProvider for Scope {
         let (simplifier, no_columns) = (ExprSimplifier::new(context), DFSchema::empty());
         let constant = |arg| simplifier.simplify(simplifier.coerce(arg, &no_columns)?);
         let args = args.into_iter().map(constant).collect::<Result<Vec<_>>>()?;
-        function.create_table_provider_with_args(TableFunctionArgs::new(&args, self)).map(provider_as_source)
+        let rows = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self))?;
+        // Plans tell scans apart by their names only, so that calls with other arguments need other ones.
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let call = TableReference::bare(format!("{name}({})", args.join(", ")));
+        let scan = LogicalPlanBuilder::scan(call, provider_as_source(rows), None)?.build()?;
+        Ok(provider_as_source(Arc::new(ViewTable::new(scan, None))))
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
