@@ -74,6 +74,13 @@ parquet.write_table(nested, folder / "lists.parquet")
 for columns in ("id, name, list, map, pair", "list", "map", "$1", "$1:map.k", "$1:deep[0][0].l[0]", "metadata$file_row_number, list"):
     orc_rows, parquet_rows = (rows(f"SELECT {columns} FROM {located(f'lists.{kind}', kind)}") for kind in ("orc", "parquet"))
     assert orc_rows == parquet_rows, (columns, orc_rows, parquet_rows)
+assert sorted(rows(f"SELECT $1:map.b::INT, $1:id FROM {located('lists.parquet', 'parquet')}"), key=str) == [(2, 3), (None, 1), (None, 2)]
+found = rows(f"SELECT map, map::STRING FROM {located('lists.parquet', 'parquet')} ORDER BY id")
+assert found == [('{"k": 1}',) * 2, (None,) * 2, ('{"a": null, "b": 2}',) * 2], found
+connection.execute("CREATE TABLE maps (id INT, map JSONB)")
+connection.execute("COPY INTO maps FROM 'nodelocal://1/in_place/lists.parquet' FILE_FORMAT = (TYPE = PARQUET)")
+found = rows("SELECT map FROM maps ORDER BY id")
+assert found == [({"k": 1},), (None,), ({"a": None, "b": 2},)], found
 assert rows(f"SELECT list FROM {located('lists.orc', 'orc')} ORDER BY id") == [([1, 2],), ([],), (None,)]
 found = rows("SELECT column_name, type FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/lists.orc', FILE_FORMAT => 'orc')")
 assert dict(found)["list"] == "ARRAY(INT)", found

@@ -63,10 +63,10 @@ impl PostgresCasts {
 
     /// Whether Arrow's cast to or from a time gives something else.
     fn differs(&self, from: &DataType, to: &DataType) -> bool {
-        use DataType::{Date32, Duration, Float32, Float64, Interval, List, Struct, Time32, Time64, Timestamp};
+        use DataType::{Date32, Duration, Float32, Float64, Interval, List, Map, Struct, Time32, Time64, Timestamp};
         match (from, to) {
             (from, Timestamp(..) | Date32 | Interval(_) | List(_)) if is_text(from) => true,
-            (Timestamp(..) | Interval(_) | Duration(_) | Float32 | Float64 | List(_) | Struct(_), to)
+            (Timestamp(..) | Interval(_) | Duration(_) | Float32 | Float64 | List(_) | Struct(_) | Map(..), to)
                 if is_text(to) =>
             {
                 true

@@ -1,7 +1,7 @@
 //! Rows to JSON, one object a line. Numbers keep every digit; what JSON has no form for is text, as PostgreSQL prints it.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, ListArray, RecordBatch};
+use arrow_array::{ArrayRef, ListArray, MapArray, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Fields};
 use lakeport_base::SqlType;
@@ -37,6 +37,8 @@ enum Form {
     Text,
     Array(ListArray, Box<JsonColumn>),
     Object(Members),
+    /// The texts of the keys, and the values.
+    Map(MapArray, TextColumn, Box<JsonColumn>),
 }
 
 impl JsonRows {
@@ -105,6 +107,12 @@ impl JsonColumn {
                 let fields = array.as_struct();
                 Form::Object(members(fields.fields(), fields.columns())?)
             }
+            _ if matches!(array.data_type(), DataType::Map(..)) => {
+                let maps = array.as_map();
+                let (key, value) = maps.entries_fields();
+                let values = JsonColumn::new(maps.values(), &sql_type(value))?;
+                Form::Map(maps.clone(), TextColumn::new(maps.keys(), &sql_type(key)), Box::new(values))
+            }
             SqlType::Bool => Form::Bool,
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Form::Number,
             SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => Form::Number,
@@ -137,6 +145,9 @@ impl JsonColumn {
         if let Form::Object(members) = &self.form {
             return write_object(members, row, text, out);
         }
+        if let Form::Map(maps, keys, values) = &self.form {
+            return write_map(maps, keys, values, row, text, out);
+        }
         text.clear();
         self.values.write(row, text).map_err(Error::internal)?;
         match &self.form {
@@ -147,6 +158,30 @@ impl JsonColumn {
         }
         Ok(())
     }
+}
+
+fn write_map(
+    maps: &MapArray,
+    keys: &TextColumn,
+    values: &JsonColumn,
+    row: usize,
+    text: &mut String,
+    out: &mut String,
+) -> Result<()> {
+    out.push('{');
+    let offsets = maps.value_offsets();
+    for (position, entry) in (offsets[row]..offsets[row + 1]).enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        text.clear();
+        keys.write(entry as usize, text).map_err(Error::internal)?;
+        out.push_str(&serde_json::to_string(text).map_err(Error::internal)?);
+        out.push(':');
+        values.write(entry as usize, text, out)?;
+    }
+    out.push('}');
+    Ok(())
 }
 
 fn write_array(

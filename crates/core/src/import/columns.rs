@@ -152,11 +152,11 @@ fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef
 }
 
 fn is_nested(data_type: &DataType) -> bool {
-    use DataType::{FixedSizeList, LargeList, List, Struct};
-    matches!(data_type, Struct(_) | List(_) | LargeList(_) | FixedSizeList(..))
+    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
+    matches!(data_type, Struct(_) | Map(..) | List(_) | LargeList(_) | FixedSizeList(..))
 }
 
-/// Structures and lists as JSON values.
+/// Structures, maps and lists as JSON values.
 fn as_documents(array: &ArrayRef, from: &SqlType) -> Result<ArrayRef> {
     let mut values = JsonValues::new(array, from)?;
     let mut builder = ColumnBuilder::new(&SqlType::Jsonb, array.len());

@@ -9,12 +9,12 @@ use arrow_array::types::{
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray,
-    PrimitiveArray, StringArray, StringViewArray, StructArray,
+    MapArray, PrimitiveArray, StringArray, StringViewArray, StructArray,
 };
 use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use lakeport_base::SqlType;
 
 use super::{Span, Zone, datetime};
@@ -63,6 +63,11 @@ enum Values {
         elements: Box<TextColumn>,
     },
     Struct(Vec<(String, TextColumn)>),
+    Map {
+        maps: MapArray,
+        keys: Box<TextColumn>,
+        values: Box<TextColumn>,
+    },
     /// Printed by arrow.
     Other(ArrayRef),
 }
@@ -126,6 +131,7 @@ impl TextColumn {
             Values::Interval(values) => datetime::write_interval(Span::of(values.value(row)), out),
             Values::List { lists, elements } => write_list(lists, elements, row, out),
             Values::Struct(fields) => write_struct(fields, row, out),
+            Values::Map { maps, keys, values } => write_map(maps, keys, values, row, out),
             Values::Other(array) => write_other(array, row, out),
         }
     }
@@ -150,10 +156,10 @@ impl TextColumn {
 
     /// Whether JSON writes the values bare.
     fn is_json_bare(&self) -> bool {
-        use Values::{Decimal, Float4, Float8, Int2, Int4, Int8, Struct, Unsigned};
+        use Values::{Decimal, Float4, Float8, Int2, Int4, Int8, Map, Struct, Unsigned};
         matches!(
             self.values,
-            Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_)
+            Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_) | Map { .. }
         )
     }
 }
@@ -236,6 +242,7 @@ impl Values {
             DataType::Interval(IntervalUnit::MonthDayNano) => Values::Interval(array.as_primitive().clone()),
             DataType::List(_) => Values::of_list(array.as_list(), ty, zone),
             DataType::Struct(_) => Values::of_struct(array.as_struct(), zone),
+            DataType::Map(..) => Values::of_map(array.as_map(), zone),
             _ => Values::Other(array.clone()),
         }
     }
@@ -246,6 +253,13 @@ impl Values {
             _ => &SqlType::Text,
         };
         Values::List { lists: lists.clone(), elements: Box::new(TextColumn::in_zone(lists.values(), element, zone)) }
+    }
+
+    fn of_map(maps: &MapArray, zone: Zone) -> Values {
+        let column =
+            |array: &ArrayRef, field: &Field| Box::new(TextColumn::in_zone(array, &crate::rows::sql_type(field), zone));
+        let (key, value) = maps.entries_fields();
+        Values::Map { maps: maps.clone(), keys: column(maps.keys(), key), values: column(maps.values(), value) }
     }
 
     fn of_struct(array: &StructArray, zone: Zone) -> Values {
@@ -412,19 +426,36 @@ fn write_struct(fields: &[(String, TextColumn)], row: usize, out: &mut impl Writ
     out.write_char('{')?;
     for (position, (name, column)) in fields.iter().enumerate() {
         out.write_str(if position > 0 { ", " } else { "" })?;
-        write!(out, "{}: ", serde_json::Value::from(name.as_str()))?;
-        match &column.values {
-            _ if column.is_null(row) => out.write_str("null")?,
-            Values::Bool(values) => write!(out, "{}", values.value(row))?,
-            _ if column.is_json_bare() => column.write(row, out)?,
-            _ => {
-                let mut text = String::new();
-                column.write(row, &mut text)?;
-                write!(out, "{}", serde_json::Value::from(text))?;
-            }
-        }
+        write_member(name, column, row, out)?;
     }
     out.write_char('}')
+}
+
+/// A JSON object of the keys' texts.
+fn write_map(maps: &MapArray, keys: &TextColumn, values: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
+    out.write_char('{')?;
+    let offsets = maps.value_offsets();
+    for (position, entry) in (offsets[row]..offsets[row + 1]).enumerate() {
+        out.write_str(if position > 0 { ", " } else { "" })?;
+        let mut name = String::new();
+        keys.write(entry as usize, &mut name)?;
+        write_member(&name, values, entry as usize, out)?;
+    }
+    out.write_char('}')
+}
+
+fn write_member(name: &str, column: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
+    write!(out, "{}: ", serde_json::Value::from(name))?;
+    match &column.values {
+        _ if column.is_null(row) => out.write_str("null"),
+        Values::Bool(values) => write!(out, "{}", values.value(row)),
+        _ if column.is_json_bare() => column.write(row, out),
+        _ => {
+            let mut text = String::new();
+            column.write(row, &mut text)?;
+            write!(out, "{}", serde_json::Value::from(text))
+        }
+    }
 }
 
 fn write_other(array: &ArrayRef, row: usize, out: &mut impl Write) -> fmt::Result {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow_array::builder::StringDictionaryBuilder;
+use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, Decimal256Array, DurationSecondArray, Float64Array, Int64Array, IntervalMonthDayNanoArray,
@@ -301,7 +301,7 @@ fn other_arrow_types() {
 }
 
 #[test]
-fn intervals_and_structs() {
+fn intervals_structs_and_maps() {
     let interval = arrow_array::types::IntervalMonthDayNanoType::make_value(14, 3, 4_000_000_000);
     let array: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![interval]));
     assert_eq!(shown(&array, &SqlType::Text), "1 year 2 mons 3 days 00:00:04");
@@ -316,4 +316,13 @@ fn intervals_and_structs() {
         (Arc::new(Field::new("name", DataType::LargeUtf8, true)), name),
     ]));
     assert_eq!(shown(&array, &SqlType::Text), "{\"id\": 1, \"name\": \"a\\\"b\"}");
+
+    let mut maps = MapBuilder::new(None, Int32Builder::new(), StringBuilder::new());
+    maps.keys().append_value(7);
+    maps.values().append_value("x");
+    maps.keys().append_value(8);
+    maps.values().append_null();
+    maps.append(true).unwrap();
+    let array: ArrayRef = Arc::new(maps.finish());
+    assert_eq!(shown(&array, &SqlType::Text), "{\"7\": \"x\", \"8\": null}");
 }
