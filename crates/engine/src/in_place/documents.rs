@@ -120,7 +120,11 @@ impl Documents {
             }
             Expr::ScalarFunction(function) => {
                 require_no_list(function, schema)?;
-                false
+                takes_text(function) && self.read_texts(function.args.iter_mut(), schema)
+            }
+            Expr::Case(_) => {
+                let compares = self.read_operands(&mut expr, schema);
+                self.read_texts(results(&mut expr), schema) || compares
             }
             other => self.read_operands(other, schema),
         };
@@ -137,6 +141,16 @@ impl Documents {
             self.replace(operand, field.is_some_and(|field| is_document(&field)), compared);
         }
         true
+    }
+
+    /// Puts the texts of JSON values in their place.
+    fn read_texts<'a>(&self, values: impl Iterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+        let mut changed = false;
+        for value in values.filter(|value| is_document_of(Some(&**value), schema)) {
+            self.replace(value, true, Compared::Texts);
+            changed = true;
+        }
+        changed
     }
 
     /// A value beside the rows of a subquery.
@@ -158,7 +172,8 @@ impl Documents {
         let AggregateFunction { func, params } = aggregate;
         let is_least = func.name() == "min";
         if !(is_least || func.name() == "max") || !is_document_of(params.args.first(), schema) {
-            return self.sort(&mut params.order_by, schema);
+            let joins_texts = func.name() == "string_agg" && self.read_texts(params.args.iter_mut(), schema);
+            return self.sort(&mut params.order_by, schema) || joins_texts;
         }
         let key = call(&self.json_key, params.args[0].clone());
         *func = first_value_udaf();
@@ -227,6 +242,19 @@ fn operands(expr: &mut Expr) -> Vec<&mut Expr> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a function makes no difference between a JSON value and a text.
+fn takes_text(function: &ScalarFunction) -> bool {
+    !function.name().contains("json") && !["cast", "pg_typeof"].contains(&function.name())
+}
+
+/// What CASE may answer, whose type is that of a text where one is a JSON value.
+fn results(expr: &mut Expr) -> impl Iterator<Item = &mut Expr> {
+    let case = if let Expr::Case(case) = expr { Some(case) } else { None };
+    case.into_iter().flat_map(|Case { when_then_expr, else_expr, .. }| {
+        when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(else_expr.as_deref_mut())
+    })
 }
 
 impl AnalyzerRule for Documents {
