@@ -38,7 +38,7 @@ enum Form {
     Array(ListArray, Box<JsonColumn>),
     Object(Members),
     /// The texts of the keys, and the values.
-    Map(MapArray, TextColumn, Box<JsonColumn>),
+    Map(MapArray, Box<TextColumn>, Box<JsonColumn>),
 }
 
 impl JsonRows {
@@ -111,7 +111,8 @@ impl JsonColumn {
                 let maps = array.as_map();
                 let (key, value) = maps.entries_fields();
                 let values = JsonColumn::new(maps.values(), &sql_type(value))?;
-                Form::Map(maps.clone(), TextColumn::new(maps.keys(), &sql_type(key)), Box::new(values))
+                let keys = TextColumn::new(maps.keys(), &sql_type(key));
+                Form::Map(maps.clone(), Box::new(keys), Box::new(values))
             }
             SqlType::Bool => Form::Bool,
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 => Form::Number,
