@@ -68,6 +68,9 @@ pub const CONNECTIONS_RESERVED: usize = 3;
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// How long a client may take not one byte of what waits for it. Longer than any pause between two pages of rows.
 pub const CLIENT_STALL_MAX: Duration = Duration::from_secs(600);
+/// Variables that a client makes in a session, and the bytes of the value of each.
+pub const OWN_VARIABLES_MAX: usize = 1000;
+pub const OWN_VARIABLE_BYTES_MAX: usize = 64 << 10;
 /// Statements and portals that a session keeps, and the bytes of their texts and parameters.
 pub const PREPARED_MAX: usize = 10_000;
 pub const PREPARED_BYTES_MAX: usize = 64 << 20;

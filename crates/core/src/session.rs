@@ -79,6 +79,8 @@ pub(crate) struct Prepared {
 
 struct State {
     variables: HashMap<&'static str, String>,
+    /// Those that the client has made: what `$name` stands for.
+    own_variables: HashMap<String, String>,
     /// The variables when the session began.
     initial: HashMap<&'static str, String>,
     /// The variables that the block has changed.
@@ -143,6 +145,7 @@ impl Session {
         let state = State {
             initial: variables.clone(),
             variables,
+            own_variables: HashMap::new(),
             changes: Vec::new(),
             block: None,
             savepoints: Vec::new(),

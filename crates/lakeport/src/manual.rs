@@ -189,6 +189,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
     let running = format!("{} for each processor", l::STATEMENTS_PER_PROCESSOR);
     let plans = format!("{}, of texts up to {}", l::PLANS_KEPT_MAX, bytes(l::PLAN_TEXT_BYTES_MAX));
     let prepared = format!("{}, {} of text and parameters", l::PREPARED_MAX, bytes(l::PREPARED_BYTES_MAX));
+    let own = format!("{}, {} each", l::OWN_VARIABLES_MAX, bytes(l::OWN_VARIABLE_BYTES_MAX));
     let list = format!("{} of JSON, packed {}", bytes(l::MANIFEST_BYTES_MAX), bytes(l::MANIFEST_FILE_BYTES_MAX));
     vec![
         ("sessions", connections, "`53300`"),
@@ -199,6 +200,7 @@ fn limit_rows() -> Vec<(&'static str, String, &'static str)> {
         ("time that a statement waits", time(l::STATEMENT_WAIT_MAX), "`53000`"),
         ("time that a client takes not one byte", time(l::CLIENT_STALL_MAX), "the connection closes"),
         ("prepared statements and portals of a session", prepared, "`53400`"),
+        ("variables that a session makes", own, "`53400`"),
         ("cursors of a session", l::CURSORS_MAX.to_string(), "`53400`"),
         ("savepoints of a transaction block", l::SAVEPOINTS_MAX.to_string(), "`53400`"),
         ("message before the login", bytes(l::HANDSHAKE_MESSAGE_BYTES_MAX), "`08P01`"),

@@ -49,10 +49,7 @@ fn errors_say_where_and_what() {
         assert_eq!(found.kind, SyntaxErrorKind::Syntax, "{text}");
     }
     let found = error("SELECT $files");
-    assert_eq!(
-        (found.message.as_str(), found.position),
-        ("session variables such as $files are not part of this dialect", 8)
-    );
+    assert_eq!((found.message.as_str(), found.position), ("the variable $files can stand behind PATTERN only", 8));
     assert_eq!(found.kind, SyntaxErrorKind::Unsupported);
     let found = error("CREATE TABLE t (a INT, b WIDGET)");
     assert_eq!((found.message.as_str(), found.position), ("type \"widget\" does not exist", 26));

@@ -36,6 +36,13 @@ impl Lexeme {
         text.strip_prefix('$')?.parse().ok().filter(|n| (1..=PLACEHOLDER_MAX).contains(n))
     }
 
+    /// The `name` of `$name`, in lower case.
+    pub fn variable(&self) -> Option<String> {
+        let Token::Placeholder(text) = &self.token else { return None };
+        let name = text.strip_prefix('$')?;
+        name.starts_with(|c: char| c.is_alphabetic() || c == '_').then(|| name.to_lowercase())
+    }
+
     /// The token for sqlparser's parser; its "column" is our position, so that errors lead back.
     pub fn for_parser(&self) -> TokenWithSpan {
         let place = Location::new(1, self.position as u64);
@@ -101,29 +108,39 @@ pub(crate) fn lexemes(text: &str) -> Result<Vec<Lexeme>, SyntaxError> {
         }
         let (start, position) = places.find(span.start);
         let (end, _) = places.find(span.end);
-        lexemes.push(checked(Lexeme { token, start, end, position }, text)?);
+        let lexeme = checked(Lexeme { token, start, end, position }, &lexemes, text)?;
+        lexemes.push(lexeme);
     }
     Ok(lexemes)
 }
 
-/// The lexeme, unless it is a placeholder other than `$1` to `$65535` or a literal with an escaped NUL.
-fn checked(lexeme: Lexeme, text: &str) -> Result<Lexeme, SyntaxError> {
+/// The lexeme, unless it is a placeholder other than `$1` to `$65535`, a variable where none may stand, or a literal with
+/// an escaped NUL.
+fn checked(lexeme: Lexeme, before: &[Lexeme], text: &str) -> Result<Lexeme, SyntaxError> {
     if let Token::EscapedStringLiteral(value) | Token::UnicodeStringLiteral(value) = &lexeme.token
         && value.contains('\0')
     {
         return Err(SyntaxError::syntax("string literal must not hold NUL characters", lexeme.position));
     }
-    if let Token::Placeholder(name) = &lexeme.token
+    if let Token::Placeholder(_) = &lexeme.token
         && lexeme.placeholder().is_none()
     {
-        if name.chars().nth(1).is_some_and(char::is_alphabetic) {
-            let message = format!("session variables such as {name} are not part of this dialect");
+        if let Some(name) = lexeme.variable() {
+            if is_pattern(before) {
+                return Ok(lexeme);
+            }
+            let message = format!("the variable ${name} can stand behind PATTERN only");
             return Err(SyntaxError::unsupported(message, lexeme.position).with_hint("write the value itself"));
         }
         let message = format!("at or near {:?}: syntax error: expected $1 to ${PLACEHOLDER_MAX}", lexeme.shown(text));
         return Err(SyntaxError::syntax(message, lexeme.position));
     }
     Ok(lexeme)
+}
+
+/// Whether `PATTERN =` or `PATTERN =>` stands before.
+fn is_pattern(before: &[Lexeme]) -> bool {
+    matches!(before, [.., word, sign] if word.is_word("PATTERN") && matches!(sign.token, Token::Eq | Token::RArrow))
 }
 
 fn lower_first(message: &str) -> String {

@@ -38,7 +38,7 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
         return Ok(Relation::Rows(RecordBatch::new_empty(columns)));
     }
     let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
-    let selection = Selection::new(source.pattern.as_deref(), &source.files)?;
+    let selection = cx.selection(source.pattern.as_ref(), &source.files)?;
     let found = found(&place, &selection, usize::MAX, |_| true).await?;
     if source.wanted == Wanted::Names {
         let rows: Vec<_> = found.iter().map(file_row).collect();

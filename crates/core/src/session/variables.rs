@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
+use lakeport_base::Sqlstate;
+use lakeport_base::limits::{OWN_VARIABLE_BYTES_MAX, OWN_VARIABLES_MAX};
+
 use super::{Session, State};
+use crate::error::{Error, Result};
 use crate::outcome::SessionEvent;
 use crate::value::Zone;
 use crate::variable::{ROLE, Rule, SECONDARY_ROLES, VARIABLES, Variable};
@@ -31,6 +35,36 @@ impl Session {
     /// The value of a variable.
     pub(crate) fn variable(&self, name: &'static str) -> String {
         self.state().variables.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The value of a variable that the client has made.
+    pub(crate) fn own_variable(&self, name: &str) -> Option<String> {
+        self.state().own_variables.get(name).cloned()
+    }
+
+    /// Makes a variable of the client's own, or without a value ends it. No block undoes it.
+    ///
+    /// # Errors
+    /// 53400 for a value too long, or one variable too many.
+    pub(crate) fn set_own_variable(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let too_much = |what| Err(Error::new(Sqlstate::CONFIGURATION_LIMIT_EXCEEDED, what));
+        let own = &mut self.state().own_variables;
+        match value {
+            None => drop(own.remove(name)),
+            Some(value) if value.len() > OWN_VARIABLE_BYTES_MAX => {
+                return too_much(format!("the variable ${name} takes {OWN_VARIABLE_BYTES_MAX} bytes at most"));
+            }
+            Some(_) if own.len() >= OWN_VARIABLES_MAX && !own.contains_key(name) => {
+                return too_much(format!("a session has {OWN_VARIABLES_MAX} variables of its own at most"));
+            }
+            Some(value) => drop(own.insert(name.to_string(), value.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Ends all variables of the client's own.
+    pub(crate) fn forget_own_variables(&self) {
+        self.state().own_variables.clear();
     }
 
     /// The variables a client is told at start.

@@ -92,7 +92,9 @@ impl Effect {
             S::CopyUserfile(_) | S::ShowUserfiles(_) => Nothing,
             S::DescribeStage(_) | S::ShowStages(_) | S::ListFiles(_) | S::ShowFileFormats => Nothing,
             S::CopyFile(_) => Nothing,
-            S::Transaction(_) | S::Set(_) | S::Show(_) | S::Reset(_) | S::ShowClusterSetting(_) => Nothing,
+            S::Transaction(_) | S::Set(_) | S::SetOwn(_) | S::Show(_) | S::Reset(_) | S::ShowClusterSetting(_) => {
+                Nothing
+            }
             S::Prepare(_) | S::Execute(_) | S::Deallocate(_) => Nothing,
             S::Declare(_) | S::Fetch(_) | S::Close(_) | S::Nothing(_) => Nothing,
         }

@@ -66,7 +66,7 @@ pub(crate) fn columns() -> SchemaRef {
 pub(crate) async fn load(cx: &Cx<'_>, statement: &Load) -> Result<Outcome> {
     cx.refuse_in_block("COPY INTO a table cannot be used inside a multi-statement transaction")?;
     let mut load = Loader::new(cx, statement).await?;
-    let selection = Selection::new(statement.pattern.as_deref(), &statement.files)?;
+    let selection = cx.selection(statement.pattern.as_ref(), &statement.files)?;
     let files = load.files(&selection).await?;
     let rows = if files.is_empty() { Vec::new() } else { load.run(&selection, files).await? };
     Ok(Outcome::rows("COPY", batch_of(columns(), &rows)?))

@@ -33,14 +33,18 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::SchemaRef;
+use lakeport_base::name::quote_ident;
 use lakeport_base::{QualifiedName, SqlType, Sqlstate};
 use lakeport_catalog::Tx;
 use lakeport_catalog::model::Table;
-use lakeport_sql::{Parsed, Statement, stmt::Text};
+use lakeport_sql::stmt::Text;
+use lakeport_sql::stmt::stage::location::Pattern;
+use lakeport_sql::{Parsed, Statement};
 
 use self::effect::Effect;
 use crate::authz::Subject;
 use crate::cancel::Cancel;
+use crate::databend::Number;
 use crate::directory::Directory;
 use crate::engine::{Description, QueryContext, Relation, TableHandle, Write};
 use crate::error::{Error, Result};
@@ -48,6 +52,7 @@ use crate::outcome::{Notice, Outcome};
 use crate::relations::SessionRelations;
 use crate::server::Server;
 use crate::session::{Identity, Session};
+use crate::stage::listing::Selection;
 
 /// How often a statement is run when the catalog changes under it.
 const RUNS_MAX: usize = 5;
@@ -118,6 +123,25 @@ impl<'a> Cx<'a> {
     /// As [`Cx::string`] for each.
     pub fn strings(&self, texts: &[Text]) -> Result<Vec<String>> {
         texts.iter().map(|text| self.string(text)).collect()
+    }
+
+    /// The files that `PATTERN` and `FILES` pick.
+    ///
+    /// # Errors
+    /// [1006] for a variable that is not set, [1005] for what is no regular expression.
+    pub fn selection(&self, pattern: Option<&Pattern>, files: &[String]) -> Result<Selection> {
+        match pattern {
+            Some(Pattern::Variable(name)) => {
+                let unset = || {
+                    Error::databend(Number::BAD_ARGUMENTS, "invalid pattern expr: NULL")
+                        .with_detail(format!("the variable ${name} is not set"))
+                        .with_hint(format!("SET VARIABLE {} = 'regex' sets it in this session", quote_ident(name)))
+                };
+                Selection::new(Some(&self.session.own_variable(name).ok_or_else(unset)?), files)
+            }
+            Some(Pattern::Written(pattern)) => Selection::new(Some(pattern), files),
+            None => Selection::new(None, files),
+        }
     }
 
     /// The table of a name.
@@ -192,7 +216,7 @@ impl<'a> Cx<'a> {
 fn check_role(cx: &Cx<'_>, statement: &Statement) -> Result<()> {
     use Statement as S;
     match statement {
-        S::Transaction(_) | S::Set(_) | S::Reset(_) | S::Discard | S::Show(_) => Ok(()),
+        S::Transaction(_) | S::Set(_) | S::SetOwn(_) | S::Reset(_) | S::Discard | S::Show(_) => Ok(()),
         _ => cx.session.check_role(&cx.directory),
     }
 }
@@ -318,6 +342,7 @@ async fn dispatch(cx: &Cx<'_>, statement: &Statement) -> Result<Outcome> {
         S::Transaction(statement) => transaction::transaction(cx, statement).await,
         S::Set(statement) => self::session::set(cx, statement),
         S::Show(statement) => self::session::show(cx, statement),
+        S::SetOwn(statement) => self::session::set_own(cx, statement),
         S::Reset(statement) => self::session::reset(cx, statement),
         S::SetClusterSetting(statement) => self::session::set_cluster_setting(cx, statement).await,
         S::ShowClusterSetting(statement) => self::session::show_cluster_setting(cx, statement),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::SchemaRef;
 use lakeport_base::{SqlType, Sqlstate};
-use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, Show, ShowClusterSetting};
+use lakeport_sql::stmt::session::{Reset, Set, SetClusterSetting, SetOwn, Show, ShowClusterSetting};
 
 use super::Cx;
 use crate::error::{Error, Result};
@@ -25,6 +25,11 @@ pub(crate) fn set(cx: &Cx<'_>, statement: &Set) -> Result<Outcome> {
     Ok(Outcome::done("SET"))
 }
 
+pub(crate) fn set_own(cx: &Cx<'_>, statement: &SetOwn) -> Result<Outcome> {
+    cx.session.set_own_variable(&statement.name, statement.value.as_deref())?;
+    Ok(Outcome::done(if statement.value.is_some() { "SET VARIABLE" } else { "UNSET VARIABLE" }))
+}
+
 pub(crate) fn reset(cx: &Cx<'_>, statement: &Reset) -> Result<Outcome> {
     if statement.name == "all" {
         cx.session.reset_variables();
@@ -42,6 +47,7 @@ pub(crate) fn reset(cx: &Cx<'_>, statement: &Reset) -> Result<Outcome> {
 pub(crate) fn discard(cx: &Cx<'_>) -> Result<Outcome> {
     cx.refuse_in_block("DISCARD ALL cannot run inside a transaction block")?;
     cx.session.reset_variables();
+    cx.session.forget_own_variables();
     cx.session.take_default_role(&cx.directory)?;
     cx.session.deallocate(None);
     cx.session.cursors().clear();

@@ -345,7 +345,7 @@ pub(crate) async fn remove(cx: &Cx<'_>, statement: &RemoveFiles) -> Result<Outco
 }
 
 async fn selected(cx: &Cx<'_>, files: &StagedFiles, access: StageAccess) -> Result<(StagedPlace, Selection)> {
-    let selection = Selection::new(files.pattern.as_deref(), &[])?;
+    let selection = cx.selection(files.pattern.as_ref(), &[])?;
     let place = cx.server.staged_place(cx.subject(), &Location::Stage(files.path.clone()), access).await?;
     Ok((place, selection))
 }

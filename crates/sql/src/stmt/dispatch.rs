@@ -140,9 +140,11 @@ const DATABEND: &[(&str, Grammar)] = &[
     ("DROP STAGE", stage::drop),
     ("LIST", stage::list),
     ("REMOVE", stage::remove),
+    ("SET VARIABLE", session::set_own),
     ("SHOW CONNECTIONS", |_| Ok(CONNECTIONS)),
     ("SHOW FILE FORMATS", |_| Ok(Statement::ShowFileFormats)),
     ("SHOW STAGES", stage::show),
+    ("UNSET VARIABLE", session::unset_own),
     ("UNSET GLOBAL", session::reset_cluster_setting),
     ("UNSET", session::reset),
 ];

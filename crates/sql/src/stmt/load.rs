@@ -9,7 +9,7 @@ use sqlparser::tokenizer::Token;
 use super::Statement;
 use super::copy_option::{self, count, file_format, flag, value};
 use super::query::selected::{Selected, selected};
-use super::stage::location::{Location, Parameter, location, named_list_text};
+use super::stage::location::{Location, Parameter, Pattern, location, named_list_text, pattern};
 use super::unload::unload;
 use crate::cursor::{Cursor, Result};
 use crate::error::SyntaxError;
@@ -22,8 +22,8 @@ pub struct Load {
     /// None: all of the table's.
     pub columns: Vec<String>,
     pub from: Source,
-    /// A regular expression for what follows the location in the files' names.
-    pub pattern: Option<String>,
+    /// For what follows the location in the files' names.
+    pub pattern: Option<Pattern>,
     /// Names of files below the location; none: all of them.
     pub files: Vec<String>,
     pub file_format: Option<Vec<Parameter>>,
@@ -150,11 +150,6 @@ const OPTIONS: &[copy_option::Row<Load>] = &[
     }),
 ];
 
-/// An empty one is none.
-fn pattern(c: &mut Cursor) -> Result<Option<String>> {
-    c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()))
-}
-
 const SAMPLES: &[copy_option::Row<Sample>] = &[
     ("SAMPLE_FILES", |sample, c| value(&mut sample.files, c, sampled)),
     ("SAMPLE_RECORDS_PER_FILE", |sample, c| value(&mut sample.records_per_file, c, sampled)),
@@ -244,7 +239,6 @@ impl fmt::Display for Load {
             let files: Vec<String> = files.iter().map(|file| quote_literal(file)).collect();
             write!(f, " FILES = ({})", print::list(&files))?;
         }
-        let pattern = pattern.as_ref().map(|pattern| quote_literal(pattern));
         f.write_str(&print::optional(" PATTERN = ", pattern.as_ref()))?;
         write!(f, "{}{options}", named_list_text("FILE_FORMAT", file_format.as_deref()))
     }

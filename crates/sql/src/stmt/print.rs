@@ -80,6 +80,7 @@ impl fmt::Display for Statement {
             Statement::ShowFileFormats => f.write_str("SHOW FILE FORMATS"),
             Statement::Transaction(statement) => statement.fmt(f),
             Statement::Set(statement) => statement.fmt(f),
+            Statement::SetOwn(statement) => statement.fmt(f),
             Statement::Show(statement) => statement.fmt(f),
             Statement::Reset(statement) => statement.fmt(f),
             Statement::SetClusterSetting(statement) => statement.fmt(f),

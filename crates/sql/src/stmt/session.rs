@@ -19,6 +19,14 @@ pub struct Set {
     pub local: bool,
 }
 
+/// `SET VARIABLE name = 'value'`, `UNSET VARIABLE name` (no value)
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetOwn {
+    /// Lower case; what `$name` stands for.
+    pub name: String,
+    pub value: Option<String>,
+}
+
 /// `SHOW name`; `SHOW ALL` has the name `all`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Show {
@@ -70,6 +78,18 @@ pub(super) fn set(c: &mut Cursor) -> Result<Statement> {
         assignment(c)?
     };
     Ok(Statement::Set(Set { local, ..set }))
+}
+
+/// After `SET VARIABLE`.
+pub(super) fn set_own(c: &mut Cursor) -> Result<Statement> {
+    let name = c.ident()?.to_lowercase();
+    c.expect_symbol(&Token::Eq)?;
+    Ok(Statement::SetOwn(SetOwn { name, value: Some(c.literal()?) }))
+}
+
+/// After `UNSET VARIABLE`.
+pub(super) fn unset_own(c: &mut Cursor) -> Result<Statement> {
+    Ok(Statement::SetOwn(SetOwn { name: c.ident()?.to_lowercase(), value: None }))
 }
 
 /// `{role | NONE | DEFAULT}`
@@ -208,6 +228,16 @@ impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, value) = (print::when(self.local, "LOCAL "), value_text(self.value.as_ref()));
         write!(f, "SET {local}{} = {value}", quoted(&self.name))
+    }
+}
+
+impl fmt::Display for SetOwn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = quote_ident(&self.name);
+        match &self.value {
+            Some(value) => write!(f, "SET VARIABLE {name} = {}", quote_literal(value)),
+            None => write!(f, "UNSET VARIABLE {name}"),
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::fmt;
 use lakeport_base::name::quote_literal;
 use sqlparser::tokenizer::Token;
 
-use self::location::{Location, Parameter, StageName, StagePath, named_list_text, parameters, stage_name, staged};
+use self::location::{
+    Location, Parameter, Pattern, StageName, StagePath, named_list_text, parameters, stage_name, staged,
+};
 use super::copy::CopyOptions;
 use super::{Statement, userfile};
 use crate::cursor::{Cursor, Result};
@@ -99,7 +101,7 @@ pub struct CopyFile {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StagedFiles {
     pub path: StagePath,
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
 }
 
 /// After `CREATE STAGE`, or after `CREATE OR REPLACE STAGE`.
@@ -224,7 +226,7 @@ fn staged_files(c: &mut Cursor) -> Result<StagedFiles> {
     let path = staged(c)?;
     let pattern = if c.keywords("PATTERN") {
         c.expect_symbol(&Token::Eq)?;
-        Some(c.literal()?)
+        location::pattern(c)?
     } else {
         None
     };
@@ -305,8 +307,7 @@ impl fmt::Display for CopyFile {
 
 impl fmt::Display for StagedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pattern = self.pattern.as_deref().map(quote_literal);
         let path = quote_literal(&self.path.to_string());
-        write!(f, "{path}{}", print::optional(" PATTERN = ", pattern.as_ref()))
+        write!(f, "{path}{}", print::optional(" PATTERN = ", self.pattern.as_ref()))
     }
 }

@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 use crate::cursor::{Cursor, Result, Seen};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::print::list;
-use crate::stmt::stage::location::{self, Location, Parameter};
+use crate::stmt::stage::location::{self, Location, Parameter, Pattern};
 
 /// Files that a query reads where they lie.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,8 @@ pub struct FileSource {
     pub location: Location,
     /// A type such as `csv`, or the name of a file format.
     pub format: Option<String>,
-    /// A regular expression for what follows the location in the files' names.
-    pub pattern: Option<String>,
+    /// For what follows the location in the files' names.
+    pub pattern: Option<Pattern>,
     /// Names of files below the location; none: all of them.
     pub files: Vec<String>,
     pub wanted: Wanted,
@@ -122,7 +122,7 @@ struct Given {
     location: Option<Location>,
     connection: Vec<Parameter>,
     format: Option<String>,
-    pattern: Option<String>,
+    pattern: Option<Pattern>,
     files: Vec<String>,
     files_max: Option<usize>,
     records_max: Option<usize>,
@@ -185,8 +185,7 @@ impl Given {
                 self.connection = vec![Parameter { name, values, position }];
             }
             "FILE_FORMAT" => self.format = Some(format_name(c)?),
-            // An empty one is none.
-            "PATTERN" => self.pattern = Some(c.literal()?).filter(|pattern| !pattern.is_empty()),
+            "PATTERN" => self.pattern = location::pattern(c)?,
             "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,
             "MAX_FILE_COUNT" => self.files_max = Some(some(c, name, "for all files")?),
             "MAX_RECORDS_PER_FILE" => self.records_max = Some(some(c, name, "for the first of each file")?),
@@ -217,8 +216,6 @@ impl FileSource {
 
     /// The options that were given, but those of the connection, which stand behind the URI.
     fn options(&self) -> Vec<String> {
-        let text =
-            |name, value: &Option<String>| value.as_ref().map(|value| format!("{name} => {}", quote_literal(value)));
         let count = |name, count: Option<usize>| count.map(|count| format!("{name} => {count}"));
         let (files_max, records_max) = match self.wanted {
             Wanted::Columns { files_max, records_max } => (files_max, records_max),
@@ -226,8 +223,8 @@ impl FileSource {
         };
         let files: Vec<String> = self.files.iter().map(|file| quote_literal(file)).collect();
         let options = [
-            text("FILE_FORMAT", &self.format),
-            text("PATTERN", &self.pattern),
+            self.format.as_ref().map(|format| format!("FILE_FORMAT => {}", quote_literal(format))),
+            self.pattern.as_ref().map(|pattern| format!("PATTERN => {pattern}")),
             (!files.is_empty()).then(|| format!("FILES => ({})", list(&files))),
             count("MAX_FILE_COUNT", files_max),
             count("MAX_RECORDS_PER_FILE", records_max),

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::Token;
 use crate::cursor::{Cursor, Result, check_name};
 use crate::error::SyntaxError;
 use crate::print;
+use crate::token::Lexeme;
 
 /// What ends an unquoted location, as a space does, unless a backslash stands before it.
 const ENDS: [char; 7] = [',', ';', '\'', '"', '`', '(', ')'];
@@ -58,6 +59,14 @@ impl PartialEq for Parameter {
     }
 }
 
+/// A regular expression for names of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    Written(String),
+    /// The value of `$name`, which SET VARIABLE has given it.
+    Variable(String),
+}
+
 /// Hides the values: they may be keys.
 impl fmt::Debug for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,6 +100,15 @@ pub(crate) fn location(c: &mut Cursor) -> Result<Location> {
         connection = parameters(c)?;
     }
     Ok(Location::Uri { uri: text, connection })
+}
+
+/// `'regex'` or `$name`; an empty one is none.
+pub(crate) fn pattern(c: &mut Cursor) -> Result<Option<Pattern>> {
+    if let Some(name) = c.peek().and_then(Lexeme::variable) {
+        c.advance(1);
+        return Ok(Some(Pattern::Variable(name)));
+    }
+    c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()).map(Pattern::Written))
 }
 
 /// `@stage[/path]`, in quotes or without.
@@ -259,6 +277,15 @@ impl fmt::Display for Location {
                 let list = (!connection.is_empty()).then_some(connection.as_slice());
                 write!(f, "{}{}", quote_literal(uri), named_list_text("CONNECTION", list))
             }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Written(pattern) => f.write_str(&quote_literal(pattern)),
+            Pattern::Variable(name) => write!(f, "${name}"),
         }
     }
 }
