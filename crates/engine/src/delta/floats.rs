@@ -8,9 +8,12 @@ use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetMetaData;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::{LogicalType, Type};
@@ -27,7 +30,7 @@ use parquet::schema::types::ColumnDescriptor;
 pub(crate) fn without_float_bounds(footer: Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaData>> {
     let columns = footer.file_metadata().schema_descr().columns();
     let floats: Vec<usize> = (0..columns.len()).filter(|at| is_float(&columns[*at])).collect();
-    if floats.is_empty() {
+    if !floats.iter().any(|at| has_bounds(&footer, *at)) {
         return Ok(footer);
     }
     let mut builder = Arc::unwrap_or_clone(footer).into_builder();
@@ -44,6 +47,14 @@ pub(crate) fn without_float_bounds(footer: Arc<ParquetMetaData>) -> Result<Arc<P
 fn is_float(column: &ColumnDescriptor) -> bool {
     matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE)
         || column.logical_type_ref() == Some(&LogicalType::Float16)
+}
+
+fn has_bounds(footer: &ParquetMetaData, column: usize) -> bool {
+    footer.row_groups().iter().any(|group| {
+        let column = group.column(column);
+        let bounds = column.statistics().is_some_and(|known| known.min_bytes_opt().or(known.max_bytes_opt()).is_some());
+        bounds || column.column_index_offset().is_some()
+    })
 }
 
 fn group_without(group: RowGroupMetaData, floats: &[usize]) -> Result<RowGroupMetaData> {
@@ -65,9 +76,18 @@ fn column_without(column: ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
     builder.set_column_index_offset(None).set_column_index_length(None).build()
 }
 
-/// Makes readers whose footers have no bounds of floats.
+/// Makes readers whose footers have no bounds of floats, and keeps these.
 #[derive(Debug)]
-pub(super) struct ReadersWithoutFloatBounds(pub CachedParquetFileReaderFactory);
+pub(super) struct ReadersWithoutFloatBounds {
+    readers: CachedParquetFileReaderFactory,
+    cache: Arc<FileMetadataCache>,
+}
+
+impl ReadersWithoutFloatBounds {
+    pub fn new(store: Arc<dyn ObjectStore>, cache: Arc<FileMetadataCache>) -> Self {
+        Self { readers: CachedParquetFileReaderFactory::new(store, Arc::clone(&cache)), cache }
+    }
+}
 
 impl ParquetFileReaderFactory for ReadersWithoutFloatBounds {
     fn create_reader(
@@ -77,26 +97,45 @@ impl ParquetFileReaderFactory for ReadersWithoutFloatBounds {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
-        Ok(Box::new(Reader(self.0.create_reader(partition, file, metadata_size_hint, metrics)?)))
+        let (cache, meta) = (Arc::clone(&self.cache), file.object_meta.clone());
+        let reader = self.readers.create_reader(partition, file, metadata_size_hint, metrics)?;
+        Ok(Box::new(Reader { reader, cache, meta }))
     }
 }
 
-struct Reader(Box<dyn AsyncFileReader + Send>);
+struct Reader {
+    reader: Box<dyn AsyncFileReader + Send>,
+    cache: Arc<FileMetadataCache>,
+    meta: ObjectMeta,
+}
+
+impl Reader {
+    async fn footer(&mut self, options: Option<&ArrowReaderOptions>) -> Result<Arc<ParquetMetaData>> {
+        let read = self.reader.get_metadata(options).await?;
+        let without = without_float_bounds(Arc::clone(&read))?;
+        if !Arc::ptr_eq(&read, &without) {
+            let kept = CachedParquetMetaData::new(Arc::clone(&without));
+            let entry = CachedFileMetadataEntry::new(self.meta.clone(), Arc::new(kept));
+            self.cache.put(&self.meta.location, entry);
+        }
+        Ok(without)
+    }
+}
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.0.get_bytes(range)
+        self.reader.get_bytes(range)
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        self.0.get_byte_ranges(ranges)
+        self.reader.get_byte_ranges(ranges)
     }
 
     fn get_metadata<'a>(
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
-        async move { without_float_bounds(self.0.get_metadata(options).await?) }.boxed()
+        self.footer(options).boxed()
     }
 }
 
@@ -135,5 +174,6 @@ mod tests {
         assert_eq!(told(&footer), [(true, Some(1), true), (true, Some(1), true), (true, Some(0), true)]);
         let without = without_float_bounds(Arc::new(footer)).unwrap();
         assert_eq!(told(&without), [(true, Some(1), true), (false, Some(1), false), (false, Some(0), false)]);
+        assert!(Arc::ptr_eq(&without, &without_float_bounds(Arc::clone(&without)).unwrap()), "nothing is left to do");
     }
 }

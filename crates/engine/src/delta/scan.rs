@@ -8,7 +8,6 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -113,8 +112,7 @@ impl FileScan {
         let file_schema = Arc::clone(table_schema.file_schema());
         state.runtime_env().register_object_store(self.url.as_ref(), Arc::clone(&self.store));
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.store), cache);
-        let readers = ReadersWithoutFloatBounds(readers);
+        let readers = ReadersWithoutFloatBounds::new(Arc::clone(&self.store), cache);
         let mut source = ParquetSource::new(table_schema.clone())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(readers));
