@@ -1,22 +1,26 @@
 # flags: --insecure
 # peer: sts
-"""The second method of Databend's page on CREATE CONNECTION: ROLE_ARN alone, assumed with the server's own credentials."""
+# peer: oss
+"""The second method of Databend's page on CREATE CONNECTION: ROLE_ARN alone, assumed with the server's own credentials;
+and with those of Alibaba Cloud."""
 
 import os
 import signal
 import subprocess
 import tempfile
+import urllib.parse
 
 import psycopg
 
 FACTS = {name: os.environ[f"STS_{name}"] for name in ("ENDPOINT", "BUCKET", "KEY", "SECRET", "ROLE", "GUARDED_ROLE", "EXTERNAL_ID")}
 PLACE = f"s3://{FACTS['BUCKET']}/databend-{os.getpid()}/"
+OSS = {name: urllib.parse.unquote(value) for name, value in os.environ.items() if name.startswith("OSS_")}
 
 
 def started(store, *flags, **variables):
     command = [os.environ["TEST_BINARY"], "start", "--insecure", "--store", store, "--listen-addr", "127.0.0.1:0",
                "--http-addr", "127.0.0.1:0", *flags]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ALIBABA_"))}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**clean, **variables})
     line = server.stdout.readline()
     while not line.startswith("lakeport: ready"):
@@ -68,11 +72,31 @@ def with_keys(connection):
     assert "AUTH=anonymous" in connection.execute("SHOW EXTERNAL CONNECTION bare").fetchone()[1]
 
 
+def with_keys_of_alibaba(connection):
+    def connect(role):
+        connection.execute(f"""CREATE OR REPLACE CONNECTION aliyun STORAGE_TYPE = 'oss' ENDPOINT_URL = '{OSS["OSS_ENDPOINT"]}'
+            REGION = '{OSS["OSS_REGION"]}' ROLE_ARN = '{OSS[f"OSS_{role}_ROLE"]}'""")
+
+    connect("PLAIN")
+    connection.execute(f"CREATE STAGE vault URL = 'external://aliyun/{OSS['OSS_VAULT_BUCKET']}/databend-{os.getpid()}/'")
+    connection.execute("COPY INTO @vault/t FROM (SELECT 7 AS id, 'seven' AS word)")
+    query = "SELECT word FROM @vault/t/"
+    assert connection.execute(query).fetchall() == [("seven",)]
+    # The stage follows the connection: to keys for one request each, and to a role that does not trust the server.
+    connect("FLEETING")
+    assert connection.execute(query).fetchall() == [("seven",)]
+    connect("GUARDED")
+    refused(connection, query, f"cannot assume role {OSS['OSS_GUARDED_ROLE']}: NoPermission")
+
+
 def switched_off(connection):
     refused(connection, "SELECT * FROM @databend_test/test.parquet LIMIT 1", "implicit")
+    refused(connection, "SELECT * FROM @vault/t/", "implicit credentials disallowed for oss")
 
 
 with tempfile.TemporaryDirectory() as store:
-    keys = {"AWS_ACCESS_KEY_ID": FACTS["KEY"], "AWS_SECRET_ACCESS_KEY": FACTS["SECRET"]}
+    keys = {"AWS_ACCESS_KEY_ID": FACTS["KEY"], "AWS_SECRET_ACCESS_KEY": FACTS["SECRET"],
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": OSS["OSS_KEY"], "ALIBABA_CLOUD_ACCESS_KEY_SECRET": OSS["OSS_SECRET"]}
     run(store, with_keys, **keys)
+    run(store, with_keys_of_alibaba, **keys)
     run(store, switched_off, "--external-io-disable-implicit-credentials", **keys)

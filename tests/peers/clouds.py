@@ -3,7 +3,7 @@
 Prints one line NAME=VALUE ..., values escaped for URIs, when it answers, and ends it when standard input closes.
   azure  Azurite over TLS: checks account keys, and of tokens issuer, audience and time. Its token service is keys.py's
   gs     fake-gcs-server behind gs_xml.py: checks tokens and preconditions
-  oss    moto behind relatives.py: checks signatures, and that a file is made once
+  oss    moto behind relatives.py: checks signatures, and that a file is made once; its token service checks who may have a role
   cos    likewise
 """
 
@@ -133,7 +133,7 @@ def relative(vendor, name, folder, log):
     import boto3
     store = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
                          aws_access_key_id="any", aws_secret_access_key="any")
-    buckets = [f"{bucket}-1250000000" for bucket in ("lake", "other", "public", "versioned")]
+    buckets = [f"{bucket}-1250000000" for bucket in ("lake", "other", "public", "versioned", "vault")]
     for bucket in buckets:
         store.create_bucket(Bucket=bucket)
     store.put_object(Bucket=buckets[2], Key="connect/hello", Body=b"hello")
@@ -150,9 +150,19 @@ def relative(vendor, name, folder, log):
 
 
 def oss(folder, log):
-    from relatives import Oss
+    from relatives import Oss, Role
     process, facts = relative(Oss, "OSS", folder, log)
-    return process, facts | {"OSS_REGION": Oss.region}
+    arn = lambda name: f"acs:ram::1250000000:role/{name}"
+    Oss.vault, caller = "vault-1250000000", facts["OSS_KEY"]
+    Oss.roles = {
+        arn("plain"): Role(caller, facts["OSS_STS_KEY"]),
+        arn("relay"): Role(caller, opens=False),
+        arn("guarded"): Role(caller, arn("relay"), external_id="tenant-7"),
+        # So near its end that it is to be renewed before each request.
+        arn("fleeting"): Role(caller, seconds=60, requests=1),
+    }
+    names = {f"OSS_{name.upper()}_ROLE": arn(name) for name in ("plain", "relay", "guarded", "fleeting", "absent")}
+    return process, facts | names | {"OSS_REGION": Oss.region, "OSS_VAULT_BUCKET": Oss.vault, "OSS_EXTERNAL_ID": "tenant-7"}
 
 
 def cos(folder, log):

@@ -17,6 +17,10 @@ os.environ["REQUESTS_CA_BUNDLE"] = CA.name
 
 import oss2
 import requests
+from alibabacloud_sts20150401.client import Client as TokenService
+from alibabacloud_sts20150401.models import AssumeRoleRequest
+from alibabacloud_tea_openapi.exceptions import ClientException
+from alibabacloud_tea_openapi.models import Config
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient
@@ -87,6 +91,44 @@ def alibaba():
     refused(oss2.exceptions.NoSuchKey, lambda: lake.get_object("proof/none"))
 
 
+def alibaba_roles():
+    """The vendor's client of its token service gets keys of a role, which open a bucket that the caller's own do not."""
+    endpoint = FACTS["OSS_ENDPOINT"].removeprefix("http://")
+
+    def assumed(role, external_id=None, key=FACTS["OSS_KEY"], secret=FACTS["OSS_SECRET"], token=None):
+        config = Config(access_key_id=key, access_key_secret=secret, security_token=token, endpoint=endpoint, protocol="http")
+        request = AssumeRoleRequest(role_arn=FACTS[f"OSS_{role}_ROLE"], role_session_name="proof", external_id=external_id)
+        keys = TokenService(config).assume_role(request).body.credentials
+        return keys.access_key_id, keys.access_key_secret, keys.security_token
+
+    def vault(key, secret, token=None):
+        provider = oss2.credentials.StaticCredentialsProvider(key, secret, token)
+        return oss2.Bucket(oss2.ProviderAuthV4(provider), FACTS["OSS_ENDPOINT"], FACTS["OSS_VAULT_BUCKET"],
+                           region=FACTS["OSS_REGION"], is_path_style=True)
+
+    denied = lambda bucket: refused(oss2.exceptions.ServerError, lambda: bucket.get_object("proof/a file"))
+    keys = assumed("PLAIN")
+    vault(*keys).put_object("proof/a file", b"first")
+    assert vault(*keys).get_object("proof/a file").read() == b"first"
+    assert "AccessDenied" in denied(vault(FACTS["OSS_KEY"], FACTS["OSS_SECRET"]))
+    assert "InvalidSecurityToken" in denied(vault(*keys[:2], "another"))
+    relay = assumed("RELAY")
+    assert "AccessDenied" in denied(vault(*relay))
+    guarded = assumed("GUARDED", FACTS["OSS_EXTERNAL_ID"], *relay)
+    assert vault(*guarded).get_object("proof/a file").read() == b"first"
+    once = vault(*assumed("FLEETING"))
+    assert once.get_object("proof/a file").read() == b"first" and "SecurityTokenExpired" in denied(once)
+    for code, call in (
+        ("NoPermission", lambda: assumed("GUARDED", "another")),
+        ("NoPermission", lambda: assumed("PLAIN", key=FACTS["OSS_NEXT_KEY"], secret=FACTS["OSS_NEXT_SECRET"])),
+        ("EntityNotExist.Role", lambda: assumed("ABSENT")),
+        ("SignatureDoesNotMatch", lambda: assumed("PLAIN", secret="wrong")),
+        ("InvalidSecurityToken", lambda: assumed("GUARDED", FACTS["OSS_EXTERNAL_ID"], *relay[:2], "another")),
+    ):
+        assert code in refused(ClientException, call), code
+
+
 azure()
 google()
 alibaba()
+alibaba_roles()

@@ -2,12 +2,15 @@
 
 Files, uploads and listings are moto's. What differs is done here, strictly: each signature is made again by the vendor's own
 library and compared, headers of Amazon's are refused, a file is made once when that is asked for, and COS lists by markers.
+OSS has a token service with it, whose keys alone open one of its buckets.
 """
 
 import base64
 import calendar
 import hashlib
 import http.client
+import json
+import os
 import re
 import threading
 import time
@@ -20,6 +23,7 @@ from xml.sax.saxutils import escape
 import oss2
 import oss2.http
 import qcloud_cos.cos_auth
+from alibabacloud_tea_openapi.utils import Utils
 
 PAGE = 5
 DRIFT_SECONDS = 900
@@ -68,12 +72,12 @@ class Front(BaseHTTPRequestHandler):
         if told is not None:
             self.verify(told, path)
 
-    def known(self, name):
+    def known(self, name, prefix):
         """The secret of a key that comes with its token, if it has one."""
         if name not in self.keys:
             raise Refused(403, "InvalidAccessKeyId", "The access key does not exist.")
         secret, token = self.keys[name]
-        if self.headers.get(f"{self.prefix}security-token") != token:
+        if self.headers.get(f"{prefix}security-token") != token:
             raise Refused(403, "InvalidSecurityToken", "The token does not belong to the key.")
         return secret
 
@@ -136,15 +140,94 @@ def base64_md5(body):
     return base64.b64encode(hashlib.md5(body).digest()).decode()
 
 
+class Role:
+    """Whom a role trusts, names of keys and of roles; the word it wants to hear; where its keys open the vault, for how long
+    each, and for how many requests."""
+
+    def __init__(self, *trusted, external_id=None, opens=True, seconds=3600, requests=None):
+        self.trusted, self.external_id, self.opens = trusted, external_id, opens
+        self.seconds, self.requests = seconds, requests
+
+
 class Oss(Front):
     prefix, region = "x-oss-", "cn-test"
+    # Roles by name, and those that keys of the token service were given for, with the requests that are left.
+    roles, sessions = {}, {}
+    vault = None
+    nonces = set()
+
+    def do_POST(self):
+        self.assume_role() if "x-acs-action" in self.headers else self.serve()
+
+    def assume_role(self):
+        self.body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        try:
+            status, said = 200, self.session()
+        except Refused as refused:
+            status, said = refused.status, {"Code": refused.code, "Message": refused.message}
+        self.answer(status, [("content-type", "application/json")], json.dumps(said | {"RequestId": "0"}).encode())
+
+    def session(self):
+        """Keys of a role, for whoever it trusts."""
+        asked = dict(urllib.parse.parse_qsl(self.path.partition("?")[2]))
+        caller = self.caller(asked)
+        if (self.headers["x-acs-action"], self.headers["x-acs-version"]) != ("AssumeRole", "2015-04-01"):
+            raise Refused(404, "InvalidAction.NotFound", "Specified api is not found.")
+        if not re.fullmatch(r"[a-zA-Z0-9.@_-]{2,64}", asked.get("RoleSessionName", "")):
+            raise Refused(400, "InvalidParameter.RoleSessionName", "The parameter RoleSessionName is wrongly formed.")
+        role = self.roles.get(asked.get("RoleArn"))
+        if role is None:
+            raise Refused(404, "EntityNotExist.Role", f"The role not exists: {asked.get('RoleArn')}.")
+        if caller not in role.trusted or asked.get("ExternalId") != role.external_id:
+            raise Refused(403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM.")
+        name, secret, token = f"STS.{os.urandom(8).hex()}", os.urandom(16).hex(), os.urandom(32).hex()
+        self.keys[name] = (secret, token)
+        self.sessions[name] = {"role": asked["RoleArn"], "left": role.requests}
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + role.seconds))
+        return {"Credentials": {"AccessKeyId": name, "AccessKeySecret": secret, "SecurityToken": token, "Expiration": ends}}
+
+    def caller(self, asked):
+        """Whose keys signed a request to the token service: their name, or that of their role."""
+        told = self.headers.get("authorization") or ""
+        match = re.fullmatch(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=[0-9a-f]{64}", told)
+        if not match:
+            raise Refused(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
+        name, listed = match[1], match[2].split(";")
+        secret = self.known(name, "x-acs-")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        moment, nonce = headers.get("x-acs-date", ""), headers.get("x-acs-signature-nonce", "")
+        if abs(time.time() - calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))) > DRIFT_SECONDS:
+            raise Refused(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+        if nonce in self.nonces:
+            raise Refused(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+        self.nonces.add(nonce)
+        sum_of_body = hashlib.sha256(self.body).hexdigest()
+        must = {name for name in headers if name in ("host", "content-type") or name.startswith("x-acs-")}
+        request = types.SimpleNamespace(method=self.command, pathname=self.path.partition("?")[0], query=asked,
+                                        headers={name: headers.get(name) for name in listed})
+        made = Utils.get_authorization(request, "ACS3-HMAC-SHA256", sum_of_body, name, secret)
+        if made != told or not must <= set(listed) or headers["x-acs-content-sha256"] != sum_of_body:
+            # Theirs too says what it signed.
+            raise Refused(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation. "
+                          f"server CanonicalRequest is [{asked} {headers}]")
+        return self.sessions[name]["role"] if name in self.sessions else name
+
+    def may_open(self, name):
+        """Keys of roles are for the vault, and no others are."""
+        session, in_vault = self.sessions.get(name), self.bucket == self.vault
+        if in_vault != (session is not None) or session and not self.roles[session["role"]].opens:
+            raise Refused(403, "AccessDenied", "You have no right to access this object because of bucket acl.")
+        if session and session["left"] is not None:
+            if session["left"] == 0:
+                raise Refused(403, "SecurityTokenExpired", "The security token you provided has expired.")
+            session["left"] -= 1
 
     def verify(self, told, path):
         match = re.fullmatch(r"OSS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/oss/aliyun_v4_request, ?Signature=([0-9a-f]{64})", told)
         if not match:
             raise Refused(400, "InvalidArgument", "The authorization is not of version 4.")
         name, date, region, signature = match.groups()
-        secret, moment = self.known(name), self.given("date") or ""
+        secret, moment = self.known(name, self.prefix), self.given("date") or ""
         if region != self.region:
             raise Refused(400, "InvalidArgument", "Invalid signing region in Authorization header.")
         if not moment.startswith(date) or abs(time.time() - calendar.timegm(time.strptime(moment, "%Y%m%dT%H%M%SZ"))) > DRIFT_SECONDS:
@@ -156,6 +239,7 @@ class Oss(Front):
         made = auth._ProviderAuthV4__make_signature(request, self.bucket, self.key, None, auth.credentials_provider.get_credentials(), moment)
         if made != signature:
             raise Refused(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
+        self.may_open(name)
 
     def source(self, text):
         return text
@@ -178,7 +262,7 @@ class Cos(Front):
         if said.get("q-sign-algorithm") != "sha1" or said.get("q-sign-time") != said.get("q-key-time"):
             raise Refused(403, "AccessDenied", "The authorization is not understood.")
         start, end = map(int, said["q-sign-time"].split(";"))
-        secret = self.known(said["q-ak"])
+        secret = self.known(said["q-ak"], self.prefix)
         if not start <= time.time() <= end:
             raise Refused(403, "RequestTimeTooSkewed", "The request has expired.")
         listed = said["q-header-list"].split(";")

@@ -49,8 +49,8 @@ pub(crate) fn access(target: &Target) -> Access {
     if explicit { Access::Explicit } else { Access::Implicit }
 }
 
-/// Refuses to hand the server's own token to servers outside a domain: who gets it could use it elsewhere. Signatures of
-/// Amazon's keys need no such rule.
+/// Refuses to hand the server's own token to servers outside a domain: who gets it could use it elsewhere. Signatures
+/// with keys need no such rule.
 pub(crate) fn keep_own_token(target: &Target, endpoint: Option<&Url>, domain: &str) -> Result<()> {
     let Some(endpoint) = endpoint.filter(|_| target.options().get("AUTH") == Some(IMPLICIT)) else { return Ok(()) };
     let host = endpoint.host_str().unwrap_or_default();

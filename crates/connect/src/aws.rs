@@ -1,7 +1,7 @@
 //! Amazon credentials: written in the URI, taken from the server's environment, or those of an assumed role. And the
 //! options in which kinds of Amazon's services say which.
 
-mod role;
+mod sts;
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use object_store::StaticCredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use url::Url;
 
-use self::role::Sts;
+use self::sts::Sts;
 use crate::auth::{ANONYMOUS, SPECIFIED};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ use crate::kind::Rule;
 use crate::lease::{Lease, Renewed, Source};
 use crate::net::{self, Client};
 use crate::option::{OptionSpec, OptionType};
+use crate::role;
 use crate::target::Target;
 
 /// The option that holds the address of a private server.
@@ -49,17 +50,9 @@ pub(crate) const SESSION_TOKEN_OPTION: OptionSpec =
         .databend_aliases(&["aws_token", "security_token"])
         .materialize("SESSION TOKEN");
 
-/// A chain of roles.
-pub(crate) const ROLE_OPTION: OptionSpec = OptionSpec::new(
-    "ASSUME_ROLE",
-    OptionType::Text,
-    "Roles to assume one after the other, separated by commas, each perhaps with ;external_id=<id>.",
-)
-.public_but_after(";external_id=")
-.databend("role_arn")
-.databend_aliases(&["aws_role_arn"])
-.databend_after(&["external_id", "aws_external_id"])
-.materialize("ASSUME ROLE ARN");
+/// A chain of roles, by further names.
+pub(crate) const ROLE_OPTION: OptionSpec =
+    role::ROLE_OPTION.databend_aliases(&["aws_role_arn"]).databend_after(&["external_id", "aws_external_id"]);
 
 /// `AUTH=specified` comes with an access key.
 pub(crate) const NEEDS_KEY_ID: Rule = Rule::Needs {
@@ -79,17 +72,10 @@ pub(crate) const NEEDS_SECRET_KEY: Rule = Rule::Needs {
 
 /// Checks what the options of a target say of region, endpoint and roles.
 pub(crate) fn check(target: &Target, region_option: &str) -> Result<()> {
-    let options = target.options();
-    if let Some(region) = options.get(region_option).filter(|region| !is_region(region)) {
+    if let Some(region) = target.options().get(region_option).filter(|region| !is_region(region)) {
         return Err(Error::invalid(format!("invalid {region_option} {region:?}")));
     }
-    if let Some(roles) = options.get("ASSUME_ROLE") {
-        role::parse_roles(roles)?;
-        if options.get("AUTH") == Some(ANONYMOUS) {
-            return Err(Error::invalid("ASSUME_ROLE is set, but AUTH is set to 'anonymous'")
-                .with_hint("a role is assumed with keys, or with AUTH=implicit"));
-        }
-    }
+    role::check(target, "arn:aws:iam::<account>:role/<name>")?;
     net::endpoint(target, ENDPOINT).map(drop)
 }
 
@@ -116,11 +102,10 @@ pub(crate) async fn credentials(
         (Some(ANONYMOUS), ..) => static_keys("", "", None),
         _ => implicit(&cx.env, region).await?,
     };
-    let Some(roles) = options.get("ASSUME_ROLE") else { return Ok(source) };
     let amazon = || Url::parse(&format!("https://sts.{region}.amazonaws.com"));
     let url = endpoint.cloned().map_or_else(amazon, Ok).map_err(|_| Error::invalid("invalid region"))?;
     let sts = Sts { url, region: region.to_string(), client: client.clone(), env: cx.env.clone() };
-    Ok(role::assume_roles(source, role::parse_roles(roles)?, &sts))
+    Ok(sts::assume_roles(source, role::roles(target)?, &sts))
 }
 
 /// Keys written in a URI.

@@ -13,6 +13,7 @@ use crate::auth::{ANONYMOUS, AUTH_OPTION, IMPLICIT, SPECIFIED};
 use crate::error::{Error, Result};
 use crate::kind::{Host, KINDS, Kind, KindSpec, Role};
 use crate::option::{OptionSpec, OptionType, parse_bool};
+use crate::role::ASSUME_ROLE;
 use crate::target::Target;
 
 /// The option of the other two dialects that names a key: what is the path of a URI.
@@ -22,8 +23,6 @@ pub const KEY_OPTION: &str = "key";
 const MASKED_WHOLE_MAX: usize = 4;
 /// Characters that a mask leaves at each end.
 const MASK_ENDS: usize = 2;
-/// The parameter of URIs that names roles to assume.
-const ASSUME_ROLE: &str = "ASSUME_ROLE";
 
 /// Writes a target in a dialect, secrets in clear. Reading it back gives the same options.
 ///

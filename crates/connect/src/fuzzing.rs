@@ -177,6 +177,7 @@ mod tests {
     fn every_kind_keeps_its_secrets() {
         for text in [
             "s3://b/p?AWS_ACCESS_KEY_ID=k&AWS_SECRET_ACCESS_KEY=s&ASSUME_ROLE=arn:a;external_id=x,arn:b&AUTH=specified",
+            "oss://b/p?AUTH=implicit&OSS_REGION=r&ASSUME_ROLE=acs:a;external_id=x",
             "s3://b?AUTH=implicit&AWS_ENDPOINT=http://h:9000&S3_STORAGE_CLASS=x&COCKROACH_LOCALITY=default",
             "https://u:p@h.example:8443/a/b?token=x",
             "nodelocal://1/a/../b?COCKROACH_LOCALITY=x",

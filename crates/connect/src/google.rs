@@ -21,11 +21,11 @@ use crate::kind::Rule;
 use crate::lease::{Lease, Renewed, Source};
 use crate::net::{self, Client, ENDPOINT};
 use crate::option::{OptionSpec, OptionType};
+use crate::role::ASSUME_ROLE;
 use crate::target::Target;
 
 const CREDENTIALS: &str = "CREDENTIALS";
 const BEARER_TOKEN: &str = "BEARER_TOKEN";
-const ASSUME_ROLE: &str = "ASSUME_ROLE";
 
 /// A service account.
 pub(crate) const CREDENTIALS_OPTION: OptionSpec =

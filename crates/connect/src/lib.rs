@@ -4,6 +4,7 @@
 //! somebody's key management service is a [`Kms`]. Reading order: [`option`], [`kind`], [`target`], [`cx`], then one file
 //! of `kind/`.
 
+mod aliyun;
 mod auth;
 mod aws;
 mod azure;
@@ -27,6 +28,7 @@ pub mod option;
 mod path;
 pub mod probe;
 mod relatives;
+mod role;
 mod storage;
 pub mod target;
 pub mod transfer;

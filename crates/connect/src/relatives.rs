@@ -10,11 +10,11 @@ use aws_lc_rs::hmac;
 use http::header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderName, HeaderValue, Method};
 use lakeport_base::Secret;
-use object_store::ClientOptions;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    CredentialProvider, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
+use object_store::{ClientOptions, StaticCredentialProvider};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
@@ -53,11 +53,11 @@ pub(crate) trait Vendor: Clone + Send + Sync + 'static {
         listing
     }
 
-    /// Signs a request.
+    /// Signs a request with keys.
     ///
     /// # Errors
     /// Keys that no header can hold.
-    fn sign(&self, request: &mut HttpRequest) -> Result<()>;
+    fn sign(&self, request: &mut HttpRequest, keys: &Keys) -> Result<()>;
 }
 
 /// Where a bucket is asked for.
@@ -107,19 +107,19 @@ impl Place {
     ///
     /// # Errors
     /// What the storage client cannot be built of.
-    fn open(&self, cx: &OpenCx, client: Client, vendor: impl Vendor) -> Result<AmazonS3> {
+    fn open(&self, cx: &OpenCx, requests: Requests<impl Vendor>) -> Result<AmazonS3> {
         let builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
             .with_endpoint(self.address())
             .with_virtual_hosted_style_request(!self.in_path())
             .with_skip_signature(true)
             .with_retry(cx.timeouts.retries())
-            .with_http_connector(Requests { client, vendor });
+            .with_http_connector(requests);
         Ok(builder.build()?)
     }
 }
 
-/// Opens the bucket of a target whose vendor is at an endpoint.
+/// Opens the bucket of a target whose vendor is at an endpoint. Without keys nothing is signed.
 ///
 /// # Errors
 /// An address that the policy refuses; what the storage client cannot be built of.
@@ -127,18 +127,20 @@ pub(crate) async fn open<V: Vendor>(
     target: &Target,
     cx: &OpenCx,
     endpoint: Url,
-    vendor: impl FnOnce(Place) -> V + Send,
+    vendor: impl FnOnce(Place, &Client) -> Result<(V, Option<KeyProvider>)> + Send,
 ) -> Result<Storage> {
     auth::check_policy(target, cx)?;
     let cx = &net::trusting(target, cx)?;
     let client = Client::new(cx, Redirects::Never, false)?;
     let place = Place { endpoint, bucket: target.uri().host.clone() };
     client.check(&place.endpoint).await?;
-    let store = place.open(cx, client, vendor(place.clone()))?;
+    let (vendor, keys) = vendor(place.clone(), &client)?;
+    let store = place.open(cx, Requests { client, vendor, keys })?;
     Ok(Layers::new(cx, target.spec()).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
 }
 
 /// Who asks.
+#[derive(Debug)]
 pub(crate) struct Keys {
     /// The public half.
     pub id: String,
@@ -150,16 +152,24 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Those in three options of a target; none for an anonymous one.
-    pub fn of(target: &Target, [id, secret, token]: [&str; 3]) -> Option<Arc<Keys>> {
+    pub fn of(target: &Target, [id, secret, token]: [&str; 3]) -> Option<Keys> {
         let option = |name: &str| target.options().get(name).map(str::to_string);
         if option("AUTH").as_deref() == Some(ANONYMOUS) {
             return None;
         }
         // A plus sign that nobody escaped arrives as a space.
         let secret = Secret::new(option(secret)?.replace(' ', "+"));
-        Some(Arc::new(Keys { id: option(id)?, secret, token: option(token).map(Secret::new) }))
+        Some(Keys { id: option(id)?, secret, token: option(token).map(Secret::new) })
+    }
+
+    /// Hands out these, always.
+    pub fn fixed(self) -> KeyProvider {
+        Arc::new(StaticCredentialProvider::new(self))
     }
 }
+
+/// Hands out the keys to use now.
+pub(crate) type KeyProvider = Arc<dyn CredentialProvider<Credential = Keys>>;
 
 /// Text as it is signed: all but letters, digits and `-_.~` is escaped.
 pub(crate) fn escaped(text: &str) -> String {
@@ -195,6 +205,7 @@ pub(crate) fn set_parameters(request: &mut HttpRequest, parameters: &[(String, S
 struct Requests<V> {
     client: Client,
     vendor: V,
+    keys: Option<KeyProvider>,
 }
 
 impl<V: Vendor> fmt::Debug for Requests<V> {
@@ -216,6 +227,7 @@ impl<V: Vendor> HttpService for Requests<V> {
         let is_listing = parameters(&request).iter().any(|(name, _)| name == "list-type");
         let is_creation = request.method() == Method::PUT && request.headers().contains_key(IF_NONE_MATCH);
         self.translate(&mut request).map_err(refused)?;
+        self.sign(&mut request).await.map_err(refused)?;
         let answer = self.client.http().execute(request).await?;
         if is_creation && answer.status().is_success() && answer.headers().contains_key(named::<V>("version-id")) {
             return Err(refused(overwritten()));
@@ -243,8 +255,13 @@ impl<V: Vendor> Requests<V> {
                 None => drop(request.headers_mut().append(name, value.clone())),
             }
         }
-        self.vendor.adapt(request)?;
-        self.vendor.sign(request)
+        self.vendor.adapt(request)
+    }
+
+    async fn sign(&self, request: &mut HttpRequest) -> Result<()> {
+        let Some(keys) = &self.keys else { return Ok(()) };
+        let keys = keys.get_credential().await?;
+        self.vendor.sign(request, &keys)
     }
 
     async fn listing(&self, answer: HttpResponse) -> Result<HttpResponse, HttpError> {

@@ -1,7 +1,5 @@
 //! `cos://bucket/prefix`: Cloud Object Storage of Tencent Cloud.
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY};
 use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use futures::FutureExt;
@@ -100,8 +98,9 @@ impl Kind for Cos {
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
-            let (keys, env) = (Keys::of(target, [SECRET_ID, SECRET_KEY, TOKEN]), cx.env.clone());
-            relatives::open(target, cx, endpoint(target)?, |place| Tencent { place, keys, env }).await
+            let keys = Keys::of(target, [SECRET_ID, SECRET_KEY, TOKEN]).map(Keys::fixed);
+            let env = cx.env.clone();
+            relatives::open(target, cx, endpoint(target)?, |place, _| Ok((Tencent { place, env }, keys))).await
         }
         .boxed()
     }
@@ -115,7 +114,6 @@ fn endpoint(target: &Target) -> Result<Url> {
 #[derive(Clone)]
 struct Tencent {
     place: Place,
-    keys: Option<Arc<Keys>>,
     env: Env,
 }
 
@@ -148,8 +146,7 @@ impl Vendor for Tencent {
         marked.replace("</NextMarker>", "</NextContinuationToken>").replace("<NextMarker/>", "")
     }
 
-    fn sign(&self, request: &mut HttpRequest) -> Result<()> {
-        let Some(keys) = &self.keys else { return Ok(()) };
+    fn sign(&self, request: &mut HttpRequest, keys: &Keys) -> Result<()> {
         set(request, HOST.as_str(), &self.place.host())?;
         if let Some(token) = &keys.token {
             set(request, "x-cos-security-token", token.expose())?;

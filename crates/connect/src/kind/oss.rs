@@ -1,7 +1,5 @@
 //! `oss://bucket/prefix`: Object Storage Service of Alibaba Cloud.
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::hmac::HMAC_SHA256;
 use futures::FutureExt;
@@ -12,12 +10,14 @@ use object_store::client::HttpRequest;
 use url::Url;
 
 use super::{Access, Capability, Host, Kind, KindSpec, Role, Rule, Unknown, check_bucket};
+use crate::aliyun::{self, Sts};
 use crate::auth;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::net::{self, ENDPOINT};
 use crate::option::{OptionSpec, OptionType};
 use crate::relatives::{self, Keys, Place, Vendor, escaped, keyed, parameters, set};
+use crate::role::{self, ROLE_OPTION};
 use crate::storage::Storage;
 use crate::target::Target;
 
@@ -28,9 +28,11 @@ const REGION: &str = "OSS_REGION";
 
 /// Where the service is.
 const DOMAIN: &str = "aliyuncs.com";
+/// How the names of its addresses end that only its own network reaches.
+const INTERNAL: &str = "-internal";
 
 const OPTIONS: &[OptionSpec] = &[
-    auth::KEYS_AUTH_OPTION,
+    auth::STORAGE_AUTH_OPTION,
     OptionSpec::new(KEY_ID, OptionType::Ascii, "The access key.")
         .public()
         .authenticates()
@@ -52,6 +54,7 @@ const OPTIONS: &[OptionSpec] = &[
     .databend("region")
     .materialize("REGION"),
     net::ENDPOINT_OPTION.databend_required(),
+    ROLE_OPTION,
     net::CA_CERT_OPTION,
 ];
 
@@ -80,17 +83,17 @@ static SPEC: KindSpec = KindSpec {
             needs: SECRET,
             refusal: "AUTH is set to 'specified', but OSS_ACCESS_KEY_SECRET is not set",
         },
-        Rule::NoDatabend {
-            keyword: "role_arn",
-            why: "roles of Alibaba Cloud are not assumed; session_token takes the keys that its token service gives for one",
-        },
     ],
     unknown: Unknown::Refused { label: "OSS" },
     capability: Capability { conditional_put: false, ..Capability::ALL },
     help: "A bucket of Alibaba Cloud's Object Storage Service. ENDPOINT is the address of its region, as in \
            https://oss-cn-hangzhou.aliyuncs.com, and may be left out when OSS_REGION is given. The bucket must not keep \
            versions when it is to hold tables: OSS would then let two writers make one file. Requests are signed by \
-           version 4 of its rules.",
+           version 4 of its rules. Keys come from the URI, or with AUTH=implicit from the server's environment: \
+           ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, of temporary keys, \
+           ALIBABA_CLOUD_SECURITY_TOKEN; the roles of instances and pods are not looked for. ASSUME_ROLE exchanges the \
+           keys for those of a role, at sts.<region>.aliyuncs.com; beside an -internal ENDPOINT at \
+           sts-vpc.<region>.aliyuncs.com; and at an ENDPOINT outside aliyuncs.com itself.",
 };
 
 /// The kind.
@@ -103,6 +106,7 @@ impl Kind for Oss {
 
     fn check(&self, target: &Target) -> Result<()> {
         check_bucket(&target.uri().host)?;
+        role::check(target, "acs:ram::<account>:role/<name>")?;
         region(target)?;
         endpoint(target).map(drop)
     }
@@ -113,9 +117,14 @@ impl Kind for Oss {
 
     fn open<'a>(&'a self, target: &'a Target, cx: &'a OpenCx) -> BoxFuture<'a, Result<Storage>> {
         async move {
-            let (region, keys) = (region(target)?, Keys::of(target, [KEY_ID, SECRET, TOKEN]));
-            let env = cx.env.clone();
-            relatives::open(target, cx, endpoint(target)?, |place| Aliyun { place, region, keys, env }).await
+            let (region, endpoint, env) = (region(target)?, endpoint(target)?, cx.env.clone());
+            let url = token_service(&endpoint, &region)?;
+            relatives::open(target, cx, endpoint, |place, client| {
+                let sts = Sts { url, client: client.clone(), env: env.clone() };
+                let keys = aliyun::keys(target, [KEY_ID, SECRET, TOKEN], &sts)?;
+                Ok((Aliyun { place, region, env }, keys))
+            })
+            .await
         }
         .boxed()
     }
@@ -124,10 +133,8 @@ impl Kind for Oss {
 /// The region that a target's options tell.
 fn region(target: &Target) -> Result<String> {
     let endpoint = net::endpoint(target, ENDPOINT)?;
-    let host = endpoint.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let told =
-        host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).and_then(|host| host.strip_prefix("oss-"));
-    let told = told.map(|region| region.strip_suffix("-internal").unwrap_or(region));
+    let told = endpoint.as_ref().and_then(vendors_name).and_then(|name| name.strip_prefix("oss-"));
+    let told = told.map(|region| region.strip_suffix(INTERNAL).unwrap_or(region));
     let region = target.options().get(REGION).or(told).ok_or_else(|| {
         Error::invalid(format!("{REGION} is not set, and {ENDPOINT} does not tell the region"))
             .with_hint("set it to the bucket's region, as in cn-hangzhou")
@@ -140,8 +147,25 @@ fn endpoint(target: &Target) -> Result<Url> {
     if let Some(endpoint) = net::endpoint(target, ENDPOINT)? {
         return Ok(endpoint);
     }
-    let url = Url::parse(&format!("https://oss-{}.{DOMAIN}", region(target)?));
-    url.map_err(|_| Error::invalid(format!("invalid {REGION}")))
+    at_vendor(&format!("oss-{}", region(target)?))
+}
+
+/// Where roles for a bucket at an endpoint are assumed: who is not the vendor is asked itself.
+fn token_service(endpoint: &Url, region: &str) -> Result<Url> {
+    match vendors_name(endpoint) {
+        Some(name) if name.ends_with(INTERNAL) => at_vendor(&format!("sts-vpc.{region}")),
+        Some(_) => at_vendor(&format!("sts.{region}")),
+        None => Ok(endpoint.clone()),
+    }
+}
+
+/// What stands before the vendor's domain in an address.
+fn vendors_name(endpoint: &Url) -> Option<&str> {
+    endpoint.host_str()?.strip_suffix(DOMAIN)?.strip_suffix('.')
+}
+
+fn at_vendor(name: &str) -> Result<Url> {
+    Url::parse(&format!("https://{name}.{DOMAIN}")).map_err(|_| Error::invalid(format!("invalid {REGION}")))
 }
 
 /// Version 4 of the service's signatures.
@@ -149,7 +173,6 @@ fn endpoint(target: &Target) -> Result<Url> {
 struct Aliyun {
     place: Place,
     region: String,
-    keys: Option<Arc<Keys>>,
     env: Env,
 }
 
@@ -171,8 +194,7 @@ impl Vendor for Aliyun {
         Ok(())
     }
 
-    fn sign(&self, request: &mut HttpRequest) -> Result<()> {
-        let Some(keys) = &self.keys else { return Ok(()) };
+    fn sign(&self, request: &mut HttpRequest, keys: &Keys) -> Result<()> {
         let time = self.env.now().format("%Y%m%dT%H%M%SZ").to_string();
         set(request, "x-oss-date", &time)?;
         set(request, "x-oss-content-sha256", UNSIGNED)?;

@@ -30,8 +30,14 @@ use crate::target::Target;
 const REDIRECTS_MAX: usize = 5;
 
 /// Headers whose values no log may print.
-const SECRET_HEADERS: [&str; 3] =
-    ["authorization", "x-amz-security-token", "x-amz-server-side-encryption-aws-kms-key-id"];
+const SECRET_HEADERS: [&str; 6] = [
+    "authorization",
+    "x-amz-security-token",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-oss-security-token",
+    "x-cos-security-token",
+    "x-acs-security-token",
+];
 
 /// Chooses the process's cryptography for TLS. A later call finds the first one's choice, which is the same.
 pub fn install_tls_provider() {

@@ -67,6 +67,74 @@ async fn conformance_on_oss() {
 }
 
 #[tokio::test]
+async fn roles_are_assumed_on_oss() {
+    let Some(peer) = Peer::start("oss") else { return };
+    let fact = |name| OSS.fact(&peer, name);
+    let vault = |keys: &str| in_bucket(&OSS.keyed(&peer, keys), fact("VAULT_BUCKET")).to_text();
+    let [plain, guarded, relay] = ["PLAIN_ROLE", "GUARDED_ROLE", "RELAY_ROLE"].map(fact);
+    let with_id = format!("{guarded};external_id={}", fact("EXTERNAL_ID"));
+    // The keys of the last end before they can be renewed in time, and are good for one request each.
+    for roles in [plain, &with_id, &format!("{relay},{with_id}"), fact("FLEETING_ROLE")] {
+        the_check_and_the_transfer_test_pass(&with(&vault(""), "ASSUME_ROLE", roles).to_text()).await;
+    }
+    let temporary = with(&vault("STS_"), OSS.token, fact("STS_TOKEN")).to_text();
+    probe(&with(&temporary, "ASSUME_ROLE", plain), &scratch().1, LIMIT).await.unwrap();
+
+    let refused = format!("cannot assume role {plain}: ");
+    let with_wrong_id = format!("{guarded};external_id=tenant-8");
+    for (uri, roles, text) in [
+        (vault("NEXT_"), plain, format!("{refused}NoPermission: You are not authorized to do this action")),
+        (vault("STS_"), plain, format!("{refused}InvalidSecurityToken: ")),
+        (vault(""), with_wrong_id.as_str(), format!("cannot assume role {guarded}: NoPermission: ")),
+        (vault(""), fact("ABSENT_ROLE"), format!("cannot assume role {}: EntityNotExist.Role: ", fact("ABSENT_ROLE"))),
+        (vault(""), relay, "AccessDenied".to_string()),
+        (with(&vault(""), OSS.secret, "wrong-secret").to_text(), &with_id, "SignatureDoesNotMatch".to_string()),
+    ] {
+        let error = refusal(&with(&uri, "ASSUME_ROLE", roles)).await;
+        assert!(matches!(error, Error::Denied(_)) && error.to_string().contains(&text), "{roles}: {error:?}");
+        assert!(!error.to_string().contains("tenant-"), "{error}");
+    }
+}
+
+const CHILD: &str = "LAKEPORT_TEST_OWN_OSS_KEYS";
+
+/// Does nothing unless another test runs it in a child process.
+#[tokio::test]
+async fn child_with_keys_of_its_own() {
+    let Some(uri) = crate::variable(CHILD) else { return };
+    probe(&Target::parse(&uri).unwrap(), &scratch().1, LIMIT).await.unwrap();
+}
+
+/// With a role and without, and those that are temporary.
+#[tokio::test]
+async fn own_keys_of_oss_come_from_the_environment() {
+    let Some(peer) = Peer::start("oss") else { return };
+    let own = with(&OSS.uri(&peer, "AUTH=implicit"), "OSS_REGION", OSS.fact(&peer, "REGION"));
+    let role = with(&own.to_text(), "ASSUME_ROLE", OSS.fact(&peer, "PLAIN_ROLE"));
+    let role = in_bucket(&role.to_text(), OSS.fact(&peer, "VAULT_BUCKET"));
+    let plus = |name: &str| OSS.fact(&peer, name).replace("%2B", "+");
+    for (target, key, secret, token, complaint) in [
+        (&own, "KEY", plus("SECRET"), None, None),
+        (&role, "KEY", plus("SECRET"), None, None),
+        (&role, "STS_KEY", plus("STS_SECRET"), Some(plus("STS_TOKEN")), None),
+        (&role, "KEY", "wrong".to_string(), None, Some("cannot assume role")),
+        (&role, "KEY", String::new(), None, Some("this server has no Alibaba Cloud keys of its own")),
+    ] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "relatives::child_with_keys_of_its_own"])
+            .env(CHILD, target.to_text())
+            .env("ALIBABA_CLOUD_ACCESS_KEY_ID", OSS.fact(&peer, key))
+            .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
+            .env("ALIBABA_CLOUD_SECURITY_TOKEN", token.unwrap_or_default())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
+        assert_eq!(child.status.success(), complaint.is_none(), "{printed}");
+        assert!(complaint.is_none_or(|complaint| printed.contains(complaint)), "{printed}");
+    }
+}
+
+#[tokio::test]
 async fn conformance_on_cos() {
     conformance(&COS).await;
 }

@@ -62,7 +62,6 @@ fn signatures_are_those_of_the_vendor() {
 fn listings_go_on_after_a_marker() {
     let tencent = Tencent {
         place: Place { endpoint: Url::parse("https://cos.r.myqcloud.com").unwrap(), bucket: "b-1".into() },
-        keys: None,
         env: Env::system(),
     };
     let adapted = |query: &str| {

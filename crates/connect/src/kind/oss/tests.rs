@@ -16,7 +16,19 @@ fn refusals() {
         (format!("oss://b?{KEYS}&ENDPOINT=https://oss.example"), no_region),
         (format!("oss://b?{KEYS}&OSS_REGION=cn.evil%2F"), "invalid OSS_REGION \"cn.evil/\""),
         ("oss://b?OSS_REGION=r".into(), "AUTH is set to 'specified', but OSS_ACCESS_KEY_ID is not set"),
-        ("oss://b?OSS_REGION=r&AUTH=implicit".into(), "unsupported value implicit for AUTH"),
+        ("oss://b?OSS_REGION=r&AUTH=maybe".into(), "unsupported value maybe for AUTH"),
+        (
+            "oss://b?OSS_REGION=r&AUTH=anonymous&ASSUME_ROLE=r".into(),
+            "ASSUME_ROLE is set, but AUTH is set to 'anonymous'",
+        ),
+        (
+            format!("oss://b?{KEYS}&OSS_REGION=r&ASSUME_ROLE=a,,b"),
+            "ASSUME_ROLE must be a comma-separated list of roles",
+        ),
+        (
+            format!("oss://b?{KEYS}&OSS_REGION=r&ASSUME_ROLE=a%0Ab"),
+            "parameter ASSUME_ROLE may hold printable ASCII characters only",
+        ),
         (format!("oss://b?{KEYS}&OSS_REGION=r&AWS_REGION=r"), "unknown OSS query parameters: AWS_REGION"),
         (format!("oss:///p?{KEYS}&OSS_REGION=r"), "empty host component; oss URI must specify a target bucket"),
     ] {
@@ -37,6 +49,18 @@ fn an_endpoint_tells_its_region() {
     }
 }
 
+#[test]
+fn roles_are_assumed_where_the_bucket_is() {
+    for (endpoint, place) in [
+        ("https://oss-cn-hangzhou.aliyuncs.com", "https://sts.r.aliyuncs.com/"),
+        ("http://oss-cn-hangzhou-internal.aliyuncs.com", "https://sts-vpc.r.aliyuncs.com/"),
+        ("https://oss-cn-hangzhou.aliyuncs.com.example", "https://oss-cn-hangzhou.aliyuncs.com.example/"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1/"),
+    ] {
+        assert_eq!(token_service(&Url::parse(endpoint).unwrap(), "r").unwrap().as_str(), place);
+    }
+}
+
 /// What the vendor's own libraries are tested with.
 #[test]
 fn signatures_are_those_of_the_vendor() {
@@ -53,7 +77,6 @@ fn signatures_are_those_of_the_vendor() {
                 bucket: "bucket".into(),
             },
             region: "cn-hangzhou".into(),
-            keys: Some(Arc::new(Keys { id: "ak".into(), secret, token })),
             env: Env::with_clock(move || now),
         };
         let request = http::Request::builder()
@@ -72,7 +95,8 @@ fn signatures_are_those_of_the_vendor() {
             ("param2", ""),
         ];
         set_parameters(&mut request, &query.map(|(name, value)| (name.into(), value.into()))).unwrap();
-        vendor.sign(&mut request).unwrap();
+        let keys = Keys { id: "ak".into(), secret, token };
+        vendor.sign(&mut request, &keys).unwrap();
         let found = request.headers()[AUTHORIZATION].to_str().unwrap();
         let date = now.format("%Y%m%d");
         assert_eq!(

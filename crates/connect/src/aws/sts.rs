@@ -14,41 +14,10 @@ use crate::body;
 use crate::error::{Error, Result, answer_of, element};
 use crate::lease::{Lease, Renewed, Source};
 use crate::net::Client;
+use crate::role::RoleStep;
 
 /// Most that is read of an answer of STS, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// One step of `ASSUME_ROLE`: `arn[;external_id=id]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RoleStep {
-    /// The role to become.
-    pub arn: String,
-    /// The secret word its owner agreed on.
-    pub external_id: Option<String>,
-}
-
-/// Parses a comma-separated chain of roles, first step first.
-///
-/// # Errors
-/// A step without a role, or with something other than an external id.
-pub(crate) fn parse_roles(text: &str) -> Result<Vec<RoleStep>> {
-    text.split(',').map(parse_role).collect()
-}
-
-fn parse_role(text: &str) -> Result<RoleStep> {
-    const EXTERNAL_ID: &str = "external_id=";
-    let (arn, rest) = text.split_once(';').map_or((text, None), |(arn, rest)| (arn, Some(rest)));
-    if arn.is_empty() || arn.contains(char::is_whitespace) {
-        return Err(Error::invalid("ASSUME_ROLE must be a comma-separated list of roles")
-            .with_hint("write each as arn:aws:iam::<account>:role/<name>, or with ;external_id=<id> after it"));
-    }
-    let external_id = match rest.map(|rest| rest.strip_prefix(EXTERNAL_ID)) {
-        None => None,
-        Some(Some(id)) if !id.is_empty() => Some(id.to_string()),
-        Some(_) => return Err(Error::invalid(format!("role {arn} may be followed by ;{EXTERNAL_ID}<id> only"))),
-    };
-    Ok(RoleStep { arn: arn.to_string(), external_id })
-}
 
 /// Where and how roles are assumed.
 #[derive(Clone)]
@@ -124,19 +93,4 @@ fn lease_in(body: &str) -> Option<Lease<AwsCredential>> {
     };
     let ends = DateTime::parse_from_rfc3339(element(body, "Expiration")?).ok()?;
     Some(Lease { credential: Arc::new(credential), ends: Some(ends.to_utc()) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_of_roles() {
-        let roles = parse_roles("arn:aws:iam::1:role/A;external_id=x y,arn:aws:iam::2:role/B").unwrap();
-        assert_eq!(roles[0], RoleStep { arn: "arn:aws:iam::1:role/A".into(), external_id: Some("x y".into()) });
-        assert_eq!(roles[1], RoleStep { arn: "arn:aws:iam::2:role/B".into(), external_id: None });
-        for wrong in ["", "arn:a,,arn:b", "arn:a;id=1", "arn:a;external_id=", "arn:a b"] {
-            assert!(parse_roles(wrong).is_err(), "{wrong}");
-        }
-    }
 }
