@@ -17,6 +17,7 @@ SHAPE_ROWS = 12
 IMPORT_ROWS = 500
 COUNTERS = 3
 FILES_MAX = 5
+STAGED_MAX, STAGED_ROWS = 8, 200
 BIG_FILES, BIG_ROWS = 3, 120_000
 LAYERS_MAX = 4
 # Seconds that a schedule that is due may take to make its backup.
@@ -40,6 +41,8 @@ def setting_up(connection, clients, keys):
         connection.execute(f"CREATE TABLE shape_{number} (id INT8)")
         connection.execute(f"INSERT INTO shape_{number} SELECT n FROM generate_series(1, {SHAPE_ROWS}) AS n")
         connection.execute(f"CREATE DATABASE copies_{number}")
+        connection.execute(f"CREATE STAGE staged_{number} URL = 'external://files/staged-{number}/'")
+        connection.execute(f"CREATE TABLE loaded_{number} (file INT8, item INT8)")
     for name, key in zip(("first", "second"), keys):
         connection.execute(f"CREATE EXTERNAL CONNECTION {name} AS '{key}'")
     if keys:
@@ -294,6 +297,19 @@ class Client:
             files, rows = ("big-*.csv", BIG_FILES * BIG_ROWS) if self.takes_big_files else ("small*.csv", IMPORT_ROWS)
             self.change({key: rows}, f"IMPORT INTO {table} CSV DATA ('external://files/{files}')")
 
+    def loads(self):
+        """Another staged file, or those that are there loaded: each once, however often that is asked for."""
+        staged, loaded = self.cells.get(("staged",), 0), self.cells.get(("loaded",), 0)
+        stage, table, of_rows = f"@staged_{self.number}", f"loaded_{self.number}", "FILE_FORMAT = (TYPE = CSV)"
+        if staged and self.random.random() < 0.5:
+            self.change({("loaded",): staged}, f"COPY INTO {table} FROM {stage} {of_rows}")
+        elif staged < STAGED_MAX:
+            rows = f"SELECT {staged} AS file, n - 1 AS item FROM generate_series(1, {STAGED_ROWS}) AS n"
+            whole = "SINGLE = TRUE USE_RAW_PATH = TRUE OVERWRITE = TRUE"
+            self.change({("staged",): staged + 1}, f"COPY INTO {stage}/{staged}.csv FROM ({rows}) {of_rows} {whole}")
+        elif loaded:
+            self.change({("loaded",): None}, f"TRUNCATE {table}")
+
     # Backups of the table whose columns change: nobody else changes it.
 
     @property
@@ -355,7 +371,7 @@ class Client:
 WEIGHTS = {
     "insert": 30, "copy": 8, "block": 6, "update": 8, "upsert": 5, "delete": 8, "increment": 8, "alter": 6,
     "connection": 5, "imports": 5, "export": 1, "check": 1,
-    "upload": 2, "give_up": 1, "backup": 2, "restore": 2, "keys": 1, "schedules": 1,
+    "upload": 2, "give_up": 1, "loads": 4, "backup": 2, "restore": 2, "keys": 1, "schedules": 1,
 }
 
 

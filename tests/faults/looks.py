@@ -50,7 +50,7 @@ def cells(connection, worker):
     """All that belongs to one client."""
     number = worker.number
     found = {("shape",): shape(connection, number), ("connection",): definition(connection, number)}
-    found |= backups(connection, worker)
+    found |= backups(connection, worker) | loads(connection, number)
     batches = connection.execute(
         "SELECT batch, count(*), count(DISTINCT item), min(note), max(note), min(item), max(item) FROM batches"
         f" WHERE writer = {number} GROUP BY batch").fetchall()
@@ -67,6 +67,18 @@ def cells(connection, worker):
         assert rows == items, f"{name} has {rows} rows, {items} different"
         found["import", int(name.rsplit("_", 1)[1])] = rows
     return found
+
+
+def loads(connection, number):
+    """The cells of a client's stage and of the table that its files are loaded into: how many of them, from the first on."""
+    staged = connection.execute(f"SELECT name FROM [LIST @staged_{number}] ORDER BY 1").fetchall()
+    assert [name for (name,) in staged] == [f"{file}.csv" for file in range(len(staged))], staged
+    loaded = connection.execute(
+        f"SELECT file, count(*), count(DISTINCT item) FROM loaded_{number} GROUP BY file ORDER BY file").fetchall()
+    whole = [(file, clients.STAGED_ROWS, clients.STAGED_ROWS) for file in range(len(loaded))]
+    assert loaded == whole, f"a file was loaded by half or twice: {loaded}"
+    counts = {("staged",): len(staged), ("loaded",): len(loaded)}
+    return {key: count for key, count in counts.items() if count}
 
 
 def shape(connection, number, database=None):
