@@ -175,6 +175,11 @@ damaged[1000:2000] = bytes(1000)
 error = refusal(f"SELECT sum(length(text)) FROM {located('several/')}")
 assert error.sqlstate == "22P04" and "several/5.parquet" in str(error) and "4.parquet" not in str(error), error
 
+# Without statistics nothing is known of nulls.
+parquet.write_table(pyarrow.table({"f": [1.0, None], "n": [1, None]}), folder / "untold.parquet", write_statistics=False)
+assert rows(f"SELECT count(f), count(n) FROM {located('untold.parquet')}") == [(1, 1)]
+assert rows(f"SELECT count(*) FROM {located('untold.parquet')} WHERE f IS NULL AND n IS NULL") == [(1,)]
+
 # A file that is replaced is another file, not the one whose footer is known.
 small, large = pyarrow.table({"n": [1]}), pyarrow.table({"n": list(range(1000))})
 for content in (small, large, small):

@@ -66,13 +66,18 @@ fn group_without(group: RowGroupMetaData, floats: &[usize]) -> Result<RowGroupMe
 }
 
 fn column_without(column: ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
-    let nulls = column.statistics().and_then(Statistics::null_count_opt);
-    let statistics = match column.column_type() {
+    // Statistics without a count of nulls are taken to tell of none, so a column that has no statistics gets none.
+    let nulls = column.statistics().map(Statistics::null_count_opt);
+    let statistics = nulls.map(|nulls| match column.column_type() {
         Type::FLOAT => Statistics::float(None, None, None, nulls, false),
         Type::DOUBLE => Statistics::double(None, None, None, nulls, false),
         _ => Statistics::fixed_len_byte_array(None, None, None, nulls, false),
+    });
+    let builder = column.into_builder();
+    let builder = match statistics {
+        Some(statistics) => builder.set_statistics(statistics),
+        None => builder,
     };
-    let builder = column.into_builder().set_statistics(statistics);
     builder.set_column_index_offset(None).set_column_index_length(None).build()
 }
 
@@ -146,6 +151,22 @@ mod tests {
     use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+    #[test]
+    fn of_a_float_without_statistics_nothing_is_told() {
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![Some(0.5), None]));
+        let batch = RecordBatch::try_from_iter([("f", column)]).unwrap();
+        let silent = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(silent)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(file)).unwrap();
+        let column =
+            footer.row_group(0).column(0).clone().into_builder().set_column_index_offset(Some(1)).build().unwrap();
+        assert!(column_without(column).unwrap().statistics().is_none());
+    }
 
     #[test]
     fn floats_alone_lose_their_bounds() {

@@ -46,10 +46,6 @@ impl Known<'_> {
         bound: impl Fn(&ColumnStatistics) -> &Precision<ScalarValue>,
     ) -> Option<ArrayRef> {
         let (index, field) = self.schema.column_with_name(&column.name)?;
-        // NaN and -0.0 equal what bounds do not show.
-        if field.data_type().is_floating() {
-            return None;
-        }
         let unknown = ScalarValue::try_from(field.data_type()).ok()?;
         let value = |file: &Arc<Statistics>| {
             let bound = file.column_statistics.get(index).and_then(|column| bound(column).get_value());
