@@ -17,8 +17,8 @@ use std::ops::ControlFlow;
 
 use lakeport_core::value::Zone;
 use sqlparser::ast::{
-    self, AccessExpr, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Select, SelectItem,
-    TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    self, AccessExpr, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
+    Select, SelectItem, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -107,12 +107,21 @@ impl VisitorMut for Forms {
                 None
             }
             Expr::CompoundFieldAccess { root, access_chain } => field(root, access_chain),
-            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+            Expr::AllOp { right, .. } => {
                 if let Some(items) = array_items(right) {
                     **right = items;
                 }
                 None
             }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                if let Some(items) = array_items(right) {
+                    **right = items;
+                }
+                // What a condition compares by = is found by keys and IN lists.
+                let is_list = !matches!(right.as_ref(), Expr::Subquery(_)) && *compare_op != BinaryOperator::Eq;
+                is_list.then(|| subquery::any_by_all(left, compare_op, &right.to_string())).flatten()
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => negated_any(expr),
             _ => None,
         };
         if let Some(replacement) = replacement {
@@ -151,6 +160,19 @@ impl VisitorMut for Values {
             *expr = replacement;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `NOT x = ANY (list)` by ALL.
+fn negated_any(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Nested(inner) => negated_any(inner),
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. }
+            if !matches!(right.as_ref(), Expr::Subquery(_)) =>
+        {
+            parse(&format!("({left}) <> ALL({right})"))
+        }
+        _ => None,
     }
 }
 

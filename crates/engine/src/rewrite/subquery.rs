@@ -8,8 +8,9 @@ use datafusion::functions_aggregate::all_default_aggregate_functions;
 use lakeport_base::QualifiedName;
 use sqlparser::ast::{
     self, BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
-    LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, OneOrManyWithParens, OrderByExpr, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
+    LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, Offset, OffsetRows, OneOrManyWithParens,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -65,7 +66,7 @@ pub(super) fn of_aggregate(query: &Query) -> Option<Expr> {
     correlation::name_keys(select).then(|| Expr::Subquery(Box::new(query)))
 }
 
-/// `x = ANY (SELECT ...)` as IN. In other comparisons with the rows of a subquery that is marked as no single value.
+/// `x = ANY (SELECT ...)` as IN. In other comparisons the subquery keeps its rows.
 pub(super) fn compared_rows(expr: &mut Expr) {
     let (is_all, left, op, right) = match expr {
         Expr::AnyOp { left, compare_op, right, .. } => (false, left, compare_op, right),
@@ -76,29 +77,56 @@ pub(super) fn compared_rows(expr: &mut Expr) {
     let negated = match (is_all, &op) {
         (false, BinaryOperator::Eq) => false,
         (true, BinaryOperator::NotEq) => true,
-        _ => {
-            let all = LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() };
-            subquery.limit_clause.get_or_insert(all);
-            return;
-        }
+        _ => return keep_rows(subquery),
     };
     *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
 }
 
-/// A comparison with the rows of a subquery as a value, not as a condition of WHERE.
-pub(super) fn compared_list(expr: &Expr) -> Option<Expr> {
-    let (left, op, query) = match expr {
-        Expr::InSubquery { expr, subquery, negated: false } => (expr, "= ANY".to_string(), subquery),
-        Expr::InSubquery { expr, subquery, negated: true } => (expr, "<> ALL".to_string(), subquery),
-        Expr::AnyOp { left, compare_op, right, .. } if let Expr::Subquery(query) = right.as_ref() => {
-            (left, format!("{compare_op} ANY"), query)
+/// Gives a subquery a clause with which [`single_value`] leaves it alone, and which changes nothing.
+fn keep_rows(subquery: &mut Query) {
+    let zero = Expr::Value(Value::Number("0".to_string(), false).into());
+    match &mut subquery.limit_clause {
+        Some(LimitClause::LimitOffset { offset, .. }) => {
+            offset.get_or_insert(Offset { value: zero, rows: OffsetRows::None });
         }
-        Expr::AllOp { left, compare_op, right } if let Expr::Subquery(query) = right.as_ref() => {
-            (left, format!("{compare_op} ALL"), query)
-        }
+        Some(LimitClause::OffsetCommaLimit { .. }) => {}
+        none => *none = Some(LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() }),
+    }
+}
+
+/// `x op ANY (list)` by ALL, which answers NULL where a NULL of the list may be what is looked for.
+pub(super) fn any_by_all(left: &Expr, op: &BinaryOperator, list: &str) -> Option<Expr> {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let opposite = match op {
+        Eq => NotEq,
+        NotEq => Eq,
+        Lt => GtEq,
+        GtEq => Lt,
+        Gt => LtEq,
+        LtEq => Gt,
         _ => return None,
     };
-    parse(&format!("({left}) {op}(ARRAY({query}))"))
+    parse(&format!("NOT (({left}) {opposite} ALL({list}))"))
+}
+
+/// A comparison with a list as a value, which is to tell what is false from what is not known; one with the rows of a
+/// subquery too.
+pub(super) fn compared_list(expr: &Expr) -> Option<Expr> {
+    let list = |right: &Expr| match right {
+        Expr::Subquery(query) => format!("ARRAY({query})"),
+        list => list.to_string(),
+    };
+    match expr {
+        Expr::InSubquery { expr, subquery, negated: false } => {
+            any_by_all(expr, &BinaryOperator::Eq, &format!("ARRAY({subquery})"))
+        }
+        Expr::InSubquery { expr, subquery, negated: true } => parse(&format!("({expr}) <> ALL(ARRAY({subquery}))")),
+        Expr::AnyOp { left, compare_op, right, .. } => any_by_all(left, compare_op, &list(right)),
+        Expr::AllOp { left, compare_op, right } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+            parse(&format!("({left}) {compare_op} ALL({})", list(right)))
+        }
+        _ => None,
+    }
 }
 
 /// `ARRAY(SELECT x ...)`: the values in order, an empty array without rows.
