@@ -7,7 +7,9 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+};
 use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
@@ -41,12 +43,13 @@ impl PhysicalOptimizerRule for ComparisonsTogether {
     }
 }
 
-/// The same conditions with the comparisons in one chain before all others. None if they are fewer than need one.
+/// The same conditions with the comparisons in one chain before all others. None if they are fewer than need one, or if another
+/// one may fail of rows that those before it leave out.
 fn together(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Arc<dyn PhysicalExpr>>> {
     let conditions = split_conjunction(predicate).into_iter().cloned();
     let (mut comparisons, others): (Vec<_>, Vec<_>) =
         conditions.partition(|condition| is_comparison(condition, schema));
-    if comparisons.len() + others.len().min(1) < 3 {
+    if comparisons.len() + others.len().min(1) < 3 || !others.iter().all(never_fails) {
         return Ok(None);
     }
     let Some(last) = comparisons.pop() else { return internal_err!("a filter without conditions") };
@@ -54,6 +57,23 @@ fn together(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option
         Arc::new(BinaryExpr::new(comparison, Operator::And, chain)) as Arc<dyn PhysicalExpr>
     });
     Ok(Some(conjunction([chain].into_iter().chain(others))))
+}
+
+/// Whether an expression has a value of each row: casts, functions and sums may have none.
+fn never_fails(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq, Or};
+    let is_safe = |binary: &BinaryExpr| {
+        matches!(binary.op(), And | Eq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | Lt | LtEq | NotEq | Or)
+    };
+    let is_plain = expr.is::<Column>()
+        || expr.is::<Literal>()
+        || expr.is::<LikeExpr>()
+        || expr.is::<InListExpr>()
+        || expr.is::<IsNullExpr>()
+        || expr.is::<IsNotNullExpr>()
+        || expr.is::<NotExpr>()
+        || expr.downcast_ref::<BinaryExpr>().is_some_and(is_safe);
+    is_plain && expr.children().into_iter().all(never_fails)
 }
 
 /// Whether a condition compares a column of values of one width with a constant.
@@ -76,7 +96,7 @@ mod tests {
     use super::*;
 
     use arrow_schema::{DataType, Field};
-    use datafusion::physical_expr::expressions::{binary, col, lit};
+    use datafusion::physical_expr::expressions::{binary, cast, col, lit};
 
     /// How conditions are tried, in the order given: `n > number`, or `t = x` for none.
     fn ordered(conditions: &[Option<i64>]) -> Option<String> {
@@ -100,6 +120,16 @@ mod tests {
     fn comparisons_come_first_and_are_one_condition() {
         let ordered = ordered(&[None, Some(1), Some(2), None, Some(3)]).unwrap();
         assert_eq!(ordered, "(((n@0 > 1 AND (n@0 > 2 AND n@0 > 3)) AND t@1 = x) AND t@1 = x)");
+    }
+
+    #[test]
+    fn what_may_fail_stays_behind_its_guard() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true), Field::new("t", DataType::Utf8, true)]);
+        let compared = |number: i64| binary(col("n", &schema).unwrap(), Operator::Gt, lit(number), &schema).unwrap();
+        let number = cast(col("t", &schema).unwrap(), &schema, DataType::Int64).unwrap();
+        let guarded = binary(number, Operator::Gt, lit(1_i64), &schema).unwrap();
+        let predicate = conjunction([guarded, compared(1), compared(2), compared(3)]);
+        assert!(together(&predicate, &schema).unwrap().is_none());
     }
 
     #[test]
