@@ -60,20 +60,35 @@ pub(crate) async fn provider(
     }
 }
 
-/// The error of planning a statement over files, with what their columns are.
-pub(crate) fn explained(error: Error, files: &[Arc<FileSet>]) -> Error {
-    let by_position = || files.iter().find(|set| !set.positions.is_empty() || has_no_names(set.format.ty));
-    match (error.code(), error.hint()) {
-        (Sqlstate::UNDEFINED_COLUMN, _) => match files.iter().find(|set| set.files.is_empty()) {
-            Some(set) => without_files(set).with_source(error),
-            None => {
-                let hint = by_position().map(|set| column_hint(set.format.ty, column_of(&error)));
-                error.with_hint_opt(hint)
+/// The files that a statement reads.
+#[derive(Clone, Debug)]
+pub(crate) struct FilesRead {
+    pub sets: Vec<Arc<FileSet>>,
+    /// It reads nothing else.
+    pub alone: bool,
+}
+
+impl FilesRead {
+    /// The error of planning the statement, with what the columns of its files are. Beside a table it may be about that one,
+    /// and what it hints at itself counts.
+    pub fn with_hint(&self, error: Error) -> Error {
+        match (error.code(), error.hint()) {
+            (Sqlstate::UNDEFINED_COLUMN, hint) if self.alone || hint.is_none() => self.without_column(error),
+            (Sqlstate::UNDEFINED_FUNCTION, Some(hint)) if self.alone && hint.ends_with(CASTS_MAY_HELP) => {
+                with_cast(error, &self.sets)
             }
-        },
-        (Sqlstate::UNDEFINED_FUNCTION, Some(hint)) if hint.ends_with(CASTS_MAY_HELP) => with_cast(error, files),
-        (Sqlstate::DATATYPE_MISMATCH, None) => with_cast(error, files),
-        _ => error,
+            (Sqlstate::DATATYPE_MISMATCH, None) if self.alone => with_cast(error, &self.sets),
+            _ => error,
+        }
+    }
+
+    fn without_column(&self, error: Error) -> Error {
+        if let Some(set) = self.sets.iter().find(|set| set.files.is_empty()) {
+            return without_files(set).with_source(error);
+        }
+        let by_position = self.sets.iter().find(|set| !set.positions.is_empty() || has_no_names(set.format.ty));
+        let hint = by_position.map(|set| column_hint(set.format.ty, column_of(&error)));
+        error.with_hint_opt(hint)
     }
 }
 

@@ -16,7 +16,6 @@ use lakeport_base::SqlType;
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{Description, QueryContext};
-use lakeport_core::in_place::FileSet;
 use lakeport_core::rows::{RowStream, arrow_field, sql_type};
 use lakeport_core::value::Zone;
 
@@ -24,7 +23,7 @@ use crate::DataFusionEngine;
 use crate::coerce::cast_to;
 use crate::context::Session;
 use crate::error::{from_arrow, from_datafusion};
-use crate::in_place;
+use crate::in_place::FilesRead;
 use crate::kept::{KeptPlan, PlanKey, Read, is_refillable, with_types};
 use crate::lookup::Lookup;
 use crate::params::Params;
@@ -41,8 +40,7 @@ pub(crate) struct Planned {
     pub params: Params,
     /// The tables that it reads; `None` when it reads anything else, or the past.
     pub reads: Option<Vec<Read>>,
-    /// The files that it reads.
-    pub files: Vec<Arc<FileSet>>,
+    pub files: FilesRead,
 }
 
 impl DataFusionEngine {
@@ -120,7 +118,7 @@ impl DataFusionEngine {
         let mut params = Params::resolve(&mut statement, declared, expected)?;
         let Registered { reads, files } = self.register_relations(cx, &session, &mut statement).await?;
         let plan = session.plan(|scope| async move { scope.statement_to_plan(statement) }).await;
-        let plan = plan.map_err(|error| in_place::explained(error, &files))?;
+        let plan = plan.map_err(|error| files.with_hint(error))?;
         params.infer(&plan)?;
         Ok(Planned { session, plan, params, reads, files })
     }
@@ -132,7 +130,7 @@ impl Planned {
         let values = ParamValues::from(self.params.values(values)?);
         let plan = self.plan.clone();
         let bind = move |scope: Arc<Scope>| async move { scope.analyze(plan.with_param_values(values)?) };
-        self.session.plan(bind).await.map_err(|error| in_place::explained(error, &self.files))
+        self.session.plan(bind).await.map_err(|error| self.files.with_hint(error))
     }
 
     /// The optimised plan, if it may be kept: it then holds for whatever values its parameters have.

@@ -13,7 +13,6 @@ use lakeport_base::QualifiedName;
 use lakeport_base::id::TableId;
 use lakeport_catalog::model::Table;
 use lakeport_core::engine::{QueryContext, Relation, TableHandle};
-use lakeport_core::in_place::FileSet;
 use lakeport_core::{Error, Result};
 
 use crate::DataFusionEngine;
@@ -22,15 +21,14 @@ use crate::delta::files::DataFile;
 use crate::delta::scan::{self, FileScan};
 use crate::delta::snapshot::Snapshot;
 use crate::error::from_datafusion;
-use crate::in_place::{self, Mentions};
+use crate::in_place::{self, FilesRead, Mentions};
 use crate::kept::Read;
 
 /// What a statement reads.
 pub(crate) struct Registered {
     /// The tables, unless it reads anything else, or the past.
     pub reads: Option<Vec<Read>>,
-    /// The files.
-    pub files: Vec<Arc<FileSet>>,
+    pub files: FilesRead,
 }
 
 impl DataFusionEngine {
@@ -50,6 +48,7 @@ impl DataFusionEngine {
             }
         }
         let mentions = if files.is_empty() { Mentions::default() } else { Mentions::of(statement) };
+        let alone = files.len() == found.len();
         let mut reads = Some(Vec::new());
         for (reference, name, relation) in found {
             let (provider, present) = match relation {
@@ -70,7 +69,8 @@ impl DataFusionEngine {
             session.register(&reference, provider);
         }
         mentions.hide_metadata(statement, |name| files.contains_key(name));
-        Ok(Registered { reads, files: files.into_values().collect() })
+        let files = FilesRead { sets: files.into_values().collect(), alone };
+        Ok(Registered { reads, files })
     }
 
     /// The relations of `statement` that are not registered yet.
