@@ -42,7 +42,7 @@ impl Tally {
     }
 
     /// Adds the remedy for a file that looks like another than it is read as.
-    async fn explain(&mut self, plan: &Plan, file: &SourceFile) {
+    async fn add_remedy(&mut self, plan: &Plan, file: &SourceFile) {
         let (Some(first), Some(ty)) = (&self.first, plan.options.format.file_type()) else { return };
         let decompress = plan.options.decompress.of_file(file.meta.location.as_ref());
         if let Some(remedy) = looks::remedy(first.code, file, ReadAs { ty, decompress }).await {
@@ -127,9 +127,12 @@ pub(super) async fn read(plan: &Plan, part: &Part, start: Start, errors_max: u64
             read => read?,
         }
         tally.rows = sink.rows_sent() - before;
-        tally.explain(plan, file).await;
+        let is_last = errors >= errors_max;
+        if is_last {
+            tally.add_remedy(plan, file).await;
+        }
         tallies.push(tally);
-        if errors >= errors_max {
+        if is_last {
             break;
         }
     }

@@ -68,7 +68,7 @@ impl Reading {
             let reading = reading.clone();
             async move {
                 match batch {
-                    Err(error) => Err(reading.explained(error).await),
+                    Err(error) => Err(reading.named_error(error).await),
                     batch => batch,
                 }
             }
@@ -76,7 +76,7 @@ impl Reading {
         Box::pin(RecordBatchStreamAdapter::new(schema, named))
     }
 
-    async fn explained(&self, error: DataFusionError) -> DataFusionError {
+    async fn named_error(&self, error: DataFusionError) -> DataFusionError {
         let files = self.files();
         if files.is_empty() {
             return error;
@@ -85,17 +85,12 @@ impl Reading {
         if error.code() != Sqlstate::DATA_CORRUPTED {
             return DataFusionError::External(Box::new(error));
         }
-        // A partition may have begun its next file when it finds the one before broken.
-        let found = if self.reads_one_file() { None } else { self.first_broken(&files).await };
+        let found = if files.len() == 1 { None } else { self.first_broken(&files).await };
         let named = found.unwrap_or_else(|| match files.as_slice() {
             [file] => broken(format!("{file}: a broken Parquet file")),
             _ => broken(format!("a broken Parquet file, one of {}", files.join(", "))),
         });
         DataFusionError::External(Box::new(named.with_source(error)))
-    }
-
-    fn reads_one_file(&self) -> bool {
-        matches!(self.locked().sets.as_slice(), [set] if set.files.len() == 1)
     }
 
     /// Reads files again, one after the other, up to one that fails.
