@@ -67,6 +67,29 @@ def killed(server, table, copy, state, whole, points):
         server.kill()
 
 
+def cancelled(server):
+    """A load with new columns that is cancelled on its way has left nothing, or is whole; nothing waits for it."""
+    for point in ("file.staged", *EVOLVING[-1]):
+        server.must_start(f"{point}:delay")
+        with server.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS e")
+            connection.execute("CREATE TABLE e (a INT)")
+            files = lambda: set(server.store.glob("warehouse/*/*/*.parquet"))
+            before = files()
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                load = pool.submit(connection.execute, EVOLVE)
+                until("rows are staged", lambda: files() - before or load.done())
+                while not load.done():
+                    connection.cancel()
+                error = load.exception()
+            left = (1, []) if error else (2, [(1, 2)])
+            assert not error or error.sqlstate == "57014", error
+            assert content(connection) == left, (point, error, content(connection))
+            loaded(connection, copy=EVOLVE)
+            assert content(connection) == (2, [(1, 2)]), point
+        server.kill()
+
+
 def at_once(server, clients):
     """All load the same files: each file comes once, and nobody is told otherwise."""
     outcomes = []
@@ -159,6 +182,7 @@ with tempfile.TemporaryDirectory(prefix="lakeport-copy-") as parent:
     (lines / "1.ndjson").write_text('{"a": 1, "extra": 2}\n')
     killed(server, *PLAIN)
     killed(server, *EVOLVING)
+    cancelled(server)
     server.must_start()
     evolved_at_once(server, folder, 5)
     at_once(server, 2)

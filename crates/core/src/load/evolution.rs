@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use futures::stream::{self, StreamExt};
+use lakeport_base::limits::TABLE_COLUMNS_MAX;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::load::{Load, Sample, Source};
@@ -57,7 +58,7 @@ pub(crate) async fn new_columns(
 ) -> Result<Vec<ColumnDef>> {
     let mut lacking = Lacking::of(table, names);
     if files.format.ty == FormatType::Ndjson {
-        lacking.add("", of_records(files, sample).await?)?;
+        lacking.add(&files.location, of_records(files, sample).await?)?;
         return Ok(lacking.added);
     }
     let asked = stream::iter(0..files.files.len()).map(|index| of_schema(engine, files, index));
@@ -110,6 +111,9 @@ impl Lacking {
                 if let Some(known) = alike.first() {
                     return Err(differs_by_case(&name, &known.name));
                 }
+                if self.added.len() >= TABLE_COLUMNS_MAX {
+                    return Err(too_many(uri));
+                }
                 filled.insert(name.clone(), name.clone());
                 alike.push(Known { name: name.clone(), added: Some(self.added.len()) });
                 self.added.push(ColumnDef { name, ty: ty?, nullable: true, default: None });
@@ -124,6 +128,11 @@ impl Lacking {
         }
         Ok(())
     }
+}
+
+fn too_many(uri: &str) -> Error {
+    let message = format!("{uri}: more than the {TABLE_COLUMNS_MAX} columns that a table has at most");
+    Error::new(Sqlstate::PROGRAM_LIMIT_EXCEEDED, message).with_hint("load it into a table without SCHEMA_EVOLUTION")
 }
 
 fn differs_by_case(name: &str, known: &str) -> Error {
