@@ -77,12 +77,15 @@ impl ServerArgs {
         let address = std::mem::take(&mut uri.host);
         let mut config: Config = uri.to_text().parse().context("--url or LAKEPORT_URL")?;
         let (own_host, own_port) = split_address(&address);
+        // Where the host is forgotten, a password stands where a port would.
+        let no_port =
+            if own_port.is_empty() { format!("PGPORT {port:?}") } else { "what follows the host".to_string() };
         if config.get_hosts().is_empty() {
             config.host(if own_host.is_empty() { host.as_str() } else { own_host });
         }
         if config.get_ports().is_empty() {
             let port = if own_port.is_empty() { port.as_str() } else { own_port };
-            config.port(port.parse().map_err(|_| anyhow!("{port:?} is no port\nHINT: {URL_FORM}"))?);
+            config.port(port.parse().map_err(|_| anyhow!("{no_port} is no port\nHINT: {URL_FORM}"))?);
         }
         Ok((config, ca_cert))
     }
@@ -248,8 +251,8 @@ mod tests {
             ("postgresql://root:secret@h:port/db", &[], "invalid port"),
             ("postgresql://root:secr/et@h/db", &[], "invalid port"),
             ("postgresql://root:secret%@h/db", &[], "invalid percent escape in the password"),
-            ("postgresql://root:secret@h:99999/db", &[], "\"99999\" is no port"),
-            ("postgresql://", &[("PGPORT", "five")], "\"five\" is no port"),
+            ("postgresql://root:secret@h:99999/db", &[], "what follows the host is no port"),
+            ("postgresql://", &[("PGPORT", "five")], "PGPORT \"five\" is no port"),
             ("postgresql://root:secret@h/db?colour=red", &[], "unknown option `colour`"),
             ("postgresql://h/?sslmode=maybe", &[], "sslmode \"maybe\" is none of disable, "),
             (
