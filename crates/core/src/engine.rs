@@ -130,7 +130,7 @@ pub trait Alteration: Send {
     ///
     /// # Errors
     /// Of that commit, 40001 when another writer of the log has come between the two.
-    async fn published(self: Box<Self>) -> Result<()>;
+    async fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// What the commit of staged rows leaves in the table, so that they are added once.

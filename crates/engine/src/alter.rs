@@ -240,7 +240,7 @@ impl Alteration for Altering {
         Ok(())
     }
 
-    async fn published(self: Box<Self>) -> Result<()> {
+    async fn finish(self: Box<Self>) -> Result<()> {
         let Altering { log, store, changed, rows, step } = *self;
         log.set_altered(changed);
         let (Some(rows), Some(Step::Committed(lock, version))) = (rows, step) else { return Ok(()) };

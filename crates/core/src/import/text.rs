@@ -240,5 +240,5 @@ pub(crate) fn shown(row: &str) -> String {
 fn bad_utf8(error: std::str::Utf8Error) -> Error {
     let message = format!("invalid UTF-8 at byte {} of the row", error.valid_up_to() + 1);
     Error::new(Sqlstate::CHARACTER_NOT_IN_REPERTOIRE, message)
-        .with_hint("convert the file to UTF-8 first; ENCODING in FILE_FORMAT reads others")
+        .with_hint("convert the file to UTF-8 first; COPY INTO reads others with ENCODING in FILE_FORMAT")
 }

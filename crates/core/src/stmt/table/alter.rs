@@ -53,7 +53,7 @@ async fn finish(cx: &Cx<'_>, mut alteration: Box<dyn Alteration>, row: &Table) -
     alteration.commit().await?;
     cx.server.config.env.fault(Point::TableAltered)?;
     publish(cx, row).await?;
-    alteration.published().await
+    alteration.finish().await
 }
 
 /// The table with further columns.
