@@ -150,6 +150,13 @@ pub struct Marks {
     pub since: i64,
 }
 
+/// Staged rows that an alteration brings along.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsAlong<'a> {
+    pub parts: &'a [StagedRows],
+    pub marks: &'a Marks,
+}
+
 /// Outcome of [`Engine::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -248,7 +255,7 @@ pub trait Engine: Send + Sync {
         &self,
         table: &TableHandle,
         changed: &Arc<model::Table>,
-        rows: Option<(&[StagedRows], &Marks)>,
+        rows: Option<RowsAlong<'_>>,
     ) -> Result<Box<dyn Alteration>>;
     /// The columns of one of users' own files, of a format that only the engine reads.
     ///

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use lakeport_base::{Point, Sqlstate};
 use lakeport_catalog::model::{Column, Table};
 use lakeport_core::cancel::Cancel;
-use lakeport_core::engine::{Alteration, Marks, StagedRows, TableHandle};
+use lakeport_core::engine::{Alteration, RowsAlong, TableHandle};
 use lakeport_core::{Error, Result};
 use object_store::ObjectStore;
 
@@ -42,10 +42,12 @@ impl DataFusionEngine {
         &self,
         table: &TableHandle,
         changed: &Arc<Table>,
-        rows: Option<(&[StagedRows], &Marks)>,
+        rows: Option<RowsAlong<'_>>,
     ) -> Result<Altering> {
         let rows = match rows {
-            Some((parts, marks)) => Some((self.marked(table, staged_adds(table, parts).await?, marks).await?, marks)),
+            Some(RowsAlong { parts, marks }) => {
+                Some((self.marked(table, staged_adds(table, parts).await?, marks).await?, marks))
+            }
             None => None,
         };
         // Whoever commits decides until when the statement may be cancelled.

@@ -63,7 +63,7 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_core::Result;
 use lakeport_core::cancel::Cancel;
 use lakeport_core::engine::{
-    Alteration, Appended, Description, Engine, Marks, Once, QueryContext, StagedRows, TableFile, TableHandle,
+    Alteration, Appended, Description, Engine, Once, QueryContext, RowsAlong, StagedRows, TableFile, TableHandle,
     TableRevision, TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use lakeport_core::in_place::FileSet;
@@ -159,7 +159,7 @@ impl Engine for DataFusionEngine {
         &self,
         table: &TableHandle,
         changed: &Arc<Table>,
-        rows: Option<(&[StagedRows], &Marks)>,
+        rows: Option<RowsAlong<'_>>,
     ) -> Result<Box<dyn Alteration>> {
         Ok(Box::new(self.until_dropped(table, self.prepare_alteration(table, changed, rows)).await?))
     }

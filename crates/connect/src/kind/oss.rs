@@ -83,6 +83,10 @@ static SPEC: KindSpec = KindSpec {
             needs: SECRET,
             refusal: "AUTH is set to 'specified', but OSS_ACCESS_KEY_SECRET is not set",
         },
+        Rule::NoDatabend {
+            keyword: "presign_endpoint_url",
+            why: "no signed addresses are handed out; lakeport stage puts and gets files through the server",
+        },
     ],
     unknown: Unknown::Refused { label: "OSS" },
     capability: Capability { conditional_put: false, ..Capability::ALL },

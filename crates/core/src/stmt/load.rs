@@ -15,7 +15,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::Cx;
 use super::table::{alter, columns_named};
 use crate::databend::Number;
-use crate::engine::{Marks, Once, TableHandle};
+use crate::engine::{Marks, Once, RowsAlong, TableHandle};
 use crate::error::{Error, Result};
 use crate::external::store_error;
 use crate::import::bytes::ReadMeter;
@@ -285,7 +285,10 @@ impl<'a> Loader<'a> {
         let marks = Marks { names, since: self.since };
         let appended = match &self.before {
             None => engine.append_staged(table, &rows, &Once::Marks(marks), &self.cx.cancel).await.map(drop),
-            Some(before) => alter::change_columns(self.cx, before, &table.row, Some((rows.as_slice(), &marks))).await,
+            Some(before) => {
+                let rows = RowsAlong { parts: &rows, marks: &marks };
+                alter::change_columns(self.cx, before, &table.row, Some(rows)).await
+            }
         };
         // After another error of the storage the commit may be made, or may still come: then the rows' files must stay.
         if appended.as_ref().is_err_and(|error| REFUSALS.contains(&error.code())) {

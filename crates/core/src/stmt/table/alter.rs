@@ -7,7 +7,7 @@ use lakeport_catalog::model::{Column, Table};
 use lakeport_sql::stmt::table::{AlterTable, ColumnDef, TableChange};
 
 use super::{changed, check_columns, column, exists, free_stored_name, undefined_column};
-use crate::engine::{Alteration, Marks, StagedRows, TableHandle};
+use crate::engine::{Alteration, RowsAlong, TableHandle};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::stmt::Cx;
@@ -42,7 +42,7 @@ pub(crate) async fn change_columns(
     cx: &Cx<'_>,
     table: &TableHandle,
     row: &Arc<Table>,
-    rows: Option<(&[StagedRows], &Marks)>,
+    rows: Option<RowsAlong<'_>>,
 ) -> Result<()> {
     let prepared = cx.server.config.engine.alter_table(table, row, rows);
     let alteration = cx.cancel.until_cancelled(prepared).await?;
