@@ -16,7 +16,7 @@ use super::rules::FieldDefault;
 use crate::error::{Error, Result};
 use crate::export::ndjson::JsonValues;
 use crate::rows::arrow_type;
-use crate::value::{ColumnBuilder, TextColumn, plain_text};
+use crate::value::{ColumnBuilder, Json, TextColumn};
 
 /// For each of the table's columns, the position of the file's column, if there is one.
 pub(crate) struct Matched(Vec<Option<usize>>);
@@ -127,7 +127,7 @@ fn missing(target: &Target, index: usize, names: ByName, rows: usize) -> Result<
 /// JSON values as Databend takes them for another type: the characters of a string, and NULL for null.
 fn plain_texts(documents: &ArrayRef) -> Result<ArrayRef> {
     let documents = arrow_cast::cast(documents, &DataType::Utf8).map_err(Error::internal)?;
-    let texts = documents.as_string::<i32>().iter().map(|document| plain_text(document?));
+    let texts = documents.as_string::<i32>().iter().map(|document| Json::of(document?).plain_text());
     Ok(Arc::new(texts.collect::<StringArray>()))
 }
 

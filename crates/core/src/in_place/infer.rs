@@ -1,5 +1,6 @@
 //! `INFER_SCHEMA`: the columns that files seem to have.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,7 +10,6 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::FileSet;
@@ -27,7 +27,7 @@ use crate::rows::{schema_of as schema, sql_type};
 use crate::show::rows::batch_of;
 use crate::stage::format::FormatType;
 use crate::stage::format::options::SKIP_HEADER;
-use crate::value::ColumnBuilder;
+use crate::value::{ColumnBuilder, Json, JsonKind};
 
 /// Records of a file that are looked at when the statement does not say how many.
 const RECORDS: usize = 1000;
@@ -345,28 +345,31 @@ async fn sample_documents(files: &Arc<FileSet>, index: usize, records_max: usize
         && let Some(batch) = batches.next().await.transpose()?
     {
         for text in batch.column(0).as_string::<i32>().iter().take(records_max - seen).flatten() {
-            let Ok(Value::Object(members)) = serde_json::from_str(text) else { continue };
-            let member = |(name, value): (String, Value)| Inferred {
-                name,
-                ty: type_of_json(&value).map(str::to_string),
-                nullable: value.is_null(),
+            let document = Json::of(text);
+            if document.kind() != JsonKind::Object {
+                continue;
+            }
+            let member = |(name, value): (Cow<'_, str>, Json<'_>)| Inferred {
+                name: name.into_owned(),
+                ty: type_of_json(value).map(str::to_string),
+                nullable: value.kind() == JsonKind::Null,
                 files: Vec::new(),
             };
-            found.add(members.into_iter().map(member).collect())?;
+            found.add(document.members().map(member).collect())?;
         }
         seen += batch.num_rows();
     }
     Ok(seen.min(records_max))
 }
 
-fn type_of_json(value: &Value) -> Option<&'static str> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(_) => "BOOLEAN",
-        Value::Number(number) if number.is_i64() => "BIGINT",
-        Value::Number(_) => "DOUBLE",
-        Value::String(_) => TEXT,
-        Value::Array(_) | Value::Object(_) => VARIANT,
+fn type_of_json(value: Json<'_>) -> Option<&'static str> {
+    Some(match value.kind() {
+        JsonKind::Null => return None,
+        JsonKind::Bool => "BOOLEAN",
+        JsonKind::Number if value.text().parse::<i64>().is_ok() => "BIGINT",
+        JsonKind::Number => "DOUBLE",
+        JsonKind::String => TEXT,
+        JsonKind::Array | JsonKind::Object => VARIANT,
     })
 }
 

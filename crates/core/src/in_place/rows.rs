@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use lakeport_base::limits::{BATCH_ROWS, IMPORT_QUEUE_BATCHES};
+use lakeport_base::limits::BATCH_ROWS;
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_catalog::model::Column;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
@@ -34,10 +34,13 @@ use crate::stage::format::options::NULL_IF;
 use crate::stage::looks::{self, ReadAs};
 use crate::stage::reading::{charset, csv, decompress, delimited};
 
+/// Batches that wait between a file and its query. More of them hold memory and save no time.
+const QUEUE_BATCHES: usize = 1;
+
 impl FileSet {
     /// The rows of a file, with the columns of these indexes in [`FileSet::position_schema`].
     pub fn rows(self: &Arc<Self>, file: usize, columns: &[usize]) -> BoxStream<'static, Result<RecordBatch>> {
-        let (sender, mut batches) = mpsc::channel(IMPORT_QUEUE_BATCHES);
+        let (sender, mut batches) = mpsc::channel(QUEUE_BATCHES);
         let (files, sink) = (self.clone(), Sink::new(sender, None));
         let positions: Vec<usize> = columns.iter().map(|column| self.positions[*column]).collect();
         let reader = AbortOnDropHandle::new(tokio::spawn(async move {

@@ -9,6 +9,7 @@ mod array;
 pub mod binary;
 mod builder;
 mod datetime;
+mod document;
 mod format;
 mod interval;
 mod json;
@@ -23,10 +24,10 @@ use std::fmt;
 use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
+pub use document::{Json, JsonKind};
 pub use format::{TextColumn, format_value, is_plain, without_zeros};
 pub use interval::{Span, Unit};
 pub use json::canonical as json_text;
-pub use json::plain_text;
 pub use zone::Zone;
 
 /// Longest part of a refused value that an error message repeats, in characters.
@@ -74,6 +75,14 @@ impl From<ValueError> for crate::error::Error {
     fn from(error: ValueError) -> Self {
         Self::new(error.code, error.message)
     }
+}
+
+/// The one text of a JSON value that any text stands for.
+///
+/// # Errors
+/// 22P02 for what is no JSON, 54001 for what is nested too deeply.
+pub fn json_of_text(text: &str) -> Result<String, ValueError> {
+    parse::json(text, &SqlType::Jsonb)
 }
 
 /// The DECIMAL that keeps a number as it is written, for a NUMERIC without precision.

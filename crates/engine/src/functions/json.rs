@@ -1,6 +1,7 @@
 //! Functions that read JSONB. Documents are text.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, StringArray};
@@ -10,9 +11,11 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ScalarUDF, TypeSignature};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::Error;
-use lakeport_core::value::{ColumnBuilder, json_text};
+use lakeport_core::rows::sql_type;
+use lakeport_core::value::{ColumnBuilder, Json, JsonKind, json_of_text, json_text};
 use serde_json::Value;
 
+use super::json_order::is_equal;
 use super::scalar::{Call, Scalar, failed};
 
 /// Names of the functions behind operators.
@@ -34,7 +37,7 @@ pub(super) fn functions() -> Vec<Scalar> {
         path_getter(GET_PATH_TEXT, SqlType::Text),
         path_arguments_getter("jsonb_extract_path", SqlType::Jsonb).with_aliases(&["json_extract_path"]),
         path_arguments_getter("jsonb_extract_path_text", SqlType::Text).with_aliases(&["json_extract_path_text"]),
-        Scalar::of_texts("jsonb_typeof", 1, SqlType::Text, |texts| Ok(Some(kind(&parsed(texts[0])?).to_string())))
+        of_document("jsonb_typeof", SqlType::Text, |document| Some(document.kind().name().to_string()))
             .with_aliases(&["json_typeof"]),
         Scalar::of_texts("jsonb_pretty", 1, SqlType::Text, |texts| Ok(Some(format!("{:#}", parsed(texts[0])?)))),
         Scalar::of_texts("jsonb_strip_nulls", 1, SqlType::Jsonb, |texts| {
@@ -42,8 +45,12 @@ pub(super) fn functions() -> Vec<Scalar> {
         })
         .with_aliases(&["json_strip_nulls"]),
         array_length(),
-        test(CONTAINS, |document, other| Ok(contains(&parsed(document)?, &parsed(other)?))),
-        test(EXISTS, |document, key| Ok(exists(&parsed(document)?, key))),
+        test(
+            CONTAINS,
+            |call| Ok((documents(call, 0)?, documents(call, 1)?)),
+            |document, other| contains(document, Json::of(other)),
+        ),
+        test(EXISTS, |call| Ok((documents(call, 0)?, call.texts(1)?)), exists),
         exists_of(EXISTS_ANY, |keys, document| keys.iter().any(|key| exists(document, key))),
         exists_of(EXISTS_ALL, |keys, document| keys.iter().all(|key| exists(document, key))),
     ]
@@ -51,8 +58,29 @@ pub(super) fn functions() -> Vec<Scalar> {
 
 /// What the value of a document is as a text.
 pub(crate) fn plain_text() -> ScalarUDF {
-    let plain = |texts: &[&str]| Ok(lakeport_core::value::plain_text(texts[0]).map(Cow::into_owned));
-    Scalar::of_texts("json_plain_text", 1, SqlType::Text, plain).into()
+    of_document("json_plain_text", SqlType::Text, |document| document.plain_text().map(Cow::into_owned)).into()
+}
+
+/// A function of one document; NULL of NULL.
+fn of_document(
+    name: &'static str,
+    returns: SqlType,
+    body: impl Fn(Json<'_>) -> Option<String> + Send + Sync + 'static,
+) -> Scalar {
+    Scalar::new(name, vec![DataType::Utf8], returns, move |call| {
+        let documents = documents(call, 0)?;
+        call.each_row(|row| Ok(documents.is_valid(row).then(|| body(Json::of(documents.value(row)))).flatten()))
+    })
+}
+
+/// An argument as documents: texts are brought into their form, JSONB has it.
+pub(super) fn documents(call: &Call<'_>, index: usize) -> Result<StringArray> {
+    let texts = call.texts(index)?;
+    if sql_type(&call.fields[index]) == SqlType::Jsonb {
+        return Ok(texts);
+    }
+    let document = |text: &str| json_of_text(text).map_err(|error| failed(error.into()));
+    texts.iter().map(|text| text.map(document).transpose()).collect()
 }
 
 /// The text of a document as columns hold it, so that equal documents have equal texts.
@@ -60,7 +88,7 @@ pub(super) fn text(value: &Value) -> Result<String> {
     json_text(&value.to_string()).map_err(|error| failed(error.into()))
 }
 
-/// The document of a text.
+/// The document of a text, taken apart.
 pub(super) fn parsed(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| {
         let message = format!("the text is no JSON document: {error}");
@@ -68,28 +96,19 @@ pub(super) fn parsed(text: &str) -> Result<Value> {
     })
 }
 
-/// A member's text: strings without quotes, JSON null as NULL.
-fn shown(value: &Value, returns: &SqlType) -> Result<Option<String>> {
-    match (value, returns) {
-        (value, SqlType::Jsonb) => text(value).map(Some),
-        (Value::Null, _) => Ok(None),
-        (Value::String(text), _) => Ok(Some(text.clone())),
-        (value, _) => text(value).map(Some),
+/// A part of a document: as a document, or as a text without quotes, JSON null as NULL.
+fn shown(value: Json<'_>, returns: &SqlType) -> Option<String> {
+    match returns {
+        SqlType::Jsonb => Some(value.text().to_string()),
+        _ => value.plain_text().map(Cow::into_owned),
     }
 }
 
-fn item(value: &Value, index: i64) -> Option<&Value> {
-    let items = value.as_array()?;
-    let index = if index < 0 { i64::try_from(items.len()).ok()? + index } else { index };
-    items.get(usize::try_from(index).ok()?)
-}
-
 /// What a step of a path leads to: a member of an object, or an item of an array.
-fn step<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(members) => members.get(key),
-        Value::Array(_) => item(value, key.parse().ok()?),
-        _ => None,
+fn step<'a>(value: Json<'a>, key: &str) -> Option<Json<'a>> {
+    match value.kind() {
+        JsonKind::Array => value.item(key.parse().ok()?),
+        _ => value.member(key),
     }
 }
 
@@ -99,17 +118,17 @@ fn getter(name: &'static str, returns: SqlType) -> Scalar {
     let signature = TypeSignature::OneOf(vec![TypeSignature::Exact(by_number), TypeSignature::Exact(by_name)]);
     let shown_as = returns.clone();
     let body = move |call: &Call<'_>| {
-        let (documents, keys) = (call.texts(0)?, call.column(1));
+        let (documents, keys) = (documents(call, 0)?, call.column(1));
         call.each_row(|row| {
             if documents.is_null(row) || keys.is_null(row) {
                 return Ok(None);
             }
-            let document = parsed(documents.value(row))?;
+            let document = Json::of(documents.value(row));
             let found = match keys.data_type() {
-                DataType::Int64 => item(&document, as_int64_array(keys)?.value(row)),
-                _ => document.get(as_string_array(keys)?.value(row)),
+                DataType::Int64 => document.item(as_int64_array(keys)?.value(row)),
+                _ => document.member(as_string_array(keys)?.value(row)),
             };
-            found.map_or(Ok(None), |value| shown(value, &shown_as))
+            Ok(found.and_then(|value| shown(value, &shown_as)))
         })
     };
     Scalar::of_any(name, &[2], returns, body).with_signature(signature)
@@ -119,7 +138,7 @@ fn getter(name: &'static str, returns: SqlType) -> Scalar {
 fn path_getter(name: &'static str, returns: SqlType) -> Scalar {
     let shown_as = returns.clone();
     Scalar::of_any(name, &[2], returns, move |call| {
-        let documents = call.texts(0)?;
+        let documents = documents(call, 0)?;
         let paths = paths(call.column(1))?;
         let paths = as_list_array(&paths)?;
         call.each_row(|row| {
@@ -127,8 +146,8 @@ fn path_getter(name: &'static str, returns: SqlType) -> Scalar {
                 return Ok(None);
             }
             let keys = paths.value(row);
-            let found = follow(documents.value(row), as_string_array(&keys)?.iter())?;
-            found.map_or(Ok(None), |value| shown(&value, &shown_as))
+            let found = follow(Json::of(documents.value(row)), as_string_array(&keys)?.iter());
+            Ok(found.and_then(|value| shown(value, &shown_as)))
         })
     })
 }
@@ -153,40 +172,21 @@ pub(super) fn paths(column: &ArrayRef) -> Result<ArrayRef> {
 fn path_arguments_getter(name: &'static str, returns: SqlType) -> Scalar {
     let shown_as = returns.clone();
     let body = move |call: &Call<'_>| {
-        let columns = (0..call.columns().len()).map(|index| call.texts(index)).collect::<Result<Vec<StringArray>>>()?;
-        let Some((documents, keys)) = columns.split_first() else { return call.each_row(|_| Ok(None)) };
+        let documents = documents(call, 0)?;
+        let keys = (1..call.columns().len()).map(|index| call.texts(index)).collect::<Result<Vec<_>>>()?;
         call.each_row(|row| {
             if documents.is_null(row) {
                 return Ok(None);
             }
             let keys = keys.iter().map(|keys| keys.is_valid(row).then(|| keys.value(row)));
-            follow(documents.value(row), keys)?.map_or(Ok(None), |value| shown(&value, &shown_as))
+            Ok(follow(Json::of(documents.value(row)), keys).and_then(|value| shown(value, &shown_as)))
         })
     };
     Scalar::of_any(name, &[1], returns, body).with_signature(TypeSignature::VariadicAny)
 }
 
-fn follow<'a>(document: &str, keys: impl Iterator<Item = Option<&'a str>>) -> Result<Option<Value>> {
-    let document = parsed(document)?;
-    let mut value = &document;
-    for key in keys {
-        match key.and_then(|key| step(value, key)) {
-            Some(next) => value = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(value.clone()))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
+fn follow<'a, 'k>(document: Json<'a>, mut keys: impl Iterator<Item = Option<&'k str>>) -> Option<Json<'a>> {
+    keys.try_fold(document, |value, key| step(value, key?))
 }
 
 fn without_nulls(value: Value) -> Value {
@@ -202,7 +202,7 @@ fn without_nulls(value: Value) -> Value {
 
 fn array_length() -> Scalar {
     let body = |call: &Call<'_>| -> Result<ArrayRef> {
-        let documents = call.texts(0)?;
+        let documents = documents(call, 0)?;
         let lengths = documents.iter().map(|document| document.map(length).transpose());
         Ok(Arc::new(lengths.collect::<Result<Int32Array>>()?))
     };
@@ -210,16 +210,19 @@ fn array_length() -> Scalar {
 }
 
 fn length(document: &str) -> Result<i32> {
-    match parsed(document)? {
-        Value::Array(items) => i32::try_from(items.len()).map_err(|error| DataFusionError::External(error.into())),
-        other => Err(failed(Error::invalid(format!("cannot get array length of a {}", kind(&other))))),
+    let document = Json::of(document);
+    match document.kind() {
+        JsonKind::Array => {
+            i32::try_from(document.items().count()).map_err(|error| DataFusionError::External(error.into()))
+        }
+        other => Err(failed(Error::invalid(format!("cannot get array length of a {}", other.name())))),
     }
 }
 
 /// `?|` and `?&`: whether some or all texts of an array exist in a document.
-fn exists_of(name: &'static str, found: fn(&[&str], &Value) -> bool) -> Scalar {
+fn exists_of(name: &'static str, found: fn(&[&str], Json<'_>) -> bool) -> Scalar {
     Scalar::of_any(name, &[2], SqlType::Bool, move |call| {
-        let documents = call.texts(0)?;
+        let documents = documents(call, 0)?;
         let keys = paths(call.column(1))?;
         let keys = as_list_array(&keys)?;
         let tested = (0..call.rows).map(|row| {
@@ -228,47 +231,54 @@ fn exists_of(name: &'static str, found: fn(&[&str], &Value) -> bool) -> Scalar {
             }
             let keys = keys.value(row);
             let keys: Vec<&str> = as_string_array(&keys)?.iter().flatten().collect();
-            Ok(Some(found(&keys, &parsed(documents.value(row))?)))
+            Ok(Some(found(&keys, Json::of(documents.value(row)))))
         });
         Ok(Arc::new(tested.collect::<Result<BooleanArray>>()?))
     })
 }
 
-/// A function from two texts to a truth value; NULL when an argument is.
-fn test(name: &'static str, body: fn(&str, &str) -> Result<bool>) -> Scalar {
+/// A function from a document and a text to a truth value; NULL when an argument is.
+fn test(
+    name: &'static str,
+    arguments: fn(&Call<'_>) -> Result<(StringArray, StringArray)>,
+    body: fn(Json<'_>, &str) -> bool,
+) -> Scalar {
     Scalar::new(name, vec![DataType::Utf8; 2], SqlType::Bool, move |call| {
-        let (left, right) = (call.texts(0)?, call.texts(1)?);
-        let tested = left.iter().zip(&right).map(|pair| match pair {
-            (Some(left), Some(right)) => body(left, right).map(Some),
-            _ => Ok(None),
+        let (documents, others) = arguments(call)?;
+        let tested = documents.iter().zip(&others).map(|pair| match pair {
+            (Some(document), Some(other)) => Some(body(Json::of(document), other)),
+            _ => None,
         });
-        Ok(Arc::new(tested.collect::<Result<BooleanArray>>()?))
+        Ok(Arc::new(tested.collect::<BooleanArray>()))
     })
 }
 
 /// `@>`: whether every part of `other` is in `value` at the same place; order and repetition of array items are free.
-fn contains(value: &Value, other: &Value) -> bool {
-    match (value, other) {
-        (Value::Object(members), Value::Object(others)) => others.iter().all(|(name, other)| {
-            members.get(name).is_some_and(|value| same_kind(value, other) && contains(value, other))
-        }),
-        (Value::Array(items), Value::Array(others)) => {
-            others.iter().all(|other| items.iter().any(|value| same_kind(value, other) && contains(value, other)))
+fn contains(value: Json<'_>, other: Json<'_>) -> bool {
+    match (value.kind(), other.kind()) {
+        (JsonKind::Object, JsonKind::Object) => {
+            let members: HashMap<_, _> = value.members().collect();
+            other.members().all(|(name, other)| members.get(&name).is_some_and(|value| contains_part(*value, other)))
         }
-        (Value::Array(items), scalar) if !scalar.is_object() => items.contains(scalar),
-        (value, other) => value == other,
+        (JsonKind::Array, JsonKind::Array) => {
+            let items: Vec<_> = value.items().collect();
+            other.items().all(|other| items.iter().any(|value| contains_part(*value, other)))
+        }
+        (JsonKind::Array, kind) if kind != JsonKind::Object => value.items().any(|item| is_equal(item, other)),
+        _ => is_equal(value, other),
     }
 }
 
-fn same_kind(value: &Value, other: &Value) -> bool {
-    kind(value) == kind(other)
+fn contains_part(value: Json<'_>, other: Json<'_>) -> bool {
+    value.kind() == other.kind() && contains(value, other)
 }
 
 /// `?`: whether a text is a member's name, an item or the document itself.
-fn exists(value: &Value, key: &str) -> bool {
-    match value {
-        Value::Object(members) => members.contains_key(key),
-        Value::Array(items) => items.iter().any(|item| item.as_str() == Some(key)),
-        scalar => scalar.as_str() == Some(key),
+fn exists(value: Json<'_>, key: &str) -> bool {
+    let is_key = |value: Json<'_>| value.kind() == JsonKind::String && value.plain_text().as_deref() == Some(key);
+    match value.kind() {
+        JsonKind::Object => value.member(key).is_some(),
+        JsonKind::Array => value.items().any(is_key),
+        _ => is_key(value),
     }
 }

@@ -1,15 +1,15 @@
 //! The parts of JSON documents as lists; FROM and select lists unnest them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::Array;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use lakeport_base::SqlType;
 use lakeport_core::Error;
-use lakeport_core::value::json_text;
-use serde_json::Value;
+use lakeport_core::value::{Json, JsonKind};
 
-use super::json::parsed;
+use super::json::documents;
 use super::scalar::{Scalar, failed};
 
 /// Functions of PostgreSQL that return sets, with the list functions behind their columns and the columns' names.
@@ -24,46 +24,43 @@ pub(crate) const JSON_SETS: &[(&str, &[(&str, &str)])] = &[
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
     vec![
-        list("jsonb_elements", |document| elements(document)?.iter().map(document_text).collect()),
-        list("jsonb_elements_text", |document| Ok(elements(document)?.iter().map(plain_text).collect())),
-        list("jsonb_keys", |document| Ok(members(document)?.keys().cloned().map(Some).collect())),
-        list("jsonb_values", |document| members(document)?.values().map(document_text).collect()),
-        list("jsonb_values_text", |document| Ok(members(document)?.values().map(plain_text).collect())),
+        list("jsonb_elements", |document| Ok(elements(document)?.map(notation).collect())),
+        list("jsonb_elements_text", |document| Ok(elements(document)?.map(Json::plain_text).collect())),
+        list("jsonb_keys", |document| Ok(members(document)?.map(|(name, _)| Some(name)).collect())),
+        list("jsonb_values", |document| Ok(members(document)?.map(|(_, value)| notation(value)).collect())),
+        list("jsonb_values_text", |document| Ok(members(document)?.map(|(_, value)| value.plain_text()).collect())),
     ]
 }
 
-type Parts = lakeport_core::Result<Vec<Option<String>>>;
+type Parts<'a> = lakeport_core::Result<Vec<Option<Cow<'a, str>>>>;
 
-fn list(name: &'static str, parts: fn(&Value) -> Parts) -> Scalar {
+fn list(name: &'static str, parts: fn(Json<'_>) -> Parts<'_>) -> Scalar {
     let returns = SqlType::Array(Box::new(SqlType::Text));
     Scalar::of_any(name, &[1], returns, move |call| {
-        let documents = call.texts(0)?;
+        let documents = documents(call, 0)?;
         let mut lists = ListBuilder::new(StringBuilder::new());
         for row in 0..call.rows {
-            let found = documents.is_valid(row).then(|| parts(&parsed(documents.value(row))?).map_err(failed));
+            let found = documents.is_valid(row).then(|| parts(Json::of(documents.value(row))).map_err(failed));
             lists.append_option(found.transpose()?);
         }
         Ok(Arc::new(lists.finish()))
     })
 }
 
-fn document_text(value: &Value) -> lakeport_core::Result<Option<String>> {
-    Ok(Some(json_text(&value.to_string())?))
+fn notation(value: Json<'_>) -> Option<Cow<'_, str>> {
+    Some(Cow::Borrowed(value.text()))
 }
 
-/// Strings without quotes, null as NULL.
-fn plain_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+fn elements(document: Json<'_>) -> lakeport_core::Result<impl Iterator<Item = Json<'_>>> {
+    match document.kind() {
+        JsonKind::Array => Ok(document.items()),
+        _ => Err(Error::invalid("cannot extract elements from what is no JSON array")),
     }
 }
 
-fn elements(document: &Value) -> lakeport_core::Result<&Vec<Value>> {
-    document.as_array().ok_or_else(|| Error::invalid("cannot extract elements from what is no JSON array"))
-}
-
-fn members(document: &Value) -> lakeport_core::Result<&serde_json::Map<String, Value>> {
-    document.as_object().ok_or_else(|| Error::invalid("cannot take the members of what is no JSON object"))
+fn members(document: Json<'_>) -> lakeport_core::Result<impl Iterator<Item = (Cow<'_, str>, Json<'_>)>> {
+    match document.kind() {
+        JsonKind::Object => Ok(document.members()),
+        _ => Err(Error::invalid("cannot take the members of what is no JSON object")),
+    }
 }

@@ -1,5 +1,5 @@
-//! Keys of JSON values: texts that compare as the values do: booleans, numbers, strings, objects, arrays. Whole numbers are exact,
-//! others are floats, and null is NULL.
+//! Keys of JSON values: texts that compare as the values do: booleans, numbers, strings, objects, arrays. Numbers are exact, however
+//! they are written, and null is NULL.
 
 use std::sync::Arc;
 
@@ -10,90 +10,159 @@ use arrow_schema::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use lakeport_base::{SqlType, hex};
-use lakeport_core::value::ColumnBuilder;
-use serde_json::Value;
+use lakeport_core::value::{ColumnBuilder, Json, JsonKind};
 
-use super::json::parsed;
-use super::scalar::{Scalar, failed};
+use super::json::documents;
+use super::scalar::{Call, Scalar, failed};
 
 /// Ends a text, and what lists of values consist of; no value begins so.
 const END: u8 = 0;
 
 /// The key of a document.
 pub(crate) fn json_key() -> ScalarUDF {
-    keys("json_key", |document, key| {
-        let value = parsed(document)?;
-        add_value(&value, key)?;
-        Ok(!value.is_null())
+    keys("json_key", documents, |document, key| {
+        let value = Json::of(document);
+        add_value(value, key);
+        Ok(value.kind() != JsonKind::Null)
     })
 }
 
 /// The key of the number that a text is.
 pub(crate) fn number_key() -> ScalarUDF {
-    keys("number_key", |text, key| add_number(text, key).map(|()| true))
+    keys("number_key", |call, at| call.texts(at), |text, key| add_number(text, key).map(|()| true))
+}
+
+/// Whether two documents are the same value.
+pub(super) fn is_equal(one: Json<'_>, other: Json<'_>) -> bool {
+    let key = |value: Json<'_>| {
+        let mut key = Vec::new();
+        add_value(value, &mut key);
+        key
+    };
+    one == other || (one.kind() == other.kind() && key(one) == key(other))
 }
 
 /// A function from texts to what `add` makes of them, NULL where it answers false.
-fn keys(name: &'static str, add: fn(&str, &mut Vec<u8>) -> Result<bool>) -> ScalarUDF {
+fn keys(
+    name: &'static str,
+    texts: fn(&Call<'_>, usize) -> Result<StringArray>,
+    add: fn(&str, &mut Vec<u8>) -> Result<bool>,
+) -> ScalarUDF {
     let key_of = move |text: &str| {
         let mut key = Vec::new();
         add(text, &mut key).map(|has_one| has_one.then(|| hex::encode(&key)))
     };
-    let body = move |call: &super::scalar::Call<'_>| -> Result<ArrayRef> {
-        let texts = call.texts(0)?;
+    let body = move |call: &Call<'_>| -> Result<ArrayRef> {
+        let texts = texts(call, 0)?;
         let keys = texts.iter().map(|text| text.map_or(Ok(None), key_of));
         Ok(Arc::new(keys.collect::<Result<StringArray>>()?))
     };
     Scalar::new(name, vec![DataType::Utf8], SqlType::Text, body).into()
 }
 
-fn add_value(value: &Value, key: &mut Vec<u8>) -> Result<()> {
-    key.push(match value {
-        Value::Bool(false) => 1,
-        Value::Bool(true) => 2,
-        Value::Number(_) => 3,
-        Value::String(_) => 4,
-        Value::Object(_) => 5,
-        Value::Array(_) => 6,
-        Value::Null => 7,
+fn add_value(value: Json<'_>, key: &mut Vec<u8>) {
+    let plain = value.plain_text().unwrap_or_default();
+    key.push(match value.kind() {
+        JsonKind::Bool if plain == "false" => 1,
+        JsonKind::Bool => 2,
+        JsonKind::Number => 3,
+        JsonKind::String => 4,
+        JsonKind::Object => 5,
+        JsonKind::Array => 6,
+        JsonKind::Null => 7,
     });
-    match value {
-        Value::Bool(_) | Value::Null => return Ok(()),
-        Value::Number(number) => return add_number(&number.to_string(), key),
-        Value::String(text) => key.extend_from_slice(text.as_bytes()),
-        Value::Object(members) => {
+    match value.kind() {
+        JsonKind::Bool | JsonKind::Null => return,
+        JsonKind::Number => return Decimal::parse(&plain).unwrap_or_default().add_to(key),
+        JsonKind::String => key.extend_from_slice(plain.as_bytes()),
+        JsonKind::Object => {
+            let mut members: Vec<_> = value.members().collect();
+            members.sort_by(|(one, _), (other, _)| one.cmp(other));
             for (name, value) in members {
                 key.extend_from_slice(name.as_bytes());
                 key.push(END);
-                add_value(value, key)?;
+                add_value(value, key);
             }
         }
-        Value::Array(items) => items.iter().try_for_each(|item| add_value(item, key))?,
+        JsonKind::Array => value.items().for_each(|item| add_value(item, key)),
     }
     key.push(END);
-    Ok(())
 }
 
-/// The nearest float, and what that leaves of a whole number.
+/// The number that a text is, exactly; of what floats hold beside numbers, where it lies.
 ///
 /// # Errors
 /// 22P02 for what is no number.
 fn add_number(text: &str, key: &mut Vec<u8>) -> Result<()> {
-    let nearest = match text.parse::<f64>() {
-        // Without the sign of zero.
-        Ok(nearest) => nearest + 0.0,
-        Err(_) => float(text)?,
-    };
-    let bits = nearest.to_bits();
-    let ordered = if nearest.is_sign_negative() && !nearest.is_nan() { !bits } else { bits | 1 << 63 };
-    let whole = match text.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
-        _ => text,
-    };
-    let rest = whole.parse::<i128>().map_or(0, |whole| whole.saturating_sub(nearest as i128));
-    key.extend_from_slice(&ordered.to_be_bytes());
-    key.extend_from_slice(&(rest ^ i128::MIN).to_be_bytes());
+    match Decimal::parse(text.trim()) {
+        Some(number) => number.add_to(key),
+        None => key.push(match float(text)? {
+            nan if nan.is_nan() => 6,
+            least if least.is_sign_negative() => 1,
+            _ => 5,
+        }),
+    }
     Ok(())
+}
+
+/// A number as its digits behind a decimal point, `0.digits * 10^exponent`.
+#[derive(Default)]
+struct Decimal<'a> {
+    is_negative: bool,
+    exponent: i64,
+    /// Without zeros at their ends; none of zero.
+    digits: [&'a str; 2],
+}
+
+impl<'a> Decimal<'a> {
+    fn parse(text: &'a str) -> Option<Decimal<'a>> {
+        let (is_negative, unsigned) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (written, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = written.split_once('.').unwrap_or((written, ""));
+        let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let power = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        if !are_digits(whole) || !are_digits(fraction) || written.len() < 1 + usize::from(written.contains('.')) {
+            return None;
+        }
+        if power.is_empty() || !are_digits(power) {
+            return None;
+        }
+        // Beyond what a text can spell out there is no difference.
+        let beyond = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+        let exponent = exponent.parse().unwrap_or(beyond).clamp(i64::MIN / 2, i64::MAX / 2);
+        let whole = whole.trim_start_matches('0');
+        let rest = fraction.trim_end_matches('0');
+        let (leading, digits) = match (whole, rest) {
+            ("", rest) => {
+                let digits = rest.trim_start_matches('0');
+                (digits.len() as i64 - rest.len() as i64, ["", digits])
+            }
+            (whole, "") => (whole.len() as i64, [whole.trim_end_matches('0'), ""]),
+            (whole, rest) => (whole.len() as i64, [whole, rest]),
+        };
+        let is_zero = digits == ["", ""];
+        Some(Decimal { is_negative: is_negative && !is_zero, exponent: exponent + leading, digits })
+    }
+
+    /// Sign, exponent and digits, turned round below zero.
+    fn add_to(&self, key: &mut Vec<u8>) {
+        if self.digits == ["", ""] {
+            return key.push(3);
+        }
+        let start = key.len();
+        key.push(4);
+        key.extend_from_slice(&(self.exponent ^ i64::MIN).to_be_bytes());
+        self.digits.iter().for_each(|digits| key.extend_from_slice(digits.as_bytes()));
+        key.push(END);
+        if self.is_negative {
+            key[start] = 2;
+            key[start + 1..].iter_mut().for_each(|byte| *byte = !*byte);
+        }
+    }
 }
 
 fn float(text: &str) -> Result<f64> {
@@ -108,7 +177,7 @@ mod tests {
 
     fn key(document: &str) -> Vec<u8> {
         let mut key = Vec::new();
-        add_value(&parsed(document).unwrap(), &mut key).unwrap();
+        add_value(Json::of(document), &mut key);
         key
     }
 
@@ -117,18 +186,27 @@ mod tests {
         let ascending = [
             "false",
             "true",
+            "-1e400",
             "-1e300",
             "-10",
+            "-9.51",
             "-9.5",
             "-9",
+            "-1e-400",
             "0",
+            "1e-99999999999999999999",
+            "1e-400",
+            "0.09",
             "0.1",
+            "0.10000000000000000001",
             "5",
             "9",
             "10",
             "9007199254740992",
             "9007199254740993",
             "1e300",
+            "1e400",
+            "2e400",
             r#""""#,
             r#""10""#,
             r#""9""#,
@@ -150,7 +228,7 @@ mod tests {
         for pair in ascending.windows(2) {
             assert!(key(pair[0]) < key(pair[1]), "{pair:?}");
         }
-        for equal in [["1", "1.0"], ["100", "1e2"], ["0", "-0.0"], ["0.5", "5e-1"]] {
+        for equal in [["1", "1.0"], ["100", "1e2"], ["0", "-0.0"], ["0.5", "5e-1"], ["-1.20", "-12E-1"], ["0", "0e9"]] {
             assert_eq!(key(equal[0]), key(equal[1]), "{equal:?}");
         }
     }
@@ -162,7 +240,11 @@ mod tests {
             add_number(text, &mut key).map(|()| key)
         };
         assert_eq!(number("9007199254740993.00").unwrap(), number("9007199254740993").unwrap());
-        assert!(number("NaN").unwrap() > number("Infinity").unwrap());
-        number("Ann").unwrap_err();
+        assert_eq!(number(" +.50 ").unwrap(), number("0.5").unwrap());
+        let ascending = ["-Infinity", "-1e999", "0", "1e999", "Infinity", "NaN"].map(|text| number(text).unwrap());
+        assert!(ascending.is_sorted());
+        for text in ["Ann", "", ".", "-", "1e", "1e+", "1.2.3", "1_0", "0x1", "\u{661}"] {
+            number(text).unwrap_err();
+        }
     }
 }

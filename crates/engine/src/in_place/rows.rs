@@ -8,6 +8,7 @@ use arrow_schema::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -20,6 +21,9 @@ use lakeport_core::stage::format::FormatType;
 
 use super::columns::{filename_field, row_number_field};
 use super::orc;
+
+/// Batches under way between a file and the query: one is being made, one waits, and one is computed with.
+const BATCHES_UNDER_WAY: usize = 3;
 
 /// The files of a location with the columns that a query sees of them.
 #[derive(Debug)]
@@ -140,23 +144,34 @@ impl PartitionStream for Partition {
         &self.schema
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let content = self.content.clone();
         let width = content.schema().fields().len();
         let (wanted, schema) = (self.wanted.clone(), Arc::clone(&self.schema));
         let columns: Vec<usize> = wanted.iter().copied().filter(|index| *index < width).collect();
+        let held = Arc::new(MemoryConsumer::new("rows of files").register(task.memory_pool()));
         let batches = stream::iter(self.files.clone()).flat_map(move |file| {
+            let held = Arc::clone(&held);
             let name: Arc<str> = content.files().files[file].name.as_str().into();
             let shape = Shape { wanted: wanted.clone(), width, schema: Arc::clone(&schema), name };
             let mut row = 0;
             content.rows(file, &columns).map(move |batch| {
                 let batch = batch.map_err(|error| DataFusionError::External(Box::new(error)))?;
+                count(&held, &batch)?;
                 row += batch.num_rows() as i64;
                 shape.of(&batch, row - batch.num_rows() as i64)
             })
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
+}
+
+/// Counts a batch, and those behind it as being like it, until the next one comes.
+///
+/// # Errors
+/// 53200 when the engine's memory is used up.
+fn count(held: &MemoryReservation, batch: &RecordBatch) -> Result<()> {
+    held.try_resize(BATCHES_UNDER_WAY * batch.get_array_memory_size())
 }
 
 /// How batches of a file become those of the scan.
