@@ -46,14 +46,15 @@ use lakeport_base::Env;
 use lakeport_core::engine::{QueryContext, Relations};
 use lakeport_core::value::Zone;
 
-pub(crate) use self::json::plain_text;
+pub(crate) use self::json::{plain_text, text_for};
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
+pub(crate) use self::json_edit::CONCAT as JSON_CONCAT;
 pub(crate) use self::json_lists::JSON_SETS;
 pub(crate) use self::json_order::{json_key, number_key};
 pub(crate) use self::numeric::PERCENTILE_PLACE;
 pub(crate) use self::regexp::MATCH_LIST;
 use self::scalar::Scalar;
-pub(crate) use self::scalar::failed;
+pub(crate) use self::scalar::{failed, takes_json};
 pub(crate) use self::single_value::SINGLE_VALUE;
 pub(crate) use self::time_series::TIME_SERIES;
 use crate::scope::Moment;

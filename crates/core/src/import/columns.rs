@@ -84,7 +84,7 @@ pub(crate) fn converted(
                 let from = crate::rows::sql_type(field);
                 let mut values = with_nulls(batch.column(*position), field, &target.rules.null_if)?;
                 if target.rules.in_databend && from == SqlType::Jsonb && column.ty != SqlType::Jsonb {
-                    values = plain_texts(&values)?;
+                    values = texts_for(&column.ty, &values)?;
                 }
                 convert(&values, &from, column)
                     .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))?
@@ -125,9 +125,9 @@ fn missing(target: &Target, index: usize, names: ByName, rows: usize) -> Result<
 }
 
 /// JSON values as Databend takes them for another type: the characters of a string, and NULL for null.
-fn plain_texts(documents: &ArrayRef) -> Result<ArrayRef> {
+fn texts_for(ty: &SqlType, documents: &ArrayRef) -> Result<ArrayRef> {
     let documents = arrow_cast::cast(documents, &DataType::Utf8).map_err(Error::internal)?;
-    let texts = documents.as_string::<i32>().iter().map(|document| Json::of(document?).plain_text());
+    let texts = documents.as_string::<i32>().iter().map(|document| Json::of(document?).text_for(ty));
     Ok(Arc::new(texts.collect::<StringArray>()))
 }
 

@@ -168,6 +168,7 @@ impl<'a, F: TextFormat> Reader<'a, F> {
             match self.format.scan(&self.input[at..], at_end).map_err(|error| self.broken(error))? {
                 Scanned::Partial => break,
                 Scanned::Skipped(length) => at += length,
+                Scanned::Record(length) if length > IMPORT_ROW_BYTES_MAX => return Err(self.too_long()),
                 Scanned::Record(length) => {
                     self.count += 1;
                     if self.count > self.skip {

@@ -3,7 +3,10 @@
 
 use std::borrow::Cow;
 
+use lakeport_base::SqlType;
 use memchr::memchr2;
+
+use super::parse;
 
 /// A value within a text that [`canonical`](super::json_text) has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,36 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// What a cast to a type reads: of an array for one its items, of a number for an integer the nearest one, of all else
+    /// [`plain_text`](Json::plain_text).
+    pub fn text_for(self, ty: &SqlType) -> Option<Cow<'a, str>> {
+        match (self.kind(), ty) {
+            (JsonKind::Number, SqlType::Int2 | SqlType::Int4 | SqlType::Int8) => Some(nearest_integer(self.0)),
+            (JsonKind::Array, SqlType::Array(element)) => Some(Cow::Owned(self.array_text(element))),
+            _ => self.plain_text(),
+        }
+    }
+
+    /// `{1,NULL,"a b"}`
+    fn array_text(self, element: &SqlType) -> String {
+        let mut text = String::from("{");
+        for item in self.items() {
+            text.push_str(if text.len() > 1 { "," } else { "" });
+            match item.text_for(element) {
+                None => text.push_str("NULL"),
+                Some(item) => {
+                    text.push('"');
+                    text.extend(
+                        item.chars().flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])),
+                    );
+                    text.push('"');
+                }
+            }
+        }
+        text.push('}');
+        text
+    }
+
     /// The items of an array; none of all else.
     pub fn items(self) -> impl Iterator<Item = Json<'a>> {
         let mut parts = Parts::inside(self, b'[');
@@ -105,6 +138,15 @@ fn characters(string: &str) -> Cow<'_, str> {
         Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
         _ => serde_json::from_str(string).map_or(Cow::Borrowed(string), Cow::Owned),
     }
+}
+
+/// A number without its fraction, rounded half away from zero; what no integer holds stays as it is.
+fn nearest_integer(number: &str) -> Cow<'_, str> {
+    if !number.contains(['.', 'e', 'E']) {
+        return Cow::Borrowed(number);
+    }
+    let whole = parse::decimal(number, &SqlType::Decimal(38, 0));
+    whole.map_or(Cow::Borrowed(number), |whole| Cow::Owned(whole.to_string()))
 }
 
 /// The values between two brackets, names of members among them.
@@ -208,6 +250,25 @@ mod tests {
             (r#""\ud800""#, Some(r#""\ud800""#)),
         ] {
             assert_eq!(Json::of(document).plain_text().as_deref(), text);
+        }
+    }
+
+    #[test]
+    fn casts_read_integers_and_arrays() {
+        let (int, ints) = (SqlType::Int8, SqlType::Array(Box::new(SqlType::Int8)));
+        let texts = SqlType::Array(Box::new(SqlType::Text));
+        for (document, ty, text) in [
+            ("1.0", &int, "1"),
+            ("-2.5", &int, "-3"),
+            ("1e2", &int, "100"),
+            ("1e400", &int, "1e400"),
+            (r#""1.0""#, &int, "1.0"),
+            ("1.50", &SqlType::Float8, "1.50"),
+            ("[1, 2.0, null]", &ints, r#"{"1","2",NULL}"#),
+            ("[]", &ints, "{}"),
+            (r#"["a\"b", [1, 2], {"k": "\\"}]"#, &texts, r#"{"a\"b","[1, 2]","{\"k\": \"\\\\\"}"}"#),
+        ] {
+            assert_eq!(Json::of(document).text_for(ty).unwrap(), text);
         }
     }
 

@@ -94,6 +94,7 @@ fn pg_typeof() -> Scalar {
         let name = type_name(&sql_type(&call.fields[0]));
         call.each_row(|_| Ok(Some(name.clone())))
     })
+    .taking_json()
 }
 
 /// A type's name without length or precision.

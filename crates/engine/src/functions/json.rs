@@ -30,7 +30,7 @@ pub(super) const EXISTS_ALL: &str = "jsonb_exists_all";
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
-    vec![
+    let functions = vec![
         getter(GET, SqlType::Jsonb),
         getter(GET_TEXT, SqlType::Text),
         path_getter(GET_PATH, SqlType::Jsonb),
@@ -53,12 +53,25 @@ pub(super) fn functions() -> Vec<Scalar> {
         test(EXISTS, |call| Ok((documents(call, 0)?, call.texts(1)?)), exists),
         exists_of(EXISTS_ANY, |keys, document| keys.iter().any(|key| exists(document, key))),
         exists_of(EXISTS_ALL, |keys, document| keys.iter().all(|key| exists(document, key))),
-    ]
+    ];
+    functions.into_iter().map(Scalar::taking_json).collect()
 }
 
 /// What the value of a document is as a text.
 pub(crate) fn plain_text() -> ScalarUDF {
-    of_document("json_plain_text", SqlType::Text, |document| document.plain_text().map(Cow::into_owned)).into()
+    let plain = |document: Json<'_>| document.plain_text().map(Cow::into_owned);
+    of_document("json_plain_text", SqlType::Text, plain).taking_json().into()
+}
+
+/// What a cast of a document reads; its type is a constant.
+pub(crate) fn text_for() -> ScalarUDF {
+    let body = |call: &Call<'_>| {
+        let (documents, types) = (documents(call, 0)?, call.texts(1)?);
+        let ty = types.iter().flatten().next().and_then(SqlType::parse).unwrap_or(SqlType::Text);
+        let text = |row| Json::of(documents.value(row)).text_for(&ty).map(Cow::into_owned);
+        call.each_row(|row| Ok(documents.is_valid(row).then(|| text(row)).flatten()))
+    };
+    Scalar::new("json_text_for", vec![DataType::Utf8; 2], SqlType::Text, body).taking_json().into()
 }
 
 /// A function of one document; NULL of NULL.

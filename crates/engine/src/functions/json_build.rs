@@ -15,7 +15,8 @@ use super::scalar::{Call, Scalar, failed};
 
 /// Every function of this file; TIMESTAMPTZ shows as clocks of the zone do.
 pub(super) fn functions(zone: Zone) -> Vec<Scalar> {
-    vec![to_jsonb(zone), build_array(zone), build_object(zone), array_of_documents()]
+    let functions = [to_jsonb(zone), build_array(zone), build_object(zone), array_of_documents()];
+    functions.into_iter().map(Scalar::taking_json).collect()
 }
 
 /// Name of the function that makes an array of a list of documents.

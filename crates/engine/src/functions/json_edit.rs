@@ -14,13 +14,13 @@ use super::json::{parsed, paths, text};
 use super::scalar::{Call, Scalar, failed};
 
 /// Names of the functions behind operators.
-pub(super) const CONCAT: &str = "jsonb_concat";
+pub(crate) const CONCAT: &str = "jsonb_concat";
 pub(super) const DELETE: &str = "jsonb_delete";
 pub(super) const DELETE_PATH: &str = "jsonb_delete_path";
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
-    vec![
+    let functions = vec![
         Scalar::of_texts(CONCAT, 2, SqlType::Jsonb, |texts| {
             text(&concatenated(parsed(texts[0])?, parsed(texts[1])?)).map(Some)
         }),
@@ -32,7 +32,8 @@ pub(super) fn functions() -> Vec<Scalar> {
         }),
         Scalar::of_any("jsonb_set", &[3, 4], SqlType::Jsonb, set)
             .with_signature(TypeSignature::OneOf(vec![TypeSignature::Any(3), TypeSignature::Any(4)])),
-    ]
+    ];
+    functions.into_iter().map(Scalar::taking_json).collect()
 }
 
 /// Members of both objects, the later ones first; else the items of both as one array.

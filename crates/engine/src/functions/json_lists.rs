@@ -23,13 +23,14 @@ pub(crate) const JSON_SETS: &[(&str, &[(&str, &str)])] = &[
 
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
-    vec![
+    let functions = vec![
         list("jsonb_elements", |document| Ok(elements(document)?.map(notation).collect())),
         list("jsonb_elements_text", |document| Ok(elements(document)?.map(Json::plain_text).collect())),
         list("jsonb_keys", |document| Ok(members(document)?.map(|(name, _)| Some(name)).collect())),
         list("jsonb_values", |document| Ok(members(document)?.map(|(_, value)| notation(value)).collect())),
         list("jsonb_values_text", |document| Ok(members(document)?.map(|(_, value)| value.plain_text()).collect())),
-    ]
+    ];
+    functions.into_iter().map(Scalar::taking_json).collect()
 }
 
 type Parts<'a> = lakeport_core::Result<Vec<Option<Cow<'a, str>>>>;

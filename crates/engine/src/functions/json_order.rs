@@ -57,7 +57,7 @@ fn keys(
         let keys = texts.iter().map(|text| text.map_or(Ok(None), key_of));
         Ok(Arc::new(keys.collect::<Result<StringArray>>()?))
     };
-    Scalar::new(name, vec![DataType::Utf8], SqlType::Text, body).into()
+    Scalar::new(name, vec![DataType::Utf8], SqlType::Text, body).taking_json().into()
 }
 
 fn add_value(value: Json<'_>, key: &mut Vec<u8>) {

@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, FieldRef};
 use datafusion::common::cast::as_string_array;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use lakeport_base::SqlType;
 use lakeport_core::Error;
@@ -27,6 +27,8 @@ pub(super) struct Scalar {
     aliases: Vec<String>,
     signature: Signature,
     returns: Returns,
+    /// Tells a JSON value from its text.
+    takes_json: bool,
     body: Arc<Body>,
 }
 
@@ -58,7 +60,17 @@ impl Scalar {
             true => Signature::nullary(Volatility::Stable),
             false => Signature::exact(arguments, Volatility::Stable),
         };
-        Scalar { name, aliases: Vec::new(), signature, returns: Returns::Always(returns), body: Arc::new(body) }
+        Scalar::of_signature(name, signature, returns, body)
+    }
+
+    fn of_signature(
+        name: &'static str,
+        signature: Signature,
+        returns: SqlType,
+        body: impl Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Scalar {
+        let (returns, body) = (Returns::Always(returns), Arc::new(body));
+        Scalar { name, aliases: Vec::new(), signature, returns, takes_json: false, body }
     }
 
     /// A function of any argument types, as many as one of `counts`.
@@ -73,7 +85,7 @@ impl Scalar {
             count => TypeSignature::Any(*count),
         };
         let signature = Signature::one_of(counts.iter().map(arity).collect(), Volatility::Stable);
-        Scalar { name, aliases: Vec::new(), signature, returns: Returns::Always(returns), body: Arc::new(body) }
+        Scalar::of_signature(name, signature, returns, body)
     }
 
     /// A function that answers the same whatever its arguments.
@@ -101,6 +113,11 @@ impl Scalar {
     pub fn with_aliases(mut self, aliases: &[&str]) -> Scalar {
         self.aliases = aliases.iter().map(|alias| alias.to_string()).collect();
         self
+    }
+
+    /// Takes JSON values of files as such, where others take their texts.
+    pub fn taking_json(self) -> Scalar {
+        Scalar { takes_json: true, ..self }
     }
 
     /// Takes any number of arguments of any type.
@@ -169,6 +186,11 @@ fn column(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
 /// The texts of a row, unless one is NULL.
 fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
     columns.iter().map(|column| column.is_valid(row).then(|| column.value(row))).collect()
+}
+
+/// Whether a function tells a JSON value from its text.
+pub(crate) fn takes_json(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Scalar>().is_some_and(|scalar| scalar.takes_json)
 }
 
 /// An error with its SQLSTATE on its way through DataFusion.

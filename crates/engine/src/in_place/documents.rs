@@ -15,7 +15,7 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::{
     Aggregate, Between, BinaryExpr, Case, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    Operator, ScalarUDF, Subquery, TryCast, Union, WindowFunctionDefinition, cast,
+    Operator, ScalarUDF, Subquery, TryCast, Union, WindowFunctionDefinition, binary_expr, cast, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use lakeport_base::{SqlType, Sqlstate};
@@ -25,12 +25,13 @@ use lakeport_core::rows::{arrow_field, sql_type};
 use super::rows::RowFiles;
 use crate::analysis::rewrite_node;
 use crate::comparison::is_comparison;
-use crate::functions::{failed, json_key, number_key, plain_text};
+use crate::functions::{JSON_CONCAT, failed, json_key, number_key, plain_text, takes_json, text_for};
 
 /// In plans that read such files.
 #[derive(Debug)]
 pub(crate) struct Documents {
     plain_text: Arc<ScalarUDF>,
+    text_for: Arc<ScalarUDF>,
     json_key: Arc<ScalarUDF>,
     number_key: Arc<ScalarUDF>,
 }
@@ -42,6 +43,8 @@ enum Compared {
     Documents,
     /// Beside a number.
     Numbers,
+    /// Beside a truth value, which is one of JSON too.
+    Truths,
     /// Beside another type.
     Texts,
 }
@@ -55,6 +58,7 @@ impl Compared {
             ([], _) => None,
             (_, []) => Some(Compared::Documents),
             (_, others) if others.iter().any(|field| field.data_type().is_numeric()) => Some(Compared::Numbers),
+            (_, others) if others.iter().any(|field| *field.data_type() == DataType::Boolean) => Some(Compared::Truths),
             _ => Some(Compared::Texts),
         }
     }
@@ -64,6 +68,7 @@ impl Documents {
     pub fn new() -> Documents {
         Documents {
             plain_text: Arc::new(plain_text()),
+            text_for: Arc::new(text_for()),
             json_key: Arc::new(json_key()),
             number_key: Arc::new(number_key()),
         }
@@ -72,24 +77,41 @@ impl Documents {
     /// The rows of a plan for columns of these types.
     pub fn assigned(&self, plan: LogicalPlan, types: &[Option<&SqlType>]) -> Result<LogicalPlan> {
         let schema = Arc::clone(plan.schema());
-        let has_documents = |at: usize| is_document(schema.field(at));
-        let is_other = |at: usize| types.get(at).copied().flatten().is_some_and(|ty| *ty != SqlType::Jsonb);
-        if !reads_documents(&plan)? || !(0..types.len()).any(|at| has_documents(at) && is_other(at)) {
+        let other = |at: usize| {
+            let ty = types.get(at).copied().flatten().filter(|ty| **ty != SqlType::Jsonb);
+            ty.filter(|_| is_document(schema.field(at)))
+        };
+        if !reads_documents(&plan)? || !(0..types.len()).any(|at| other(at).is_some()) {
             return Ok(plan);
         }
         let column = |at: usize| {
             let (relation, field) = schema.qualified_field(at);
             let column = Expr::from((relation, field));
-            let assigned = if has_documents(at) && is_other(at) { call(&self.plain_text, column) } else { column };
+            let assigned = match other(at) {
+                Some(ty) => self.converted(column, ty),
+                None => column,
+            };
             assigned.alias_qualified(relation.cloned(), field.name())
         };
         LogicalPlanBuilder::from(plan).project((0..schema.fields().len()).map(column))?.build()
     }
 
+    /// What a cast of a JSON value to a type reads.
+    fn converted(&self, value: Expr, ty: &SqlType) -> Expr {
+        match ty {
+            SqlType::Int2 | SqlType::Int4 | SqlType::Int8 | SqlType::Array(_) => {
+                let arguments = vec![value, lit(ty.to_string())];
+                Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&self.text_for), arguments))
+            }
+            _ => call(&self.plain_text, value),
+        }
+    }
+
     /// What stands for a value in a comparison.
     fn operand(&self, value: Expr, is_document: bool, compared: Compared) -> Expr {
         match (compared, is_document) {
-            (Compared::Documents, true) => call(&self.json_key, value),
+            (Compared::Documents | Compared::Truths, true) => call(&self.json_key, value),
+            (Compared::Truths, false) => call(&self.json_key, cast(value, DataType::Utf8)),
             (Compared::Texts, true) => call(&self.plain_text, value),
             (Compared::Numbers, true) => call(&self.number_key, call(&self.plain_text, value)),
             (Compared::Numbers, false) => call(&self.number_key, cast(value, DataType::Utf8)),
@@ -103,6 +125,9 @@ impl Documents {
 
     /// Puts what is compared in the place of JSON values.
     fn read(&self, mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let meant = joined_texts(&expr, schema).or_else(|| cast_value(&expr, schema));
+        let is_other = meant.is_some();
+        expr = meant.unwrap_or(expr);
         let changed = match &mut expr {
             Expr::InSubquery(InSubquery { expr, subquery, .. })
             | Expr::SetComparison(SetComparison { expr, subquery, .. }) => self.read_beside(expr, subquery, schema)?,
@@ -120,27 +145,40 @@ impl Documents {
             }
             Expr::ScalarFunction(function) => {
                 require_no_list(function, schema)?;
-                takes_text(function) && self.read_texts(function.args.iter_mut(), schema)
+                !takes_json(&function.func) && self.read_texts(function.args.iter_mut(), schema)
             }
-            Expr::Case(_) => {
-                let compares = self.read_operands(&mut expr, schema);
-                self.read_texts(results(&mut expr), schema) || compares
+            Expr::Case(case) => self.read_case(case, schema),
+            Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
+                if is_document_of(Some(&**expr), schema) =>
+            {
+                **expr = self.converted(std::mem::take(expr), &sql_type(field));
+                true
             }
-            other => self.read_operands(other, schema),
+            texts @ (Expr::Like(_) | Expr::SimilarTo(_) | Expr::BinaryExpr(_)) if takes_texts(texts) => {
+                self.read_texts(operands(texts).into_iter(), schema)
+            }
+            other => self.compare(operands(other), schema),
         };
-        Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+        Ok(if changed || is_other { Transformed::yes(expr) } else { Transformed::no(expr) })
     }
 
-    fn read_operands(&self, expr: &mut Expr, schema: &DFSchema) -> bool {
-        let as_text = is_cast(expr) || is_pattern(expr);
-        let operands = operands(expr);
+    fn compare(&self, operands: Vec<&mut Expr>, schema: &DFSchema) -> bool {
         let fields: Vec<_> = operands.iter().map(|operand| field_of(operand, schema)).collect();
         let Some(compared) = Compared::of(fields.iter().flatten()) else { return false };
-        let compared = if as_text { Compared::Texts } else { compared };
         for (operand, field) in operands.into_iter().zip(fields) {
             self.replace(operand, field.is_some_and(|field| is_document(&field)), compared);
         }
         true
+    }
+
+    /// CASE compares with what follows WHEN, and its answers are texts where one is a JSON value.
+    fn read_case(&self, case: &mut Case, schema: &DFSchema) -> bool {
+        let Case { expr, when_then_expr, else_expr } = case;
+        let branches = when_then_expr.iter_mut().map(|(when, then)| (when.as_mut(), then.as_mut()));
+        let (whens, thens): (Vec<_>, Vec<_>) = branches.unzip();
+        let compares =
+            expr.as_deref_mut().is_some_and(|expr| self.compare(whens.into_iter().chain([expr]).collect(), schema));
+        self.read_texts(thens.into_iter().chain(else_expr.as_deref_mut()), schema) || compares
     }
 
     /// Puts the texts of JSON values in their place.
@@ -229,32 +267,32 @@ fn call(function: &Arc<ScalarUDF>, value: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), vec![value]))
 }
 
-/// What a cast converts, or what a comparison compares.
+/// What a comparison compares, or a pattern is held to.
 fn operands(expr: &mut Expr) -> Vec<&mut Expr> {
     match expr {
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) if !is_document(field) => vec![expr],
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) || is_match(*op) => vec![left, right],
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) || is_of_texts(*op) => {
+            vec![left, right]
+        }
         Expr::Like(Like { expr, pattern, .. }) | Expr::SimilarTo(Like { expr, pattern, .. }) => vec![expr, pattern],
         Expr::Between(Between { expr, low, high, .. }) => vec![expr, low, high],
         Expr::InList(InList { expr, list, .. }) => list.iter_mut().chain([expr.as_mut()]).collect(),
-        Expr::Case(Case { expr: Some(expr), when_then_expr, .. }) => {
-            when_then_expr.iter_mut().map(|(when, _)| when.as_mut()).chain([expr.as_mut()]).collect()
-        }
         _ => Vec::new(),
     }
 }
 
-/// Whether a function makes no difference between a JSON value and a text.
-fn takes_text(function: &ScalarFunction) -> bool {
-    !function.name().contains("json") && !["cast", "pg_typeof"].contains(&function.name())
+/// `||` of a JSON value and a text, which was planned as one of JSON values.
+fn joined_texts(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let Expr::ScalarFunction(function) = expr else { return None };
+    let [left, right] = function.args.as_slice() else { return None };
+    let is_mixed = is_document_of(Some(left), schema) != is_document_of(Some(right), schema);
+    (function.name() == JSON_CONCAT && is_mixed)
+        .then(|| binary_expr(left.clone(), Operator::StringConcat, right.clone()))
 }
 
-/// What CASE may answer, whose type is that of a text where one is a JSON value.
-fn results(expr: &mut Expr) -> impl Iterator<Item = &mut Expr> {
-    let case = if let Expr::Case(case) = expr { Some(case) } else { None };
-    case.into_iter().flat_map(|Case { when_then_expr, else_expr, .. }| {
-        when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(else_expr.as_deref_mut())
-    })
+/// What a cast of a JSON value to JSONB makes of it.
+fn cast_value(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = expr else { return None };
+    (is_document(field) && is_document_of(Some(&**expr), schema)).then(|| expr.as_ref().clone())
 }
 
 impl AnalyzerRule for Documents {
@@ -339,21 +377,17 @@ fn over_documents(function: &str) -> Error {
         .with_hint("CAST them, such as to INT8")
 }
 
-fn is_cast(expr: &Expr) -> bool {
-    matches!(expr, Expr::Cast(_) | Expr::TryCast(_))
-}
-
-fn is_pattern(expr: &Expr) -> bool {
+/// Whether an expression makes no difference between a JSON value and a text.
+fn takes_texts(expr: &Expr) -> bool {
     match expr {
-        Expr::Like(_) | Expr::SimilarTo(_) => true,
-        Expr::BinaryExpr(BinaryExpr { op, .. }) => is_match(*op),
-        _ => false,
+        Expr::BinaryExpr(BinaryExpr { op, .. }) => is_of_texts(*op),
+        _ => true,
     }
 }
 
-fn is_match(op: Operator) -> bool {
-    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
-    matches!(op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
+fn is_of_texts(op: Operator) -> bool {
+    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch, StringConcat};
+    matches!(op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch | StringConcat)
 }
 
 fn is_document(field: &FieldRef) -> bool {

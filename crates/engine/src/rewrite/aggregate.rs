@@ -1,6 +1,8 @@
 //! Aggregates over `array_agg`: of JSON, the item at a place of a sorted list, and sorted texts.
 
-use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident};
+use sqlparser::ast::{
+    self, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+};
 
 use super::{arguments, call, last_name, parse};
 use crate::functions::{ARRAY_OF_DOCUMENTS, PERCENTILE_PLACE};
@@ -42,12 +44,21 @@ pub(super) fn sorted_texts(function: &ast::Function) -> Option<Expr> {
     let mut collected = function.clone();
     collected.name = ast::ObjectName::from(vec![Ident::new("array_agg")]);
     let FunctionArguments::List(list) = &mut collected.args else { return None };
-    let is_sorted = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
     let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator @ Expr::Value(_)))) = list.args.pop() else {
         return None;
     };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(text))] = list.args.as_slice() else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_mut_slice() else { return None };
+    let text = parse(&format!("CAST(({value}) AS TEXT)"))?;
+    let value = std::mem::replace(value, text.clone());
+    let keys = list.clauses.iter_mut().find_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(keys) => Some(keys),
+        _ => None,
+    })?;
+    // With DISTINCT, what is sorted by must be what is collected.
+    if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {
+        keys.iter_mut().filter(|key| key.expr == value).for_each(|key| key.expr = text.clone());
+    }
     let filter = function.filter.as_ref().map(|filter| format!(" AND ({filter})")).unwrap_or_default();
     collected.filter = Some(Box::new(parse(&format!("({text}) IS NOT NULL{filter}"))?));
-    is_sorted.then(|| call("array_to_string", vec![Expr::Function(collected), separator]))?
+    call("array_to_string", vec![Expr::Function(collected), separator])
 }
