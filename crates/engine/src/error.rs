@@ -13,8 +13,8 @@ use lakeport_base::nearest::nearest;
 use lakeport_core::Error;
 use lakeport_core::error::is_disk_full;
 
-pub(crate) use self::message::CASTS_MAY_HELP;
 use self::message::tidy;
+pub(crate) use self::message::{CASTS_MAY_HELP, type_name};
 
 /// The error of planning or running a query.
 pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
@@ -35,6 +35,9 @@ pub(crate) fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::Execution(message) => from_execution_text(&message),
         DataFusionError::ResourcesExhausted(message) => {
             Error::new(Sqlstate::OUT_OF_MEMORY, "out of memory").with_detail(tidy(&message))
+        }
+        DataFusionError::Internal(message) => {
+            message::of_internal(&message).unwrap_or_else(|| Error::internal(DataFusionError::Internal(message)))
         }
         other => Error::internal(other),
     }
@@ -256,6 +259,9 @@ fn from_execution_text(message: &str) -> Error {
 }
 
 fn from_cast_text(message: &str) -> Error {
+    if let Some(error) = message::of_cast(message) {
+        return error;
+    }
     let lower = message.to_ascii_lowercase();
     let beyond = ["overflow", "too large", "can't cast value", "out of range"];
     if beyond.iter().any(|words| lower.contains(words)) {

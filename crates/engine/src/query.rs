@@ -220,7 +220,7 @@ fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<Reco
             printed(column, &SqlType::Text, zone).map(|texts| Arc::new(texts) as ArrayRef)
         }
         DataType::Duration(_) => intervals(column).map(|spans| Arc::new(spans) as ArrayRef),
-        DataType::List(item) if matches!(item.data_type(), DataType::Duration(_)) => {
+        DataType::List(item) if has_no_type(item.data_type()) => {
             let ty = sql_type(field);
             cast_to(column, &ty, &ty, zone)
         }
@@ -229,6 +229,14 @@ fn as_schema(batch: &RecordBatch, schema: &SchemaRef, zone: Zone) -> Result<Reco
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows).map_err(from_arrow)
+}
+
+/// Whether items of lists hold what Arrow cannot cast to what was announced.
+fn has_no_type(item: &DataType) -> bool {
+    match item {
+        DataType::List(item) => has_no_type(item.data_type()),
+        item => matches!(item, DataType::Duration(_) | DataType::Struct(_) | DataType::Map(..)),
+    }
 }
 
 /// Ends a stream with 57014 once `cancel` fires.

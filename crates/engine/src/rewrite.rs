@@ -254,8 +254,13 @@ fn call(name: &str, arguments: Vec<Expr>) -> Option<Expr> {
 
 /// `(value).field`
 fn field(value: &Expr, access: &[AccessExpr]) -> Option<Expr> {
-    let ([AccessExpr::Dot(Expr::Identifier(name))], Expr::Nested(_)) = (access, value) else { return None };
-    parse(&format!("get_field({value}, {})", lakeport_base::name::quote_literal(&name.value)))
+    let Expr::Nested(_) = value else { return None };
+    let mut path = value.to_string();
+    for step in access {
+        let AccessExpr::Dot(Expr::Identifier(name)) = step else { return None };
+        path = format!("get_field({path}, {})", lakeport_base::name::quote_literal(&name.value));
+    }
+    parse(&path)
 }
 
 /// The expression of a text that we wrote.

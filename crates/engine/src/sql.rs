@@ -10,7 +10,10 @@ use datafusion_pg_catalog::sql::rules::{
 };
 use lakeport_base::Sqlstate;
 use lakeport_core::{Error, Result};
-use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    self, AccessExpr, Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    VisitMut, VisitorMut,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Tokenizer;
@@ -102,12 +105,44 @@ impl VisitorMut for ColumnNames {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut taken = HashSet::new();
+        let (mut taken, relations) = (HashSet::new(), relations(&select.from));
         for item in &mut select.projection {
+            name_field(item, &relations);
             name_item(item, &mut taken);
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The names that stand for what a FROM list names.
+fn relations(from: &[TableWithJoins]) -> HashSet<String> {
+    let factors = from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+    let named = factors.flat_map(|factor| match factor {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            HashSet::from([folded(&alias.name)])
+        }
+        TableFactor::Table { name, .. } => match name.0.last() {
+            Some(ObjectNamePart::Identifier(name)) => HashSet::from([folded(name)]),
+            _ => HashSet::new(),
+        },
+        TableFactor::NestedJoin { table_with_joins, .. } => relations(std::slice::from_ref(table_with_joins)),
+        _ => HashSet::new(),
+    });
+    named.collect()
+}
+
+/// Names `structure.field` and `relation.structure.field`, which would be shown as they are planned.
+fn name_field(item: &mut SelectItem, relations: &HashSet<String>) {
+    let SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) = item else { return };
+    let qualifiers = usize::from(relations.contains(&folded(&names[0])));
+    if relations.is_empty() || names.len() != 2 + qualifiers {
+        return;
+    }
+    let expr = Expr::CompoundIdentifier(std::mem::take(names));
+    let alias = Ident::with_quote('"', column_name(&expr));
+    *item = SelectItem::ExprWithAlias { expr, alias };
 }
 
 /// Keeps the columns that stand beside a `*` apart from its own, which may have the same names. Only the client sees
@@ -176,6 +211,13 @@ pub(crate) fn column_name(expr: &Expr) -> String {
             name => name,
         },
         Expr::Nested(expr) | Expr::Collate { expr, .. } => column_name(expr),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let fields = access_chain.iter().filter_map(|access| match access {
+                AccessExpr::Dot(Expr::Identifier(name)) => Some(folded(name)),
+                _ => None,
+            });
+            fields.last().unwrap_or_else(|| column_name(root))
+        }
         Expr::Case { else_result: Some(last), .. } if column_name(last) != "?column?" => column_name(last),
         Expr::Case { .. } => "case".to_string(),
         Expr::Exists { negated: false, .. } => "exists".to_string(),

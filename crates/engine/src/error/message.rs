@@ -12,8 +12,10 @@ pub(crate) const CASTS_MAY_HELP: &str = "explicit type casts may help";
 
 /// The error of planning.
 pub(super) fn of_planning(message: &str) -> Error {
+    let message = &without_columns(message);
     let known = unknown_function(message)
         .or_else(|| function_of_types(message))
+        .or_else(|| unknown_field(message))
         .or_else(|| operator_of_types(message))
         .or_else(|| ungrouped_column(message))
         .or_else(|| no_condition(message));
@@ -22,9 +24,12 @@ pub(super) fn of_planning(message: &str) -> Error {
 
 /// The error of something that DataFusion does not do.
 pub(super) fn of_unsupported(message: &str) -> Error {
-    let text = tidy(message);
+    let text = tidy(&without_columns(message));
     if let Some(name) = text.strip_prefix("unsupported SQL type ") {
         return Error::new(Sqlstate::UNDEFINED_OBJECT, format!("type {name:?} does not exist"));
+    }
+    if let Some(error) = of_cast(&text) {
+        return error;
     }
     let error = if text.contains("OuterReferenceColumn") {
         Error::unsupported("the subquery refers to the outer query in a way that is not supported")
@@ -36,6 +41,34 @@ pub(super) fn of_unsupported(message: &str) -> Error {
         Error::unsupported(plain(&text).unwrap_or_else(|| "the query uses a form that is not supported".to_string()))
     };
     error.with_source(message.to_string())
+}
+
+/// `Unsupported CAST from Int64 to Date32`, `Casting from Int64 to Date32 not supported`
+pub(super) fn of_cast(message: &str) -> Option<Error> {
+    let message = without_columns(message);
+    let (_, types) = message.split_once("CAST from ").or_else(|| message.split_once("asting from "))?;
+    let (from, to) = types.split_once(" to ")?;
+    let to = to.split(" not supported").next()?;
+    let (from, to) = (shown_type(from)?, shown_type(to)?);
+    Some(Error::new(Sqlstate::CANNOT_COERCE, format!("cannot cast type {from} to {to}")))
+}
+
+/// The error of what DataFusion does not expect; `None` if no statement should cause it.
+pub(super) fn of_internal(message: &str) -> Option<Error> {
+    let message = without_columns(message);
+    let (_, ty) = message.split_once("Cannot run range queries on datatype: ")?;
+    let ty = shown_type(&tidy(ty))?;
+    let text = format!("could not identify an ordering operator for type {ty} in a window");
+    let hint = "cast the values first, such as to STRING";
+    Some(Error::new(Sqlstate::UNDEFINED_FUNCTION, text).with_hint(hint).with_source(message))
+}
+
+/// `Field x not found in struct`
+fn unknown_field(message: &str) -> Option<Error> {
+    let (_, rest) = message.split_once("Field ")?;
+    let (name, _) = rest.split_once(" not found in struct")?;
+    let text = format!("column {name:?} not found in data type record");
+    Some(Error::new(Sqlstate::UNDEFINED_COLUMN, text))
 }
 
 /// `Invalid function 'x'. Did you mean 'y'?`
@@ -118,13 +151,43 @@ fn other_planning(message: &str) -> Error {
 
 /// The SQL name of a type as Arrow prints it.
 fn shown_type(arrow: &str) -> Option<String> {
-    let name = match arrow.trim().parse::<DataType>().ok()? {
+    let arrow = arrow.trim();
+    if arrow == RECORD {
+        return Some(RECORD.to_string());
+    }
+    let item =
+        arrow.strip_prefix("List(").and_then(|rest| rest.strip_suffix(')')).filter(|item| item.ends_with(RECORD));
+    match item {
+        Some(item) => Some(format!("{}[]", shown_type(item)?)),
+        None => Some(type_name(&arrow.parse().ok()?)),
+    }
+}
+
+/// A type of many columns.
+const RECORD: &str = "record";
+
+/// The SQL name of a type.
+pub(crate) fn type_name(ty: &DataType) -> String {
+    match ty {
         DataType::Null => "unknown".to_string(),
-        DataType::Struct(_) | DataType::Map(..) => "record".to_string(),
-        DataType::List(item) => format!("{}[]", standard_name(&sql_type(&item))),
-        other => standard_name(&sql_type(&Field::new("", other, true))).to_string(),
-    };
-    Some(name)
+        DataType::Struct(_) | DataType::Map(..) => RECORD.to_string(),
+        DataType::List(item) if item.data_type().is_nested() => format!("{}[]", type_name(item.data_type())),
+        DataType::List(item) => format!("{}[]", standard_name(&sql_type(item))),
+        other => standard_name(&sql_type(&Field::new("", other.clone(), true))).to_string(),
+    }
+}
+
+/// Where the parenthesis that a text opens first is closed.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    text.char_indices().find_map(|(at, char)| {
+        depth = match char {
+            '(' => depth + 1,
+            ')' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        (char == ')' && depth == 0).then_some(at + 1)
+    })
 }
 
 /// The parts of a list between its outermost commas.
@@ -135,6 +198,19 @@ fn parts(list: &str) -> impl Iterator<Item = &str> {
         char == ',' && depth == 0
     };
     list.split(outer).filter(|part| !part.trim().is_empty())
+}
+
+/// A message with SQL's name in the place of each structure or map, of which Arrow prints all columns.
+fn without_columns(message: &str) -> String {
+    let mut out = String::new();
+    let mut rest = message;
+    while let Some(at) = ["Struct(", "Map("].iter().filter_map(|start| rest.find(start)).min() {
+        let Some(end) = closing(&rest[at..]) else { break };
+        out.push_str(&rest[..at]);
+        out.push_str(RECORD);
+        rest = &rest[at + end..];
+    }
+    out + rest
 }
 
 /// A message with SQL's names of types; `None` if it shows DataFusion's own structures.
@@ -226,6 +302,12 @@ mod tests {
         assert_eq!(of_unsupported(outer).hint(), Some("write it as a join"));
         assert_eq!(of_unsupported("Unsupported binary operator: PGOverlap").message(), "the operator is not supported");
         assert_eq!(of_unsupported("odd Field { name: 1 }").message(), "the query uses a form that is not supported");
+        let record = of_planning(
+            "Cannot coerce arithmetic expression Struct(\"a\": Int64, \"b\": List(Utf8)) + Int64 to valid types",
+        );
+        assert_eq!(record.message(), "operator does not exist: record + bigint");
+        let cast = of_unsupported("Unsupported CAST from List(Struct(\"a\": Int64)) to Int64");
+        assert_eq!((cast.message(), cast.code().code()), ("cannot cast type record[] to bigint", "42846"));
         let mixed = of_planning("Cannot automatically convert Int64 to Utf8");
         assert_eq!((mixed.message(), mixed.code().code()), ("cannot automatically convert bigint to text", "42804"));
     }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, Result};
+use arrow_schema::DataType;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
-use lakeport_base::SqlType;
-use lakeport_core::rows::sql_type;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF, cast};
+use lakeport_base::{SqlType, Sqlstate};
+use lakeport_core::Error;
+use lakeport_core::rows::{arrow_field, sql_type};
 use sqlparser::ast::BinaryOperator;
 
+use super::scalar::failed;
 use super::{json, json_edit};
 
 /// Plans the operators of documents and of texts that stand for them.
@@ -32,6 +37,10 @@ impl JsonOperators {
 
 impl ExprPlanner for JsonOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let expr = match of_fields(expr, schema)? {
+            PlannerResult::Original(expr) => beside_truth(expr, schema),
+            planned @ PlannerResult::Planned(_) => return Ok(planned),
+        };
         let name = match &expr.op {
             BinaryOperator::Arrow => json::GET,
             BinaryOperator::LongArrow => json::GET_TEXT,
@@ -61,6 +70,49 @@ impl ExprPlanner for JsonOperators {
         };
         Ok(self.call(name, args).map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
+}
+
+/// `structure -> 'field'` and `list -> number`, as which subscripts of parts of JSON come too.
+///
+/// # Errors
+/// 42804 for an item of a list by name.
+fn of_fields(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    let (BinaryOperator::Arrow, Ok(ty)) = (&expr.op, expr.left.get_type(schema)) else {
+        return Ok(PlannerResult::Original(expr));
+    };
+    let Expr::Literal(key, _) = &expr.right else { return Ok(PlannerResult::Original(expr)) };
+    Ok(match (ty, key) {
+        (DataType::Struct(_) | DataType::Map(..), ScalarValue::Utf8(Some(name))) => {
+            let name = name.clone();
+            PlannerResult::Planned(get_field(expr.left, name))
+        }
+        (DataType::List(_), number) if number.data_type().is_integer() => {
+            PlannerResult::Planned(array_element(expr.left, expr.right))
+        }
+        (DataType::List(_), key) => {
+            let message = format!("an item of an array has no name, such as '{key}'");
+            let error = Error::new(Sqlstate::DATATYPE_MISMATCH, message);
+            return Err(failed(error.with_hint("items are numbered from 1, as in items[1]")));
+        }
+        _ => PlannerResult::Original(expr),
+    })
+}
+
+/// A comparison of a document with a truth value, which is a document too.
+fn beside_truth(mut expr: RawBinaryExpr, schema: &DFSchema) -> RawBinaryExpr {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    if !matches!(expr.op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
+        return expr;
+    }
+    let is_truth = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Boolean));
+    let truth = match (is_truth(&expr.left), is_truth(&expr.right)) {
+        (true, false) if is_document(&expr.right, schema) => &mut expr.left,
+        (false, true) if is_document(&expr.left, schema) => &mut expr.right,
+        _ => return expr,
+    };
+    let text = cast(std::mem::take(truth), DataType::Utf8);
+    *truth = Expr::Cast(Cast::new_from_field(Box::new(text), Arc::new(arrow_field("", &SqlType::Jsonb, true))));
+    expr
 }
 
 /// Whether an expression is JSONB and not a text that may be meant so.

@@ -1,4 +1,4 @@
-//! `$1`, `$2`, ... of a query that reads files: the columns of the files, and `$1:a.b`, what lies inside of one.
+//! `$1`, `$2`, ... of a query that reads files: the columns of the files, and `$1:a.b` or `name:a.b`, what lies inside of one.
 
 use std::ops::ControlFlow;
 
@@ -13,14 +13,25 @@ use crate::token::Lexeme;
 pub(super) fn named(lexemes: &[Lexeme]) -> Vec<Lexeme> {
     let mut out = Vec::with_capacity(lexemes.len());
     let mut rest = lexemes;
+    // In brackets a colon stands between the bounds of a slice.
+    let mut brackets = 0_usize;
     while let [lexeme, after @ ..] = rest {
         rest = after;
-        let Some(position) = position(lexeme) else {
-            out.push(lexeme.clone());
-            continue;
+        brackets = match lexeme.token {
+            Token::LBracket => brackets + 1,
+            Token::RBracket => brackets.saturating_sub(1),
+            _ => brackets,
+        };
+        let column = match (position(lexeme), &lexeme.token) {
+            (Some(position), _) => Token::make_word(&format!("${position}"), Some('"')),
+            (None, word @ Token::Word(_)) if brackets == 0 => word.clone(),
+            _ => {
+                out.push(lexeme.clone());
+                continue;
+            }
         };
         let begin = if is_qualified(&out) { out.len() - 2 } else { out.len() };
-        out.push(Lexeme { token: Token::make_word(&format!("${position}"), Some('"')), ..lexeme.clone() });
+        out.push(Lexeme { token: column, ..lexeme.clone() });
         rest = inside(rest, begin, &mut out);
     }
     out

@@ -1,0 +1,70 @@
+# flags: --insecure
+"""Structures, maps and lists of Parquet files: their parts, what compares them, and what is said of those that cannot be."""
+
+import os
+import pathlib
+
+import psycopg
+import pyarrow
+from pyarrow import parquet
+
+folder = pathlib.Path(os.environ["TEST_EXTERN"]) / "parts"
+folder.mkdir()
+connection = psycopg.connect(autocommit=True)
+
+parquet.write_table(pyarrow.table({
+    "st": [{"a": 1, "b": {"c": "x"}}, {"a": 2, "b": {"c": "y"}}],
+    "m": pyarrow.array([[("k", 1)], [("l", 2)]], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+    "l": [[1, 2], [0, 5]],
+    "ls": [[{"a": 1}], [{"a": 2}]],
+    "flat": [{"a": 1}, {"a": 2}],
+    "n": [1, 2],
+}), folder / "all.parquet")
+FILES = "'nodelocal://1/parts/all.parquet'"
+
+
+def rows(query):
+    return connection.execute(query.replace("@files", FILES)).fetchall()
+
+
+def refused(query, sqlstate, *words):
+    try:
+        rows(query)
+    except psycopg.Error as error:
+        assert error.sqlstate == sqlstate, (query, error)
+        told = f"{error} {error.diag.message_hint}"
+        assert all(word in told for word in words) and "Struct(" not in told and "Map(" not in told, (query, told)
+        return
+    raise AssertionError(f"{query} was answered")
+
+
+# A part has the name that PostgreSQL gives it.
+for written, name in [("st.a", "a"), ("(st).a", "a"), ("f.st.a", "a"), ("st['a']", "st"), ("(st).b.c", "c"), ("l[1]", "l"), ("st.a + 1", "?column?")]:
+    cursor = connection.execute(f"SELECT {written} FROM {FILES} f ORDER BY n")
+    assert [column.name for column in cursor.description] == [name], (written, cursor.description)
+assert rows("SELECT st['a'], st:a, (st).a, st.a, st -> 'a' FROM @files WHERE st['a'] > 1") == [(2, 2, 2, 2, 2)]
+assert rows("SELECT st['b']['c'], f.st:b.c, (st).b.c FROM @files f WHERE n = 1") == [("x", "x", "x")]
+assert rows("SELECT m['k'], m:l, ls[1]['a'], l[2:2] FROM @files ORDER BY n") == [(1, None, 1, [2]), (None, 2, 2, [5])]
+assert rows("SELECT st.a, count(*) FROM @files GROUP BY st.a ORDER BY st.a") == [(1, 1), (2, 1)]
+refused("SELECT st['zz'] FROM @files", "42703", 'column "zz" not found in data type record')
+refused("SELECT st.zz FROM @files", "42703", 'column "zz"')
+refused("SELECT l['a'] FROM @files", "42804", "an item of an array has no name, such as 'a'", "items[1]")
+
+# All of them can be shown.
+assert rows("SELECT ls, array_agg(m) FROM @files WHERE n = 1 GROUP BY ls") == [(['{"a": 1}'], ['{"k": 1}'])]
+
+# What has an order is compared; what has none is refused before anything is read.
+assert rows("SELECT min(l), max(l), max(flat)::STRING, min(l[1]) FROM @files") == [([0, 5], [1, 2], '{"a": 2}', 0)]
+for extreme in ["min(m)", "max(ls)", "max(st)", "min(m) OVER ()"]:
+    refused(f"SELECT {extreme} FROM @files", "42883", f"function {extreme[:3]}(record", "no order", "cast them first")
+refused("SELECT rank() OVER (ORDER BY m) FROM @files", "42883", "ordering operator for type record", "cast")
+for aggregate in ["sum(st)", "sum(m)", "upper(st)"]:
+    refused(f"SELECT {aggregate} FROM @files", "42883", "(record) does not exist")
+refused("SELECT st + 1 FROM @files", "42883", "operator does not exist: record + bigint")
+refused("SELECT st::INT FROM @files", "42846", "cannot cast type record to bigint")
+refused("SELECT st LIKE 'a' FROM @files", "42804", "record")
+
+# Lists of tables, whose items have a type of their own, are as those of files.
+connection.execute("CREATE TABLE lists (l INT[], t UUID[])")
+connection.execute("INSERT INTO lists VALUES (ARRAY[1, 2], NULL), (ARRAY[0, 5], NULL)")
+assert rows("SELECT min(l), max(l), min(t) FROM lists") == [([0, 5], [1, 2], None)]
