@@ -77,6 +77,6 @@ fn is_null(options: &CsvOptions, field: &Field, text: &str, ty: &SqlType) -> boo
         EmptyField::NullUnlessText => !matches!(ty, SqlType::Text | SqlType::Varchar(_)),
         EmptyField::Null | EmptyField::Default => true,
     };
-    let may_be_null = !field.quoted || options.allow_quoted_null;
-    may_be_null && (options.nullif.as_deref() == Some(text) || (text.is_empty() && is_empty_null()))
+    let is_named = options.nullif.as_deref() == Some(text) && (!field.quoted || options.allow_quoted_null);
+    is_named || (text.is_empty() && !field.quoted && is_empty_null())
 }
