@@ -1,6 +1,9 @@
 //! The options of EXPORT INTO.
 
-use lakeport_base::units;
+use std::collections::HashSet;
+
+use arrow_schema::Schema;
+use lakeport_base::{Sqlstate, units};
 
 use crate::charset::Charset;
 use crate::error::{Error, Result};
@@ -48,6 +51,22 @@ pub enum Format {
     /// One JSON object a line.
     Ndjson,
     Parquet,
+}
+
+impl Format {
+    /// # Errors
+    /// 42701 for two columns of one name in files that tell columns by their names.
+    pub(super) fn require_names(&self, schema: &Schema) -> Result<()> {
+        let mut seen = HashSet::new();
+        match schema.fields().iter().find(|field| !seen.insert(field.name())) {
+            Some(twice) if !matches!(self, Format::Csv(_)) => {
+                let message = format!("column name {:?} appears more than once", twice.name());
+                Err(Error::new(Sqlstate::DUPLICATE_COLUMN, message)
+                    .with_hint("the files tell columns by their names: give each its own with AS"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How fields and lines of text are written.

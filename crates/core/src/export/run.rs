@@ -134,6 +134,7 @@ impl Export {
     }
 
     async fn write_all(&mut self, rows: RowStream) -> Result<()> {
+        self.options.format.require_names(&self.schema)?;
         let has_parts = self.place.has_parts;
         let parts = rows.batches.map(move |batch| match batch? {
             batch if has_parts => parts_of(&batch),
