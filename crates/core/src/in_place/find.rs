@@ -114,7 +114,8 @@ async fn format(cx: &Cx<'_>, source: &FileSource, place: &StagedPlace) -> Result
         }
         other => {
             let message = format!("Unsupported file format in query stage: {}", other.name());
-            Err(Error::databend(Number::UNIMPLEMENTED, message))
+            let hint = other.alternative().unwrap_or("the types are AVRO, CSV, NDJSON, ORC, PARQUET and TEXT");
+            Err(Error::databend(Number::UNIMPLEMENTED, message).with_hint(hint))
         }
     }
 }

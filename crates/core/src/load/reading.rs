@@ -28,7 +28,7 @@ pub(crate) fn options(format: &FileFormat, names: ByName) -> Result<Option<Impor
         other => {
             let message = format!("files of type {} cannot be loaded", other.name());
             return Err(Error::databend(Number::UNIMPLEMENTED, message)
-                .with_hint("the types are AVRO, CSV, NDJSON, ORC, PARQUET and TEXT"));
+                .with_hint(other.alternative().unwrap_or("the types are AVRO, CSV, NDJSON, ORC, PARQUET and TEXT")));
         }
     };
     // Parquet files hold compressed pages.

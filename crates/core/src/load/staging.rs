@@ -165,5 +165,10 @@ fn aborted(max: u64, file: &Path, fault: &Fault) -> Error {
     let many = if max > 1 { format!("abort after {max} errors! the last error: ") } else { String::new() };
     let line = fault.record.map_or_else(String::new, |record| format!(", line {record}"));
     let message = format!("{many}{}\nat file '{}'{line}", fault.message, printable(file.as_ref()));
-    Error::new(fault.code, message).numbered(Number::BAD_BYTES).with_hint_opt(fault.hint.clone())
+    let leaves_out = match fault.record {
+        Some(_) => "ON_ERROR = CONTINUE leaves out rows that do not fit",
+        None => "ON_ERROR = SKIP_FILE leaves out files that cannot be loaded",
+    };
+    let hint = fault.hint.clone().unwrap_or_else(|| leaves_out.to_string());
+    Error::new(fault.code, message).numbered(Number::BAD_BYTES).with_hint(hint)
 }

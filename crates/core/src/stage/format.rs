@@ -56,6 +56,11 @@ impl FormatType {
         TYPES.iter().find(|(ty, ..)| *ty == self).map_or("", |(_, names, _)| names[0])
     }
 
+    /// The type that reads what a type holds that nobody reads, as a hint.
+    pub fn alternative(self) -> Option<&'static str> {
+        (self == Json).then_some("TYPE = NDJSON reads JSON, one document on each line")
+    }
+
     fn shown(self) -> &'static str {
         TYPES.iter().find(|(ty, ..)| *ty == self).map_or("", |(.., shown)| shown)
     }

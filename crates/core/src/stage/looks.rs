@@ -2,6 +2,7 @@
 
 use lakeport_base::Sqlstate;
 use object_store::ObjectStoreExt;
+use serde::de::IgnoredAny;
 
 use super::format::FormatType;
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub(crate) struct ReadAs {
 enum Looks {
     /// Of text that is no JSON, CSV.
     Like(FormatType),
+    /// JSON whose first line is not an object as a whole.
+    Spread,
     Packed(Decompress),
 }
 
@@ -76,10 +79,10 @@ impl Looks {
             Err(_) => None,
         };
         let is_plain = |c: char| !c.is_control() || c.is_whitespace();
+        let text = text.map(|text| text.trim_start_matches(['\u{FEFF}', ' ', '\n', '\r']));
         match text.filter(|text| text.chars().all(is_plain)) {
-            Some(text) if text.trim_start_matches(['\u{FEFF}', ' ', '\n', '\r']).starts_with('{') => {
-                Some(Looks::Like(FormatType::Ndjson))
-            }
+            Some(text) if begins_spread(text) => Some(Looks::Spread),
+            Some(text) if text.starts_with('{') => Some(Looks::Like(FormatType::Ndjson)),
             Some(_) => Some(Looks::Like(FormatType::Csv)),
             None => MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, looks)| *looks),
         }
@@ -89,7 +92,21 @@ impl Looks {
         match self {
             Looks::Packed(found) => read_as.remedy_of_packing(found),
             Looks::Like(found) => read_as.remedy_of_type(found),
+            Looks::Spread => Some(
+                "the file looks like a JSON document over several lines, or an array: NDJSON has one object on each line"
+                    .to_string(),
+            ),
         }
+    }
+}
+
+/// Whether a text begins with an array, or with an object that its first line does not end.
+fn begins_spread(text: &str) -> bool {
+    let is_cut = |line: &str| serde_json::from_str::<IgnoredAny>(line).is_err_and(|error| error.is_eof());
+    match text.as_bytes().first() {
+        Some(b'{') => text.split_once('\n').is_some_and(|(line, _)| is_cut(line)),
+        Some(b'[') => serde_json::from_str::<IgnoredAny>(text).map_or_else(|error| error.is_eof(), |_| true),
+        _ => false,
     }
 }
 
@@ -140,6 +157,12 @@ mod tests {
             ("ORC\t\u{20AC}".as_bytes().split_last().unwrap().1, Some(Looks::Like(Csv))),
             (b"\n {\"a\": 1}", Some(Looks::Like(Ndjson))),
             ("\u{FEFF}{".as_bytes(), Some(Looks::Like(Ndjson))),
+            (b"{\n  \"a\": 1\n}\n", Some(Looks::Spread)),
+            (b"{\"a\": 1}\n{\n", Some(Looks::Like(Ndjson))),
+            (b"{\"a\": x}\n", Some(Looks::Like(Ndjson))),
+            (b"[{\"a\": 1},\n {\"a\"", Some(Looks::Spread)),
+            (b"[1]", Some(Looks::Spread)),
+            (b"[draft],1\n", Some(Looks::Like(Csv))),
             (b"a\0b\0", None),
             (b"caf\xE9,1", None),
         ] {
