@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+from decimal import Decimal
 
 import psycopg
 import pyarrow
@@ -68,3 +69,21 @@ refused("SELECT st LIKE 'a' FROM @files", "42804", "record")
 connection.execute("CREATE TABLE lists (l INT[], t UUID[])")
 connection.execute("INSERT INTO lists VALUES (ARRAY[1, 2], NULL), (ARRAY[0, 5], NULL)")
 assert rows("SELECT min(l), max(l), min(t) FROM lists") == [([0, 5], [1, 2], None)]
+
+# Numbers of more digits than DECIMAL has.
+parquet.write_table(pyarrow.table({
+    "d": pyarrow.array([Decimal("1.5")], pyarrow.decimal256(50, 4)),
+    "e": pyarrow.array([Decimal("1.5")], pyarrow.decimal256(76, 40)),
+    "f": pyarrow.array([Decimal("1.5")], pyarrow.decimal256(38, 4)),
+}), folder / "wide.parquet")
+WIDE = "'nodelocal://1/parts/wide.parquet'"
+types = connection.execute("SELECT column_name, type FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/parts/wide.parquet')").fetchall()
+assert types == [("d", "VARCHAR"), ("e", "VARCHAR"), ("f", "DECIMAL(38,4)")], types
+assert rows(f"SELECT d FROM {WIDE} WHERE d > 1") == [(Decimal("1.5"),)]
+assert rows(f"SELECT $1:e::STRING FROM {WIDE}") == [("1.5" + "0" * 39,)]
+refused(f"SELECT e FROM {WIDE}", "22003", "DECIMAL has 38 digits at most", "$1:name reads numbers of any size")
+connection.execute("CREATE TABLE texts (d VARCHAR, e VARCHAR, f DECIMAL(38, 4))")
+connection.execute(f"COPY INTO texts FROM {WIDE}")
+assert rows("SELECT d, e, f FROM texts") == [("1.5000", "1.5" + "0" * 39, Decimal("1.5"))]
+connection.execute("CREATE TABLE narrow (e DECIMAL(38, 38))")
+refused(f"COPY INTO narrow FROM {WIDE}", "22003", 'column "e" as DECIMAL(38,38): 1.5', "is out of range")

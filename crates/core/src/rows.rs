@@ -108,7 +108,7 @@ fn nearest_type(data_type: &DataType) -> SqlType {
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => SqlType::Decimal((*precision).min(38), (*scale).max(0) as u8),
+        | DataType::Decimal256(precision, scale) => SqlType::Decimal((*precision).min(38), (*scale).clamp(0, 38) as u8),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             SqlType::Bytes
         }

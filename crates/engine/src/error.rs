@@ -271,6 +271,12 @@ fn from_cast_text(message: &str) -> Error {
 }
 
 fn out_of_range(message: &str) -> Error {
-    let text = if message.contains("Int") { "integer out of range" } else { "value out of range" };
+    let text = match message {
+        decimal if decimal.contains("Decimal128 of precision 38") => {
+            "value out of range: DECIMAL has 38 digits at most"
+        }
+        integer if integer.contains("Int") => "integer out of range",
+        _ => "value out of range",
+    };
     Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, text).with_source(message.to_string())
 }

@@ -181,6 +181,17 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+/// 22003, with the value that Arrow names.
+fn out_of_range(error: ArrowError) -> Error {
+    let text = error.to_string();
+    let told = text.split_once("error: ").map_or(text.as_str(), |(_, told)| told);
+    let message = match told.split_once(" is too large to store in") {
+        Some((value, _)) => format!("{value} is out of range"),
+        None => told.to_string(),
+    };
+    Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, message)
+}
+
 /// Casts exactly. Times without a zone are taken for UTC.
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if let (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) = (array.data_type(), to) {
@@ -189,7 +200,6 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         return Ok(make_array(data));
     }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
-    let out_of_range = |error: ArrowError| Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, error.to_string());
     let cast = cast_with_options(array, to, &exact).map_err(out_of_range)?;
     let has_fractions = array.data_type().is_floating() || matches!(array.data_type(), DataType::Decimal128(..));
     if to.is_integer() && has_fractions {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DECIMAL128_MAX_PRECISION as DECIMAL_DIGITS_MAX, DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 use lakeport_base::{SqlType, Sqlstate};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -220,6 +220,8 @@ fn type_name(field: &Field) -> String {
             }
         }
         (DataType::UInt64, _) => SqlType::Decimal(20, 0).to_string(),
+        // No DECIMAL has so many digits.
+        (DataType::Decimal256(precision, _), _) if *precision > DECIMAL_DIGITS_MAX => TEXT.to_string(),
         (_, SqlType::Bool) => "BOOLEAN".to_string(),
         (_, SqlType::Int2) => "SMALLINT".to_string(),
         (_, SqlType::Int4) => "INT".to_string(),
@@ -415,7 +417,8 @@ mod tests {
         let at = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
         for (ty, expected) in [
             (DataType::UInt64, "DECIMAL(20,0)"),
-            (DataType::Decimal256(50, 45), "DECIMAL(38,38)"),
+            (DataType::Decimal256(38, 4), "DECIMAL(38,4)"),
+            (DataType::Decimal256(39, 4), "VARCHAR"),
             (DataType::Binary, "BINARY"),
             (at, "TIMESTAMPTZ"),
             (DataType::Interval(IntervalUnit::DayTime), "VARCHAR"),

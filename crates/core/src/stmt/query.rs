@@ -55,9 +55,11 @@ pub(crate) fn located(statement: &Query, error: Error) -> Error {
     if statement.files.is_empty() || error.hint().is_some() || !MISFITS.contains(&error.code()) {
         return error;
     }
-    error.with_hint(
-        "TRY_CAST gives NULL where CAST fails; metadata$filename and metadata$file_row_number tell where such a row is",
-    )
+    let is_of_decimals = error.message().contains("DECIMAL has");
+    error.with_hint(match is_of_decimals {
+        true => "$1:name reads numbers of any size, as JSON",
+        false => "TRY_CAST gives NULL where CAST fails; metadata$filename and metadata$file_row_number tell where such a row is",
+    })
 }
 
 pub(crate) async fn describe(cx: &Cx<'_>, statement: &Query, declared: &[Option<SqlType>]) -> Result<Description> {
