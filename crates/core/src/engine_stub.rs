@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::Cancel;
 use crate::engine::{
-    Alteration, Appended, Description, Engine, Marks, Once, QueryContext, RowsAlong, StagedRows, TableFile,
-    TableHandle, TableRevision, TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
+    Alteration, Appended, Description, Engine, Once, QueryContext, RowsAlong, StagedRows, TableFile, TableHandle,
+    TableRevision, TableVersion, TransactionId, Upkeep, UpkeepDone, Write, Written,
 };
 use crate::error::{Error, Result};
 use crate::in_place::FileSet;
