@@ -50,7 +50,7 @@ pub(crate) use self::json::{plain_text, text_for};
 pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_edit::CONCAT as JSON_CONCAT;
 pub(crate) use self::json_lists::JSON_SETS;
-pub(crate) use self::json_order::{json_key, number_key};
+pub(crate) use self::json_order::{json_key, json_normal, number_key};
 pub(crate) use self::numeric::PERCENTILE_PLACE;
 pub(crate) use self::regexp::MATCH_LIST;
 use self::scalar::Scalar;

@@ -208,7 +208,7 @@ fn scalar_length(text: &[u8]) -> usize {
 }
 
 /// The bytes of the string that a text begins with, quotes included.
-pub(super) fn string_length(text: &[u8]) -> usize {
+pub fn string_length(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += found;

@@ -1,6 +1,7 @@
-//! The one text of a JSON value: keys sorted and unique, a space after `:` and `,`, none elsewhere. So equal values have
-//! equal texts.
+//! The one text of a JSON value: keys sorted and unique, a space after `:` and `,`, none elsewhere, no escapes but those that must
+//! be. So equal values have equal texts, but for numbers, which stay as they are written.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use lakeport_base::Sqlstate;
@@ -39,7 +40,7 @@ impl<'a> Reader<'a> {
             b'{' => self.nested(Self::object, out),
             b'[' => self.nested(Self::array, out),
             b'"' => {
-                out.push_str(self.string());
+                out.push_str(&self.string());
                 Ok(())
             }
             _ => {
@@ -70,11 +71,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A string with its quotes.
-    fn string(&mut self) -> &'a str {
+    /// A string with its quotes; one that is no text, as half a surrogate is none, as it is written.
+    fn string(&mut self) -> Cow<'a, str> {
         let start = self.at;
         self.at += string_length(&self.text.as_bytes()[start..]);
-        &self.text[start..self.at]
+        let written = &self.text[start..self.at];
+        let respelled = || serde_json::to_string(&serde_json::from_str::<String>(written).ok()?).ok();
+        let respelled = if written.contains('\\') { respelled() } else { None };
+        respelled.map_or(Cow::Borrowed(written), Cow::Owned)
     }
 
     fn array(&mut self, out: &mut String) -> Result<(), ValueError> {
@@ -111,7 +115,7 @@ impl<'a> Reader<'a> {
             sorted &= members.last().is_none_or(|last| last.key < key);
             out.push_str(if members.is_empty() { "" } else { ", " });
             let begin = out.len();
-            out.push_str(key);
+            out.push_str(&key);
             out.push_str(": ");
             self.value(out)?;
             members.push(Member { key, written: begin..out.len() });
@@ -126,15 +130,15 @@ impl<'a> Reader<'a> {
 
 /// A member of an object and where it was written.
 struct Member<'a> {
-    key: &'a str,
+    key: Cow<'a, str>,
     written: Range<usize>,
 }
 
 /// Sorts the members that were written from `start` on; of equal keys the last counts.
 fn reorder(out: &mut String, start: usize, mut members: Vec<Member>) {
     members.reverse();
-    members.sort_by_key(|member| member.key);
-    members.dedup_by_key(|member| member.key);
+    members.sort_by(|one, other| one.key.cmp(&other.key));
+    members.dedup_by(|one, other| one.key == other.key);
     let mut ordered = String::with_capacity(out.len() - start);
     for (index, member) in members.into_iter().enumerate() {
         ordered.push_str(if index > 0 { ", " } else { "" });
@@ -155,6 +159,11 @@ mod tests {
             r#"{"a": "q\" ,:]", "b": [1, 2, {"x": null}]}"#
         );
         assert_eq!(canonical(r#"{"a":1,"b":0,"a":2}"#).unwrap(), r#"{"a": 2, "b": 0}"#);
+        assert_eq!(
+            canonical(r#"{"\u0062": "\/\u00e9", "a": 1, "b": "\ud83d\ude00\n\"", "c": "\ud83d"}"#).unwrap(),
+            r#"{"a": 1, "b": "😀\n\"", "c": "\ud83d"}"#
+        );
+        assert_eq!(canonical(r#"["\/\u00e9\u0001"]"#).unwrap(), r#"["/é\u0001"]"#);
         assert_eq!(canonical("[]").unwrap(), "[]");
         assert_eq!(canonical(" 12.50e3\n").unwrap(), "12.50e3");
     }

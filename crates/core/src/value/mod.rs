@@ -24,7 +24,7 @@ use std::fmt;
 use lakeport_base::{SqlType, Sqlstate};
 
 pub use builder::ColumnBuilder;
-pub use document::{Json, JsonKind};
+pub use document::{Json, JsonKind, string_length};
 pub use format::{TextColumn, format_value, is_plain, without_zeros};
 pub use interval::{Span, Unit};
 pub use json::canonical as json_text;

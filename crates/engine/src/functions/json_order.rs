@@ -1,4 +1,6 @@
-//! Keys of JSON values: texts that compare as the values do: booleans, numbers, strings, objects, arrays. Numbers are exact, however
+//! Keys of JSON values, and their one notation.
+//!
+//! Keys are texts that compare as the values do: booleans, numbers, strings, objects, arrays. Numbers are exact, however
 //! they are written, and null is NULL.
 
 use std::sync::Arc;
@@ -10,13 +12,15 @@ use arrow_schema::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use lakeport_base::{SqlType, hex};
-use lakeport_core::value::{ColumnBuilder, Json, JsonKind};
+use lakeport_core::value::{ColumnBuilder, Json, JsonKind, string_length};
 
 use super::json::documents;
 use super::scalar::{Call, Scalar, failed};
 
 /// Ends a text, and what lists of values consist of; no value begins so.
 const END: u8 = 0;
+/// Longest whole part of a number that is written without an exponent.
+const PLAIN_DIGITS_MAX: i64 = 40;
 
 /// The key of a document.
 pub(crate) fn json_key() -> ScalarUDF {
@@ -30,6 +34,36 @@ pub(crate) fn json_key() -> ScalarUDF {
 /// The key of the number that a text is.
 pub(crate) fn number_key() -> ScalarUDF {
     keys("number_key", |call, at| call.texts(at), |text, key| add_number(text, key).map(|()| true))
+}
+
+/// A document in which equal numbers have equal notations, so that equal values have equal texts.
+pub(crate) fn json_normal() -> ScalarUDF {
+    let body = |call: &Call<'_>| -> Result<ArrayRef> {
+        let documents = documents(call, 0)?;
+        Ok(Arc::new(documents.iter().map(|document| document.map(normal)).collect::<StringArray>()))
+    };
+    Scalar::new("json_normal", vec![DataType::Utf8], SqlType::Jsonb, body).taking_json().into()
+}
+
+/// Numbers are what stands outside of strings and begins with a digit or a sign.
+fn normal(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    let mut rest = document;
+    while let Some(at) = rest.find(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match rest.starts_with('"') {
+            true => string_length(rest.as_bytes()),
+            false => rest.find([',', ']', '}']).unwrap_or(rest.len()),
+        };
+        let (value, behind) = rest.split_at(length);
+        match Decimal::parse(value) {
+            Some(number) => number.write(&mut out),
+            None => out.push_str(value),
+        }
+        rest = behind;
+    }
+    out + rest
 }
 
 /// Whether two documents are the same value.
@@ -74,12 +108,12 @@ fn add_value(value: Json<'_>, key: &mut Vec<u8>) {
     match value.kind() {
         JsonKind::Bool | JsonKind::Null => return,
         JsonKind::Number => return Decimal::parse(&plain).unwrap_or_default().add_to(key),
-        JsonKind::String => key.extend_from_slice(plain.as_bytes()),
+        JsonKind::String => add_text(&plain, key),
         JsonKind::Object => {
             let mut members: Vec<_> = value.members().collect();
             members.sort_by(|(one, _), (other, _)| one.cmp(other));
             for (name, value) in members {
-                key.extend_from_slice(name.as_bytes());
+                add_text(&name, key);
                 key.push(END);
                 add_value(value, key);
             }
@@ -87,6 +121,16 @@ fn add_value(value: Json<'_>, key: &mut Vec<u8>) {
         JsonKind::Array => value.items().for_each(|item| add_value(item, key)),
     }
     key.push(END);
+}
+
+/// A text, in which a zero is not its end.
+fn add_text(text: &str, key: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        key.push(byte);
+        if byte == END {
+            key.push(u8::MAX);
+        }
+    }
 }
 
 /// The number that a text is, exactly; of what floats hold beside numbers, where it lies.
@@ -146,6 +190,28 @@ impl<'a> Decimal<'a> {
         };
         let is_zero = digits == ["", ""];
         Some(Decimal { is_negative: is_negative && !is_zero, exponent: exponent + leading, digits })
+    }
+
+    /// Plain digits, where they are few enough to be read, else with an exponent.
+    fn write(&self, out: &mut String) {
+        let digits = self.digits.concat();
+        let count = digits.len() as i64;
+        let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
+        out.push_str(if self.is_negative { "-" } else { "" });
+        match self.exponent {
+            _ if digits.is_empty() => out.push('0'),
+            whole @ 1..=PLAIN_DIGITS_MAX if count <= whole => out.extend([digits, zeros(whole - count)]),
+            whole @ 1..=PLAIN_DIGITS_MAX => {
+                let (whole, fraction) = digits.split_at(whole as usize);
+                out.extend([whole, ".", fraction]);
+            }
+            small @ -5..=0 => out.extend(["0.".to_string(), zeros(-small), digits]),
+            exponent => {
+                let (first, others) = digits.split_at(1);
+                let point = if others.is_empty() { "" } else { "." };
+                out.extend([first, point, others, "e", &(exponent - 1).to_string()]);
+            }
+        }
     }
 
     /// Sign, exponent and digits, turned round below zero.
@@ -208,6 +274,8 @@ mod tests {
             "1e400",
             "2e400",
             r#""""#,
+            r#""\u0000""#,
+            r#""\u0000a""#,
             r#""10""#,
             r#""9""#,
             r#""a""#,
@@ -230,6 +298,30 @@ mod tests {
         }
         for equal in [["1", "1.0"], ["100", "1e2"], ["0", "-0.0"], ["0.5", "5e-1"], ["-1.20", "-12E-1"], ["0", "0e9"]] {
             assert_eq!(key(equal[0]), key(equal[1]), "{equal:?}");
+        }
+    }
+
+    #[test]
+    fn equal_values_have_one_notation() {
+        for (document, expected) in [
+            ("1.0", "1"),
+            ("1e2", "100"),
+            ("-12.50E-1", "-1.25"),
+            ("-0.0", "0"),
+            ("0.00001", "0.00001"),
+            ("1E-9", "1e-9"),
+            ("12.3e400", "1.23e401"),
+            ("123456789012345678901234567890.10", "123456789012345678901234567890.1"),
+            (
+                r#"{"1.0": [1.0, "2.0", -3e0], "a": {"b": 10.0}, "c": null}"#,
+                r#"{"1.0": [1, "2.0", -3], "a": {"b": 10}, "c": null}"#,
+            ),
+            (r#""1.0""#, r#""1.0""#),
+            ("true", "true"),
+        ] {
+            assert_eq!(normal(document), expected);
+            assert_eq!(normal(expected), expected);
+            assert_eq!(key(document), key(expected));
         }
     }
 

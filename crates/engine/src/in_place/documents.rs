@@ -25,7 +25,7 @@ use lakeport_core::rows::{arrow_field, sql_type};
 use super::rows::RowFiles;
 use crate::analysis::rewrite_node;
 use crate::comparison::is_comparison;
-use crate::functions::{JSON_CONCAT, failed, json_key, number_key, plain_text, takes_json, text_for};
+use crate::functions::{JSON_CONCAT, failed, json_key, json_normal, number_key, plain_text, takes_json, text_for};
 
 /// In plans that read such files.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(crate) struct Documents {
     text_for: Arc<ScalarUDF>,
     json_key: Arc<ScalarUDF>,
     number_key: Arc<ScalarUDF>,
+    json_normal: Arc<ScalarUDF>,
 }
 
 /// What values are compared as, some of which are JSON values.
@@ -71,6 +72,7 @@ impl Documents {
             text_for: Arc::new(text_for()),
             json_key: Arc::new(json_key()),
             number_key: Arc::new(number_key()),
+            json_normal: Arc::new(json_normal()),
         }
     }
 
@@ -140,7 +142,10 @@ impl Documents {
                     {
                         return Err(failed(over_documents(function.name())));
                     }
-                    _ => self.sort(&mut window.params.order_by, schema),
+                    _ => {
+                        self.sort(&mut window.params.order_by, schema)
+                            | self.group(&mut window.params.partition_by, schema)
+                    }
                 }
             }
             Expr::ScalarFunction(function) => {
@@ -211,7 +216,8 @@ impl Documents {
         let is_least = func.name() == "min";
         if !(is_least || func.name() == "max") || !is_document_of(params.args.first(), schema) {
             let joins_texts = func.name() == "string_agg" && self.read_texts(params.args.iter_mut(), schema);
-            return self.sort(&mut params.order_by, schema) || joins_texts;
+            let tells_apart = params.distinct && self.group(&mut params.args, schema);
+            return self.sort(&mut params.order_by, schema) || joins_texts || tells_apart;
         }
         let key = call(&self.json_key, params.args[0].clone());
         *func = first_value_udaf();
@@ -230,11 +236,44 @@ impl Documents {
         changed
     }
 
+    /// Makes values that are the same one notation, by which they are then told apart.
+    fn group(&self, values: &mut [Expr], schema: &DFSchema) -> bool {
+        let mut changed = false;
+        for value in values.iter_mut().filter(|value| is_document_of(Some(&**value), schema)) {
+            *value = call(&self.json_normal, std::mem::take(value));
+            changed = true;
+        }
+        changed
+    }
+
+    /// As [`Documents::group`], of values that are shown too.
+    fn group_named(&self, values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
+        let named = |mut value: Expr| {
+            let (relation, name) = value.qualified_name();
+            match self.group(std::slice::from_mut(&mut value), schema) {
+                true => value.alias_qualified(relation, name),
+                false => value,
+            }
+        };
+        values.into_iter().map(named).collect()
+    }
+
     /// What a node as a whole compares.
     fn read_node(&self, mut plan: LogicalPlan) -> Result<LogicalPlan> {
         match &mut plan {
             LogicalPlan::Sort(sort) => {
                 self.sort(&mut sort.expr, sort.input.schema());
+            }
+            LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. }) => {
+                let grouped = self.group_named(std::mem::take(group_expr), input.schema());
+                let input = Arc::clone(input);
+                return Aggregate::try_new(input, grouped, std::mem::take(aggr_expr)).map(LogicalPlan::Aggregate);
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let columns = input.schema().iter().map(Expr::from).collect();
+                let columns = self.group_named(columns, input.schema());
+                let one = LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?.build()?;
+                *input = Arc::new(one);
             }
             LogicalPlan::Distinct(Distinct::On(distinct)) => {
                 let schema = distinct.input.schema();
