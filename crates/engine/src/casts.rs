@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, new_null_array};
 use arrow_schema::{DataType, Field, FieldRef};
+use arrow_select::concat::concat;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ScalarUDFImpl, Signature, TryCast, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use lakeport_base::SqlType;
@@ -20,6 +22,7 @@ use lakeport_core::value::Zone;
 
 use crate::analysis::rewrite_expressions;
 use crate::coerce::cast_to;
+use crate::error::from_arrow;
 use crate::functions::failed;
 use crate::literal::shown_type;
 use crate::types::plain_type;
@@ -43,7 +46,11 @@ impl AnalyzerRule for PostgresCasts {
 
 impl PostgresCasts {
     fn cast(&self, expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-        let Expr::Cast(Cast { expr: inner, field }) = &expr else { return Transformed::no(expr) };
+        let (inner, field, is_tried) = match &expr {
+            Expr::Cast(Cast { expr: inner, field }) => (inner, field, false),
+            Expr::TryCast(TryCast { expr: inner, field }) => (inner, field, true),
+            _ => return Transformed::no(expr),
+        };
         let to = field.data_type();
         let Ok(from) = inner.get_type(schema) else { return Transformed::no(expr) };
         let target = Some(sql_type(field)).filter(|target| plain_type(target) == *to);
@@ -55,8 +62,10 @@ impl PostgresCasts {
         if !differs && !self.differs(&from, to) {
             return Transformed::no(expr);
         }
-        let name = format!("cast({})", inner.schema_name());
-        let function = ScalarUDF::new_from_impl(PostgresCast::new(to.clone(), target, self.zone, name));
+        let word = if is_tried { "try_cast" } else { "cast" };
+        let name = format!("{word}({})", inner.schema_name());
+        let cast = PostgresCast { is_tried, ..PostgresCast::new(to.clone(), target, self.zone, name) };
+        let function = ScalarUDF::new_from_impl(cast);
         let call = ScalarFunction::new_udf(Arc::new(function), vec![inner.as_ref().clone()]);
         Transformed::yes(Expr::ScalarFunction(call))
     }
@@ -108,6 +117,8 @@ struct PostgresCast {
     /// The type of ours that is held so, if there is one.
     target: Option<SqlType>,
     zone: Zone,
+    /// NULL is what a value becomes that cannot be cast.
+    is_tried: bool,
     /// Another than its operand's, beside which it may stand as the key of a join; kept, since casts of casts would ask for
     /// it again and again.
     schema_name: String,
@@ -116,7 +127,14 @@ struct PostgresCast {
 
 impl PostgresCast {
     fn new(to: DataType, target: Option<SqlType>, zone: Zone, schema_name: String) -> PostgresCast {
-        PostgresCast { to, target, zone, schema_name, signature: Signature::any(1, Volatility::Stable) }
+        PostgresCast {
+            to,
+            target,
+            zone,
+            is_tried: false,
+            schema_name,
+            signature: Signature::any(1, Volatility::Stable),
+        }
     }
 }
 
@@ -138,7 +156,7 @@ impl ScalarUDFImpl for PostgresCast {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        let nullable = self.is_tried || args.arg_fields.iter().any(|field| field.is_nullable());
         Ok(Arc::new(match &self.target {
             Some(target) => arrow_field("cast", target, nullable).with_data_type(self.to.clone()),
             None => Field::new("cast", self.to.clone(), nullable),
@@ -149,20 +167,37 @@ impl ScalarUDFImpl for PostgresCast {
         let constant = matches!(args.args[0], ColumnarValue::Scalar(_));
         let values = args.args[0].to_array(if constant { 1 } else { args.number_rows })?;
         let from = sql_type(&args.arg_fields[0]);
-        let cast = match (&self.target, values.data_type()) {
-            (Some(target), _) => cast_to(&values, &from, target, self.zone),
-            (None, source) if is_text(source) => {
-                let texts = exactly(&values, &DataType::Utf8).map_err(failed)?;
-                parsed(texts.as_string(), &shown_type(&self.to), self.zone)
-            }
-            _ if is_text(&self.to) => printed(&values, &from, self.zone).map(|texts| Arc::new(texts) as _),
-            (_, DataType::Timestamp(_, Some(_))) => clocks(&values, self.zone),
-            _ => moments(&values, self.zone),
+        let cast = match self.cast(&values, &from) {
+            Err(error) if self.is_tried && !error.is_internal() => self.cast_each(&values, &from),
+            cast => cast,
         };
-        let cast = cast.and_then(|values| exactly(&values, &self.to)).map_err(failed)?;
+        let cast = cast.map_err(failed)?;
         match constant {
             true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?)),
             false => Ok(ColumnarValue::Array(cast)),
         }
+    }
+}
+
+impl PostgresCast {
+    fn cast(&self, values: &ArrayRef, from: &SqlType) -> lakeport_core::Result<ArrayRef> {
+        let cast = match (&self.target, values.data_type()) {
+            (Some(target), _) => cast_to(values, from, target, self.zone),
+            (None, source) if is_text(source) => {
+                let texts = exactly(values, &DataType::Utf8)?;
+                parsed(texts.as_string(), &shown_type(&self.to), self.zone)
+            }
+            _ if is_text(&self.to) => printed(values, from, self.zone).map(|texts| Arc::new(texts) as ArrayRef),
+            (_, DataType::Timestamp(_, Some(_))) => clocks(values, self.zone),
+            _ => moments(values, self.zone),
+        };
+        exactly(&cast?, &self.to)
+    }
+
+    /// Each value by itself, NULL for what cannot be cast.
+    fn cast_each(&self, values: &ArrayRef, from: &SqlType) -> lakeport_core::Result<ArrayRef> {
+        let cast = |row| self.cast(&values.slice(row, 1), from).unwrap_or_else(|_| new_null_array(&self.to, 1));
+        let cast: Vec<ArrayRef> = (0..values.len()).map(cast).collect();
+        concat(&cast.iter().map(AsRef::as_ref).collect::<Vec<_>>()).map_err(from_arrow)
     }
 }
