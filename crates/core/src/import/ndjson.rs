@@ -176,7 +176,16 @@ fn text_of(json: &str, ty: &SqlType) -> Result<Option<String>> {
         (_, SqlType::Jsonb) => Ok(Some(json.to_string())),
         (Some(b'"'), _) => Ok(Some(leading::<String>(json).ok_or_else(|| not_an_object(json))?.0)),
         (Some(b'['), SqlType::Array(element)) => array_text(json, element).map(Some),
+        (_, SqlType::Int2 | SqlType::Int4 | SqlType::Int8) => Ok(Some(without_zeros(json).to_string())),
         _ => Ok(Some(json.to_string())),
+    }
+}
+
+/// A number without a fraction that is 0.
+fn without_zeros(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
+        _ => number,
     }
 }
 
@@ -213,6 +222,9 @@ mod tests {
         assert_eq!(text_of(members[2].1, &array).unwrap().unwrap(), r#"{"1","two",NULL}"#);
         assert_eq!(text_of(members[3].1, &SqlType::Jsonb).unwrap().unwrap(), r#"{"k": [ ]}"#);
         assert_eq!(text_of(members[4].1, &SqlType::Text).unwrap(), None);
+        for (json, text) in [("1.0", "1"), ("-0.00", "-0"), ("1.5", "1.5"), ("1e2", "1e2"), ("10", "10")] {
+            assert_eq!(text_of(json, &SqlType::Int4).unwrap().unwrap(), text);
+        }
     }
 
     #[test]
