@@ -111,10 +111,38 @@ impl<'a> Json<'a> {
         std::iter::from_fn(move || parts.next_value())
     }
 
+    /// The members of an object, of which each has its name before it as a string; none of all else.
+    pub fn entries(self) -> impl Iterator<Item = (Json<'a>, Json<'a>)> {
+        let mut parts = Parts::inside(self, b'{');
+        std::iter::from_fn(move || Some((parts.next_value()?, parts.next_value()?)))
+    }
+
     /// The members of an object with their names; none of all else.
     pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Json<'a>)> {
-        let mut parts = Parts::inside(self, b'{');
-        std::iter::from_fn(move || Some((characters(parts.next_value()?.0), parts.next_value()?)))
+        self.entries().map(|(name, value)| (characters(name.0), value))
+    }
+
+    /// The notation of an array of these items.
+    pub fn array_of(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+        let mut text = String::from("[");
+        for item in items {
+            text.push_str(if text.len() > 1 { ", " } else { "" });
+            text.push_str(item.as_ref());
+        }
+        text + "]"
+    }
+
+    /// The notation of an object of these members, names in quotes. [`json_text`](super::json_text) sorts them, and keeps
+    /// the last of each name.
+    pub fn object_of(members: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> String {
+        let mut text = String::from("{");
+        for (name, value) in members {
+            text.push_str(if text.len() > 1 { ", " } else { "" });
+            text.push_str(name.as_ref());
+            text.push_str(": ");
+            text.push_str(value.as_ref());
+        }
+        text + "}"
     }
 
     /// The member of a name.

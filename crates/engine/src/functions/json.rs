@@ -1,7 +1,7 @@
 //! Functions that read JSONB. Documents are text.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, StringArray};
@@ -9,13 +9,12 @@ use arrow_schema::DataType;
 use datafusion::common::cast::{as_int64_array, as_list_array, as_string_array};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ScalarUDF, TypeSignature};
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::SqlType;
 use lakeport_core::Error;
 use lakeport_core::rows::sql_type;
 use lakeport_core::value::{ColumnBuilder, Json, JsonKind, json_of_text, json_text};
-use serde_json::Value;
 
-use super::json_order::is_equal;
+use super::json_order::key;
 use super::scalar::{Call, Scalar, failed};
 
 /// Names of the functions behind operators.
@@ -39,11 +38,13 @@ pub(super) fn functions() -> Vec<Scalar> {
         path_arguments_getter("jsonb_extract_path_text", SqlType::Text).with_aliases(&["json_extract_path_text"]),
         of_document("jsonb_typeof", SqlType::Text, |document| Some(document.kind().name().to_string()))
             .with_aliases(&["json_typeof"]),
-        Scalar::of_texts("jsonb_pretty", 1, SqlType::Text, |texts| Ok(Some(format!("{:#}", parsed(texts[0])?)))),
-        Scalar::of_texts("jsonb_strip_nulls", 1, SqlType::Jsonb, |texts| {
-            text(&without_nulls(parsed(texts[0])?)).map(Some)
-        })
-        .with_aliases(&["json_strip_nulls"]),
+        of_document("jsonb_pretty", SqlType::Text, |document| {
+            let mut text = String::new();
+            write_pretty(document, 0, &mut text);
+            Some(text)
+        }),
+        of_document("jsonb_strip_nulls", SqlType::Jsonb, |document| Some(without_nulls(document)))
+            .with_aliases(&["json_strip_nulls"]),
         array_length(),
         test(
             CONTAINS,
@@ -96,17 +97,12 @@ pub(super) fn documents(call: &Call<'_>, index: usize) -> Result<StringArray> {
     texts.iter().map(|text| text.map(document).transpose()).collect()
 }
 
-/// The text of a document as columns hold it, so that equal documents have equal texts.
-pub(super) fn text(value: &Value) -> Result<String> {
-    json_text(&value.to_string()).map_err(|error| failed(error.into()))
-}
-
-/// The document of a text, taken apart.
-pub(super) fn parsed(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| {
-        let message = format!("the text is no JSON document: {error}");
-        failed(Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, message))
-    })
+/// A document that was put together, as columns hold it, so that equal documents have equal texts.
+///
+/// # Errors
+/// 54001 for what is nested too deeply.
+pub(super) fn document(text: &str) -> Result<Option<String>> {
+    json_text(text).map(Some).map_err(|error| failed(error.into()))
 }
 
 /// A part of a document: as a document, or as a text without quotes, JSON null as NULL.
@@ -202,15 +198,46 @@ fn follow<'a, 'k>(document: Json<'a>, mut keys: impl Iterator<Item = Option<&'k 
     keys.try_fold(document, |value, key| step(value, key?))
 }
 
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        Value::Object(members) => {
-            let kept = members.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(name, value)| (name, without_nulls(value))).collect())
+fn without_nulls(value: Json<'_>) -> String {
+    match value.kind() {
+        JsonKind::Array => Json::array_of(value.items().map(without_nulls)),
+        JsonKind::Object => {
+            let kept = value.entries().filter(|(_, value)| value.kind() != JsonKind::Null);
+            Json::object_of(kept.map(|(name, value)| (name.text(), without_nulls(value))))
         }
-        scalar => scalar,
+        _ => value.text().to_string(),
     }
+}
+
+/// Writes a document with each member and item on a line of its own.
+fn write_pretty(value: Json<'_>, depth: usize, out: &mut String) {
+    let (open, close) = match value.kind() {
+        JsonKind::Array => ('[', ']'),
+        JsonKind::Object => ('{', '}'),
+        _ => return out.push_str(value.text()),
+    };
+    let parts = value.items().map(|item| (None, item));
+    let parts = parts.chain(value.entries().map(|(name, value)| (Some(name), value)));
+    let begin_line = |depth: usize, out: &mut String| {
+        out.push('\n');
+        (0..depth).for_each(|_| out.push_str("  "));
+    };
+    out.push(open);
+    let mut is_empty = true;
+    for (name, part) in parts {
+        out.push_str(if is_empty { "" } else { "," });
+        is_empty = false;
+        begin_line(depth + 1, out);
+        if let Some(name) = name {
+            out.push_str(name.text());
+            out.push_str(": ");
+        }
+        write_pretty(part, depth + 1, out);
+    }
+    if !is_empty {
+        begin_line(depth, out);
+    }
+    out.push(close);
 }
 
 fn array_length() -> Scalar {
@@ -275,10 +302,17 @@ fn contains(value: Json<'_>, other: Json<'_>) -> bool {
         }
         (JsonKind::Array, JsonKind::Array) => {
             let items: Vec<_> = value.items().collect();
-            other.items().all(|other| items.iter().any(|value| contains_part(*value, other)))
+            let keys: HashSet<_> = items.iter().map(|item| key(*item)).collect();
+            let is_nested = |value: Json<'_>| matches!(value.kind(), JsonKind::Object | JsonKind::Array);
+            other.items().all(|other| {
+                keys.contains(&key(other)) || is_nested(other) && items.iter().any(|item| contains_part(*item, other))
+            })
         }
-        (JsonKind::Array, kind) if kind != JsonKind::Object => value.items().any(|item| is_equal(item, other)),
-        _ => is_equal(value, other),
+        (JsonKind::Array, kind) if kind != JsonKind::Object => {
+            let wanted = key(other);
+            value.items().any(|item| key(item) == wanted)
+        }
+        _ => key(value) == key(other),
     }
 }
 

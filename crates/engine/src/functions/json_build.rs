@@ -7,10 +7,10 @@ use datafusion::common::{DataFusionError, Result};
 use lakeport_base::SqlType;
 use lakeport_core::Error;
 use lakeport_core::rows::sql_type;
-use lakeport_core::value::{TextColumn, Zone};
-use serde_json::{Map, Value};
+use lakeport_core::value::{Json, TextColumn, Zone, json_of_text};
+use serde_json::Value;
 
-use super::json::{parsed, text};
+use super::json::document;
 use super::scalar::{Call, Scalar, failed};
 
 /// Every function of this file; TIMESTAMPTZ shows as clocks of the zone do.
@@ -32,7 +32,7 @@ fn array_of_documents() -> Scalar {
             }
             let items = arrow_cast::cast(&lists.value(row), &DataType::Utf8)?;
             let items: Vec<_> = as_string_array(&items)?.iter().map(|item| item.unwrap_or("null")).collect();
-            Ok(Some(format!("[{}]", items.join(", "))))
+            Ok(Some(Json::array_of(items)))
         })
     })
 }
@@ -41,7 +41,7 @@ fn to_jsonb(zone: Zone) -> Scalar {
     let body = move |call: &Call<'_>| {
         call.each_row(|row| match call.column(0).is_null(row) {
             true => Ok(None),
-            false => argument(call, 0, row, zone).and_then(|value| text(&value)).map(Some),
+            false => document(&argument(call, 0, row, zone)?),
         })
     };
     Scalar::of_any("to_jsonb", &[1], SqlType::Jsonb, body).with_aliases(&["to_json"])
@@ -51,7 +51,7 @@ fn build_array(zone: Zone) -> Scalar {
     let body = move |call: &Call<'_>| {
         call.each_row(|row| {
             let items = (0..call.columns().len()).map(|index| argument(call, index, row, zone));
-            text(&Value::Array(items.collect::<Result<_>>()?)).map(Some)
+            document(&Json::array_of(items.collect::<Result<Vec<_>>>()?))
         })
     };
     Scalar::of_any("jsonb_build_array", &[0], SqlType::Jsonb, body).with_aliases(&["json_build_array"]).variadic()
@@ -63,49 +63,52 @@ fn build_object(zone: Zone) -> Scalar {
             return Err(failed(Error::invalid("argument list must have even number of elements")));
         }
         call.each_row(|row| {
-            let mut members = Map::new();
-            for index in (0..call.columns().len()).step_by(2) {
-                members.insert(name(call, index, row, zone)?, argument(call, index + 1, row, zone)?);
-            }
-            text(&Value::Object(members)).map(Some)
+            let places = (0..call.columns().len()).step_by(2);
+            let members = places.map(|at| Ok((name(call, at, row, zone)?, argument(call, at + 1, row, zone)?)));
+            document(&Json::object_of(members.collect::<Result<Vec<_>>>()?))
         })
     };
     Scalar::of_any("jsonb_build_object", &[0], SqlType::Jsonb, body).with_aliases(&["json_build_object"]).variadic()
 }
 
+/// The text of a value as a member's name.
 fn name(call: &Call<'_>, index: usize, row: usize, zone: Zone) -> Result<String> {
-    match argument(call, index, row, zone)? {
-        Value::Null => Err(failed(Error::invalid(format!("argument {}: key must not be null", index + 1)))),
-        Value::String(name) => Ok(name),
-        other => Ok(other.to_string()),
+    match Json::of(&argument(call, index, row, zone)?).plain_text() {
+        Some(name) => Ok(quoted(&name)),
+        None => Err(failed(Error::invalid(format!("argument {}: key must not be null", index + 1)))),
     }
 }
 
-fn argument(call: &Call<'_>, index: usize, row: usize, zone: Zone) -> Result<Value> {
+fn argument(call: &Call<'_>, index: usize, row: usize, zone: Zone) -> Result<String> {
     json_of(call.column(index), row, &call.fields[index], zone)
 }
 
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 /// A value as JSON: numbers, truth values, lists and documents as such, all else as its text.
-fn json_of(column: &ArrayRef, row: usize, field: &Field, zone: Zone) -> Result<Value> {
+fn json_of(column: &ArrayRef, row: usize, field: &Field, zone: Zone) -> Result<String> {
     if column.is_null(row) {
-        return Ok(Value::Null);
+        return Ok("null".to_string());
     }
     let ty = sql_type(field);
     match &ty {
-        SqlType::Bool => Ok(Value::Bool(as_boolean_array(column)?.value(row))),
+        SqlType::Bool => Ok(as_boolean_array(column)?.value(row).to_string()),
         SqlType::Array(_) => {
             let items = as_list_array(column)?.value(row);
-            let DataType::List(field) = column.data_type() else { return Ok(Value::Null) };
-            (0..items.len()).map(|item| json_of(&items, item, field, zone)).collect()
+            let DataType::List(field) = column.data_type() else { return Ok("null".to_string()) };
+            let items = (0..items.len()).map(|item| json_of(&items, item, field, zone));
+            Ok(Json::array_of(items.collect::<Result<Vec<_>>>()?))
         }
-        SqlType::Jsonb => parsed(&text_of(column, row, &ty, zone)?),
+        SqlType::Jsonb => text_of(column, row, &ty, zone),
         SqlType::Int2 | SqlType::Int4 | SqlType::Int8 | SqlType::Float4 | SqlType::Float8 | SqlType::Decimal(..) => {
             let text = text_of(column, row, &ty, zone)?;
-            Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+            Ok(json_of_text(&text).unwrap_or_else(|_| quoted(&text)))
         }
-        SqlType::Timestamp => Ok(Value::String(text_of(column, row, &ty, zone)?.replacen(' ', "T", 1))),
-        SqlType::TimestampTz => Ok(Value::String(iso_8601(&text_of(column, row, &ty, zone)?))),
-        _ => Ok(Value::String(text_of(column, row, &ty, zone)?)),
+        SqlType::Timestamp => Ok(quoted(&text_of(column, row, &ty, zone)?.replacen(' ', "T", 1))),
+        SqlType::TimestampTz => Ok(quoted(&iso_8601(&text_of(column, row, &ty, zone)?))),
+        _ => Ok(quoted(&text_of(column, row, &ty, zone)?)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Functions that make one JSONB document out of another.
 
+use std::borrow::Cow;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::DataType;
@@ -8,9 +10,9 @@ use datafusion::common::cast::{as_boolean_array, as_int64_array, as_list_array, 
 use datafusion::logical_expr::TypeSignature;
 use lakeport_base::SqlType;
 use lakeport_core::Error;
-use serde_json::Value;
+use lakeport_core::value::{Json, JsonKind};
 
-use super::json::{parsed, paths, text};
+use super::json::{document, documents, paths};
 use super::scalar::{Call, Scalar, failed};
 
 /// Names of the functions behind operators.
@@ -21,81 +23,97 @@ pub(super) const DELETE_PATH: &str = "jsonb_delete_path";
 /// Every function of this file.
 pub(super) fn functions() -> Vec<Scalar> {
     let functions = vec![
-        Scalar::of_texts(CONCAT, 2, SqlType::Jsonb, |texts| {
-            text(&concatenated(parsed(texts[0])?, parsed(texts[1])?)).map(Some)
-        }),
+        Scalar::new(CONCAT, vec![DataType::Utf8; 2], SqlType::Jsonb, concat),
         Scalar::of_any(DELETE, &[2], SqlType::Jsonb, delete),
-        Scalar::of_any(DELETE_PATH, &[2], SqlType::Jsonb, |call| {
-            edited(call, |document, path, _| {
-                remove_path(document, path);
-            })
-        }),
+        Scalar::of_any(DELETE_PATH, &[2], SqlType::Jsonb, |call| edited(call, |_| Some(Change::Remove))),
         Scalar::of_any("jsonb_set", &[3, 4], SqlType::Jsonb, set)
             .with_signature(TypeSignature::OneOf(vec![TypeSignature::Any(3), TypeSignature::Any(4)])),
     ];
     functions.into_iter().map(Scalar::taking_json).collect()
 }
 
-/// Members of both objects, the later ones first; else the items of both as one array.
-fn concatenated(left: Value, right: Value) -> Value {
-    match (left, right) {
-        (Value::Object(mut members), Value::Object(others)) => {
-            members.extend(others);
-            Value::Object(members)
-        }
-        (left, right) => [left, right].into_iter().flat_map(items).collect(),
-    }
+/// What becomes of the place that a path leads to.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Remove,
+    /// Holds a document from now on, which may be another one there.
+    Set {
+        document: &'a str,
+        create: bool,
+    },
 }
 
-fn items(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(items) => items,
-        other => vec![other],
+/// Members of both objects, of one name the right one's; else the items of both as one array.
+fn concat(call: &Call<'_>) -> Result<ArrayRef> {
+    let (left, right) = (documents(call, 0)?, documents(call, 1)?);
+    call.each_row(|row| {
+        if left.is_null(row) || right.is_null(row) {
+            return Ok(None);
+        }
+        let (left, right) = (Json::of(left.value(row)), Json::of(right.value(row)));
+        document(&match (left.kind(), right.kind()) {
+            (JsonKind::Object, JsonKind::Object) => {
+                Json::object_of(left.entries().chain(right.entries()).map(|(name, value)| (name.text(), value.text())))
+            }
+            _ => Json::array_of(items(left).into_iter().chain(items(right)).map(Json::text)),
+        })
+    })
+}
+
+fn items(value: Json<'_>) -> Vec<Json<'_>> {
+    match value.kind() {
+        JsonKind::Array => value.items().collect(),
+        _ => vec![value],
     }
 }
 
 /// `document - key`, `document - index` and `document - keys`.
 fn delete(call: &Call<'_>) -> Result<ArrayRef> {
-    let (documents, keys) = (call.texts(0)?, call.column(1));
+    let (documents, keys) = (documents(call, 0)?, call.column(1));
     call.each_row(|row| {
         if documents.is_null(row) || keys.is_null(row) {
             return Ok(None);
         }
-        let mut document = parsed(documents.value(row))?;
-        match keys.data_type() {
+        let value = Json::of(documents.value(row));
+        document(&match keys.data_type() {
             DataType::List(_) => {
                 let keys = as_list_array(keys)?.value(row);
-                as_string_array(&keys)?.iter().flatten().for_each(|key| remove_key(&mut document, key));
+                let keys: Vec<&str> = as_string_array(&keys)?.iter().flatten().collect();
+                without_keys(value, &keys)
             }
             integer if integer.is_integer() => {
                 let numbers = arrow_cast::cast(keys, &DataType::Int64)?;
-                remove_item(&mut document, as_int64_array(&numbers)?.value(row))?;
+                without_item(value, as_int64_array(&numbers)?.value(row))?
             }
-            _ => remove_key(&mut document, as_string_array(keys)?.value(row)),
-        }
-        text(&document).map(Some)
+            _ => without_keys(value, &[as_string_array(keys)?.value(row)]),
+        })
     })
 }
 
-/// Takes out a member, or the items that are this text.
-fn remove_key(document: &mut Value, key: &str) {
-    match document {
-        Value::Object(members) => {
-            members.remove(key);
+/// Takes out members, or the items that are such a text.
+fn without_keys(value: Json<'_>, keys: &[&str]) -> String {
+    let is_key = |text: Json<'_>| {
+        text.kind() == JsonKind::String && text.plain_text().is_some_and(|text| keys.contains(&text.as_ref()))
+    };
+    match value.kind() {
+        JsonKind::Object => {
+            let kept = value.entries().filter(|(name, _)| !is_key(*name));
+            Json::object_of(kept.map(|(name, value)| (name.text(), value.text())))
         }
-        Value::Array(items) => items.retain(|item| item.as_str() != Some(key)),
-        _ => {}
+        JsonKind::Array => Json::array_of(value.items().filter(|item| !is_key(*item)).map(Json::text)),
+        _ => value.text().to_string(),
     }
 }
 
-fn remove_item(document: &mut Value, number: i64) -> Result<()> {
-    let Value::Array(items) = document else {
+fn without_item(value: Json<'_>, number: i64) -> Result<String> {
+    if value.kind() != JsonKind::Array {
         return Err(failed(Error::invalid("cannot delete from object using integer index")));
-    };
+    }
+    let mut items: Vec<&str> = value.items().map(Json::text).collect();
     if let Some(index) = index(items.len(), number) {
         items.remove(index);
     }
-    Ok(())
+    Ok(Json::array_of(items))
 }
 
 /// The place of an item, counted from the end when the number is negative.
@@ -104,41 +122,68 @@ fn index(length: usize, number: i64) -> Option<usize> {
     usize::try_from(number).ok().filter(|index| *index < length)
 }
 
-fn remove_path(document: &mut Value, path: &[&str]) {
-    let Some((last, outer)) = path.split_last() else { return };
-    let Some(place) = outer.iter().try_fold(document, |value, key| inner(value, key)) else { return };
-    match place {
-        Value::Array(items) => {
-            if let Some(index) = last.parse().ok().and_then(|number| index(items.len(), number)) {
-                items.remove(index);
-            }
-        }
-        other => remove_key(other, last),
+/// A value with a change where a path leads.
+fn changed(value: Json<'_>, path: &[&str], change: Change<'_>) -> String {
+    match (path.split_first(), value.kind()) {
+        (Some((name, rest)), JsonKind::Object) => changed_object(value, name, rest, change),
+        (Some((number, rest)), JsonKind::Array) => match number.parse() {
+            Ok(number) => changed_array(value, number, rest, change),
+            Err(_) => value.text().to_string(),
+        },
+        _ => value.text().to_string(),
     }
 }
 
-fn inner<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    match value {
-        Value::Object(members) => members.get_mut(key),
-        Value::Array(items) => {
-            let index = index(items.len(), key.parse().ok()?)?;
-            items.get_mut(index)
-        }
-        _ => None,
+fn changed_object(value: Json<'_>, key: &str, rest: &[&str], change: Change<'_>) -> String {
+    let mut members: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+    let mut is_there = false;
+    for (name, member) in value.entries() {
+        let is_meant = name.plain_text().as_deref() == Some(key);
+        is_there |= is_meant;
+        let member = match change {
+            _ if !is_meant => Cow::Borrowed(member.text()),
+            _ if !rest.is_empty() => Cow::Owned(changed(member, rest, change)),
+            Change::Remove => continue,
+            Change::Set { document, .. } => Cow::Borrowed(document),
+        };
+        members.push((Cow::Borrowed(name.text()), member));
     }
+    if let Change::Set { document, create: true } = change
+        && !is_there
+        && rest.is_empty()
+    {
+        members.push((Cow::Owned(serde_json::Value::from(key).to_string()), Cow::Borrowed(document)));
+    }
+    Json::object_of(members)
+}
+
+fn changed_array(value: Json<'_>, number: i64, rest: &[&str], change: Change<'_>) -> String {
+    let mut items: Vec<Cow<'_, str>> = value.items().map(|item| Cow::Borrowed(item.text())).collect();
+    match (index(items.len(), number), change) {
+        (Some(index), _) if !rest.is_empty() => {
+            let item = changed(Json::of(&items[index]), rest, change);
+            items[index] = Cow::Owned(item);
+        }
+        (Some(index), Change::Remove) => {
+            items.remove(index);
+        }
+        (Some(index), Change::Set { document, .. }) => items[index] = Cow::Borrowed(document),
+        (None, Change::Set { document, create: true }) if rest.is_empty() => {
+            let index = if number < 0 { 0 } else { items.len() };
+            items.insert(index, Cow::Borrowed(document));
+        }
+        (None, _) => {}
+    }
+    Json::array_of(items)
 }
 
 /// `jsonb_set(document, path, value [, create_if_missing])`
 fn set(call: &Call<'_>) -> Result<ArrayRef> {
-    let values = call.texts(2)?;
+    let new = documents(call, 2)?;
     let create = call.columns().get(3).map(as_boolean_column).transpose()?;
-    let checked = (0..call.rows).map(|row| values.is_valid(row).then(|| parsed(values.value(row))).transpose());
-    let new = checked.collect::<Result<Vec<_>>>()?;
-    edited(call, |document, path, row| {
-        if let Some(value) = &new[row] {
-            let create = create.as_ref().is_none_or(|create| create.is_valid(row) && create.value(row));
-            set_path(document, path, value, create);
-        }
+    edited(call, |row| {
+        let create = create.as_ref().is_none_or(|create| create.is_valid(row) && create.value(row));
+        new.is_valid(row).then(|| Change::Set { document: new.value(row), create })
     })
 }
 
@@ -146,41 +191,17 @@ fn as_boolean_column(column: &ArrayRef) -> Result<arrow_array::BooleanArray> {
     Ok(as_boolean_array(column)?.clone())
 }
 
-fn set_path(document: &mut Value, path: &[&str], value: &Value, create: bool) {
-    let Some((last, outer)) = path.split_last() else { return };
-    let Some(place) = outer.iter().try_fold(document, |value, key| inner(value, key)) else { return };
-    match place {
-        Value::Object(members) if create || members.contains_key(*last) => {
-            members.insert((*last).to_string(), value.clone());
-        }
-        Value::Array(items) => {
-            let Ok(number) = last.parse::<i64>() else { return };
-            match index(items.len(), number) {
-                Some(index) => items[index] = value.clone(),
-                None if create && number < 0 => items.insert(0, value.clone()),
-                None if create => items.push(value.clone()),
-                None => {}
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Every document changed by what is done with its path; NULL where an argument is.
-fn edited(call: &Call<'_>, edit: impl Fn(&mut Value, &[&str], usize)) -> Result<ArrayRef> {
-    let documents = call.texts(0)?;
+/// Every document with the change of its row; NULL where an argument is.
+fn edited<'a>(call: &Call<'_>, change: impl Fn(usize) -> Option<Change<'a>>) -> Result<ArrayRef> {
+    let documents = documents(call, 0)?;
     let paths = paths(call.column(1))?;
     let paths = paths.as_list::<i32>();
     let any_null = |row: usize| call.columns().iter().any(|column| column.is_null(row));
     call.each_row(|row| {
-        if any_null(row) {
-            return Ok(None);
-        }
+        let Some(change) = change(row).filter(|_| !any_null(row)) else { return Ok(None) };
         let keys = paths.value(row);
         let keys: &StringArray = as_string_array(&keys)?;
         let path: Vec<&str> = keys.iter().flatten().collect();
-        let mut document = parsed(documents.value(row))?;
-        edit(&mut document, &path, row);
-        text(&document).map(Some)
+        document(&changed(Json::of(documents.value(row)), &path, change))
     })
 }

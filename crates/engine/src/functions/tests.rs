@@ -207,7 +207,7 @@ async fn reads_documents() {
 #[tokio::test]
 async fn builds_documents() {
     answers("to_jsonb('a\"b')", r#""a\"b""#).await;
-    answers("to_jsonb(1.50::decimal(4,2))", "1.5").await;
+    answers("to_jsonb(1.50::decimal(4,2))", "1.50").await;
     answers("to_jsonb(ARRAY[1, NULL])", "[1, null]").await;
     answers("jsonb_build_array(1, 'x', true, NULL)", r#"[1, "x", true, null]"#).await;
     answers("jsonb_build_object('a', 1, 'b', '[1]'::jsonb->0)", r#"{"a": 1, "b": 1}"#).await;
