@@ -110,6 +110,12 @@ fn not_an_object(line: &str) -> Error {
     Error::new(Sqlstate::BAD_COPY_FILE_FORMAT, format!("expected one JSON object (row: {})", shown(line)))
 }
 
+/// 22P02: one half of a surrogate without the other.
+fn no_text(string: &str) -> Error {
+    let message = format!("the string {} has an escape that stands for no character", shown(string));
+    Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, message)
+}
+
 /// Reads one JSON value at the start of a text; answers its length too.
 fn leading<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Option<(T, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
@@ -174,7 +180,7 @@ fn text_of(json: &str, ty: &SqlType) -> Result<Option<String>> {
     match (json.as_bytes().first(), ty) {
         (Some(b'n'), _) => Ok(None),
         (_, SqlType::Jsonb) => Ok(Some(json.to_string())),
-        (Some(b'"'), _) => Ok(Some(leading::<String>(json).ok_or_else(|| not_an_object(json))?.0)),
+        (Some(b'"'), _) => Ok(Some(leading::<String>(json).ok_or_else(|| no_text(json))?.0)),
         (Some(b'['), SqlType::Array(element)) => array_text(json, element).map(Some),
         (_, SqlType::Int2 | SqlType::Int4 | SqlType::Int8) => Ok(Some(without_zeros(json).to_string())),
         _ => Ok(Some(json.to_string())),
@@ -222,6 +228,8 @@ mod tests {
         assert_eq!(text_of(members[2].1, &array).unwrap().unwrap(), r#"{"1","two",NULL}"#);
         assert_eq!(text_of(members[3].1, &SqlType::Jsonb).unwrap().unwrap(), r#"{"k": [ ]}"#);
         assert_eq!(text_of(members[4].1, &SqlType::Text).unwrap(), None);
+        let half = text_of(r#""\ud800""#, &SqlType::Text).unwrap_err();
+        assert_eq!(half.code(), Sqlstate::INVALID_TEXT_REPRESENTATION);
         for (json, text) in [("1.0", "1"), ("-0.00", "-0"), ("1.5", "1.5"), ("1e2", "1e2"), ("10", "10")] {
             assert_eq!(text_of(json, &SqlType::Int4).unwrap().unwrap(), text);
         }
