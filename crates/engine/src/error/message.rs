@@ -138,7 +138,10 @@ fn other_planning(message: &str) -> Error {
         Sqlstate::UNDEFINED_PARAMETER
     } else if lower.contains("group by") || lower.contains("aggregate") {
         Sqlstate::GROUPING_ERROR
-    } else if ["coerc", "type", "cast", "convert", "cannot infer common"].iter().any(|word| lower.contains(word)) {
+    } else if ["coerc", "type", "cast", "convert", "cannot infer common", "boolean expression"]
+        .iter()
+        .any(|word| lower.contains(word))
+    {
         Sqlstate::DATATYPE_MISMATCH
     } else {
         Sqlstate::SYNTAX_ERROR
