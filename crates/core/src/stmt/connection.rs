@@ -22,9 +22,9 @@ pub(crate) use self::show::{show, show_columns, show_create, show_create_columns
 
 use super::{Cx, stage};
 use crate::error::{Error, Result};
-use crate::external::missing_connection;
+use crate::external::{missing_connection, target_of};
 use crate::job::Jobs;
-use crate::outcome::Outcome;
+use crate::outcome::{Notice, Outcome};
 use crate::row;
 use crate::rows::schema_of;
 use crate::schedule;
@@ -37,9 +37,11 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
     let name = checked_name(cx.string(&statement.name)?)?;
     let defined = Defined::read(cx, &statement.definition, statement.validate).await?;
     let mut tx = cx.server.config.catalog.write().await?;
+    let mut moved = None;
     let event = match tx.find_connection(&name).await? {
         Some(old) if statement.or_replace => {
             words::require(cx, tx.as_mut(), dialect, (&name, Some(&old)), words::drop_privileges(dialect)).await?;
+            moved = led_elsewhere(tx.as_mut(), &old, &defined.target).await?;
             ("replace_connection", replace(cx, tx.as_mut(), old, defined).await?)
         }
         Some(_) if statement.if_not_exists => {
@@ -50,6 +52,7 @@ pub(crate) async fn create(cx: &Cx<'_>, statement: &CreateConnection) -> Result<
     };
     audit(cx, tx.as_mut(), event.0, &event.1).await?;
     cx.commit(tx).await?;
+    moved.into_iter().for_each(|notice| cx.session.notice(notice));
     Ok(Outcome::done(statement.tag()))
 }
 
@@ -106,9 +109,11 @@ pub(crate) async fn alter(cx: &Cx<'_>, statement: &AlterConnection) -> Result<Ou
     let defined = Defined::of_uri(cx, &statement.uri, statement.validate).await?;
     cx.server.config.env.fault(Point::ConnectionChecked)?;
     let mut tx = cx.server.config.catalog.write().await?;
+    let moved = led_elsewhere(tx.as_mut(), &old, &defined.target).await?;
     let connection = replace(cx, tx.as_mut(), old, defined).await?;
     audit(cx, tx.as_mut(), "alter_external_connection", &connection).await?;
     cx.commit(tx).await?;
+    moved.into_iter().for_each(|notice| cx.session.notice(notice));
     cx.server.config.env.fault(Point::ConnectionAltered)?;
     Ok(Outcome::done(ALTER_TAG))
 }
@@ -173,15 +178,37 @@ fn refuse_role_change(old: &Connection, target: &Target) -> Result<()> {
     }
 }
 
-/// 2BP01 while unfinished jobs or schedules use the connection, stages follow it or databases lie in it.
-async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
-    let mut dependents: Vec<String> = Vec::new();
+/// Names what lies elsewhere once a connection leads to another place; none for other keys of the same one.
+async fn led_elsewhere(tx: &mut dyn Tx, old: &Connection, new: &Target) -> Result<Option<Notice>> {
+    let place = |target: &Target| (target.store(&old.owner), target.uri().path.trim_matches('/').to_string());
+    if target_of(old).is_ok_and(|old| place(&old) == place(new)) {
+        return Ok(None);
+    }
+    let mut led = databases_in(tx, &old.name).await?;
+    let stages = tx.stages_following(&old.name).await?;
+    led.extend(stages.iter().map(|stage| format!("stage {}", stage.name)));
+    if led.is_empty() {
+        return Ok(None);
+    }
+    let message = format!("external connection {:?} leads to another place, and with it {}", old.name, led.join(", "));
+    Ok(Some(Notice { hint: Some("no file was moved".to_string()), ..Notice::new(message) }))
+}
+
+/// The databases that lie in a connection.
+async fn databases_in(tx: &mut dyn Tx, connection: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     for database in tx.databases().await? {
         let used = database.location.as_deref().map(ExternalRef::parse).transpose()?.flatten();
-        if used.is_some_and(|reference| reference.name == connection.name) {
-            dependents.push(format!("database {}", database.name));
+        if used.is_some_and(|reference| reference.name == connection) {
+            found.push(format!("database {}", database.name));
         }
     }
+    Ok(found)
+}
+
+/// 2BP01 while unfinished jobs or schedules use the connection, stages follow it or databases lie in it.
+async fn refuse_dependents(tx: &mut dyn Tx, connection: &Connection, cascade: bool) -> Result<()> {
+    let mut dependents = databases_in(tx, &connection.name).await?;
     for schedule in tx.schedules().await? {
         if schedule::uses(&schedule, &connection.name)? {
             dependents.push(format!("schedule {}", schedule.id));
