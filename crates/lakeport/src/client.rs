@@ -1,6 +1,7 @@
 //! A plain PostgreSQL client, as the demo and the file commands use.
 
 use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -13,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use crate::client_tls::RustlsConnect;
@@ -194,7 +195,23 @@ fn trusting(ca_cert: &Path) -> Result<ClientConfig> {
     Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
-/// A client error in the words of the server, with its code and hint, where it has any.
+/// What the server has refused, in its words.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: SqlState,
+    /// With its code, detail and hint.
+    text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Refusal {}
+
+/// A client error as a [`Refusal`], where it is the server's.
 pub fn described(error: tokio_postgres::Error) -> anyhow::Error {
     let Some(db) = error.as_db_error() else {
         let lacks_password = error.source().is_some_and(|cause| cause.to_string() == "password missing");
@@ -209,7 +226,7 @@ pub fn described(error: tokio_postgres::Error) -> anyhow::Error {
             text += &format!("\n{label}: {more}");
         }
     }
-    anyhow!(text)
+    anyhow::Error::new(Refusal { code: db.code().clone(), text })
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ use lakeport_base::units::format_bytes;
 use tempfile::NamedTempFile;
 use tokio::time::{Instant, interval_at};
 use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use crate::client::{Connection, ServerArgs, described};
+use crate::client::{Connection, Refusal, ServerArgs, described};
 use crate::userfile::shown;
 
 /// Bytes of a file that are read at a time, and in one row of a copy to the server.
@@ -93,11 +94,22 @@ impl Batch {
                 Ok(()) => self.done.set(self.done.get() + 1),
                 Err(error) if connection.client.is_closed() => return Err(error),
                 Err(error) => {
+                    self.check_destination(&error)?;
                     eprintln!("lakeport: error: {error:#}");
                     // The driver ends a COPY that was refused a second time, and takes the answer for that of the next.
                     (connection, _) = server.connect().await?;
                 }
             }
+        }
+    }
+
+    /// # Errors
+    /// That of a file which all others would have too: the stage they go to is not there, or not theirs to write to.
+    fn check_destination(&self, error: &anyhow::Error) -> Result<()> {
+        let of_stage = [SqlState::UNDEFINED_OBJECT, SqlState::INSUFFICIENT_PRIVILEGE];
+        match (self.way, error.downcast_ref::<Refusal>()) {
+            (Way::Up, Some(refusal)) if of_stage.contains(&refusal.code) => bail!("{refusal}"),
+            _ => Ok(()),
         }
     }
 
