@@ -78,26 +78,30 @@ impl Server {
         let generation = self.config.catalog.generation();
         if let Some(open) = self.open_stages.find(generation, name) {
             authorise(subject, name, Some(&open.stage), &[access])?;
+            access.require_in(open.opened.capability, &format!("@{name}"))?;
             return Ok(open);
         }
         let stage = self.authorised_stage(subject, name, &[access]).await?;
-        let open = OpenStage { opened: self.open_stage(&stage).await?, stage: Arc::new(stage) };
+        let open = OpenStage { opened: self.open_stage(&stage, access).await?, stage: Arc::new(stage) };
         if open.opened.lasts {
             self.open_stages.keep(generation, open.clone());
         }
         Ok(open)
     }
 
-    async fn open_stage(self: &Arc<Self>, stage: &Stage) -> Result<Opened> {
+    async fn open_stage(self: &Arc<Self>, stage: &Stage, access: StageAccess) -> Result<Opened> {
+        let name = format!("@{}", stage.name);
         let (target, user, store) = match &stage.place {
             StagePlace::Internal => return Ok(self.in_warehouse(stage_folder(stage))),
             StagePlace::Copied { uri, .. } => {
                 let target = Target::parse(uri.expose())?;
+                access.require_in(target.spec().capability, &name)?;
                 let store = self.open_target(&stage.owner, &target).await?;
                 (target, None, store)
             }
             StagePlace::Follows { uri, .. } => {
                 let Resolved { target, owner, .. } = self.resolve(uri).await?;
+                access.require_in(target.spec().capability, &name)?;
                 (target, owner, self.location_store(&stage.owner, uri).await?)
             }
         };

@@ -46,6 +46,16 @@ impl StageAccess {
             StageAccess::Write => ("WRITE", "Write"),
         }
     }
+
+    /// # Errors
+    /// 0A000 for writing where files can be read only; asked before anything is opened.
+    pub(super) fn require_in(self, capability: Capability, place: &str) -> Result<()> {
+        if self == StageAccess::Read || capability.write {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!("files of {place} can be read, not written"))
+            .with_hint("use a bucket, nodelocal or an internal stage"))
+    }
 }
 
 /// Files that a location names, in a store that the user may use.
@@ -131,15 +141,10 @@ impl Server {
         location: &Location,
         access: StageAccess,
     ) -> Result<StagedPlace> {
-        let place = match location {
-            Location::Stage(path) => self.stage_files(subject, path, access).await?,
-            Location::Uri { uri, connection } => self.uri_files(subject, uri, connection).await?,
-        };
-        if access == StageAccess::Write && !place.capability.write {
-            let message = format!("files of {} can be read, not written", place.name);
-            return Err(Error::unsupported(message).with_hint("use a bucket, nodelocal or an internal stage"));
+        match location {
+            Location::Stage(path) => self.stage_files(subject, path, access).await,
+            Location::Uri { uri, connection } => self.uri_files(subject, uri, connection, access).await,
         }
-        Ok(place)
     }
 
     async fn stage_files(
@@ -222,15 +227,20 @@ impl Server {
         subject: Subject<'_>,
         uri: &str,
         connection: &[Parameter],
+        access: StageAccess,
     ) -> Result<StagedPlace> {
         let mut name = lakeport_connect::redact(uri);
         let (store, prefix, (folder, user)) = match ExternalRef::parse(uri).ok().flatten() {
-            Some(reference) => self.external_files(subject, uri, &reference, connection).await?,
+            Some(reference) => {
+                refuse_parameters(connection)?;
+                self.external_files(subject, uri, &reference, access).await?
+            }
             None => {
                 let found = self.find_place(subject, uri, connection).await?;
                 // The URI alone need not tell a bucket from a secret.
                 name = found.target.redacted();
                 name.truncate(name.find('?').unwrap_or(name.len()));
+                access.require_in(found.target.spec().capability, &name)?;
                 let (folder, prefix) =
                     if found.is_folder { (found.target, String::new()) } else { found.target.split_name() };
                 (self.open_target(&found.user, &folder).await?, prefix, (folder, found.user))
@@ -250,11 +260,11 @@ impl Server {
         subject: Subject<'_>,
         uri: &str,
         reference: &ExternalRef,
-        connection: &[Parameter],
+        access: StageAccess,
     ) -> Result<(Arc<dyn ObjectStore>, String, (Target, String))> {
-        refuse_parameters(connection)?;
         self.authorise_reference(subject, reference).await?;
         let Resolved { target, owner, .. } = self.resolve(uri).await?;
+        access.require_in(target.spec().capability, &lakeport_connect::redact(uri))?;
         let (folder, name) = reference.path.rsplit_once('/').unwrap_or_default();
         // The bucket alone is no name in a folder.
         let is_whole = name.is_empty() || target.uri().path.is_empty();
