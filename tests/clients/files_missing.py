@@ -25,12 +25,17 @@ def nothing(location):
     return "NOTICE", f"no files found in {location}", None
 
 
+def only_empty(location):
+    return "NOTICE", f"only empty files found in {location}", None
+
+
 connection.execute("CREATE STAGE s URL = 'fs:///missing/' FILE_FORMAT = (TYPE = CSV)")
 connection.execute("CREATE TABLE t (id INT, name STRING)")
 
 # Queries.
 expect("SELECT $1 FROM @s/none/", nothing("@s/none/"))
-expect("SELECT count(*) FROM @s/empty", nothing("@s/empty"))
+expect("SELECT count(*) FROM @s/empty", only_empty("@s/empty"))
+expect("SELECT $1 FROM @s (FILES => ('empty.csv'))", only_empty("@s/ with FILES ('empty.csv')"))
 expect("SELECT $1 FROM @s (PATTERN => 'b.*')", nothing("@s/ with PATTERN 'b.*'"))
 expect("SELECT 1 FROM 'nodelocal://1/missing/none/'", nothing("nodelocal://1/missing/none/"))
 expect("SELECT * FROM INFER_SCHEMA(LOCATION => '@s/none/')", nothing("@s/none/"))
@@ -40,6 +45,7 @@ expect("SELECT * FROM LIST_STAGE(LOCATION => '@s/none/')")
 
 # Loads, which also tell of files that were loaded.
 expect("COPY INTO t FROM @s/none/", nothing("@s/none/"))
+expect("COPY INTO t FROM @s/empty", only_empty("@s/empty"))
 expect("COPY INTO t FROM @s PATTERN = 'it''s'", nothing("@s/ with PATTERN 'it''s'"))
 expect("COPY INTO t FROM @s")
 loaded = "FORCE = TRUE loads files again"

@@ -31,6 +31,8 @@ pub struct FileSet {
     pub identity: Arc<str>,
     /// Where they were looked for, for messages.
     pub location: String,
+    /// Whether others were left out that are empty.
+    pub has_empty: bool,
     /// In the order of their paths.
     pub files: Vec<PlacedFile>,
     pub format: FileFormat,
@@ -55,6 +57,11 @@ impl fmt::Debug for FileSet {
 }
 
 impl FileSet {
+    /// What is said when there is no file to read.
+    pub fn absence(&self) -> String {
+        no_files(&self.location, self.has_empty)
+    }
+
     /// What messages call a file; its path when it is none of these.
     pub fn uri_of<'a>(&'a self, path: &'a Path) -> &'a str {
         let found = self.files.binary_search_by(|file| file.meta.location.cmp(path));

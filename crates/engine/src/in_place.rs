@@ -124,7 +124,7 @@ fn column_hint(ty: FormatType, column: Option<&str>) -> String {
 /// The error of a statement that names columns of no files.
 fn without_files(set: &FileSet) -> Error {
     let message = "no files found. specify a prefix/pattern/files that matches at least one file";
-    Error::databend(Number::SEMANTIC, message).with_detail(format!("there is none in {}", set.location))
+    Error::databend(Number::SEMANTIC, message).with_detail(set.absence())
 }
 
 /// The error of a file that cannot be read as what it should be.

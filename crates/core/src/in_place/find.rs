@@ -47,7 +47,7 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
     let format = format(cx, source, &place).await?;
     let files = Arc::new(FileSet::of(&place, &selection, found, format, source.positions.clone()));
     if run && files.files.is_empty() {
-        cx.session.notice(Notice::new(no_files(&files.location)));
+        cx.session.notice(Notice::new(files.absence()));
     }
     match source.wanted {
         Wanted::Columns { files_max, records_max } => {
@@ -59,8 +59,11 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
 }
 
 /// What is said where there is nothing to read.
-pub(crate) fn no_files(location: &str) -> String {
-    format!("no files found in {location}")
+pub(crate) fn no_files(location: &str, has_empty: bool) -> String {
+    match has_empty {
+        true => format!("only empty files found in {location}"),
+        false => format!("no files found in {location}"),
+    }
 }
 
 /// The files that are meant and wanted, by name; the first so many of them.
@@ -139,9 +142,10 @@ impl FileSet {
             meta,
         };
         let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
+        let has_empty = found.iter().any(|meta| meta.size == 0);
         let store = Arc::new(Pinned::new(place.store.clone(), &files));
         let location = place.shown(selection);
-        FileSet { store, identity: place.identity.as_str().into(), location, files, format, positions }
+        FileSet { store, identity: place.identity.as_str().into(), location, has_empty, files, format, positions }
     }
 }
 

@@ -65,6 +65,7 @@ impl FileQuery {
             store: self.files.store.clone(),
             identity: self.files.identity.clone(),
             location: self.files.location.clone(),
+            has_empty: self.files.has_empty,
             files: vec![placed.clone()],
             format: self.files.format.clone(),
             positions: self.files.positions.clone(),

@@ -122,10 +122,11 @@ impl<'a> Loader<'a> {
         let engine = &self.cx.server.config.engine;
         let known = if self.options.force { Default::default() } else { engine.marks(&self.table, self.since).await? };
         let is_known = |file: &ObjectMeta| history::mark(&self.place, file).is_some_and(|mark| known.contains(&mark));
-        let mut loaded = 0;
+        let (mut loaded, mut has_empty) = (0, false);
         let is_new = |file: &ObjectMeta| {
             let is_known = file.size > 0 && !known.is_empty() && is_known(file);
             loaded += u64::from(is_known);
+            has_empty |= file.size == 0;
             file.size > 0 && !is_known
         };
         let first = match self.options.max_files {
@@ -134,7 +135,7 @@ impl<'a> Loader<'a> {
         };
         let mut found = in_place::found(&self.place, selection, first, is_new).await?;
         if found.is_empty() {
-            self.cx.session.notice(nothing_new(&self.place.shown(selection), loaded));
+            self.cx.session.notice(nothing_new(&self.place.shown(selection), loaded, has_empty));
         }
         if self.options.size_limit > 0 {
             let mut bytes = 0;
@@ -345,9 +346,9 @@ impl<'a> Read<'a> {
 }
 
 /// Why there is no file to load.
-fn nothing_new(location: &str, loaded: u64) -> Notice {
+fn nothing_new(location: &str, loaded: u64, has_empty: bool) -> Notice {
     if loaded == 0 {
-        return Notice::new(in_place::no_files(location));
+        return Notice::new(in_place::no_files(location, has_empty));
     }
     let message = match loaded {
         1 => format!("the file in {location} was loaded before"),

@@ -138,7 +138,15 @@ mod tests {
         let set = || {
             let (store, format) = (Arc::new(InMemory::new()), FileFormat::of_type(FormatType::Parquet));
             let (identity, location) = ("s".into(), "s".into());
-            Arc::new(FileSet { store, identity, location, files: Vec::new(), format, positions: Vec::new() })
+            Arc::new(FileSet {
+                store,
+                identity,
+                location,
+                has_empty: false,
+                files: Vec::new(),
+                format,
+                positions: Vec::new(),
+            })
         };
         let reading = Reading::default();
         let (one, other) = (reading.add(&set()), reading.add(&set()));

@@ -83,6 +83,7 @@ async fn rows_of(content: Vec<u8>) -> Result<usize> {
         store,
         identity: "s".into(),
         location: "s".into(),
+        has_empty: false,
         files: vec![file],
         format,
         positions: Vec::new(),
