@@ -23,6 +23,9 @@ const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
 /// The remedy of [`Error::DiskFull`].
 const DISK_FULL_HINT: &str = "make room, then run the statement again";
+/// The remedy of a missing bucket.
+const NO_BUCKET_HINT: &str = "no bucket of this name is there: check the name, and the endpoint or account";
+
 
 /// What happened, in words for the client, and how to remedy it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +233,7 @@ impl Error {
             Some(401 | 403) => Error::denied(cause),
             Some(404) => Error::not_found(cause),
             Some(429 | 503) => Error::throttled(cause),
+            Some(404) if is_of_bucket(&cause) => Error::not_found(cause).with_hint(NO_BUCKET_HINT),
             _ => Error::io(cause),
         }
     }
@@ -273,11 +277,10 @@ impl From<&object_store::Error> for Error {
     fn from(error: &object_store::Error) -> Error {
         use object_store::Error as Store;
         match error {
-            Store::NotFound { path, .. } => Error::not_found(
-                far_answer(error)
-                    .filter(|answer| NO_BUCKET.iter().any(|code| answer.starts_with(code)))
-                    .unwrap_or_else(|| format!("file {path:?} does not exist")),
-            ),
+            Store::NotFound { path, .. } => match far_answer(error).filter(|answer| is_of_bucket(answer)) {
+                Some(answer) => Error::not_found(answer).with_hint(NO_BUCKET_HINT),
+                None => Error::not_found(format!("file {path:?} does not exist")),
+            },
             Store::AlreadyExists { path, .. } => Error::conflict(format!("file {path:?} exists already")),
             Store::Precondition { path, .. } => Error::conflict(format!("file {path:?} changed meanwhile")),
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::denied(root_cause(error)),
@@ -295,6 +298,10 @@ impl From<&object_store::Error> for Error {
 #[error("no answer from {address}")]
 pub(crate) struct Unanswered {
     /// Host and port.
+fn is_of_bucket(answer: &str) -> bool {
+    NO_BUCKET.iter().any(|code| answer.starts_with(code))
+}
+
     pub address: String,
     #[source]
     pub source: HttpError,

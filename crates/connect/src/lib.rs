@@ -36,7 +36,7 @@ pub mod transfer;
 pub use cx::{OpenCx, OutboundPolicy, Timeouts};
 pub use error::{Error, Result};
 pub use glob::expand;
-pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Role, kind_named, kind_of_scheme};
+pub use kind::{Access, Capability, KINDS, Kind, KindSpec, Role, kind_named, kind_of_scheme, scheme_hint};
 pub use kms::Kms;
 pub use local::LocalStore;
 pub use net::clients::Clients;

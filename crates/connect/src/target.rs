@@ -10,7 +10,9 @@ use url::Url;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result, scrub};
 use crate::kind::userfile;
-use crate::kind::{Access, Host, KINDS, Kind, KindSpec, Role, Rule, Unknown, kind_in_role, kind_of_scheme, wrong_role};
+use crate::kind::{
+    Access, Host, KINDS, Kind, KindSpec, Role, Rule, Unknown, kind_in_role, kind_of_scheme, scheme_hint, wrong_role,
+};
 use crate::kms::Kms;
 use crate::option::{Options, REDACTED};
 use crate::path::{self, Split};
@@ -308,10 +310,11 @@ fn refuse_user(uri: &Uri) -> Result<()> {
         .with_hint("leave out what stands before the @; write %40 for an @ that belongs to a name"))
 }
 
-fn unsupported_scheme(scheme: &str) -> Error {
+pub(crate) fn unsupported_scheme(scheme: &str) -> Error {
     Error::unsupported(format!(
         "unsupported storage scheme: {scheme:?} - refer to docs to find supported storage schemes"
     ))
+    .with_hint(scheme_hint(scheme))
 }
 
 fn no_kms(scheme: &str) -> Error {

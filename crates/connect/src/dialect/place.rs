@@ -4,9 +4,9 @@ use lakeport_base::{Dialect, Uri};
 
 use super::{from_options, type_in};
 use crate::error::{Error, Result};
-use crate::kind::{Host, KINDS, Kind};
+use crate::kind::{Host, KINDS, Kind, kind_of_scheme};
 use crate::path;
-use crate::target::Target;
+use crate::target::{Target, unsupported_scheme};
 
 /// The scheme of files of the node.
 const FILES: &str = "fs";
@@ -34,6 +34,9 @@ pub fn located(uri: &str, pairs: &[(String, String)]) -> Result<Located> {
     if kind.is_some() && parsed.params.is_empty() && parsed.user.is_none() {
         let target = from_options(Dialect::Databend, &parsed.scheme, pairs)?;
         return Ok(Located { target: target.join(&format!("{}{}", parsed.host, parsed.path))?, is_folder });
+    }
+    if kind_of_scheme(&parsed.scheme).is_none() {
+        return Err(unsupported_scheme(&parsed.scheme));
     }
     if !pairs.is_empty() {
         return Err(Error::invalid(format!("a URI of this form takes no connection parameters: {}://", parsed.scheme))

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use lakeport_base::nearest::nearest;
 
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
@@ -277,6 +278,15 @@ impl fmt::Debug for dyn Kind {
 /// The kind of a URI scheme.
 pub fn kind_of_scheme(scheme: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.spec().schemes.contains(&scheme))
+}
+
+/// The remedy for a scheme of no kind.
+pub fn scheme_hint(scheme: &str) -> String {
+    let known: Vec<&str> = KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
+    match nearest(scheme, known.iter().copied()) {
+        Some(known) => format!("did you mean {known}://?"),
+        None => format!("known schemes: {}", known.join(", ")),
+    }
 }
 
 /// The kind that a scheme means where a URI is used in a role.

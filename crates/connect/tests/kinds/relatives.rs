@@ -164,6 +164,7 @@ async fn what_is_wrong_is_named(vendor: &Vendor, peer: &Peer) {
     }
     let error = refusal(&in_bucket(&uri, "absent-1250000000")).await;
     assert!(matches!(error, Error::NotFound(_)) && error.to_string().contains("NoSuchBucket"), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("no bucket of this name is there")), "{error:?}");
 }
 
 async fn public_buckets_are_read_without_keys(vendor: &Vendor, peer: &Peer) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use lakeport_base::limits::IMPORT_FILES_MAX;
 use lakeport_base::{Sqlstate, Uri};
 use lakeport_connect::redact;
@@ -88,17 +89,18 @@ async fn files_of(
     options: Option<&ImportOptions>,
 ) -> Result<Vec<SourceFile>> {
     let target = server.resolve(text).await?.target;
+    let lists = target.spec().capability.list;
     // A web server need not know ranges.
-    let ranged = target.spec().capability.list;
+    let ranged = lists;
     let uri = Uri::parse(text).map_err(lakeport_connect::Error::from)?;
     if uri.path.trim_matches('/').is_empty() {
         // The connection itself names the file.
         let (folder, name) = target.split_pattern()?;
         let store = server.open_target(user, &folder).await?;
-        let meta = head(store.as_ref(), &name, text).await?;
+        let meta = head(store.as_ref(), lists, &name, text).await?;
         return Ok(vec![SourceFile { store, meta, name: redact(text), ranged }]);
     }
-    let glob = options.is_some_and(|options| options.glob) && target.spec().capability.list;
+    let glob = options.is_some_and(|options| options.glob) && lists;
     let (folder, pattern) = split(&uri.path, glob);
     let place = Uri { path: folder.to_string(), ..uri.clone() };
     let store = server.open_storage(user, &place.to_text()).await?;
@@ -111,7 +113,7 @@ async fn files_of(
         metas.retain(|meta| !(save_rejected && meta.location.as_ref().ends_with(reject::SUFFIX)));
         metas
     } else {
-        vec![head(store.as_ref(), pattern, text).await?]
+        vec![head(store.as_ref(), lists, pattern, text).await?]
     };
     let name =
         |meta: &ObjectMeta| redact(&Uri { path: format!("{folder}/{}", meta.location), ..uri.clone() }.to_text());
@@ -125,11 +127,18 @@ fn split(path: &str, glob: bool) -> (&str, &str) {
     (&path[..slash], path[slash..].trim_start_matches('/'))
 }
 
-async fn head(store: &dyn ObjectStore, path: &str, uri: &str) -> Result<ObjectMeta> {
+async fn head(store: &dyn ObjectStore, lists: bool, path: &str, uri: &str) -> Result<ObjectMeta> {
     let invalid = |error| Error::invalid(format!("invalid path: {error}"));
     let path = Path::parse(path).map_err(invalid)?;
-    let meta = store.head(&path).await;
-    meta.map_err(|error| store_error(error).prefixed(&redact(uri)))
+    let failed = |error| store_error(error).prefixed(&redact(uri));
+    match store.head(&path).await {
+        // The answer has no body, and does not say whether it is the bucket that is missing: that of a listing does.
+        Err(absent @ object_store::Error::NotFound { .. }) if lists => {
+            let listed = store.list(None).try_next().await.map_err(failed);
+            Err(listed.err().filter(|error| error.code() == Sqlstate::UNDEFINED_FILE).unwrap_or_else(|| failed(absent)))
+        }
+        found => found.map_err(failed),
+    }
 }
 
 fn no_match(error: lakeport_connect::Error, pattern: &str, folder: &str, uri: &str) -> Error {

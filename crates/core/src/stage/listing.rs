@@ -140,7 +140,8 @@ impl StagedPlace {
                 Err(Error::databend(Number::BAD_ARGUMENTS, format!("{name} is not a file")))
             }
             Err(object_store::Error::NotFound { .. }) => {
-                Err(Error::databend(Number::STORAGE_NOT_FOUND, format!("{name} does not exist in {}", self.name)))
+                let message = format!("{name} does not exist in {}", self.name);
+                Err(Error::databend(Number::STORAGE_NOT_FOUND, message).with_hint(self.absent_hint()))
             }
             // A store in a folder of another tells the path that this one has there.
             found => found.map(|meta| ObjectMeta { location: path, ..meta }).map_err(store_error),
@@ -160,6 +161,18 @@ impl StagedPlace {
 pub(crate) fn parse_path(text: &str) -> Result<Path> {
     Path::parse(text).map_err(|error| {
         let refused = Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}"));
+    /// What to check when a named file is not there.
+    fn absent_hint(&self) -> String {
+        let place = self.shown_place();
+        match self.capability.list {
+            true if self.name.starts_with('@') => {
+                format!("names in FILES go on from {place}: LIST {} shows what is there", quote_literal(&place))
+            }
+            true => format!("names in FILES go on from {place}"),
+            false => "check the spelling, upper and lower case included".to_string(),
+        }
+    }
+
         match text.chars().find(char::is_ascii_control) {
             Some(c) => refused.with_detail(format!("no store takes a name with {c:?}, a control character, in it")),
             None => refused.with_detail(error.to_string()),

@@ -3,7 +3,7 @@
 use lakeport_base::{Dialect, Secret, Uri};
 use lakeport_catalog::model::Check;
 use lakeport_connect::dialect::{from_options, render};
-use lakeport_connect::{ExternalRef, Target, kind_of_scheme};
+use lakeport_connect::{ExternalRef, Target, kind_of_scheme, scheme_hint};
 use lakeport_sql::stmt::Text;
 use lakeport_sql::stmt::connection::Definition;
 
@@ -73,14 +73,13 @@ fn parse_uri(uri: &str) -> Result<Target> {
         .with_hint("write scheme://host/path?PARAMETER=value; escape special characters as %XX")
     })?;
     let Some(kind) = kind_of_scheme(&parsed.scheme).filter(|_| parsed.scheme != ExternalRef::SCHEME) else {
-        let schemes: Vec<&str> = lakeport_connect::KINDS.iter().flat_map(|kind| kind.spec().schemes).copied().collect();
         return Err(Error::invalid(format!(
             "{}: no parseAndValidateFn found for external connection provider {}",
             words::REFUSED,
             parsed.scheme
         ))
         .with_detail(format!("{}:// is not supported", parsed.scheme))
-        .with_hint(format!("schemes of external connections: {}", schemes.join(", "))));
+        .with_hint(scheme_hint(&parsed.scheme)));
     };
     let prefix = words::refusal_prefix(kind.spec());
     Target::parse(uri).map_err(|error| Error::from(error).prefixed(&prefix))
