@@ -8,6 +8,8 @@ use lakeport_base::{Retry, Sqlstate};
 use object_store::client::{HttpError, HttpErrorKind};
 use thiserror::Error as ThisError;
 
+use crate::listing::unfit_name;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -21,11 +23,11 @@ const UNFIT: [&str; 4] = ["ExpiredToken", "TokenRefreshRequired", "InvalidToken"
 /// How answers begin that miss the bucket and not the file in it.
 const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
-/// The remedy of [`Error::DiskFull`].
-const DISK_FULL_HINT: &str = "make room, then run the statement again";
 /// The remedy of a missing bucket.
 const NO_BUCKET_HINT: &str = "no bucket of this name is there: check the name, and the endpoint or account";
 
+/// The remedy of [`Error::DiskFull`].
+const DISK_FULL_HINT: &str = "make room, then run the statement again";
 
 /// What happened, in words for the client, and how to remedy it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,9 +233,9 @@ impl Error {
             Some(400) if UNFIT.iter().any(|code| cause.starts_with(code)) => Error::denied(cause),
             Some(400) => Error::invalid(cause),
             Some(401 | 403) => Error::denied(cause),
+            Some(404) if is_of_bucket(&cause) => Error::not_found(cause).with_hint(NO_BUCKET_HINT),
             Some(404) => Error::not_found(cause),
             Some(429 | 503) => Error::throttled(cause),
-            Some(404) if is_of_bucket(&cause) => Error::not_found(cause).with_hint(NO_BUCKET_HINT),
             _ => Error::io(cause),
         }
     }
@@ -288,9 +290,16 @@ impl From<&object_store::Error> for Error {
             Store::InvalidPath { source } => {
                 Error::invalid(format!("invalid path: {}", printable(&source.to_string())))
             }
-            _ => Error::from_source(error),
+            _ => match unfit_name(error) {
+                Some(name) => Error::invalid(format!("no path can hold the name {name:?}")),
+                None => Error::from_source(error),
+            },
         }
     }
+}
+
+fn is_of_bucket(answer: &str) -> bool {
+    NO_BUCKET.iter().any(|code| answer.starts_with(code))
 }
 
 /// A request for which no answer came from an address.
@@ -298,10 +307,6 @@ impl From<&object_store::Error> for Error {
 #[error("no answer from {address}")]
 pub(crate) struct Unanswered {
     /// Host and port.
-fn is_of_bucket(answer: &str) -> bool {
-    NO_BUCKET.iter().any(|code| answer.starts_with(code))
-}
-
     pub address: String,
     #[source]
     pub source: HttpError,

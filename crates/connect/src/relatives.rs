@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
-use http::header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderName, HeaderValue, Method};
 use lakeport_base::Secret;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -22,6 +22,7 @@ use crate::auth::{self, ANONYMOUS};
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
+use crate::listing;
 use crate::net::{self, Client, Redirects};
 use crate::storage::Storage;
 use crate::target::Target;
@@ -232,7 +233,11 @@ impl<V: Vendor> HttpService for Requests<V> {
         if is_creation && answer.status().is_success() && answer.headers().contains_key(named::<V>("version-id")) {
             return Err(refused(overwritten()));
         }
-        if is_listing && answer.status().is_success() { self.listing(answer).await } else { Ok(answer) }
+        if is_listing && answer.status().is_success() {
+            let listing = |text: String| self.vendor.adapt_listing(listing::marked(&text));
+            return listing::adapted(answer, listing).await;
+        }
+        Ok(answer)
     }
 }
 
@@ -262,13 +267,6 @@ impl<V: Vendor> Requests<V> {
         let Some(keys) = &self.keys else { return Ok(()) };
         let keys = keys.get_credential().await?;
         self.vendor.sign(request, &keys)
-    }
-
-    async fn listing(&self, answer: HttpResponse) -> Result<HttpResponse, HttpError> {
-        let (mut head, body) = answer.into_parts();
-        let text = String::from_utf8_lossy(&body.bytes().await?).into_owned();
-        head.headers.remove(CONTENT_LENGTH);
-        Ok(HttpResponse::from_parts(head, self.vendor.adapt_listing(text).into()))
     }
 }
 

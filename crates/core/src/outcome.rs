@@ -80,6 +80,19 @@ pub enum SessionEvent {
     ParameterChanged { name: String, value: String },
 }
 
+/// Where notices go.
+#[derive(Clone)]
+pub struct Notices(pub(crate) mpsc::Sender<SessionEvent>);
+
+impl Notices {
+    /// Sends a notice; dropped when the client does not read them.
+    pub fn send(&self, notice: Notice) {
+        if self.0.try_send(SessionEvent::Notice(notice)).is_err() {
+            tracing::debug!("notice dropped: the client does not read");
+        }
+    }
+}
+
 /// Rows on their way in by COPY FROM STDIN. Dropping it aborts the copy: no row stays.
 pub struct CopyIn {
     /// The columns expected, in order.

@@ -26,7 +26,7 @@ use crate::authz::Subject;
 use crate::cancel::Cancel;
 use crate::engine::{Description, TransactionId};
 use crate::error::{Error, Result};
-use crate::outcome::{Notice, Outcome, SessionEvent};
+use crate::outcome::{Notice, Notices, Outcome, SessionEvent};
 use crate::running::Running;
 use crate::server::Server;
 use crate::stmt::effect::Effect;
@@ -363,9 +363,12 @@ impl Session {
 
     /// Sends a notice; dropped when the client does not read them.
     pub fn notice(&self, notice: Notice) {
-        if self.events.try_send(SessionEvent::Notice(notice)).is_err() {
-            tracing::debug!("notice dropped: the client does not read");
-        }
+        self.notices().send(notice);
+    }
+
+    /// Where notices go of what is found while a client takes rows.
+    pub(crate) fn notices(&self) -> Notices {
+        Notices(self.events.clone())
     }
 
     pub(crate) fn open_block(&self) -> Option<OpenBlock> {

@@ -20,6 +20,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
 use crate::lease::{Lease, Renewed, Source};
+use crate::listing::Listings;
 use crate::net::{self, Client, ENDPOINT, Redirects};
 use crate::option::{OptionSpec, OptionType};
 use crate::storage::Storage;
@@ -158,7 +159,7 @@ fn store(target: &Target, cx: &OpenCx, client: Client) -> Result<MicrosoftAzure>
         .with_skip_signature(options.get("AUTH") == Some(ANONYMOUS))
         .with_credentials(credentials(target, cx, &client)?)
         .with_retry(cx.timeouts.retries())
-        .with_http_connector(client);
+        .with_http_connector(Listings(client));
     Ok(store.build()?)
 }
 

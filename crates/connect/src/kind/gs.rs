@@ -14,6 +14,7 @@ use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::google;
 use crate::layer::{Layers, Rooted};
+use crate::listing::Listings;
 use crate::net::{self, Client, ENDPOINT, Redirects};
 use crate::option::{OptionSpec, OptionType};
 use crate::storage::Storage;
@@ -93,7 +94,7 @@ impl Kind for Gs {
                 .with_credentials(tokens)
                 .with_skip_signature(target.options().get("AUTH") == Some(auth::ANONYMOUS))
                 .with_retry(cx.timeouts.retries())
-                .with_http_connector(Requests { client, project: billing_project(target)? })
+                .with_http_connector(Requests { client: Listings(client), project: billing_project(target)? })
                 .build()?;
             Ok(Layers::new(cx, &SPEC).wrap_with_uploads(Rooted::new(store, target.prefix()?)))
         }
@@ -111,7 +112,7 @@ fn billing_project(target: &Target) -> Result<Option<HeaderValue>> {
 /// Sends the storage client's requests, with what it does not know of or puts wrong.
 #[derive(Clone, Debug)]
 struct Requests {
-    client: Client,
+    client: Listings,
     /// Who pays for them.
     project: Option<HeaderValue>,
 }
@@ -133,6 +134,6 @@ impl HttpService for Requests {
         if headers.contains_key("x-goog-copy-source") && headers.remove(PRECONDITION).is_none() {
             headers.insert(PRECONDITION, HeaderValue::from_static("0"));
         }
-        self.client.http().execute(request).await
+        self.client.call(request).await
     }
 }

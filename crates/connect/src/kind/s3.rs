@@ -12,6 +12,7 @@ use crate::aws;
 use crate::cx::OpenCx;
 use crate::error::{Error, Result};
 use crate::layer::{Layers, Rooted};
+use crate::listing::Listings;
 use crate::net::{self, Client, Redirects};
 use crate::option::{OptionSpec, OptionType};
 use crate::storage::Storage;
@@ -125,7 +126,7 @@ impl Kind for S3 {
             let credentials = aws::credentials(target, cx, &client, endpoint.as_ref(), &region).await?;
             let store = builder(target, cx, endpoint.as_ref(), &region)
                 .with_credentials(credentials)
-                .with_http_connector(client)
+                .with_http_connector(Listings(client))
                 .build()?;
             let layers = Layers::new(cx, &SPEC).storage_class(options.get("S3_STORAGE_CLASS"));
             Ok(layers.wrap_with_uploads(Rooted::new(store, target.prefix()?)))

@@ -13,6 +13,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
+use crate::listing;
+
 /// The folder is part of every path of the inner store.
 #[derive(Debug)]
 pub(crate) struct Rooted<S> {
@@ -44,9 +46,9 @@ fn relative(prefix: &Path, path: &Path) -> Path {
     path.prefix_match(prefix).map_or_else(|| path.clone(), Iterator::collect)
 }
 
-fn relative_meta(prefix: &Path, mut meta: ObjectMeta) -> ObjectMeta {
-    meta.location = relative(prefix, &meta.location);
-    meta
+fn relative_meta(prefix: &Path, mut meta: ObjectMeta) -> Result<ObjectMeta> {
+    meta.location = listing::fit(relative(prefix, &meta.location))?;
+    Ok(meta)
 }
 
 fn relative_error(prefix: &Path, mut error: Error) -> Error {
@@ -100,21 +102,22 @@ impl<S: ObjectStore> ObjectStore for Rooted<S> {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = prefix.map_or_else(|| self.prefix.clone(), |path| self.full(path));
         let prefix = self.prefix.clone();
-        self.inner.list(Some(&folder)).map_ok(move |meta| relative_meta(&prefix, meta)).boxed()
+        self.inner.list(Some(&folder)).map(move |meta| relative_meta(&prefix, meta?)).boxed()
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = prefix.map_or_else(|| self.prefix.clone(), |path| self.full(path));
         let prefix = self.prefix.clone();
         let listed = self.inner.list_with_offset(Some(&folder), &self.full(offset));
-        listed.map_ok(move |meta| relative_meta(&prefix, meta)).boxed()
+        listed.map(move |meta| relative_meta(&prefix, meta?)).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let folder = prefix.map_or_else(|| self.prefix.clone(), |path| self.full(path));
         let mut listed = self.out(self.inner.list_with_delimiter(Some(&folder)).await)?;
         listed.common_prefixes = listed.common_prefixes.iter().map(|path| relative(&self.prefix, path)).collect();
-        listed.objects = listed.objects.into_iter().map(|meta| relative_meta(&self.prefix, meta)).collect();
+        let objects = listed.objects.into_iter().map(|meta| relative_meta(&self.prefix, meta));
+        listed.objects = objects.collect::<Result<_>>()?;
         Ok(listed)
     }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use futures::{FutureExt, TryFutureExt};
+use lakeport_connect::unfit_name;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -30,6 +31,9 @@ impl Named {
     }
 
     fn failed(name: &str, error: Error) -> Error {
+        if unfit_name(&error).is_some() {
+            return error;
+        }
         let (error, prefix) = (store_error(error), format!("access to {name} failed"));
         // What one request of the store was to do with what another one answered.
         let is_told = error.message().starts_with(&prefix);

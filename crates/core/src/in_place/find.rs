@@ -39,7 +39,7 @@ pub(crate) async fn relation(cx: &Cx<'_>, source: &FileSource, run: bool) -> Res
     }
     let place = cx.server.staged_place(cx.subject(), &source.location, StageAccess::Read).await?;
     let selection = cx.selection(source.pattern.as_ref(), &source.files)?;
-    let found = found(&place, &selection, usize::MAX, |_| true).await?;
+    let found = found(cx, &place, &selection, usize::MAX, |_| true).await?;
     if source.wanted == Wanted::Names {
         let rows: Vec<_> = found.iter().map(file_row).collect();
         return Ok(Relation::Rows(batch_of(list_columns(), &rows)?));
@@ -71,12 +71,13 @@ pub(crate) fn no_files(location: &str, has_empty: bool) -> String {
 /// # Errors
 /// 54000 for more than a statement takes.
 pub(crate) async fn found(
+    cx: &Cx<'_>,
     place: &StagedPlace,
     selection: &Selection,
     first: usize,
     mut is_wanted: impl FnMut(&ObjectMeta) -> bool,
 ) -> Result<Vec<ObjectMeta>> {
-    let mut listed = place.list(selection)?;
+    let mut listed = place.list(selection, cx.session.notices())?;
     let mut found = Vec::new();
     while let Some(file) = listed.try_next().await? {
         if !is_wanted(&file) {
@@ -141,8 +142,8 @@ impl FileSet {
             uri: printable(&format!("{folder}{}", meta.location)).into_owned(),
             meta,
         };
-        let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
         let has_empty = found.iter().any(|meta| meta.size == 0);
+        let files: Vec<PlacedFile> = found.into_iter().filter(|meta| meta.size > 0).map(placed).collect();
         let store = Arc::new(Pinned::new(place.store.clone(), &files));
         let location = place.shown(selection);
         FileSet { store, identity: place.identity.as_str().into(), location, has_empty, files, format, positions }

@@ -6,6 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use lakeport_base::limits::IMPORT_FILES_MAX;
 use lakeport_base::name::{printable, quote_literal};
 use lakeport_connect::probe::MARKER;
+use lakeport_connect::unfit_name;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use regex::Regex;
@@ -14,6 +15,7 @@ use super::place::{StagedPlace, clean};
 use crate::databend::Number;
 use crate::error::{Error, Result};
 use crate::external::store_error;
+use crate::outcome::{Notice, Notices};
 
 /// Files looked up by name at the same time.
 const LOOKUPS_MAX: usize = 8;
@@ -21,6 +23,9 @@ const LOOKUPS_MAX: usize = 8;
 const SHOWN_MAX: usize = 3;
 /// Names made on the way from one with choices to those it stands for, in bytes.
 const EXPANDED_BYTES_MAX: usize = 64 << 20;
+
+/// What a store tells of a file.
+type Listed = object_store::Result<ObjectMeta>;
 
 /// Which of the files of a location are meant.
 #[derive(Clone, Debug, Default)]
@@ -70,11 +75,16 @@ impl StagedPlace {
         }
     }
 
-    /// The files meant, as they are found: in no order, and as many as there are without holding them all.
+    /// The files meant, as they are found: in no order, and as many as there are without holding them all. Of those whose
+    /// names no path can hold the client is told.
     ///
     /// # Errors
     /// The stream fails with what the far side answers; for names with [3001] and [1006].
-    pub fn list(&self, selection: &Selection) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+    pub(crate) fn list(
+        &self,
+        selection: &Selection,
+        notices: Notices,
+    ) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
         match selection {
             Selection::Named(names) => {
                 let names = names.iter().map(|name| self.below(name)).collect::<Result<Vec<_>>>()?;
@@ -85,19 +95,19 @@ impl StagedPlace {
                 Err(Error::unsupported(format!("{} cannot be listed, so that no PATTERN applies", self.name))
                     .with_hint("name the file, or several with FILES"))
             }
-            Selection::All => Ok(self.beginning_so()?),
+            Selection::All => Ok(self.beginning_so(notices)?),
             Selection::Matching { regex, .. } => {
                 let (pattern, start) = (regex.clone(), self.prefix.len());
                 let is_match = move |meta: &ObjectMeta| {
                     std::future::ready(meta.location.as_ref().get(start..).is_some_and(|rest| pattern.is_match(rest)))
                 };
-                Ok(self.beginning_so()?.try_filter(is_match).boxed())
+                Ok(self.beginning_so(notices)?.try_filter(is_match).boxed())
             }
         }
     }
 
     /// The files whose names begin with the prefix, but for the one that checks of connections leave.
-    fn beginning_so(&self) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
+    fn beginning_so(&self, notices: Notices) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
         let (folder, name) = self.prefix.rsplit_once('/').unwrap_or(("", &self.prefix));
         let folder = parse_path(folder)?;
         let folder = (!folder.is_root()).then_some(&folder);
@@ -109,6 +119,9 @@ impl StagedPlace {
             Some(before) => self.store.list_with_offset(folder, &before),
             None => self.store.list(folder),
         };
+        let over =
+            PassedOver { prefix: prefix.clone(), place: self.shown_place(), names: Vec::new(), count: 0, notices };
+        let listed = over.taken_out_of(listed);
         let is_meant = move |name: &Path| name.as_ref().starts_with(&prefix) && name.filename() != Some(MARKER);
         let is_meant = move |meta: &ObjectMeta| std::future::ready(is_meant(&meta.location));
         Ok(listed.map_err(store_error).try_filter(is_meant).boxed())
@@ -148,19 +161,6 @@ impl StagedPlace {
         }
     }
 
-    async fn is_folder(&self, path: &Path) -> Result<bool> {
-        let first = self.store.list(Some(path)).try_next().await;
-        Ok(first.map_err(store_error)?.is_some())
-    }
-}
-
-/// A path as stores have it.
-///
-/// # Errors
-/// [1006]
-pub(crate) fn parse_path(text: &str) -> Result<Path> {
-    Path::parse(text).map_err(|error| {
-        let refused = Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}"));
     /// What to check when a named file is not there.
     fn absent_hint(&self) -> String {
         let place = self.shown_place();
@@ -173,6 +173,70 @@ pub(crate) fn parse_path(text: &str) -> Result<Path> {
         }
     }
 
+    async fn is_folder(&self, path: &Path) -> Result<bool> {
+        let first = self.store.list(Some(path)).try_next().await;
+        Ok(first.map_err(store_error)?.is_some())
+    }
+}
+
+/// Files that are meant, but whose names no path can hold.
+struct PassedOver {
+    /// What the names of those begin with that are meant.
+    prefix: String,
+    place: String,
+    /// The first ones.
+    names: Vec<String>,
+    count: usize,
+    notices: Notices,
+}
+
+impl PassedOver {
+    /// A listing without them; the client is told at its end.
+    fn taken_out_of(self, listed: BoxStream<'static, Listed>) -> BoxStream<'static, Listed> {
+        let next = |(mut over, mut listed): (PassedOver, BoxStream<'static, Listed>)| async move {
+            loop {
+                let item = listed.next().await;
+                match item.as_ref().and_then(|item| unfit_name(item.as_ref().err()?)) {
+                    Some(name) => over.add(name),
+                    None if item.is_none() => {
+                        over.tell();
+                        return None;
+                    }
+                    None => return item.map(|item| (item, (over, listed))),
+                }
+            }
+        };
+        stream::unfold((self, listed), next).boxed()
+    }
+
+    fn add(&mut self, name: &str) {
+        if !name.starts_with(&self.prefix) {
+            return;
+        }
+        self.count += 1;
+        if self.names.len() < SHOWN_MAX {
+            self.names.push(format!("{name:?}"));
+        }
+    }
+
+    fn tell(&self) {
+        let (things, more) = (if self.count == 1 { "file" } else { "files" }, self.count > self.names.len());
+        let names = self.names.join(", ") + if more { ", ..." } else { "" };
+        let message = format!("passed over {} {things} in {}: {names}", self.count, self.place);
+        let detail = "no path can hold such a name: it has control characters, or segments that are empty or only dots";
+        if self.count > 0 {
+            self.notices.send(Notice { detail: Some(detail.to_string()), ..Notice::new(message) });
+        }
+    }
+}
+
+/// A path as stores have it.
+///
+/// # Errors
+/// [1006]
+pub(crate) fn parse_path(text: &str) -> Result<Path> {
+    Path::parse(text).map_err(|error| {
+        let refused = Error::databend(Number::BAD_ARGUMENTS, format!("invalid path {text:?}"));
         match text.chars().find(char::is_ascii_control) {
             Some(c) => refused.with_detail(format!("no store takes a name with {c:?}, a control character, in it")),
             None => refused.with_detail(error.to_string()),
@@ -295,7 +359,7 @@ mod tests {
     async fn names(place: &StagedPlace, pattern: Option<&str>, files: &[&str]) -> Result<Vec<String>> {
         let files: Vec<String> = files.iter().map(|file| file.to_string()).collect();
         let mut found: Vec<String> = place
-            .list(&Selection::new(pattern, &files)?)?
+            .list(&Selection::new(pattern, &files)?, Notices(tokio::sync::mpsc::channel(1).0))?
             .map_ok(|meta| meta.location.to_string())
             .try_collect()
             .await?;

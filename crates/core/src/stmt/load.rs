@@ -133,7 +133,7 @@ impl<'a> Loader<'a> {
             0 => usize::MAX,
             files => usize::try_from(files).unwrap_or(usize::MAX),
         };
-        let mut found = in_place::found(&self.place, selection, first, is_new).await?;
+        let mut found = in_place::found(self.cx, &self.place, selection, first, is_new).await?;
         if found.is_empty() {
             self.cx.session.notice(nothing_new(&self.place.shown(selection), loaded, has_empty));
         }

@@ -320,7 +320,7 @@ pub(crate) fn list_columns() -> SchemaRef {
 /// Rows are made as the files are found and the client takes them.
 pub(crate) async fn list(cx: &Cx<'_>, statement: &ListFiles) -> Result<Outcome> {
     let (place, selection) = selected(cx, &statement.files, StageAccess::Read).await?;
-    let chunks = place.list(&selection)?.try_chunks(LIST_ROWS).map_err(|error| error.1);
+    let chunks = place.list(&selection, cx.session.notices())?.try_chunks(LIST_ROWS).map_err(|error| error.1);
     let batches = chunks.map(|files| {
         let rows: Vec<_> = files?.iter().map(file_row).collect();
         batch_of(list_columns(), &rows)
@@ -338,7 +338,7 @@ pub(crate) fn file_row(file: &ObjectMeta) -> Vec<Cell> {
 /// Deletes the files as they are found; once cancelled it leaves the rest.
 pub(crate) async fn remove(cx: &Cx<'_>, statement: &RemoveFiles) -> Result<Outcome> {
     let (place, selection) = selected(cx, &statement.files, StageAccess::Write).await?;
-    let found = place.list(&selection)?;
+    let found = place.list(&selection, cx.session.notices())?;
     let files = found.map(|file| file.map(|meta| meta.location).map_err(crate::external::into_store_error)).boxed();
     place.store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(store_error)?;
     Ok(Outcome::done("REMOVE"))
