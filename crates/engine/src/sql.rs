@@ -212,11 +212,11 @@ pub(crate) fn column_name(expr: &Expr) -> String {
         },
         Expr::Nested(expr) | Expr::Collate { expr, .. } => column_name(expr),
         Expr::CompoundFieldAccess { root, access_chain } => {
-            let fields = access_chain.iter().filter_map(|access| match access {
+            let mut fields = access_chain.iter().filter_map(|access| match access {
                 AccessExpr::Dot(Expr::Identifier(name)) => Some(folded(name)),
                 _ => None,
             });
-            fields.last().unwrap_or_else(|| column_name(root))
+            fields.next_back().unwrap_or_else(|| column_name(root))
         }
         Expr::Case { else_result: Some(last), .. } if column_name(last) != "?column?" => column_name(last),
         Expr::Case { .. } => "case".to_string(),
