@@ -1,26 +1,28 @@
 //! JSON values of files beside values of other types. To Databend, which says how files are queried, they are VARIANTs: a cast
 //! or a comparison looks at the value, where PostgreSQL looks at its notation. So a string has no quotes, and null is NULL.
 
+mod nodes;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinConstraint, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::DefaultTableSource;
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{
     AggregateFunction, InList, InSubquery, Like, ScalarFunction, SetComparison, Sort,
 };
 use datafusion::logical_expr::{
-    Aggregate, Between, BinaryExpr, Case, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    Operator, ScalarUDF, Subquery, TryCast, Union, WindowFunctionDefinition, binary_expr, cast, lit,
+    Aggregate, Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
+    ScalarUDF, Subquery, TryCast, WindowFunctionDefinition, binary_expr, cast, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
-use lakeport_base::{SqlType, Sqlstate};
+use lakeport_base::SqlType;
 use lakeport_core::Error;
-use lakeport_core::rows::{arrow_field, sql_type};
+use lakeport_core::rows::sql_type;
 
 use super::rows::RowFiles;
 use crate::analysis::rewrite_node;
@@ -226,16 +228,6 @@ impl Documents {
         true
     }
 
-    /// Sorts JSON values by their keys.
-    fn sort(&self, sorted: &mut [Sort], schema: &DFSchema) -> bool {
-        let mut changed = false;
-        for by in sorted.iter_mut().filter(|by| is_document_of(Some(&by.expr), schema)) {
-            self.replace(&mut by.expr, true, Compared::Documents);
-            changed = true;
-        }
-        changed
-    }
-
     /// Makes values that are the same one notation, by which they are then told apart.
     fn group(&self, values: &mut [Expr], schema: &DFSchema) -> bool {
         let mut changed = false;
@@ -246,59 +238,14 @@ impl Documents {
         changed
     }
 
-    /// As [`Documents::group`], of values that are shown too.
-    fn group_named(&self, values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
-        let named = |mut value: Expr| {
-            let (relation, name) = value.qualified_name();
-            match self.group(std::slice::from_mut(&mut value), schema) {
-                true => value.alias_qualified(relation, name),
-                false => value,
-            }
-        };
-        values.into_iter().map(named).collect()
-    }
-
-    /// What a node as a whole compares.
-    fn read_node(&self, mut plan: LogicalPlan) -> Result<LogicalPlan> {
-        match &mut plan {
-            LogicalPlan::Sort(sort) => {
-                self.sort(&mut sort.expr, sort.input.schema());
-            }
-            LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. }) => {
-                let grouped = self.group_named(std::mem::take(group_expr), input.schema());
-                let input = Arc::clone(input);
-                return Aggregate::try_new(input, grouped, std::mem::take(aggr_expr)).map(LogicalPlan::Aggregate);
-            }
-            LogicalPlan::Distinct(Distinct::All(input)) => {
-                let columns = input.schema().iter().map(Expr::from).collect();
-                let columns = self.group_named(columns, input.schema());
-                let one = LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?.build()?;
-                *input = Arc::new(one);
-            }
-            LogicalPlan::Distinct(Distinct::On(distinct)) => {
-                let schema = distinct.input.schema();
-                for on in distinct.on_expr.iter_mut().filter(|on| is_document_of(Some(&**on), schema)) {
-                    self.replace(on, true, Compared::Documents);
-                }
-                self.sort(distinct.sort_expr.as_deref_mut().unwrap_or_default(), schema);
-            }
-            LogicalPlan::Join(join) => {
-                for (left, right) in &mut join.on {
-                    let fields = [field_of(left, join.left.schema()), field_of(right, join.right.schema())];
-                    let Some(compared) = Compared::of(fields.iter().flatten()) else { continue };
-                    for (key, field) in [left, right].into_iter().zip(fields) {
-                        self.replace(key, field.is_some_and(|field| is_document(&field)), compared);
-                    }
-                    // Keys of USING are columns.
-                    join.join_constraint = JoinConstraint::On;
-                }
-            }
-            LogicalPlan::Union(union) => {
-                *union = of_one_kind(Union::try_new_with_loose_types(std::mem::take(&mut union.inputs))?)?;
-            }
-            _ => {}
+    /// Sorts JSON values by their keys.
+    fn sort(&self, sorted: &mut [Sort], schema: &DFSchema) -> bool {
+        let mut changed = false;
+        for by in sorted.iter_mut().filter(|by| is_document_of(Some(&by.expr), schema)) {
+            self.replace(&mut by.expr, true, Compared::Documents);
+            changed = true;
         }
-        Ok(plan)
+        changed
     }
 }
 
@@ -351,33 +298,6 @@ impl AnalyzerRule for Documents {
         };
         Ok(plan.transform_up_with_subqueries(read)?.data)
     }
-}
-
-/// The union with JSON values where some query has them.
-///
-/// # Errors
-/// 42804 for a column that has JSON values in one query and another type in another.
-fn of_one_kind(union: Union) -> Result<Union> {
-    let mut columns = Vec::with_capacity(union.schema.fields().len());
-    for (at, (relation, column)) in union.schema.iter().enumerate() {
-        let fields: Vec<_> = union.inputs.iter().filter_map(|input| input.schema().fields().get(at)).collect();
-        let column = match Compared::of(fields.iter().copied()) {
-            None => Arc::clone(column),
-            Some(Compared::Documents) => Arc::new(arrow_field(column.name(), &SqlType::Jsonb, true)),
-            Some(_) => return Err(failed(of_two_kinds(column.name(), &fields))),
-        };
-        columns.push((relation.cloned(), column));
-    }
-    let schema = Arc::new(DFSchema::new_with_metadata(columns, union.schema.metadata().clone())?);
-    Ok(Union { schema, ..union })
-}
-
-fn of_two_kinds(name: &str, fields: &[&FieldRef]) -> Error {
-    let other = fields.iter().find(|field| !is_document(field) && *field.data_type() != DataType::Null);
-    let ty = other.map_or(SqlType::Text, |field| sql_type(field));
-    let message = format!("UNION: column {name:?} is a JSON value of files in one query, of type {ty} in another");
-    Error::new(Sqlstate::DATATYPE_MISMATCH, message)
-        .with_hint(format!("CAST makes the JSON value one of type {ty}, TO_JSONB the other a JSON value"))
 }
 
 /// # Errors
