@@ -90,9 +90,15 @@ impl SqlType {
 
     /// Whether a column of a table can be of the type.
     pub fn is_storable(&self) -> bool {
+        let is_nested = matches!(self, SqlType::Array(element) if matches!(**element, SqlType::Array(_)));
+        !is_nested && !self.has_intervals()
+    }
+
+    /// Whether values of the type are intervals, or hold some.
+    pub fn has_intervals(&self) -> bool {
         match self {
-            SqlType::Array(element) => element.is_storable(),
-            ty => *ty != SqlType::Interval,
+            SqlType::Array(element) => element.has_intervals(),
+            ty => *ty == SqlType::Interval,
         }
     }
 
@@ -234,6 +240,8 @@ mod tests {
         assert!(SqlType::parse("text[]").unwrap().is_storable());
         assert!(!SqlType::parse("interval(3)").unwrap().is_storable());
         assert!(!SqlType::parse("interval[]").unwrap().is_storable());
+        let nested = SqlType::Array(Box::new(SqlType::parse("text[]").unwrap()));
+        assert!(!nested.is_storable() && !nested.has_intervals());
     }
 
     #[test]

@@ -22,8 +22,11 @@ pub(crate) trait Shape: Sized {
     /// The value of any version, or why there is none.
     fn from_stored(stored: Self::Stored) -> std::result::Result<Self, String>;
 
+    /// # Errors
+    /// A value that could not be read again: nothing that is stored may keep others from being found.
     fn encode(&self) -> Result<String> {
-        serde_json::to_string(&self.to_stored()).map_err(|error| corrupt::<Self>(error.to_string()))
+        let text = serde_json::to_string(&self.to_stored()).map_err(|error| corrupt::<Self>(error.to_string()))?;
+        Self::decode(&text).map(|_| text)
     }
 
     fn decode(text: &str) -> Result<Self> {

@@ -84,7 +84,7 @@ pub(super) fn physical(batch: &RecordBatch) -> Result<RecordBatch> {
 
 fn physical_field(field: &Field) -> Result<Field> {
     let ty = sql_type(field);
-    if !ty.is_storable() {
+    if ty.has_intervals() {
         let message = format!("column {:?} of type {ty} cannot be written as parquet", field.name());
         return Err(Error::unsupported(message).with_hint("cast it to STRING"));
     }

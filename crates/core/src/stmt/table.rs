@@ -179,8 +179,12 @@ pub(crate) fn check_columns(columns: &[Column]) -> Result<()> {
         }
     }
     if let Some(column) = columns.iter().find(|column| !column.ty.is_storable()) {
-        return Err(Error::unsupported(format!("column {:?} of a table cannot be of type {}", column.name, column.ty))
-            .with_hint("keep its text, which casts to INTERVAL, or its seconds"));
+        let hint = match column.ty.has_intervals() {
+            true => "keep its text, which casts to INTERVAL, or its seconds",
+            false => "an array has one dimension; TO_JSONB makes JSONB of it",
+        };
+        let message = format!("column {:?} of a table cannot be of type {}", column.name, column.ty);
+        return Err(Error::unsupported(message).with_hint(hint));
     }
     let mut seen = std::collections::HashSet::new();
     // Delta compares column names without case.
