@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, make_array, new_null_array};
-use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StringArray, make_array, new_null_array};
+use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 use arrow_select::nullif::nullif;
 use lakeport_base::{SqlType, Sqlstate, hex};
-use lakeport_catalog::model::Column;
 
 use super::batch::Target;
 use super::options::{ByName, Missing};
 use super::rules::FieldDefault;
 use crate::error::{Error, Result};
 use crate::export::ndjson::JsonValues;
-use crate::rows::arrow_type;
+use crate::rows::{arrow_field, arrow_type};
 use crate::value::{ColumnBuilder, Json, TextColumn};
 
 /// For each of the table's columns, the position of the file's column, if there is one.
@@ -86,7 +86,7 @@ pub(crate) fn converted(
                 if target.rules.in_databend && from == SqlType::Jsonb && column.ty != SqlType::Jsonb {
                     values = texts_for(&column.ty, &values)?;
                 }
-                convert(&values, &from, column)
+                convert(&values, &from, &column.ty)
                     .map_err(|error| error.prefixed(&format!("column {:?} as {}", column.name, column.ty)))?
             }
             None => missing(target, index, names, batch.num_rows())?,
@@ -131,32 +131,67 @@ fn texts_for(ty: &SqlType, documents: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
-/// A column of the file as the table has it. Texts go through the same readings as in CSV.
-fn convert(array: &ArrayRef, from: &SqlType, column: &Column) -> Result<ArrayRef> {
-    let to = arrow_type(&column.ty);
-    if column.ty == SqlType::Text && is_text(array.data_type()) {
-        return cast(array, &to);
+/// A column of the file as a type of the table has it. Texts go through the same readings as in CSV.
+fn convert(array: &ArrayRef, from: &SqlType, ty: &SqlType) -> Result<ArrayRef> {
+    let to = arrow_type(ty);
+    let holds_texts = is_text(array.data_type());
+    match ty {
+        _ if array.data_type() == &DataType::Null => Ok(new_null_array(&to, array.len())),
+        SqlType::Text if holds_texts => cast(array, &to),
+        SqlType::Jsonb if !holds_texts => as_documents(array, from),
+        _ if holds_texts || to == DataType::Utf8 => through_text(array, from, ty),
+        SqlType::Array(item) if is_list(array.data_type()) => convert_items(array, item),
+        _ if Values::of(array.data_type()).is_some_and(|values| Some(values) == Values::of(&to)) => cast(array, &to),
+        _ => {
+            let message = format!("the file has values of type {from}");
+            Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message)
+                .with_hint("COPY INTO table FROM (SELECT ... FROM files) casts them"))
+        }
     }
-    if column.ty == SqlType::Jsonb && is_nested(array.data_type()) {
-        return as_documents(array, from);
-    }
-    if is_text(array.data_type()) || to == DataType::Utf8 {
-        return through_text(array, from, &column.ty);
-    }
-    if !can_cast_types(array.data_type(), &to) || (array.data_type() == &DataType::Boolean) != (to == DataType::Boolean)
-    {
-        let message = format!("the file has values of type {}", array.data_type());
-        return Err(Error::new(Sqlstate::DATATYPE_MISMATCH, message));
-    }
-    cast(array, &to)
 }
 
-fn is_nested(data_type: &DataType) -> bool {
-    use DataType::{FixedSizeList, LargeList, List, Map, Struct};
-    matches!(data_type, Struct(_) | Map(..) | List(_) | LargeList(_) | FixedSizeList(..))
+/// What values are. In another type of the same they stay what they are, or are refused.
+#[derive(PartialEq)]
+enum Values {
+    Truths,
+    Numbers,
+    Moments,
+    Bytes,
 }
 
-/// Structures, maps and lists as JSON values.
+impl Values {
+    fn of(data_type: &DataType) -> Option<Values> {
+        match data_type {
+            DataType::Boolean => Some(Values::Truths),
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Some(Values::Moments),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Some(Values::Bytes)
+            }
+            DataType::Dictionary(_, values) => Values::of(values),
+            data_type => data_type.is_numeric().then_some(Values::Numbers),
+        }
+    }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
+}
+
+/// Lists, item by item.
+fn convert_items(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+    let (DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) = array.data_type()
+    else {
+        return Err(Error::internal("items of what is no list"));
+    };
+    let (from, field) = (crate::rows::sql_type(field), Arc::clone(field));
+    let lists = arrow_cast::cast(array, &DataType::List(field)).map_err(out_of_range)?;
+    let (_, offsets, items, nulls) = lists.as_list::<i32>().clone().into_parts();
+    let items = convert(&items, &from, ty)?;
+    let field = Arc::new(arrow_field("item", ty, true));
+    Ok(Arc::new(ListArray::try_new(field, offsets, items, nulls).map_err(Error::internal)?))
+}
+
+/// Values of any type as JSON values.
 fn as_documents(array: &ArrayRef, from: &SqlType) -> Result<ArrayRef> {
     let mut values = JsonValues::new(array, from)?;
     let mut builder = ColumnBuilder::new(&SqlType::Jsonb, array.len());
@@ -201,17 +236,34 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     }
     let exact = CastOptions { safe: false, ..CastOptions::default() };
     let cast = cast_with_options(array, to, &exact).map_err(out_of_range)?;
-    let has_fractions = array.data_type().is_floating() || matches!(array.data_type(), DataType::Decimal128(..));
-    if to.is_integer() && has_fractions {
-        let back = cast_with_options(&cast, array.data_type(), &exact).map_err(out_of_range)?;
-        require_same(array, &back)?;
-    }
+    let what = match (array.data_type(), to) {
+        (from, to) if to.is_integer() && !from.is_integer() => "no whole number",
+        (DataType::Timestamp(..), DataType::Date32) => "no day, but a time of one",
+        (DataType::Float64, DataType::Float32) => {
+            require_finite(array, &cast)?;
+            return Ok(cast);
+        }
+        _ => return Ok(cast),
+    };
+    let back = cast_with_options(&cast, array.data_type(), &exact).map_err(out_of_range)?;
+    require_same(array, &back, what)?;
     Ok(cast)
 }
 
 /// # Errors
+/// 22003 for a number that has become infinite.
+fn require_finite(before: &ArrayRef, after: &ArrayRef) -> Result<()> {
+    let (before, after) = (before.as_primitive::<Float64Type>(), after.as_primitive::<Float32Type>());
+    let mut pairs = before.iter().flatten().zip(after.iter().flatten());
+    match pairs.find(|(before, after)| after.is_infinite() && before.is_finite()) {
+        None => Ok(()),
+        Some((value, _)) => Err(Error::new(Sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, format!("{value:e} is out of range"))),
+    }
+}
+
+/// # Errors
 /// 22P02 for a value that has become another.
-fn require_same(before: &ArrayRef, after: &ArrayRef) -> Result<()> {
+fn require_same(before: &ArrayRef, after: &ArrayRef, what: &str) -> Result<()> {
     if before.to_data() == after.to_data() {
         return Ok(());
     }
@@ -221,7 +273,7 @@ fn require_same(before: &ArrayRef, after: &ArrayRef) -> Result<()> {
     match pairs.find(|(before, after)| before != after && before != &Some("-0.0")) {
         None => Ok(()),
         Some((value, _)) => {
-            let message = format!("{} is no whole number", value.unwrap_or("NULL"));
+            let message = format!("{} is {what}", value.unwrap_or("NULL"));
             Err(Error::new(Sqlstate::INVALID_TEXT_REPRESENTATION, message))
         }
     }
