@@ -223,10 +223,10 @@ class Oss(Front):
             session["left"] -= 1
 
     def verify(self, told, path):
-        match = re.fullmatch(r"OSS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/oss/aliyun_v4_request, ?Signature=([0-9a-f]{64})", told)
+        match = re.fullmatch(r"OSS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/oss/aliyun_v4_request,(?:AdditionalHeaders=(host),)? ?Signature=([0-9a-f]{64})", told)
         if not match:
             raise Refused(400, "InvalidArgument", "The authorization is not of version 4.")
-        name, date, region, signature = match.groups()
+        name, date, region, additional, signature = match.groups()
         secret, moment = self.known(name, self.prefix), self.given("date") or ""
         if region != self.region:
             raise Refused(400, "InvalidArgument", "Invalid signing region in Authorization header.")
@@ -236,7 +236,7 @@ class Oss(Front):
                                     region=region, product="oss")
         request.headers = {name: value for name, value in self.headers.items()}
         auth = oss2.AuthV4(name, secret)
-        made = auth._ProviderAuthV4__make_signature(request, self.bucket, self.key, None, auth.credentials_provider.get_credentials(), moment)
+        made = auth._ProviderAuthV4__make_signature(request, self.bucket, self.key, additional and [additional], auth.credentials_provider.get_credentials(), moment)
         if made != signature:
             raise Refused(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
         self.may_open(name)

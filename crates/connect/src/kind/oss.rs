@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::hmac::HMAC_SHA256;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RANGE};
 use lakeport_base::{Env, hex};
 use object_store::client::HttpRequest;
 use url::Url;
@@ -195,7 +195,8 @@ impl Vendor for Aliyun {
         if request.headers().contains_key(RANGE) {
             set(request, "x-oss-range-behavior", "standard")?;
         }
-        Ok(())
+        // It is signed, so that no other server can be shown the request.
+        set(request, HOST.as_str(), &self.place.host())
     }
 
     fn sign(&self, request: &mut HttpRequest, keys: &Keys) -> Result<()> {
@@ -214,7 +215,8 @@ impl Vendor for Aliyun {
             .into_iter()
             .fold(first, |key, step| keyed(HMAC_SHA256, &key, step));
         let signature = hex::encode(&keyed(HMAC_SHA256, &key, &text));
-        let value = format!("OSS4-HMAC-SHA256 Credential={}/{scope},Signature={signature}", keys.id);
+        let additional = if request.headers().contains_key(HOST) { "AdditionalHeaders=host," } else { "" };
+        let value = format!("OSS4-HMAC-SHA256 Credential={}/{scope},{additional}Signature={signature}", keys.id);
         set(request, AUTHORIZATION.as_str(), &value)
     }
 }
@@ -232,12 +234,16 @@ impl Aliyun {
             })
             .collect();
         query.sort();
-        let is_signed = |name: &str| name.starts_with(Self::PREFIX) || name == CONTENT_TYPE || name == "content-md5";
+        let is_signed = |name: &str| {
+            name.starts_with(Self::PREFIX) || name == CONTENT_TYPE || name == "content-md5" || name == HOST
+        };
+        let additional = if request.headers().contains_key(HOST) { HOST.as_str() } else { "" };
         let headers = request.headers().iter().filter(|(name, _)| is_signed(name.as_str()));
         let mut headers: Vec<String> =
             headers.map(|(name, value)| format!("{name}:{}\n", String::from_utf8_lossy(value.as_bytes()))).collect();
         headers.sort();
-        format!("{}\n{}\n{}\n{}\n\n{UNSIGNED}", request.method(), path.join("/"), query.join("&"), headers.concat())
+        let (method, path, query, headers) = (request.method(), path.join("/"), query.join("&"), headers.concat());
+        format!("{method}\n{path}\n{query}\n{headers}\n{additional}\n{UNSIGNED}")
     }
 }
 
