@@ -129,13 +129,18 @@ fn checked(lexeme: Lexeme, before: &[Lexeme], text: &str) -> Result<Lexeme, Synt
             if is_pattern(before) {
                 return Ok(lexeme);
             }
-            let message = format!("the variable ${name} can stand behind PATTERN only");
-            return Err(SyntaxError::unsupported(message, lexeme.position).with_hint("write the value itself"));
+            return Err(misplaced_variable(&name, lexeme.position));
         }
         let message = format!("at or near {:?}: syntax error: expected $1 to ${PLACEHOLDER_MAX}", lexeme.shown(text));
         return Err(SyntaxError::syntax(message, lexeme.position));
     }
     Ok(lexeme)
+}
+
+/// What is said of a variable where none can stand.
+pub(crate) fn misplaced_variable(name: &str, position: usize) -> SyntaxError {
+    let message = format!("the variable ${name} can stand behind PATTERN only");
+    SyntaxError::unsupported(message, position).with_hint("write the value itself")
 }
 
 /// Whether `PATTERN =` or `PATTERN =>` stands before.

@@ -132,7 +132,7 @@ pub(super) fn copy_into(c: &mut Cursor) -> Result<Statement> {
 const OPTIONS: &[copy_option::Row<Load>] = &[
     ("FILE_FORMAT", |load, c| file_format(&mut load.file_format, c)),
     ("FILES", |load, c| value(&mut load.files, c, |c| c.parenthesised(|c| c.comma_list(Cursor::literal)))),
-    ("PATTERN", |load, c| value(&mut load.pattern, c, pattern)),
+    ("PATTERN", |load, c| value(&mut load.pattern, c, |c| pattern(c).map(Some))),
     ("ON_ERROR", |load, c| value(&mut load.options.on_error, c, on_error)),
     ("SIZE_LIMIT", |load, c| count(&mut load.options.size_limit, c)),
     ("MAX_FILES", |load, c| count(&mut load.options.max_files, c)),

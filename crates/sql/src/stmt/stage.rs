@@ -226,7 +226,7 @@ fn staged_files(c: &mut Cursor) -> Result<StagedFiles> {
     let path = staged(c)?;
     let pattern = if c.keywords("PATTERN") {
         c.expect_symbol(&Token::Eq)?;
-        location::pattern(c)?
+        Some(location::pattern(c)?)
     } else {
         None
     };

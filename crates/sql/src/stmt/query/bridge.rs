@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::{merge, refuse, signs};
 use crate::cursor::{Cursor, Result};
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::token::Lexeme;
+use crate::token::{Lexeme, misplaced_variable};
 
 /// Levels of recursion the parser may use: a level of brackets takes up to three.
 const RECURSION_LIMIT: usize = 256;
@@ -103,6 +103,7 @@ fn run<T: VisitMut>(
     parse: impl FnOnce(&mut Parser) -> std::result::Result<T, ParserError>,
 ) -> Result<(T, usize)> {
     refuse_unnamed_fields(c, lexemes)?;
+    refuse_variables(lexemes)?;
     let dialect = PostgreSqlDialect {};
     let tokens = lexemes.iter().map(Lexeme::for_parser).collect();
     let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
@@ -113,6 +114,15 @@ fn run<T: VisitMut>(
         next => index_at(lexemes, next.span.start.column),
     };
     Ok((value, length))
+}
+
+/// # Errors
+/// 0A000 for a variable that names no files' pattern.
+fn refuse_variables(lexemes: &[Lexeme]) -> Result<()> {
+    match lexemes.iter().find_map(|lexeme| Some((lexeme.variable()?, lexeme.position))) {
+        None => Ok(()),
+        Some((name, position)) => Err(misplaced_variable(&name, position)),
+    }
 }
 
 /// # Errors

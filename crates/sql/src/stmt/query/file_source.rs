@@ -185,7 +185,7 @@ impl Given {
                 self.connection = vec![Parameter { name, values, position }];
             }
             "FILE_FORMAT" => self.format = Some(format_name(c)?),
-            "PATTERN" => self.pattern = location::pattern(c)?,
+            "PATTERN" => self.pattern = Some(location::pattern(c)?),
             "FILES" => self.files = c.parenthesised(|c| c.comma_list(Cursor::literal))?,
             "MAX_FILE_COUNT" => self.files_max = Some(some(c, name, "for all files")?),
             "MAX_RECORDS_PER_FILE" => self.records_max = Some(some(c, name, "for the first of each file")?),

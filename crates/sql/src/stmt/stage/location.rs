@@ -102,13 +102,13 @@ pub(crate) fn location(c: &mut Cursor) -> Result<Location> {
     Ok(Location::Uri { uri: text, connection })
 }
 
-/// `'regex'` or `$name`; an empty one is none.
-pub(crate) fn pattern(c: &mut Cursor) -> Result<Option<Pattern>> {
+/// `'regex'` or `$name`
+pub(crate) fn pattern(c: &mut Cursor) -> Result<Pattern> {
     if let Some(name) = c.peek().and_then(Lexeme::variable) {
         c.advance(1);
-        return Ok(Some(Pattern::Variable(name)));
+        return Ok(Pattern::Variable(name));
     }
-    c.literal().map(|pattern| Some(pattern).filter(|pattern| !pattern.is_empty()).map(Pattern::Written))
+    c.literal().map(Pattern::Written)
 }
 
 /// `@stage[/path]`, in quotes or without.
