@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_schema::Schema;
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
@@ -52,7 +52,7 @@ fn together(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option
     if comparisons.len() + others.len().min(1) < 3 || !others.iter().all(never_fails) {
         return Ok(None);
     }
-    let Some(last) = comparisons.pop() else { return internal_err!("a filter without conditions") };
+    let Some(last) = comparisons.pop() else { return Ok(None) };
     let chain = comparisons.into_iter().rev().fold(last, |chain, comparison| {
         Arc::new(BinaryExpr::new(comparison, Operator::And, chain)) as Arc<dyn PhysicalExpr>
     });

@@ -75,10 +75,11 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// What a cast to a type reads: of an array for one its items, of a number for an integer the nearest one, of all else
-    /// [`plain_text`](Json::plain_text).
+    /// What a cast to a type reads: for JSONB its notation, of an array for one its items, of a number for an integer the nearest
+    /// one, of all else [`plain_text`](Json::plain_text).
     pub fn text_for(self, ty: &SqlType) -> Option<Cow<'a, str>> {
         match (self.kind(), ty) {
+            (_, SqlType::Jsonb) => Some(Cow::Borrowed(self.0)),
             (JsonKind::Number, SqlType::Int2 | SqlType::Int4 | SqlType::Int8) => Some(nearest_integer(self.0)),
             (JsonKind::Array, SqlType::Array(element)) => Some(Cow::Owned(self.array_text(element))),
             _ => self.plain_text(),

@@ -19,6 +19,10 @@ use super::scalar::{Call, Scalar, failed};
 
 /// Ends a text, and what lists of values consist of; no value begins so.
 const END: u8 = 0;
+/// Begins a member of an object, whose name may be empty.
+const MEMBER: u8 = 1;
+/// Exponents that are told apart.
+const EXPONENT_MAX: u64 = 1 << 60;
 /// Longest whole part of a number that is written without an exponent.
 const PLAIN_DIGITS_MAX: i64 = 40;
 
@@ -58,8 +62,8 @@ fn normal(document: &str) -> String {
         };
         let (value, behind) = rest.split_at(length);
         match Decimal::parse(value) {
-            Some(number) => number.write(&mut out),
-            None => out.push_str(value),
+            Some(number) if number.exponent.unsigned_abs() < EXPONENT_MAX => number.write(&mut out),
+            _ => out.push_str(value),
         }
         rest = behind;
     }
@@ -110,6 +114,7 @@ fn add_value(value: Json<'_>, key: &mut Vec<u8>) {
             let mut members: Vec<_> = value.members().collect();
             members.sort_by(|(one, _), (other, _)| one.cmp(other));
             for (name, value) in members {
+                key.push(MEMBER);
                 add_text(&name, key);
                 key.push(END);
                 add_value(value, key);
@@ -297,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn other_values_have_other_keys() {
+        for pair in [
+            [r#"[[{}, 1], {"": 2}]"#, r#"[[{"": 1}, {}, 2]]"#],
+            [r#"["a\u0000\u0004b"]"#, r#"["a", "b"]"#],
+            ["[[1], 2]", "[[1, 2]]"],
+            [r#"{"a": {}, "b": 1}"#, r#"{"a": {"b": 1}}"#],
+        ] {
+            assert_ne!(key(pair[0]), key(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
     fn equal_values_have_one_notation() {
         for (document, expected) in [
             ("1.0", "1"),
@@ -313,6 +330,7 @@ mod tests {
             ),
             (r#""1.0""#, r#""1.0""#),
             ("true", "true"),
+            ("1e99999999999999999999", "1e99999999999999999999"),
         ] {
             assert_eq!(normal(document), expected);
             assert_eq!(normal(expected), expected);

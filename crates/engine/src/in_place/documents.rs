@@ -250,7 +250,7 @@ impl Documents {
 }
 
 fn call(function: &Arc<ScalarUDF>, value: Expr) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), vec![value]))
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), vec![value.unalias()]))
 }
 
 /// What a comparison compares, or a pattern is held to.
@@ -291,10 +291,10 @@ impl AnalyzerRule for Documents {
             return Ok(plan);
         }
         let read = |plan: LogicalPlan| {
-            // What was a JSON value below may be a text by now.
-            let plan = self.read_node(plan.recompute_schema()?)?;
-            let rewritten = rewrite_node(plan, |expr, schema| expr.transform_up(|expr| self.read(expr, schema)))?;
-            Ok(Transformed::yes(rewritten.data))
+            // What was a JSON value below, or in an expression, may be a text by now.
+            let plan = plan.recompute_schema()?;
+            let read = rewrite_node(plan, |expr, schema| expr.transform_up(|expr| self.read(expr, schema)))?;
+            self.read_node(read.data.recompute_schema()?).map(Transformed::yes)
         };
         Ok(plan.transform_up_with_subqueries(read)?.data)
     }

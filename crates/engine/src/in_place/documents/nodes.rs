@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef};
-use datafusion::common::{DFSchema, JoinConstraint, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, JoinConstraint, Result};
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Union};
 use lakeport_base::{SqlType, Sqlstate};
 use lakeport_core::Error;
@@ -19,17 +20,8 @@ impl Documents {
             LogicalPlan::Sort(sort) => {
                 self.sort(&mut sort.expr, sort.input.schema());
             }
-            LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. }) => {
-                let grouped = self.group_named(std::mem::take(group_expr), input.schema());
-                let input = Arc::clone(input);
-                return Aggregate::try_new(input, grouped, std::mem::take(aggr_expr)).map(LogicalPlan::Aggregate);
-            }
-            LogicalPlan::Distinct(Distinct::All(input)) => {
-                let columns = input.schema().iter().map(Expr::from).collect();
-                let columns = self.group_named(columns, input.schema());
-                let one = LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?.build()?;
-                *input = Arc::new(one);
-            }
+            LogicalPlan::Aggregate(aggregate) => self.group_by(aggregate)?,
+            LogicalPlan::Distinct(Distinct::All(input)) => *input = self.with_one_notation(input, |_| true, &[])?,
             LogicalPlan::Distinct(Distinct::On(distinct)) => {
                 let schema = distinct.input.schema();
                 for on in distinct.on_expr.iter_mut().filter(|on| is_document_of(Some(&**on), schema)) {
@@ -56,8 +48,44 @@ impl Documents {
         Ok(plan)
     }
 
-    /// As [`Documents::group`], of values that are shown too.
-    fn group_named(&self, values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
+    /// Groups by JSON values in one notation: that of columns, and of what is computed below the node for it.
+    fn group_by(&self, aggregate: &mut Aggregate) -> Result<()> {
+        let schema = Arc::clone(aggregate.input.schema());
+        let members = aggregate.group_expr.iter().flat_map(|group| match group {
+            Expr::GroupingSet(set) => set.distinct_expr(),
+            value => vec![value],
+        });
+        let values: Vec<Expr> = members.filter(|value| is_document_of(Some(*value), &schema)).cloned().collect();
+        if values.is_empty() {
+            return Ok(());
+        }
+        let (columns, computed): (Vec<_>, Vec<_>) =
+            values.into_iter().partition(|value| matches!(value, Expr::Column(_)));
+        let input = self.with_one_notation(&aggregate.input, |column| columns.contains(column), &computed)?;
+        let read = |expr: Expr| match computed.contains(&expr) {
+            true => Ok(Transformed::new(
+                Expr::Column(Column::new_unqualified(expr.schema_name().to_string())),
+                true,
+                TreeNodeRecursion::Jump,
+            )),
+            false => Ok(Transformed::no(expr)),
+        };
+        let replaced = |exprs: &mut Vec<Expr>| -> Result<Vec<Expr>> {
+            std::mem::take(exprs).into_iter().map(|expr| Ok(expr.transform_down(read)?.data)).collect()
+        };
+        let (groups, aggregates) = (replaced(&mut aggregate.group_expr)?, replaced(&mut aggregate.aggr_expr)?);
+        *aggregate = Aggregate::try_new(input, groups, aggregates)?;
+        Ok(())
+    }
+
+    /// Rows in which the JSON values that are meant have one notation, and what is computed of them, by its name.
+    fn with_one_notation(
+        &self,
+        input: &Arc<LogicalPlan>,
+        is_meant: impl Fn(&Expr) -> bool,
+        computed: &[Expr],
+    ) -> Result<Arc<LogicalPlan>> {
+        let schema = input.schema();
         let named = |mut value: Expr| {
             let (relation, name) = value.qualified_name();
             match self.group(std::slice::from_mut(&mut value), schema) {
@@ -65,7 +93,10 @@ impl Documents {
                 false => value,
             }
         };
-        values.into_iter().map(named).collect()
+        let column = |column: Expr| if is_meant(&column) { named(column) } else { column };
+        let columns = schema.iter().map(Expr::from).map(column);
+        let columns: Vec<Expr> = columns.chain(computed.iter().cloned().map(named)).collect();
+        Ok(Arc::new(LogicalPlanBuilder::from(input.as_ref().clone()).project(columns)?.build()?))
     }
 }
 
