@@ -7,8 +7,8 @@ use lakeport_core::rows::sql_type;
 use lakeport_core::value::{ColumnBuilder, Span, Zone, decimal_of_text, format_value};
 use lakeport_core::{Error, Result};
 use sqlparser::ast::{
-    self, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, ValueWithSpan,
-    VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Ident, Statement, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -57,6 +57,12 @@ impl VisitorMut for Readings {
             Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand } if is_least_integer(operand) => {
                 let least = Value::Number(i64::MIN.to_string(), false);
                 return finish(Ok(Some(Expr::Value(least.with_empty_span()))), expr);
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand } if is_power(operand) => {
+                let mut power = std::mem::replace(operand.as_mut(), Expr::Value(Value::Null.into()));
+                negate_base(&mut power);
+                *expr = power;
+                return ControlFlow::Continue(());
             }
             Expr::TypedString(typed) => {
                 let Some(text) = literal_text(&typed.value) else { return ControlFlow::Continue(()) };
@@ -159,6 +165,20 @@ fn is_least_integer(expr: &Expr) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_power(expr: &Expr) -> bool {
+    matches!(expr, Expr::BinaryOp { op: BinaryOperator::PGExp, .. })
+}
+
+/// A minus binds tighter than `^`: it is that of the first of its operands.
+fn negate_base(power: &mut Expr) {
+    let mut base = power;
+    while let Expr::BinaryOp { left, op: BinaryOperator::PGExp, .. } = base {
+        base = left;
+    }
+    let operand = Box::new(std::mem::replace(base, Expr::Value(Value::Null.into())));
+    *base = Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand };
 }
 
 /// A number with an exponent or beyond INT8: a NUMERIC with all its digits, or a float where those are too many.
