@@ -29,6 +29,7 @@ use crate::params::placeholder;
 use crate::query::{given_types, run};
 use crate::returning::Returning;
 use crate::sql::{parse_query, quoted};
+use crate::types::column_type;
 use crate::upsert::check_conflict_columns;
 
 /// For each column of a table, which column of the source gives its values.
@@ -290,12 +291,15 @@ fn takes_literals(ty: &SqlType) -> bool {
 }
 
 /// The text of a literal that takes the type of its column: a string, or a number for a float, which would lose digits
-/// on its way through DECIMAL.
+/// on its way through DECIMAL; one with an exponent is cast to that already.
 fn plain_text(expr: &Expr, ty: &SqlType) -> Option<String> {
     let float = matches!(ty, SqlType::Float4 | SqlType::Float8);
     match expr {
         Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text.clone()),
         Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if float => Some(digits.clone()),
+        Expr::Cast { expr, data_type, .. } if float && matches!(column_type(data_type), Some(SqlType::Decimal(..))) => {
+            plain_text(expr, ty)
+        }
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } if float => Some(format!("-{}", plain_text(expr, ty)?)),
         _ => None,
     }
