@@ -33,6 +33,7 @@ use crate::key::Filters;
 use crate::recent::Recent;
 use crate::scope::{Moment, Scope};
 use crate::workers::{Workers, YieldAboveJoins};
+use crate::zero::OneZero;
 
 /// Memory and disk of the engine.
 #[derive(Clone, Debug)]
@@ -168,10 +169,11 @@ impl Session {
     }
 }
 
-/// DataFusion's, after what has to be done before types are settled.
+/// DataFusion's, between what has to be done before types are settled and after.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Documents::new()), Arc::new(Comparisons)];
-    first.into_iter().chain(Analyzer::new().rules).collect()
+    let last: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(OneZero);
+    first.into_iter().chain(Analyzer::new().rules).chain([last]).collect()
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

@@ -48,6 +48,7 @@ mod upkeep;
 mod upsert;
 mod workers;
 mod writing;
+mod zero;
 mod zoned;
 
 use std::collections::{HashMap, HashSet};
