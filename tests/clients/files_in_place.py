@@ -140,6 +140,16 @@ assert rows(f"SELECT $1 FROM {located('two.avro', 'avro')}") == [({"a": 1, "b": 
 assert rows(f"SELECT $1:b, metadata$file_row_number FROM {located('two.avro', 'avro')} WHERE $1:a::INT8 = 2") == [("y", 1)]
 found = rows("SELECT column_name, type, nullable FROM INFER_SCHEMA(LOCATION => 'nodelocal://1/in_place/two.avro', FILE_FORMAT => 'avro')")
 assert found == [("a", "BIGINT", False), ("b", "VARCHAR", False)], found
+
+# A value of a union is what its own type has.
+schema = b'{"type":"record","name":"r","fields":[{"name":"u","type":["null","int","string"]}]}'
+union = b"Obj\x01\x02" + sized(b"avro.schema") + sized(schema) + b"\x00" + mark
+(folder / "union.avro").write_bytes(union + b"\x06" + sized(b"\x04\x02x" + b"\x02\x0e" + b"\x00") + mark)
+assert rows(f"SELECT $1 FROM {located('union.avro', 'avro')}") == [({"u": "x"},), ({"u": 7},), ({"u": None},)]
+connection.execute("CREATE TABLE unions (u STRING)")
+connection.execute("COPY INTO unions FROM 'nodelocal://1/in_place/union.avro' FILE_FORMAT = (TYPE = AVRO)")
+assert rows("SELECT u FROM unions") == [("x",), ("7",), (None,)]
+
 (folder / "cut.avro").write_bytes((head + b"\x04" + sized(records) + mark)[:-20])
 error = refusal(f"SELECT $1 FROM {located('cut.avro', 'avro')}")
 assert error.sqlstate == "22P04" and "cut.avro: error parsing block 1" in str(error), error

@@ -1,6 +1,7 @@
 # flags: --insecure
 """Structures, maps and lists of Parquet files: their parts, what compares them, and what is said of those that cannot be."""
 
+import json
 import os
 import pathlib
 from decimal import Decimal
@@ -64,6 +65,19 @@ for aggregate in ["sum(st)", "sum(m)", "upper(st)"]:
 refused("SELECT st + 1 FROM @files", "42883", "operator does not exist: record + bigint")
 refused("SELECT st::INT FROM @files", "42846", "cannot cast type record to bigint")
 refused("SELECT st LIKE 'a' FROM @files", "42804", "record")
+
+# Inside of structures and maps lists are those of JSON, and so are numbers that JSON has no word for.
+parquet.write_table(pyarrow.table({
+    "s": [{"l": [1, None, 2], "f": float("nan"), "ls": [{"x": "a\"b"}]}],
+    "m": pyarrow.array([[("k", [1, 2])]], pyarrow.map_(pyarrow.string(), pyarrow.list_(pyarrow.int64()))),
+}), folder / "inner.parquet")
+INNER = "'nodelocal://1/parts/inner.parquet'"
+inside = {"l": [1, None, 2], "f": "NaN", "ls": [{"x": "a\"b"}]}
+shown = rows(f"SELECT s::STRING, m::STRING FROM {INNER}")
+assert [json.loads(text) for text in shown[0]] == [inside, {"k": [1, 2]}], shown
+connection.execute(f"CREATE TABLE inner_texts AS SELECT s, m FROM {INNER}")
+stored = rows("SELECT s::STRING, m::STRING FROM inner_texts")
+assert [json.loads(text) for text in stored[0]] == [inside, {"k": [1, 2]}], stored
 
 # Lists of tables, whose items have a type of their own, are as those of files.
 connection.execute("CREATE TABLE lists (l INT[], t UUID[])")

@@ -1,9 +1,11 @@
 //! Rows to JSON, one object a line. Numbers keep every digit; what JSON has no form for is text, as PostgreSQL prints it.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, ListArray, MapArray, RecordBatch};
+use arrow_array::{ArrayRef, ListArray, MapArray, RecordBatch, UnionArray};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Fields};
+use arrow_schema::{DataType, Field, Fields};
 use lakeport_base::SqlType;
 
 use super::piece::TextRows;
@@ -37,6 +39,8 @@ enum Form {
     Text,
     Array(ListArray, Box<JsonColumn>),
     Object(Members),
+    /// Each value as the type of its number has it.
+    Union(UnionArray, Vec<(i8, JsonColumn)>),
     /// The texts of the keys, and the values.
     Map(MapArray, Box<TextColumn>, Box<JsonColumn>),
 }
@@ -79,7 +83,7 @@ impl TextRows for JsonRows {
 }
 
 fn members(fields: &Fields, columns: &[ArrayRef]) -> Result<Members> {
-    let member = |(field, array): (&std::sync::Arc<arrow_schema::Field>, &ArrayRef)| {
+    let member = |(field, array): (&Arc<Field>, &ArrayRef)| {
         let name = serde_json::to_string(field.name()).map_err(Error::internal)?;
         Ok((name, JsonColumn::new(array, &sql_type(field))?))
     };
@@ -106,6 +110,12 @@ impl JsonColumn {
             _ if matches!(array.data_type(), DataType::Struct(_)) => {
                 let fields = array.as_struct();
                 Form::Object(members(fields.fields(), fields.columns())?)
+            }
+            _ if let DataType::Union(fields, _) = array.data_type() => {
+                let values = array.as_union();
+                let member =
+                    |(id, field): (i8, &Arc<Field>)| Ok((id, JsonColumn::new(values.child(id), &sql_type(field))?));
+                Form::Union(values.clone(), fields.iter().map(member).collect::<Result<_>>()?)
             }
             _ if matches!(array.data_type(), DataType::Map(..)) => {
                 let maps = array.as_map();
@@ -148,6 +158,11 @@ impl JsonColumn {
         }
         if let Form::Map(maps, keys, values) = &self.form {
             return write_map(maps, keys, values, row, text, out);
+        }
+        if let Form::Union(values, members) = &self.form {
+            let own = members.iter().find(|(id, _)| *id == values.type_id(row));
+            let (_, member) = own.ok_or_else(|| Error::internal("a union without the type of a value"))?;
+            return member.write(values.value_offset(row), text, out);
         }
         text.clear();
         self.values.write(row, text).map_err(Error::internal)?;

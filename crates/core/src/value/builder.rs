@@ -9,6 +9,7 @@ use arrow_array::types::{
     TimestampMicrosecondType,
 };
 use lakeport_base::{SqlType, Sqlstate};
+use memchr::memchr;
 
 use super::array::ArrayColumn;
 use super::{Span, ValueError, Zone, binary, datetime, parse};
@@ -183,6 +184,9 @@ impl ColumnBuilder {
 /// Text, VARCHAR, UUID and JSONB share a physical type and differ in what they take.
 fn append_string(builder: &mut StringBuilder, text: &str, ty: &SqlType) -> Result<(), ValueError> {
     match ty {
+        SqlType::Text | SqlType::Varchar(_) if memchr(0, text.as_bytes()).is_some() => {
+            return Err(ValueError::new(Sqlstate::CHARACTER_NOT_IN_REPERTOIRE, "a text must not hold NUL characters"));
+        }
         SqlType::Varchar(length) if text.len() > *length as usize && text.chars().count() > *length as usize => {
             let message = format!("value too long for type {}", super::type_name(ty));
             return Err(ValueError::new(Sqlstate::STRING_DATA_RIGHT_TRUNCATION, message));

@@ -1,6 +1,7 @@
 //! Arrow columns to texts, as PostgreSQL prints them.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -9,12 +10,12 @@ use arrow_array::types::{
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray,
-    MapArray, PrimitiveArray, StringArray, StringViewArray, StructArray,
+    MapArray, PrimitiveArray, StringArray, StringViewArray, StructArray, UnionArray,
 };
 use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit, UnionFields};
 use lakeport_base::SqlType;
 
 use super::{Span, Zone, datetime};
@@ -68,8 +69,32 @@ enum Values {
         keys: Box<TextColumn>,
         values: Box<TextColumn>,
     },
+    Union(UnionColumn),
     /// Printed by arrow.
     Other(ArrayRef),
+}
+
+/// A column whose values are each of one of several types.
+struct UnionColumn {
+    values: UnionArray,
+    /// The values of each type, by the type's number.
+    members: Vec<(i8, TextColumn)>,
+}
+
+impl UnionColumn {
+    fn new(values: &UnionArray, fields: &UnionFields, zone: Zone) -> UnionColumn {
+        let member = |(id, field): (i8, &Arc<Field>)| {
+            (id, TextColumn::in_zone(values.child(id), &crate::rows::sql_type(field), zone))
+        };
+        UnionColumn { values: values.clone(), members: fields.iter().map(member).collect() }
+    }
+
+    /// Writes the value of a row as its own type does.
+    fn at(&self, row: usize, write: impl FnOnce(&TextColumn, usize) -> fmt::Result) -> fmt::Result {
+        let id = self.values.type_id(row);
+        let (_, member) = self.members.iter().find(|(own, _)| *own == id).ok_or(fmt::Error)?;
+        write(member, self.values.value_offset(row))
+    }
 }
 
 impl TextColumn {
@@ -132,6 +157,7 @@ impl TextColumn {
             Values::List { lists, elements } => write_list(lists, elements, row, out),
             Values::Struct(fields) => write_struct(fields, row, out),
             Values::Map { maps, keys, values } => write_map(maps, keys, values, row, out),
+            Values::Union(values) => values.at(row, |member, row| member.write(row, out)),
             Values::Other(array) => write_other(array, row, out),
         }
     }
@@ -151,15 +177,6 @@ impl TextColumn {
                 | Decimal { .. }
                 | Date(_)
                 | Timestamp { .. }
-        )
-    }
-
-    /// Whether JSON writes the values bare.
-    fn is_json_bare(&self) -> bool {
-        use Values::{Decimal, Float4, Float8, Int2, Int4, Int8, Map, Struct, Unsigned};
-        matches!(
-            self.values,
-            Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Float4(_) | Float8(_) | Decimal { .. } | Struct(_) | Map { .. }
         )
     }
 }
@@ -243,6 +260,7 @@ impl Values {
             DataType::List(_) => Values::of_list(array.as_list(), ty, zone),
             DataType::Struct(_) => Values::of_struct(array.as_struct(), zone),
             DataType::Map(..) => Values::of_map(array.as_map(), zone),
+            DataType::Union(fields, _) => Values::Union(UnionColumn::new(array.as_union(), fields, zone)),
             _ => Values::Other(array.clone()),
         }
     }
@@ -446,16 +464,37 @@ fn write_map(maps: &MapArray, keys: &TextColumn, values: &TextColumn, row: usize
 
 fn write_member(name: &str, column: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
     write!(out, "{}: ", serde_json::Value::from(name))?;
+    write_json(column, row, out)
+}
+
+/// A value as JSON; what JSON has no form for, such as NaN, is a string.
+fn write_json(column: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
+    use Values::{Bool, Decimal, Float4, Float8, Int2, Int4, Int8, List, Map, Struct, Union, Unsigned};
     match &column.values {
         _ if column.is_null(row) => out.write_str("null"),
-        Values::Bool(values) => write!(out, "{}", values.value(row)),
-        _ if column.is_json_bare() => column.write(row, out),
+        Bool(values) => write!(out, "{}", values.value(row)),
+        List { lists, elements } => write_items(lists, elements, row, out),
+        Union(values) => values.at(row, |member, row| write_json(member, row, out)),
+        Struct(_) | Map { .. } | Int2(_) | Int4(_) | Int8(_) | Unsigned(_) | Decimal { .. } => column.write(row, out),
+        Float4(values) if values.value(row).is_finite() => column.write(row, out),
+        Float8(values) if values.value(row).is_finite() => column.write(row, out),
         _ => {
             let mut text = String::new();
             column.write(row, &mut text)?;
             write!(out, "{}", serde_json::Value::from(text))
         }
     }
+}
+
+/// `[1, null, "a b"]`
+fn write_items(lists: &ListArray, items: &TextColumn, row: usize, out: &mut impl Write) -> fmt::Result {
+    let offsets = lists.value_offsets();
+    out.write_char('[')?;
+    for (position, item) in (offsets[row]..offsets[row + 1]).enumerate() {
+        out.write_str(if position > 0 { ", " } else { "" })?;
+        write_json(items, item as usize, out)?;
+    }
+    out.write_char(']')
 }
 
 fn write_other(array: &ArrayRef, row: usize, out: &mut impl Write) -> fmt::Result {
