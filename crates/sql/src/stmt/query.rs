@@ -2,6 +2,7 @@
 
 mod breadth;
 mod bridge;
+mod distinct;
 mod dml;
 mod explain;
 pub mod file_source;

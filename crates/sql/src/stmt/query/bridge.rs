@@ -5,7 +5,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{merge, refuse, signs};
+use super::{distinct, merge, refuse, signs};
 use crate::cursor::{Cursor, Result};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::token::{Lexeme, misplaced_variable};
@@ -109,6 +109,7 @@ fn run<T: VisitMut>(
     let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_LIMIT).with_tokens_with_locations(tokens);
     let mut value = parse(&mut parser).map_err(|error| translate(c, lexemes, &error))?;
     signs::set_apart(&mut value);
+    distinct::end(&mut value);
     let length = match parser.peek_token_ref() {
         next if next.token == Token::EOF => lexemes.len(),
         next => index_at(lexemes, next.span.start.column),
