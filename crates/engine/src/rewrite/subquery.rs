@@ -8,9 +8,8 @@ use datafusion::functions_aggregate::all_default_aggregate_functions;
 use lakeport_base::QualifiedName;
 use sqlparser::ast::{
     self, BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
-    LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, Offset, OffsetRows, OneOrManyWithParens,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
-    ValueWithSpan, Visit, Visitor,
+    LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, OneOrManyWithParens, OrderByExpr, OrderByKind,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -82,16 +81,36 @@ pub(super) fn compared_rows(expr: &mut Expr) {
     *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
 }
 
-/// Gives a subquery a clause with which [`single_value`] leaves it alone, and which changes nothing.
+/// Gives the value of a subquery a name that no table's column has: planning puts what it is compared with beside it,
+/// where the name of the outer query's table would stand for the subquery's own. The empty clause has [`single_value`]
+/// leave it alone.
 fn keep_rows(subquery: &mut Query) {
-    let zero = Expr::Value(Value::Number("0".to_string(), false).into());
-    match &mut subquery.limit_clause {
-        Some(LimitClause::LimitOffset { offset, .. }) => {
-            offset.get_or_insert(Offset { value: zero, rows: OffsetRows::None });
-        }
-        Some(LimitClause::OffsetCommaLimit { .. }) => {}
-        none => *none = Some(LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() }),
+    let Some(named) = with_named_value(subquery).or_else(|| in_from(subquery)) else { return };
+    let no_limit = LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() };
+    *subquery = Query { limit_clause: Some(no_limit), ..named };
+}
+
+/// A SELECT whose value nothing else names.
+fn with_named_value(query: &Query) -> Option<Query> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    if query.limit_clause.is_some() || select.distinct.is_some() || is_grouped(select) {
+        return None;
     }
+    let mut select = select.clone();
+    let (expr, alias) = (own_column(&select)?.clone(), Ident::with_quote('"', " value"));
+    select.projection = vec![SelectItem::ExprWithAlias { expr, alias }];
+    Some(Query { body: Box::new(SetExpr::Select(select)), order_by: None, ..query.clone() })
+}
+
+fn in_from(query: &Query) -> Option<Query> {
+    match parse(&format!("(SELECT * FROM ({query}) AS \" rows\")"))? {
+        Expr::Subquery(rows) => Some(*rows),
+        _ => None,
+    }
+}
+
+fn is_grouped(select: &Select) -> bool {
+    !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
 }
 
 /// `x op ANY (list)` by ALL, which answers NULL where a NULL of the list may be what is looked for.
@@ -218,14 +237,17 @@ fn holds_query(expr: &Expr) -> bool {
 /// A SELECT of one value that is neither grouped nor an aggregate.
 fn plain_select(query: &Query) -> Option<(&Select, &Expr)> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = select.projection.as_slice()
-    else {
-        return None;
-    };
-    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    let other = grouped || select.having.is_some() || select.distinct.is_some() || select.from.is_empty();
+    let value = own_column(select)?;
+    let other = is_grouped(select) || select.having.is_some() || select.distinct.is_some() || select.from.is_empty();
     let aggregated = value.visit(&mut AggregateFinder::default()).is_break();
     (!other && !aggregated && query.fetch.is_none()).then_some((select, value))
+}
+
+fn own_column(select: &Select) -> Option<&Expr> {
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] => Some(expr),
+        _ => None,
+    }
 }
 
 /// The query with another value in its select list and without ORDER BY and LIMIT.
