@@ -268,6 +268,14 @@ fn parse(text: &str) -> Option<Expr> {
     Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
 }
 
+/// The digits of a number.
+fn number(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, _), .. }) => Some(digits),
+        _ => None,
+    }
+}
+
 fn last_name(parts: &[ObjectNamePart]) -> Option<&str> {
     match parts.last()? {
         ObjectNamePart::Identifier(name) => Some(&name.value),

@@ -9,12 +9,12 @@ use lakeport_base::QualifiedName;
 use sqlparser::ast::{
     self, BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LambdaFunction,
     LambdaFunctionParameter, LambdaSyntax, LimitClause, ObjectNamePart, OneOrManyWithParens, OrderByExpr, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, Visitor,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::{correlation, last_name, parse};
+use super::{correlation, last_name, number, parse};
 use crate::functions::SINGLE_VALUE;
 
 /// A subquery of a system table that is always empty, which may refer to the outer query in any way.
@@ -157,11 +157,10 @@ pub(super) fn array(function: &Function) -> Option<Expr> {
     if let Some(transformed) = transformed(query) {
         return Some(transformed);
     }
-    if query.limit_clause.is_some() {
-        return None;
-    }
-    let aggregated = aggregated(query, "array_agg", &order_keys(query)?)?;
-    parse(&format!("coalesce({aggregated}, make_array())"))
+    let whole = query.limit_clause.is_none();
+    let plain = whole.then(|| aggregated(query, "array_agg", &order_keys(query)?)).flatten();
+    let values = plain.or_else(|| gathered(query, "array_agg"))?;
+    parse(&format!("coalesce({values}, make_array())"))
 }
 
 /// EXISTS as a value, not as a condition of WHERE.
@@ -201,11 +200,7 @@ fn layered(query: &Query, select: &Select, function: &str, order: &[OrderByExpr]
     let mut inner = select.clone();
     let condition = correlation::relieve(&mut inner);
     let compared = correlation::take_equalities(&mut inner);
-    let [SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }] = inner.projection.as_slice()
-    else {
-        return None;
-    };
-    let mut columns = vec![format!("{value} AS \" value\"")];
+    let mut columns = vec![format!("{} AS \" value\"", own_column(&inner)?)];
     let mut keys = order.to_vec();
     for (number, key) in keys.iter_mut().enumerate() {
         columns.push(format!("{} AS \" order {number}\"", key.expr));
@@ -219,6 +214,25 @@ fn layered(query: &Query, select: &Select, function: &str, order: &[OrderByExpr]
     inner.projection = columns.iter().map(|column| select_item(column)).collect::<Option<_>>()?;
     let (call, conditions) = (call(function, "\" value\"", &keys), conditions.join(" AND "));
     guarded(condition, &format!("(SELECT {call} FROM ({inner}) AS \" rows\" WHERE {conditions})"))
+}
+
+/// The same of any query, which goes to FROM as it is; what it is ordered by stands beside its value there.
+fn gathered(query: &Query, function: &str) -> Option<Expr> {
+    let mut rows = query.clone();
+    let mut keys = sort_keys(query)?.to_vec();
+    let mut columns = vec!["\" value\"".to_string()];
+    for (number, key) in keys.iter_mut().enumerate() {
+        let mut column = columns[0].clone();
+        if !is_own_column(&key.expr, &query.body) {
+            column = format!("\" order {number}\"");
+            let SetExpr::Select(select) = rows.body.as_mut() else { return None };
+            select.projection.push(select_item(&format!("{} AS {column}", key.expr))?);
+            columns.push(column.clone());
+        }
+        key.expr = parse(&column)?;
+    }
+    let call = call(function, &columns[0], &keys);
+    parse(&format!("(SELECT {call} FROM ({rows}) AS \" rows\" ({}))", columns.join(", ")))
 }
 
 fn select_item(text: &str) -> Option<SelectItem> {
@@ -243,13 +257,6 @@ fn plain_select(query: &Query) -> Option<(&Select, &Expr)> {
     (!other && !aggregated && query.fetch.is_none()).then_some((select, value))
 }
 
-fn own_column(select: &Select) -> Option<&Expr> {
-    match select.projection.as_slice() {
-        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] => Some(expr),
-        _ => None,
-    }
-}
-
 /// The query with another value in its select list and without ORDER BY and LIMIT.
 fn with_value(query: &Query, select: &Select, value: &str) -> Option<Query> {
     let mut select = select.clone();
@@ -264,36 +271,47 @@ fn with_value(query: &Query, select: &Select, value: &str) -> Option<Query> {
 
 /// What a query is ordered by; its own column, by number or by name, in full.
 fn order_keys(query: &Query) -> Option<Vec<OrderByExpr>> {
-    let Some(order) = &query.order_by else { return Some(Vec::new()) };
-    let OrderByKind::Expressions(keys) = &order.kind else { return None };
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let (name, value) = match select.projection.as_slice() {
-        [SelectItem::ExprWithAlias { expr, alias }] => (Some(alias), expr),
-        [SelectItem::UnnamedExpr(expr)] => (None, expr),
-        _ => return None,
+    let key = |key: &OrderByExpr| match is_own_column(&key.expr, &query.body) {
+        true => Some(OrderByExpr { expr: own_column(select)?.clone(), ..key.clone() }),
+        false => Some(key.clone()),
     };
-    let own = |expr: &Expr| match expr {
-        Expr::Identifier(key) => name.is_some_and(|name| name.value == key.value),
-        other => number(other) == Some("1"),
-    };
-    let key = |key: &OrderByExpr| match own(&key.expr) {
-        true => OrderByExpr { expr: value.clone(), ..key.clone() },
-        false => key.clone(),
-    };
-    Some(keys.iter().map(key).collect())
+    sort_keys(query)?.iter().map(key).collect()
+}
+
+fn sort_keys(query: &Query) -> Option<&[OrderByExpr]> {
+    match query.order_by.as_ref().map(|order| &order.kind) {
+        None => Some(&[]),
+        Some(OrderByKind::Expressions(keys)) => Some(keys),
+        Some(OrderByKind::All(_)) => None,
+    }
+}
+
+/// Whether a key of ORDER BY is the one column of its query.
+fn is_own_column(key: &Expr, body: &SetExpr) -> bool {
+    let is_named = |name: &Ident| matches!(key, Expr::Identifier(key) if key.value == name.value);
+    number(key) == Some("1")
+        || match body {
+            SetExpr::Select(select) => match select.projection.as_slice() {
+                [SelectItem::ExprWithAlias { expr, alias }] => is_named(alias) || key == expr,
+                [SelectItem::UnnamedExpr(expr)] => key == expr,
+                _ => false,
+            },
+            _ => matches!(key, Expr::Identifier(_)),
+        }
+}
+
+fn own_column(select: &Select) -> Option<&Expr> {
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] => Some(expr),
+        _ => None,
+    }
 }
 
 fn is_one(limit: &LimitClause) -> bool {
     match limit {
         LimitClause::LimitOffset { limit: Some(limit), offset: None, .. } => number(limit) == Some("1"),
         _ => false,
-    }
-}
-
-fn number(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => Some(digits),
-        _ => None,
     }
 }
 
