@@ -31,6 +31,7 @@ mod key;
 mod literal;
 mod lookup;
 mod merge;
+mod multiset;
 mod params;
 mod query;
 mod recent;

@@ -41,6 +41,7 @@ use lakeport_core::value::Zone;
 
 use crate::functions;
 use crate::in_place::Reading;
+use crate::multiset;
 use crate::types::SqlTypes;
 
 /// Where and when a statement runs.
@@ -115,7 +116,7 @@ impl Scope {
     /// A statement as a plan whose types are not settled yet.
     pub fn statement_to_plan(&self, statement: Statement) -> Result<LogicalPlan> {
         let options = (&self.options().sql_parser).into();
-        SqlToRel::new_with_options(self, options).statement_to_plan(statement)
+        multiset::counted(SqlToRel::new_with_options(self, options).statement_to_plan(statement)?)
     }
 
     /// The plan with all types settled.
