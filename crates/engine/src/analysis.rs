@@ -1,6 +1,6 @@
 //! A walk over the expressions of a plan, with the columns that each may name.
 
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -26,10 +26,14 @@ pub(crate) fn rewrite_node(
         schema.merge(&source);
     }
     let names = NamePreserver::new(&plan);
-    let rewritten = plan.map_expressions(|expr| {
+    let rewrite = |expr| {
         let name = names.save(&expr);
-        let rewritten = rewrite(expr, &schema)?;
+        let rewritten: Transformed<Expr> = rewrite(expr, &schema)?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
+    };
+    let rewritten = plan.map_expressions(|expr| match expr {
+        Expr::GroupingSet(_) => expr.map_children(rewrite),
+        expr => rewrite(expr),
     })?;
     if rewritten.transformed { rewritten.map_data(LogicalPlan::recompute_schema) } else { Ok(rewritten) }
 }
