@@ -15,6 +15,7 @@ mod json_edit;
 mod json_lists;
 mod json_operators;
 mod json_order;
+mod label;
 mod length;
 mod numeric;
 mod regexp;
@@ -51,6 +52,7 @@ pub(crate) use self::json_build::ARRAY_OF_DOCUMENTS;
 pub(crate) use self::json_edit::CONCAT as JSON_CONCAT;
 pub(crate) use self::json_lists::JSON_SETS;
 pub(crate) use self::json_order::{json_key, json_normal, number_key};
+pub(crate) use self::label::LABELLED;
 pub(crate) use self::numeric::PERCENTILE_PLACE;
 pub(crate) use self::regexp::MATCH_LIST;
 use self::scalar::Scalar;
@@ -73,6 +75,7 @@ pub(crate) fn register(state: &mut SessionState, env: Env) -> Result<()> {
     ];
     add(state, own.into_iter().flatten().chain([regexp::function(), row_id::function(env)]))?;
     state.register_udf(Arc::new(sleep::function()))?;
+    state.register_udf(Arc::new(label::function()))?;
     for function in [array_bounds_udf::create_array_upper_udf(), array_bounds_udf::create_array_lower_udf()] {
         state.register_udf(Arc::new(function))?;
     }

@@ -4,6 +4,7 @@ mod aggregate;
 mod catalog;
 mod correlation;
 mod json_set;
+mod labels;
 mod sets;
 mod spelling;
 mod subquery;
@@ -62,6 +63,11 @@ impl VisitorMut for Forms {
             }
             let _ = VisitMut::visit(item, &mut Values { depth: 0 });
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+        labels::tell_apart(query);
         ControlFlow::Continue(())
     }
 

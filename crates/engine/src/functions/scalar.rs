@@ -16,6 +16,7 @@ use lakeport_core::Error;
 use lakeport_core::rows::{arrow_field, arrow_type, sql_type};
 use lakeport_core::value::Zone;
 
+use super::label::is_label;
 use crate::zoned::printed;
 
 type Body = dyn Fn(&Call<'_>) -> Result<ArrayRef> + Send + Sync;
@@ -190,7 +191,7 @@ fn texts_of(columns: &[StringArray], row: usize) -> Option<Vec<&str>> {
 
 /// Whether a function tells a JSON value from its text.
 pub(crate) fn takes_json(function: &ScalarUDF) -> bool {
-    function.inner().downcast_ref::<Scalar>().is_some_and(|scalar| scalar.takes_json)
+    is_label(function) || function.inner().downcast_ref::<Scalar>().is_some_and(|scalar| scalar.takes_json)
 }
 
 /// An error with its SQLSTATE on its way through DataFusion.

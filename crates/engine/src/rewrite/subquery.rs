@@ -374,7 +374,8 @@ impl Visitor for AggregateFinder {
     }
 }
 
-fn aggregates(function: &Function) -> bool {
+/// Whether a call is that of an aggregate or window function.
+pub(super) fn aggregates(function: &Function) -> bool {
     let name = last_name(&function.name.0).map(str::to_ascii_lowercase);
     function.over.is_some() || name.is_some_and(|name| AGGREGATES.contains(&name))
 }
