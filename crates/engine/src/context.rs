@@ -13,6 +13,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use lakeport_base::Env;
 use lakeport_base::limits::{BATCH_ROWS, NESTING_DEPTH_MAX};
@@ -30,6 +32,7 @@ use crate::functions;
 use crate::held::HeldRows;
 use crate::in_place::Documents;
 use crate::key::Filters;
+use crate::order::SortAgain;
 use crate::recent::Recent;
 use crate::scope::{Moment, Scope};
 use crate::workers::{Workers, YieldAboveJoins};
@@ -77,8 +80,7 @@ impl Sessions {
             .with_runtime_env(Arc::clone(&runtime))
             .with_type_planner(Arc::new(crate::types::SqlTypes))
             .with_analyzer_rules(analyzer_rules())
-            .with_physical_optimizer_rule(Arc::new(ComparisonsTogether))
-            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
+            .with_physical_optimizer_rules(physical_rules())
             .build();
         functions::register(&mut base, env.clone()).map_err(from_datafusion)?;
         let zones = Recent::new(ZONES_MAX);
@@ -174,6 +176,16 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(Documents::new()), Arc::new(Comparisons)];
     let last: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(OneZero);
     first.into_iter().chain(Analyzer::new().rules).chain([last]).collect()
+}
+
+/// DataFusion's, with what has to be done before they check the plan, and after.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let check = rules.iter().position(|rule| rule.name() == "SanityCheckPlan").unwrap_or(rules.len());
+    rules.insert(check, Arc::new(SortAgain));
+    rules.push(Arc::new(ComparisonsTogether));
+    rules.push(Arc::new(YieldAboveJoins));
+    rules
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

@@ -32,6 +32,7 @@ mod literal;
 mod lookup;
 mod merge;
 mod multiset;
+mod order;
 mod params;
 mod query;
 mod recent;
