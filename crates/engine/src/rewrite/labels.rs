@@ -19,9 +19,8 @@ pub(super) fn tell_apart(query: &mut Query) {
 fn tell_apart_in(body: &mut SetExpr, order_by: &mut Option<OrderBy>) {
     match body {
         SetExpr::Select(select) => {
-            if has_clash(select, order_by) {
-                let _ = visit_parts(select, order_by, &mut Labels::default());
-            }
+            let clashes = has_clash(select, order_by);
+            let _ = clashes.then(|| visit_parts(select, order_by, &mut Labels::default()));
         }
         SetExpr::SetOperation { left, right, .. } => {
             tell_apart_in(left, &mut None);
